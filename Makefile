@@ -1,0 +1,67 @@
+# make demo   block out a room, generate, import, render: pictures in build/demo
+# make test   linters, type checks and all tests, Blender's included
+# Everything lands in this folder: environments in .venv*, results in build/ and dist/.
+
+PYTHON ?= python3.11
+BLENDER ?= 4.5
+BPY_4.2 := 4.2.23
+BPY_4.5 := 4.5.15
+BPY_5.0 := 5.0.1
+
+BACKEND := .venv
+BIN := $(BACKEND)/bin
+BPY := .venv-bpy-$(BLENDER)
+export SET_DRESSER_PYTHON := $(CURDIR)/$(BIN)/python
+export LIBGL_ALWAYS_SOFTWARE := 1
+
+.PHONY: demo test lint test-backend test-blender test-blender-matrix bench zip lock clean
+
+demo: $(BACKEND)/.server $(BPY)/.ready
+	$(BPY)/bin/python -m demo $(ARGS)
+
+test: lint test-backend test-blender
+
+lint: $(BACKEND)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test-backend: $(BACKEND)/.dev
+	$(BIN)/python -m pytest tests/backend tests/models tests/structure $(ARGS)
+
+test-blender: $(BACKEND)/.server $(BPY)/.ready zip
+	$(BPY)/bin/python -m pytest tests/blender_addon tests/end_to_end $(ARGS)
+
+test-blender-matrix:
+	for version in 4.2 4.5 5.0; do $(MAKE) test-blender BLENDER=$$version || exit 1; done
+
+bench: $(BACKEND)/.server $(BPY)/.ready
+	$(BPY)/bin/python -m bench $(ARGS)
+
+zip:
+	$(PYTHON) build_addon.py
+
+# uv resolves one file for all three systems; pip and uv both install it.
+lock: $(BACKEND)/.dev
+	$(BIN)/python -m pip install --quiet uv
+	for name in server dev; do \
+	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
+	    --no-emit-find-links --custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt \
+	    || exit 1; done
+
+clean:
+	rm -rf build dist .venv .venv-bpy-* .hypothesis .pytest_cache .mypy_cache .ruff_cache
+
+$(BACKEND)/.server: requirements/server.txt
+	$(PYTHON) -m venv $(BACKEND)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/server.txt
+	touch $@
+
+$(BACKEND)/.dev: $(BACKEND)/.server requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	touch $@
+
+.venv-bpy-%/.ready: requirements/blender.txt
+	$(PYTHON) -m venv .venv-bpy-$*
+	.venv-bpy-$*/bin/python -m pip install --quiet "bpy==$(BPY_$*)" -r requirements/blender.txt
+	touch $@

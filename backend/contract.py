@@ -1,0 +1,179 @@
+"""The wire: what a request, a job, an event and a result look like. docs/api.md is drawn from these models."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from backend.camera import Camera
+
+Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Channel = Annotated[int, Field(ge=0, le=255)]
+Seconds = Annotated[float, Field(ge=0)]
+MAXIMUM_SEED = 2**31 - 1
+
+
+class Strict(BaseModel):
+    """Base of everything that comes in: unknown fields are refused, nothing changes after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class InstanceLabel(Strict):
+    """One row of the label table: which value in the instance map is which object.
+
+    Grey and palette maps are looked up by `id` (the pixel value or palette index); maps in RGB by `color`.
+    """
+
+    id: Annotated[int, Field(ge=1, le=65535)]
+    name: Name = ""
+    color: tuple[Channel, Channel, Channel] | None = None
+
+
+class GenerateRequest(Strict):
+    """`request` of POST /jobs, `request.json` of a job: everything but the pictures."""
+
+    pipeline: Annotated[str, Field(min_length=1, max_length=64, description="Identifier from GET /pipelines.")]
+    parameters: dict[str, Any] = Field(default_factory=dict, description="The pipeline's own parameters.")
+    seed: Annotated[int, Field(ge=0, le=MAXIMUM_SEED, description="Where chance starts from.")] = 0
+    camera: Camera | None = Field(None, description="The camera that took the first picture; assumed if left out.")
+    instances: Annotated[list[InstanceLabel], Field(max_length=65535)] = Field(
+        default_factory=list, description="Label table of the instance map."
+    )
+    name: Name = Field("", description="What the user calls this shot.")
+
+
+class JobState(StrEnum):
+    """queued -> running <-> needs_input -> done / failed / cancelled."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    NEEDS_INPUT = "needs_input"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+class ProblemDocument(BaseModel):
+    """An RFC 9457 problem document (media type application/problem+json)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="urn:set-dresser:problem:<code>")
+    title: str
+    status: int
+    detail: str = Field(description="A sentence: what is wrong with this input.")
+    code: str
+    hint: str = Field(description="A sentence: what to do.")
+
+
+class Warning(BaseModel):
+    """Something the user should know although the job went on."""
+
+    code: str
+    message: str
+    hint: str = ""
+    instance: int | None = None
+
+
+class Progress(BaseModel):
+    """Where a running job is. `fraction` counts over all stages; `eta` is in seconds, None while unknown."""
+
+    stage: str
+    stage_index: int
+    stage_count: int
+    fraction: Annotated[float, Field(ge=0, le=1)]
+    elapsed: Seconds
+    eta: Seconds | None = None
+    message: str = ""
+
+
+class Event(BaseModel):
+    """One server-sent event of a job. `id` counts from 1 within the job."""
+
+    id: int
+    type: Literal["state", "progress", "warning", "needs_input"]
+    data: dict[str, Any]
+
+
+class JobView(BaseModel):
+    """A job as GET /jobs and GET /jobs/{id} show it. Times are ISO 8601, UTC."""
+
+    id: str
+    name: str
+    pipeline: str
+    state: JobState
+    created: str
+    started: str | None = None
+    finished: str | None = None
+    progress: Progress | None = None
+    problem: ProblemDocument | None = None
+    files: list[str] = Field(default_factory=list)
+    position: int | None = Field(None, description="How many jobs run before this one, while it is queued.")
+
+
+class InputRecord(BaseModel):
+    """One file that the job started from."""
+
+    role: Literal["image", "instances", "depth"]
+    sha256: str
+    width: int
+    height: int
+
+
+class PropRecord(BaseModel):
+    """One row of the label table in result.json: instance -> label -> glTF node -> mesh statistics."""
+
+    id: int
+    name: str
+    node: str
+    vertices: int
+    faces: int
+    bodies: int
+    watertight: bool
+    volume: float = Field(description="Cubic metres.")
+    dimensions: tuple[float, float, float] = Field(description="Along the world's X, Y, Z, metres.")
+    origin: tuple[float, float, float] = Field(description="Bottom centre in the world, metres.")
+    mask_pixels: int
+    mask_iou: float = Field(description="Silhouette from the input camera against the mask, 0 to 1.")
+    placement: str
+    quality: dict[str, Any] = Field(default_factory=dict)
+
+
+class StageTime(BaseModel):
+    stage: str
+    seconds: Seconds
+
+
+class PipelineVersion(BaseModel):
+    id: str
+    version: str
+
+
+class Result(BaseModel):
+    """result.json: all that is needed to make the scene again, and what was measured."""
+
+    format: Literal[1] = 1
+    job: str
+    name: str
+    created: str
+    pipeline: PipelineVersion
+    parameters: dict[str, Any]
+    seed: int
+    inputs: list[InputRecord]
+    camera: Camera
+    camera_source: Literal["request", "default"]
+    instance_source: Literal["map", "alpha", "background", "whole"]
+    props: list[PropRecord]
+    warnings: list[Warning]
+    timings: list[StageTime]
+    seconds: Seconds
+    peak_memory_bytes: int | None
+    versions: dict[str, str]
+    device: dict[str, str]

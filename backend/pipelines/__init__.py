@@ -1,0 +1,18 @@
+"""The pipelines this backend knows, by identifier. Importing this module imports no pipeline's code."""
+
+from __future__ import annotations
+
+from backend.errors import Problem
+from backend.pipelines.base import PipelineInfo
+from backend.pipelines.inflate import INFLATE
+
+PIPELINES: dict[str, PipelineInfo] = {info.id: info for info in (INFLATE,)}
+
+
+def find_pipeline(identifier: str) -> PipelineInfo:
+    """The pipeline with this identifier. Raises Problem("pipeline-unknown")."""
+    try:
+        return PIPELINES[identifier]
+    except KeyError:
+        known = ", ".join(PIPELINES)
+        raise Problem("pipeline-unknown", f"No pipeline is called '{identifier[:80]}'.", f"Choose one of: {known}.") from None

@@ -1,0 +1,143 @@
+"""What a pipeline is: a light description that the server can read, and a function that does the work.
+
+The description (`PipelineInfo`) imports nothing heavy: the server draws GET /pipelines, the command line and
+Blender's panel from it. The function named by `entry` is imported in the worker only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from backend.contract import Progress, StageTime, Warning
+from backend.errors import Problem
+from backend.scene import Scene
+from backend.shot import Shot
+
+
+class Parameters(BaseModel):
+    """Base of every pipeline's parameters.
+
+    Each field carries `title`, `description`, a default and its range; enumerations are `Literal`s. That one
+    definition is the API's schema, the command line's options and the panel's controls.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A named step. `weight` is its usual share of the time; only the ratio counts."""
+
+    name: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class PipelineInfo:
+    """All that is known of a pipeline without loading it.
+
+    entry: "module:function" of `run(shot, parameters, context) -> Scene`.
+    images: least and most pictures it takes.
+    memory_bytes: GPU memory it wants; 0 for none.
+    licence: SPDX expression of code and weights together, with what it forbids in `licence_note`.
+    """
+
+    id: str
+    version: str
+    title: str
+    description: str
+    entry: str
+    parameters: type[Parameters]
+    stages: tuple[Stage, ...]
+    images: tuple[int, int] = (1, 1)
+    weights: tuple[str, ...] = ()
+    memory_bytes: int = 0
+    licence: str = "GPL-3.0-or-later"
+    licence_note: str = ""
+
+    def check(self, values: dict[str, Any]) -> Parameters:
+        """The parameters, checked. Raises Problem("parameters-invalid") naming each wrong one."""
+        try:
+            return self.parameters.model_validate(values)
+        except ValidationError as error:
+            wrong = [f"{'.'.join(map(str, item['loc'])) or 'parameters'}: {item['msg']}" for item in error.errors()]
+            detail = f"{self.title} cannot use these parameters: {'; '.join(wrong)}."
+            raise Problem("parameters-invalid", detail, fields=wrong) from error
+
+    def load(self) -> Callable[[Shot, Any, Context], Scene]:
+        """Import the function that runs it (in the worker)."""
+        module, _, function = self.entry.partition(":")
+        loaded: Callable[[Shot, Any, Context], Scene] = getattr(importlib.import_module(module), function)
+        return loaded
+
+
+class Cancelled(Exception):
+    """Raised inside a pipeline by the next progress report after the user has cancelled."""
+
+
+@dataclass
+class Context:
+    """A running pipeline's way to the outside: progress, warnings, cancellation, chance.
+
+    Every call of `stage`, `progress` or `check` raises `Cancelled` once `cancelled()` is true, so a pipeline that
+    reports often can be stopped often. Nothing else of the outside is visible to a pipeline.
+
+    report: takes each Progress and each Warning.
+    """
+
+    info: PipelineInfo
+    seed: int
+    report: Callable[[Progress | Warning], None]
+    cancelled: Callable[[], bool] = lambda: False
+    device: str = "cpu"
+    timings: list[StageTime] = field(default_factory=list)
+    warnings: list[Warning] = field(default_factory=list)
+    _index: int = -1
+    _started: float = field(default_factory=time.monotonic)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Enter a stage of `info.stages`; times it and reports its beginning."""
+        self._index = [stage.name for stage in self.info.stages].index(name)
+        self.progress(0.0)
+        began = time.monotonic()
+        yield
+        self.timings.append(StageTime(stage=name, seconds=time.monotonic() - began))
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        """Report how much of the current stage is done, 0 to 1."""
+        self.check()
+        stages = self.info.stages
+        total = sum(stage.weight for stage in stages)
+        before = sum(stage.weight for stage in stages[: self._index])
+        overall = (before + stages[self._index].weight * min(max(fraction, 0.0), 1.0)) / total
+        elapsed = time.monotonic() - self._started
+        self.report(
+            Progress(
+                stage=stages[self._index].name,
+                stage_index=self._index,
+                stage_count=len(stages),
+                fraction=overall,
+                elapsed=elapsed,
+                eta=elapsed * (1 - overall) / overall if overall > 0.02 else None,
+                message=message,
+            )
+        )
+
+    def check(self) -> None:
+        """Raise `Cancelled` if the user has cancelled."""
+        if self.cancelled():
+            raise Cancelled
+
+    def warn(self, code: str, message: str, hint: str = "", instance: int | None = None) -> None:
+        """Tell the user something without stopping."""
+        warning = Warning(code=code, message=message, hint=hint, instance=instance)
+        self.warnings.append(warning)
+        self.report(warning)

@@ -1,0 +1,44 @@
+"""inflate: every instance's silhouette becomes a closed, smooth, textured mesh. No download, no GPU."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from backend.pipelines.base import Parameters, PipelineInfo, Stage
+
+
+class InflateParameters(Parameters):
+    """What an artist can turn."""
+
+    thickness: float = Field(
+        1.0, ge=0.05, le=3.0, title="Thickness", description="Depth of the shapes; 1 makes a disc a ball."
+    )
+    detail: int = Field(
+        256, ge=32, le=1024, title="Detail", description="Outline resolution: grid cells along an object's longer side."
+    )
+    texture_size: int = Field(
+        1024, ge=64, le=4096, title="Texture size", description="Longest side of each object's texture in pixels."
+    )
+    back: Literal["soft", "mirror"] = Field(
+        "soft", title="Back side", description="Fill the back with the soft colours of the front, or mirror the picture."
+    )
+    speck: int = Field(
+        32,
+        ge=0,
+        le=100000,
+        title="Ignore specks",
+        description="Separate parts of a mask smaller than this many pixels are dropped; an object's largest part stays.",
+    )
+
+
+INFLATE = PipelineInfo(
+    id="inflate",
+    version="1",
+    title="Inflate",
+    description="Quick props from silhouettes. Needs no download and no GPU.",
+    entry="backend.pipelines.inflate.run:run",
+    parameters=InflateParameters,
+    stages=(Stage("surface", 5), Stage("texture", 2), Stage("place", 1), Stage("export", 2)),
+)

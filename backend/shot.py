@@ -1,0 +1,50 @@
+"""What one generation starts from: pictures, an instance map, depth, a camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.camera import Camera
+
+
+@dataclass(frozen=True)
+class InstanceMap:
+    """Which pixel belongs to which object.
+
+    `labels` is HxW uint16, 0 = background; `names` maps every id that occurs in `labels`, in ascending
+    order, to its name ("" if it has none).
+    """
+
+    labels: NDArray[np.uint16]
+    names: dict[int, str]
+
+    def mask(self, instance: int) -> NDArray[np.bool_]:
+        """HxW, True where the instance is seen."""
+        return self.labels == instance
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One generation's input, read and checked: everything has the size of the first picture.
+
+    images: HxWx4 uint8, sRGB, straight alpha; the first is the picture that instances, depth and camera belong to.
+    depth: HxW float32, planar metres, NaN where nothing is seen; None if not given.
+    camera: always there; `camera_source` says whether it was given or assumed.
+    """
+
+    images: tuple[NDArray[np.uint8], ...]
+    instances: InstanceMap
+    camera: Camera
+    camera_source: Literal["request", "default"] = "request"
+    depth: NDArray[np.float32] | None = None
+    instance_source: Literal["map", "alpha", "background", "whole"] = "map"
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """The first picture, HxWx4."""
+        return self.images[0]
