@@ -170,6 +170,7 @@ class Result(BaseModel):
     camera: Camera
     camera_source: Literal["request", "default"]
     instance_source: Literal["map", "alpha", "background", "whole"]
+    instances: list[InstanceLabel] = Field(default_factory=list, description="Label table of the request.")
     props: list[PropRecord]
     warnings: list[Warning]
     timings: list[StageTime]

@@ -24,7 +24,8 @@ class InstanceMap:
 
     def mask(self, instance: int) -> NDArray[np.bool_]:
         """HxW, True where the instance is seen."""
-        return self.labels == instance
+        mask: NDArray[np.bool_] = self.labels == instance
+        return mask
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,10 @@ class Cancelled(Exception):
     """Raised inside a pipeline by the next progress report after the user has cancelled."""
 
 
+def _nobody_answers(question: dict[str, Any]) -> dict[str, Any]:
+    raise Problem("internal", "The pipeline asked a question where nobody can answer.")
+
+
 @dataclass
 class Context:
     """A running pipeline's way to the outside: progress, warnings, cancellation, chance.
@@ -90,17 +94,24 @@ class Context:
     reports often can be stopped often. Nothing else of the outside is visible to a pipeline.
 
     report: takes each Progress and each Warning.
+    answer: takes a question and returns the user's answer; blocks until there is one.
     """
 
     info: PipelineInfo
     seed: int
     report: Callable[[Progress | Warning], None]
     cancelled: Callable[[], bool] = lambda: False
+    answer: Callable[[dict[str, Any]], dict[str, Any]] = _nobody_answers
     device: str = "cpu"
     timings: list[StageTime] = field(default_factory=list)
     warnings: list[Warning] = field(default_factory=list)
     _index: int = -1
     _started: float = field(default_factory=time.monotonic)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self._started
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -118,7 +129,7 @@ class Context:
         total = sum(stage.weight for stage in stages)
         before = sum(stage.weight for stage in stages[: self._index])
         overall = (before + stages[self._index].weight * min(max(fraction, 0.0), 1.0)) / total
-        elapsed = time.monotonic() - self._started
+        elapsed = self.elapsed
         self.report(
             Progress(
                 stage=stages[self._index].name,
@@ -135,6 +146,14 @@ class Context:
         """Raise `Cancelled` if the user has cancelled."""
         if self.cancelled():
             raise Cancelled
+
+    def ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Ask the user and wait: the job is in `needs_input` until the answer comes. Both are JSON objects.
+
+        Raises `Cancelled` if the user cancels instead.
+        """
+        self.check()
+        return self.answer(question)
 
     def warn(self, code: str, message: str, hint: str = "", instance: int | None = None) -> None:
         """Tell the user something without stopping."""

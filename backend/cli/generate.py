@@ -1,0 +1,187 @@
+"""`generate`: submit a job to a service of this process, show how it goes, copy the result."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+from tqdm import tqdm
+
+from backend.camera import Camera
+from backend.cli.listing import properties, values_of
+from backend.cli.output import complain, say, say_json, table
+from backend.contract import (
+    MAXIMUM_SEED,
+    Event,
+    GenerateRequest,
+    InstanceLabel,
+    JobState,
+    JobView,
+    Progress,
+    Result,
+    Warning,
+)
+from backend.errors import Problem
+from backend.files import write_together
+from backend.pipelines import find_pipeline
+from backend.pipelines.base import PipelineInfo
+
+if TYPE_CHECKING:
+    from backend.jobs.service import JobService
+
+PARAMETER = "parameter:"
+RESULT_FILES = ("scene.glb", "result.json")
+BAR = "{desc:<12} {percentage:3.0f} % |{bar}| {elapsed}{postfix}"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that every pipeline has."""
+    parser.add_argument("--pipeline", required=True, metavar="ID", help="which method; see the command pipelines")
+    parser.add_argument(
+        "--image", required=True, action="append", type=Path, dest="images", metavar="FILE",
+        help="the picture; again for further pictures, if the pipeline takes several",
+    )  # fmt: skip
+    parser.add_argument(
+        "--instances", type=Path, metavar="FILE", help="instance map: one colour or palette index per object"
+    )
+    parser.add_argument("--labels", type=Path, metavar="FILE", help='label table: [{"id": 1, "name": "Chair"}, …]')
+    parser.add_argument("--camera", type=Path, metavar="FILE", help="camera.json; see docs/api.md for its fields")
+    parser.add_argument("--depth", type=Path, metavar="FILE", help="planar depth in metres, .npy")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help=f"0 to {MAXIMUM_SEED} (default 0)")
+    parser.add_argument("--name", default="", help="what to call the shot")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the result goes")
+    parser.add_argument("--quiet", action="store_true", help="say nothing but what goes wrong")
+    parser.add_argument("--json", action="store_true", help="print result.json")
+
+
+def add_parameters(parser: argparse.ArgumentParser, info: PipelineInfo) -> None:
+    """The options of one pipeline, drawn from its parameters."""
+    group = parser.add_argument_group(f"{info.title}, version {info.version}")
+    for name, field in properties(info).items():
+        text = f"{field.get('description', '')} [{values_of(field)}; default {field.get('default')}]"
+        option = f"--{name.replace('_', '-')}"
+        group.add_argument(option, dest=PARAMETER + name, metavar="VALUE", help=text.replace("%", "%%"))
+
+
+def generate(chosen: argparse.Namespace) -> None:
+    """Run the job; `scene.glb` and `result.json` are in the folder `out` when this returns."""
+    from backend.jobs.folders import storage_problem
+    from backend.jobs.service import JobService
+
+    request = _request(chosen)
+    images = [_read(path, "picture") for path in chosen.images]
+    instances = _read(chosen.instances, "instance map") if chosen.instances else None
+    depth = _read(chosen.depth, "depth") if chosen.depth else None
+    try:
+        chosen.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_problem(error, f"The folder {chosen.out} cannot be made") from error
+
+    with JobService(chosen.data, adopt=False) as service:
+        job = service.submit(request, images, instances, depth).id
+        _wait(service, job, quiet=chosen.quiet)
+        files = {name: service.file(job, name).read_bytes() for name in RESULT_FILES}
+    try:
+        write_together(chosen.out, files)
+    except OSError as error:
+        raise storage_problem(error, f"The result cannot be written to {chosen.out}") from error
+    if chosen.json:
+        say_json(json.loads(files["result.json"]))
+    elif not chosen.quiet:
+        _summarise(Result.model_validate_json(files["result.json"]), chosen.out)
+
+
+def _wait(service: JobService, job: str, quiet: bool) -> None:
+    """Show the job's progress until it is done. An interruption cancels it and passes on once it has ended."""
+    seen = 0
+    with tqdm(desc="waiting", total=100, bar_format=BAR, disable=True if quiet else None, leave=False) as bar:
+        try:
+            for event in service.events(job):
+                seen = event.id
+                _show(event, bar)
+        except (KeyboardInterrupt, Problem):
+            service.cancel(job)
+            for _ in service.events(job, seen):
+                continue
+            raise
+    _raise_unless_done(service.get(job))
+
+
+def _show(event: Event, bar: tqdm[Any]) -> None:
+    if event.type == "progress":
+        progress = Progress.model_validate(event.data)
+        bar.set_description_str(progress.stage, refresh=False)
+        bar.set_postfix_str(f"{progress.eta:.0f} s left" if progress.eta is not None else "", refresh=False)
+        bar.n = 100 * progress.fraction
+        bar.refresh()
+    elif event.type == "warning":
+        warning = Warning.model_validate(event.data)
+        with bar.external_write_mode(file=sys.stderr):
+            complain(warning.message, warning.hint)
+    elif event.type == "needs_input":
+        detail = "The pipeline asks a question, and the command line cannot answer it."
+        raise Problem("input-not-expected", detail, "Run it from Blender, or choose other options.")
+
+
+def _raise_unless_done(view: JobView) -> None:
+    if view.state == JobState.DONE:
+        return
+    if view.problem:
+        raise Problem.from_document(view.problem.model_dump())
+    raise Problem("cancelled", "The job was cancelled by another program.")
+
+
+def _summarise(result: Result, folder: Path) -> None:
+    rows = [(prop.node, prop.faces, prop.mask_pixels, f"{prop.mask_iou:.3f}", prop.placement) for prop in result.props]
+    say(table(("OBJECT", "TRIANGLES", "PIXELS", "MASK IOU", "PLACED BY"), rows))
+    say(f"{len(rows)} objects in {result.seconds:.1f} s: {folder / 'scene.glb'}")
+
+
+def _request(chosen: argparse.Namespace) -> GenerateRequest:
+    """The request that the arguments describe, checked. Raises Problem."""
+    given = {key.removeprefix(PARAMETER): value for key, value in vars(chosen).items() if key.startswith(PARAMETER)}
+    parameters = find_pipeline(chosen.pipeline).check({name: text for name, text in given.items() if text is not None})
+    camera = _parsed(chosen.camera, Camera, "camera-invalid", "camera") if chosen.camera else None
+    labels = _parsed(chosen.labels, list[InstanceLabel], "request-invalid", "label table") if chosen.labels else []
+    fields = {
+        "pipeline": chosen.pipeline,
+        "parameters": parameters.model_dump(mode="json", exclude_unset=True),
+        "seed": chosen.seed,
+        "camera": camera,
+        "instances": labels,
+        "name": chosen.name,
+    }
+    request: GenerateRequest = _checked(fields, GenerateRequest, "request-invalid", "The request")
+    return request
+
+
+def _read(path: Path, what: str) -> bytes:
+    """A file's bytes. Raises Problem("request-invalid") with a sentence."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise Problem("request-invalid", f"The {what} {path} does not exist.", "Check the path.") from None
+    except OSError as error:
+        detail = f"The {what} {path} cannot be read: {error.strerror or error}."
+        raise Problem("request-invalid", detail, "Give a file that you may read.") from error
+
+
+def _parsed(path: Path, kind: Any, code: str, what: str) -> Any:
+    """A JSON file as a model. Raises Problem(code), naming the file and each wrong field."""
+    try:
+        value = json.loads(_read(path, what))
+    except (ValueError, RecursionError) as error:
+        raise Problem(code, f"The {what} {path} is not JSON ({error}).") from error
+    return _checked(value, kind, code, f"The {what} {path}")
+
+
+def _checked(value: Any, kind: Any, code: str, what: str) -> Any:
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, item['loc'])) or 'document'}: {item['msg']}" for item in error.errors()]
+        raise Problem(code, f"{what} is not valid: {'; '.join(wrong)}.", fields=wrong) from error

@@ -1,0 +1,79 @@
+"""Commands that show what there is: pipelines, jobs, JSON schemas."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from pydantic import BaseModel
+
+from backend.cli.output import say, say_json, table
+from backend.contract import GenerateRequest, Result
+from backend.pipelines import PIPELINES
+from backend.pipelines.base import PipelineInfo
+
+SCHEMAS: dict[str, type[BaseModel]] = {"request": GenerateRequest, "result": Result}
+
+
+def schema(document: str) -> None:
+    """Print the JSON schema of "request" or "result"."""
+    say_json(SCHEMAS[document].model_json_schema())
+
+
+def pipelines(chosen: argparse.Namespace) -> None:
+    """Print every pipeline with its parameters."""
+    if chosen.json:
+        from backend.server.views import PipelineView
+
+        say_json([PipelineView.of(info).model_dump(mode="json") for info in PIPELINES.values()])
+        return
+    say(table(("PIPELINE", "VERSION", "TITLE", "PICTURES", "GPU", "LICENCE"), [_row(i) for i in PIPELINES.values()]))
+    for info in PIPELINES.values():
+        say(f"\n{info.id}: {info.description}")
+        rows = [
+            (f"--{name.replace('_', '-')}", values_of(field), field.get("default", ""), field.get("description", ""))
+            for name, field in properties(info).items()
+        ]
+        say(table(("OPTION", "VALUES", "DEFAULT", "MEANING"), rows))
+
+
+def jobs(chosen: argparse.Namespace) -> None:
+    """Print the newest jobs, those of every server on the data folder."""
+    from backend.jobs.service import JobService
+
+    service = JobService(chosen.data)
+    try:
+        views = service.list()
+    finally:
+        service.stop()
+    if chosen.json:
+        say_json([view.model_dump(mode="json") for view in views])
+    elif views:
+        rows = [(view.id, view.state.value, view.pipeline, view.created, view.name) for view in views]
+        say(table(("JOB", "STATE", "PIPELINE", "CREATED", "NAME"), rows))
+    else:
+        say("There are no jobs.")
+
+
+def properties(info: PipelineInfo) -> dict[str, dict[str, Any]]:
+    """The JSON schema of each of a pipeline's parameters, by name."""
+    found: dict[str, dict[str, Any]] = info.parameters.model_json_schema().get("properties", {})
+    return found
+
+
+def values_of(field: dict[str, Any]) -> str:
+    """What a parameter takes, in words: a range, a choice, or a type."""
+    if "enum" in field:
+        return ", ".join(map(str, field["enum"]))
+    least = field.get("minimum", field.get("exclusiveMinimum"))
+    most = field.get("maximum", field.get("exclusiveMaximum"))
+    if least is None and most is None:
+        return str(field.get("type", "any"))
+    return f"{'' if least is None else least} to {'' if most is None else most}".strip()
+
+
+def _row(info: PipelineInfo) -> tuple[str, ...]:
+    least, most = info.images
+    pictures = str(least) if least == most else f"{least} to {most}"
+    memory = f"{info.memory_bytes / 1e9:.0f} GB" if info.memory_bytes else "none"
+    return info.id, info.version, info.title, pictures, memory, info.licence

@@ -1,0 +1,125 @@
+"""`python -m backend …`: reads the arguments and calls the command. Heavy things are imported by the commands only."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from backend import __version__
+from backend.cli import generate, listing, output
+from backend.errors import ERRORS, Problem
+from backend.jobs.folders import default_data_folder
+from backend.pipelines import find_pipeline
+
+DONE, FAILURE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+INPUT_STATUS = (413, 422)
+"""HTTP statuses of the problems that lie in what came in."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: without the program's name; the process's own if left out.
+
+    Returns:
+        The exit status: 0 done, 1 failed, 2 bad input, 130 interrupted. What went wrong stands on standard
+        error in two lines, what to do in the second.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    output.prepare()
+    if arguments[:1] == ["serve"]:
+        from backend.server.main import main as serve
+
+        return serve(list(arguments[1:]))
+    try:
+        chosen = _parser(arguments).parse_args(arguments)
+        chosen.command(chosen)
+        sys.stdout.flush()
+        return DONE
+    except Problem as problem:
+        output.complain(problem.detail, problem.hint)
+        return BAD_INPUT if problem.kind.status in INPUT_STATUS else FAILURE
+    except KeyboardInterrupt:
+        output.complain("Interrupted.", ERRORS["cancelled"].hint)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of standard output has left, `… | head`; nothing is flushed at the end then
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that complains like the rest of the program and takes no abbreviations."""
+
+    def __init__(self, **options: object) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        sentence = message[:1].upper() + message[1:].rstrip(".") + "."
+        raise Problem("request-invalid", sentence, f"See: {self.prog} --help")
+
+
+def _parser(arguments: Sequence[str]) -> Parser:
+    parser = Parser(prog="python -m backend", description="Set Dresser: pictures become props.")
+    parser.set_defaults(command=_without_command)
+    parser.add_argument("--version", action="version", version=f"Set Dresser {__version__}")
+    parser.add_argument("--json-schema", choices=tuple(listing.SCHEMAS), help="print a JSON schema, like schema")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+    _add_generate(commands, arguments)
+
+    pipelines = commands.add_parser("pipelines", help="list the pipelines", description="List the pipelines.")
+    pipelines.add_argument("--json", action="store_true", help="as JSON, parameters as JSON schema")
+    pipelines.set_defaults(command=listing.pipelines)
+
+    jobs = commands.add_parser("jobs", help="list the newest jobs", description="List the newest jobs.")
+    _add_data(jobs)
+    jobs.add_argument("--json", action="store_true", help="as JSON")
+    jobs.set_defaults(command=listing.jobs)
+
+    schema = commands.add_parser("schema", help="print a JSON schema", description="Print a JSON schema.")
+    schema.add_argument("document", choices=tuple(listing.SCHEMAS))
+    schema.set_defaults(command=lambda chosen: listing.schema(chosen.document))
+
+    commands.add_parser("serve", help="run the server; see serve --help")
+    return parser
+
+
+def _without_command(chosen: argparse.Namespace) -> None:
+    if not chosen.json_schema:
+        raise Problem("request-invalid", "No command is named.", "See: python -m backend --help")
+    listing.schema(chosen.json_schema)
+
+
+def _add_generate(commands: argparse._SubParsersAction[Parser], arguments: Sequence[str]) -> None:
+    """`generate`, with the options of the pipeline that the arguments name."""
+    parser = commands.add_parser(
+        "generate",
+        help="make props from a picture",
+        description="Make props from a picture: writes scene.glb and result.json.",
+        epilog="Name a pipeline to see its own options: generate --pipeline inflate --help",
+    )
+    generate.add_options(parser)
+    _add_data(parser)
+    look = Parser(prog=parser.prog, add_help=False)
+    look.add_argument("--pipeline")
+    identifier = look.parse_known_args(arguments)[0].pipeline if "generate" in arguments else None
+    if identifier is not None:
+        info = find_pipeline(identifier)
+        parser.epilog = None
+        generate.add_parameters(parser, info)
+    parser.set_defaults(command=generate.generate)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=default_data_folder(),
+        metavar="DIR",
+        help="where jobs are kept (default: %(default)s)",
+    )

@@ -1,0 +1,1 @@
+"""Surfaces, textures, silhouettes, glTF."""

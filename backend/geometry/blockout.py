@@ -1,0 +1,148 @@
+"""What one depth picture of a block-out tells about its extent, also on the side that is not seen.
+
+The bounds are slabs: pairs of parallel planes. Which slabs can be trusted depends on the shape, which the normals of
+the visible surface give away:
+
+* "box": the horizontal directions of its walls fall into two that are perpendicular. A box shows its full extent
+  along each of its own axes as soon as two of its faces are seen; so three slabs along those axes bound it.
+* "top": no common wall direction, but a flat top. All upright outlines stand under that top: slabs in many
+  horizontal directions.
+* "round": upright and round, seen from the side: taken to be as deep as it is wide.
+* "free": anything else; only the ground bounds it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.camera import Camera
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+UP = np.array([0.0, 0.0, 1.0])
+
+WALL = 0.5
+"""A surface is a wall if its unit normal is at least this long horizontally."""
+
+SQUARE = 0.9
+"""Agreement of the walls' directions modulo 90 degrees, 0 to 1, from which a thing counts as a box. A cylinder has
+0.07."""
+
+LEAST_WALL, LEAST_TOP = 0.03, 0.005
+"""Share of the visible pixels from which walls, or a flat top, are believed. Half of a ball shows 0.002 flat top."""
+
+TOP_DIRECTIONS = 12
+THINNEST = 0.02
+"""A slab is at least this share of the visible extent's diagonal wide."""
+
+UNSEEN = 0.5
+"""A box seen from straight ahead hides how deep it is: taken as this share of the smaller side that is seen."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Slabs low <= axis . point <= high. axes: (K, 3) unit vectors; low, high: (K,) metres, may be infinite."""
+
+    shape: Literal["box", "top", "round", "free"]
+    axes: Floats
+    low: Floats
+    high: Floats
+
+    def chord(self, camera: Camera, pixels: Floats) -> tuple[Floats, Floats]:
+        """Planar depths (N,) where the rays of `pixels` (N, 2) enter and leave; where a ray misses, enter > leave."""
+        slope = camera.directions(pixels) @ self.axes.T
+        slope = np.where(np.abs(slope) < 1e-9, 1e-9, slope)
+        start = self.axes @ camera.position
+        first, second = (self.low - start) / slope, (self.high - start) / slope
+        return np.minimum(first, second).max(axis=1), np.maximum(first, second).min(axis=1)
+
+
+GROUND = Bounds("free", UP[None], np.zeros(1), np.full(1, np.inf))
+NOWHERE = Bounds("free", UP[None], np.full(1, -np.inf), np.full(1, np.inf))
+"""No bounds at all."""
+
+
+def visible_bounds(camera: Camera, mask: Mask, depth: NDArray[np.float32]) -> Bounds:
+    """The bounds of what is seen inside a mask.
+
+    Args:
+        mask: HxW bool.
+        depth: HxW planar metres; NaN, or not above 0, where nothing is known. At least one pixel must be known.
+    """
+    points, normals = _surface(camera, mask, depth)
+    horizontal = np.hypot(normals[:, 0], normals[:, 1])
+    wall = np.where(horizontal > WALL, horizontal, 0.0)
+    # Four times the angle is the same for all four walls of a box (directional statistics, Mardia & Jupp 2000).
+    turned = ((normals[:, 0] + 1j * normals[:, 1]) / np.maximum(horizontal, 1e-9)) ** 4
+    agreement = (wall * turned).sum() / max(wall.sum(), 1e-9)
+    count = max(len(normals), 1)
+    top = np.count_nonzero(normals[:, 2] > 0.999) / count
+    if abs(agreement) > SQUARE and wall.sum() / count > LEAST_WALL:
+        angle = float(np.angle(agreement)) / 4
+        return _box(camera, points, np.array([UP, _level(angle), _level(angle + math.pi / 2)]))
+    if top > LEAST_TOP:
+        axes = np.array([UP, *(_level(turn * math.pi / TOP_DIRECTIONS) for turn in range(TOP_DIRECTIONS))])
+        return Bounds("top", axes, *_thick_enough(axes, *_extent(points, axes)))
+    if np.count_nonzero(horizontal > 0.98) > 0.8 * len(normals) > 0:
+        return _upright_round(camera, points)
+    low = points[:, 2].min()
+    standing = low > -THINNEST * np.linalg.norm(np.ptp(points, axis=0))
+    return GROUND if standing else NOWHERE
+
+
+def _surface(camera: Camera, mask: Mask, depth: NDArray[np.float32]) -> tuple[Floats, Floats]:
+    """World points of the known pixels and unit normals of the surface between three neighbours, towards the camera."""
+    rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
+    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    known = mask[window] & (depth[window] > 0)
+    x, y = np.meshgrid(np.arange(columns[0], columns[-1] + 1) + 0.5, np.arange(rows[0], rows[-1] + 1) + 0.5)
+    points = camera.unproject(np.stack([x, y], axis=-1), np.where(known, depth[window], np.nan))
+    normals = np.cross(points[1:, :-1] - points[:-1, :-1], points[:-1, 1:] - points[:-1, :-1]).reshape(-1, 3)
+    length = np.linalg.norm(normals, axis=1)
+    whole = length > 0  # false for NaN: a neighbour is missing
+    return points[known], normals[whole] / length[whole, None]
+
+
+def _level(angle: float) -> Floats:
+    return np.array([math.cos(angle), math.sin(angle), 0.0])
+
+
+def _extent(points: Floats, axes: Floats) -> tuple[Floats, Floats]:
+    along = points @ axes.T
+    return along.min(axis=0), along.max(axis=0)
+
+
+def _thick_enough(axes: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    """Widen slabs that are all but flat, upwards or to both sides, so that a rug keeps some thickness."""
+    lack = np.maximum(THINNEST * np.linalg.norm((high - low)[:3]) - (high - low), 0.0)
+    upright = axes[:, 2] > 0.5
+    return low - np.where(upright, 0.0, lack / 2), high + np.where(upright, lack, lack / 2)
+
+
+def _box(camera: Camera, points: Floats, axes: Floats) -> Bounds:
+    low, high = _extent(points, axes)
+    place = axes @ camera.position
+    beside = (place < low) | (place > high)
+    for axis, other in ((1, 2), (2, 1)):
+        # Only from beside or above another face can the depth along this axis have been seen.
+        if not (beside[0] or beside[other]):
+            hidden = UNSEEN * min(high[0] - low[0], high[other] - low[other])
+            if place[axis] > high[axis]:
+                low[axis] -= hidden
+            else:
+                high[axis] += hidden
+    return Bounds("box", axes, *_thick_enough(axes, low, high))
+
+
+def _upright_round(camera: Camera, points: Floats) -> Bounds:
+    away = points.mean(axis=0) - camera.position
+    angle = math.atan2(away[1], away[0])
+    axes = np.array([UP, _level(angle), _level(angle + math.pi / 2)])
+    low, high = _extent(points, axes)
+    high[1] = max(high[1], low[1] + high[2] - low[2])
+    return Bounds("round", axes, *_thick_enough(axes, low, high))

@@ -1,0 +1,329 @@
+"""One object on a plain background, cut out without a network.
+
+Background is what the border of the picture looks like, and what can be reached from the border without crossing an
+outline. All distances are in CIELAB, all steps but the last at reduced size:
+
+1. *Reach*: geodesic distance from the border, where a step costs what the colour changes beyond the usual noise
+   (Wei, Wen, Zhu, Sun: Geodesic Saliency Using Background Priors, ECCV 2012). Gradients and soft shadows are cheap
+   to cross, outlines are not; but what an outline encloses is far, too, be it object or hole.
+2. *Difference*: the background that is reached cheaply is spread over the whole picture (normalised convolution,
+   coarse to fine), and each pixel is compared with what is expected at its place. Holes show, but so do parts of
+   the object in the background's colour.
+3. *Seeds*: far and different is object; near, or a sharply bounded spot of background colour, is background.
+4. *Random walks* from the seeds decide the rest (Grady: Random Walks for Image Segmentation, PAMI 2006).
+5. *Rim*, at full size: along the outline a pixel is explained as a mixture of the object's and the background's
+   colour nearby, and belongs to the object if that has the greater share.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from backend.errors import Problem
+
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.floating[Any]]
+Pixels = NDArray[np.uint8]
+
+WORKING_SIZE = 320
+"""Longer side at which the object is found."""
+
+RIM_SIZE = 2048
+"""Longest side at which the rim is found; a larger picture gets an enlarged mask."""
+
+BACKGROUND, OBJECT = 1, 2
+"""Seeds."""
+
+NEAR, FAR, VERY_FAR = 2.0, 15.0, 40.0
+"""Reach (CIELAB units of colour change on the way from the border) of background, outlines, and all but shadows."""
+
+DIFFERENT = 15.0
+FAINT = 6.0
+SHADOW_WEIGHT = 0.6
+"""A pixel that is merely darker than the background may lie in a shadow: its difference in lightness counts less."""
+
+DARKEST_SHADOW = 60.0
+"""Darker than the background by more than this, in L*, is no shadow."""
+
+SHARP = 4.0
+"""Change from one pixel to the next that is too much for the inside of a shadow."""
+
+SMALLEST_SHARE, LARGEST_SHARE = 0.002, 0.97
+SMALLEST_HOLE = 12
+"""Pixels at reduced size."""
+
+SMALLEST_PART = 0.02
+"""Separate parts smaller than this, as a share of the largest, are dropped."""
+
+
+def remove_background(image: Pixels, model: Path | None = None) -> Mask:
+    """Cut one object out of its background.
+
+    Args:
+        image: HxWx4 uint8 sRGB; alpha is ignored.
+        model: an ONNX model file for rembg (ISNet's input and output). It is used if the package rembg is installed;
+            nothing is ever downloaded. Without it the method of this module works.
+
+    Returns:
+        HxW, True on the object.
+
+    Raises:
+        Problem: background-unclear if nothing stands out; weights-missing if `model` cannot be used.
+    """
+    mask = _by_border(image[..., :3]) if model is None else _by_rembg(image[..., :3], model)
+    share = float(mask.mean())
+    if not SMALLEST_SHARE <= share <= LARGEST_SHARE:
+        what = "Hardly anything stands out" if share < SMALLEST_SHARE else "Nearly everything stands out"
+        raise Problem("background-unclear", f"{what} from the background of the picture ({share:.1%} of it).")
+    return mask
+
+
+def _by_border(colours: Pixels) -> Mask:
+    """The method described above, on HxWx3 sRGB."""
+    small = _reduced(colours, WORKING_SIZE)
+    if min(small.shape[:2]) < 8:
+        raise Problem("background-unclear", "The picture is too small to tell an object from its background.")
+    lab = _lab(small)
+    change = _change(lab)
+    reach = _reach(change)
+    expected, spread = _expected_background(lab, reach)
+    difference = _difference(lab, expected)
+    seeds = _seeds(lab - expected, change, reach, difference, max(3.0, 1.5 * spread))
+    if not (seeds == OBJECT).any() or not (seeds == BACKGROUND).any():
+        raise Problem("background-unclear", "Nothing in the picture stands out from what its border looks like.")
+    share = _sensible_parts(_walk(lab, seeds))
+    return _refine_rim(colours, share)
+
+
+def _reduced(colours: Pixels, longest: int) -> Pixels:
+    """Area averages, with the longer side at most `longest`."""
+    height, width = colours.shape[:2]
+    scale = min(1.0, longest / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(np.ascontiguousarray(colours)).resize(size, Image.Resampling.BOX))
+
+
+def _lab(colours: Pixels) -> Floats:
+    from skimage.color import rgb2lab
+
+    lab: Floats = rgb2lab(colours.astype(np.float32) / 255)
+    return lab
+
+
+def _change(lab: Floats) -> Floats:
+    """How much the colour changes from one pixel to the next, HxW."""
+    from scipy import ndimage
+
+    smooth = ndimage.gaussian_filter(lab, (0.7, 0.7, 0))
+    change: Floats = np.sqrt(sum(((ndimage.sobel(smooth, axis=axis) / 8) ** 2).sum(axis=-1) for axis in (0, 1)))
+    return change
+
+
+def _reach(change: Floats) -> Floats:
+    """Geodesic distance from the border of the picture, HxW."""
+    from skimage.graph import MCP
+
+    width = max(2, round(0.03 * max(change.shape)))
+    ring = np.ones(change.shape, dtype=bool)
+    ring[width:-width, width:-width] = False
+    noise = float(np.median(change[ring]))
+    cost = np.maximum(change - 1.5 * noise - 0.15, 0) + 1e-3
+    edge = np.ones(change.shape, dtype=bool)
+    edge[1:-1, 1:-1] = False
+    distance: Floats = MCP(cost).find_costs(list(zip(*np.nonzero(edge), strict=True)))[0]
+    return distance
+
+
+def _expected_background(lab: Floats, reach: Floats) -> tuple[Floats, float]:
+    """The background's colour at every place, HxWx3, and how far the visible background differs from it."""
+    known = reach < NEAR
+    spread = 0.0
+    expected = lab
+    for _ in range(3):
+        expected = _spread_out(lab, known)
+        difference = _difference(lab, expected)
+        spread = float(np.quantile(difference[known], 0.9))
+        known = (reach < 3 * NEAR) & (difference < max(FAINT, 2 * spread)) | (reach < NEAR / 2)
+    return expected, spread
+
+
+def _spread_out(values: Floats, known: Mask) -> Floats:
+    """Values HxWxC where known, and smoothly continued elsewhere: fine means near what is known, coarse ones far."""
+    from scipy import ndimage
+
+    result: Floats | None = None
+    filled = np.where(known[..., None], values, 0.0)
+    for sigma in (64, 32, 16, 8, 4):
+        weight = ndimage.gaussian_filter(known.astype(np.float64), sigma, mode="nearest")
+        mean = ndimage.gaussian_filter(filled, (sigma, sigma, 0), mode="nearest")
+        mean /= np.maximum(weight, 1e-12)[..., None]
+        trust = np.clip(weight / 0.05, 0, 1)[..., None]
+        result = mean if result is None else result + (mean - result) * trust
+    assert result is not None
+    return result
+
+
+def _difference(lab: Floats, expected: Floats) -> Floats:
+    """CIELAB distance, HxW, in which being darker counts less."""
+    delta = lab - expected
+    delta[..., 0] *= np.where(delta[..., 0] < 0, SHADOW_WEIGHT, 1.0)
+    distance: Floats = np.linalg.norm(delta, axis=-1)
+    return distance
+
+
+def _seeds(delta: Floats, change: Floats, reach: Floats, difference: Floats, alike: float) -> NDArray[np.int64]:
+    """BACKGROUND, OBJECT, or 0 where neither is certain; `delta` is what differs from the expected background."""
+    from scipy import ndimage
+
+    near = (reach < 3 * NEAR) & (difference < max(FAINT, 2 * alike)) | (reach < NEAR / 2)
+    shadow = (delta[..., 0] < 0) & (np.hypot(delta[..., 1], delta[..., 2]) < FAINT)
+    tinted = np.hypot(delta[..., 1], delta[..., 2]) < 2 * FAINT  # light that the object throws back
+    soft = tinted & (delta[..., 0] < 0) & (delta[..., 0] > -DARKEST_SHADOW) & (change < SHARP)
+    soft = ndimage.binary_propagation(near & ~ndimage.binary_erosion(near), mask=soft | near) & ~near
+    certain = ((reach > VERY_FAR) | (reach > FAR) & ~shadow) & ~soft
+    inner = ndimage.binary_erosion(certain & (difference > DIFFERENT))
+    found = inner | certain & (difference > 2 * DIFFERENT)
+    found |= (reach > VERY_FAR) & (difference > max(FAINT, 2 * alike)) & ~soft
+    ground = ndimage.binary_erosion(near | soft, border_value=1) | _holes(difference, near, alike)
+    seeds = np.zeros(reach.shape, dtype=np.int64)
+    seeds[ground] = BACKGROUND
+    seeds[found & ~ground] = OBJECT
+    return seeds
+
+
+def _holes(difference: Floats, near: Mask, alike: float) -> Mask:
+    """Enclosed spots that look like the background and end sharply.
+
+    A spot where the object's shading happens to pass through the background's colour has a soft outline instead.
+    """
+    from scipy import ndimage
+
+    spots = ndimage.binary_opening((difference < alike) & ~near, np.ones((2, 2)))
+    labels, _ = ndimage.label(spots)
+    holes: Mask = np.zeros(spots.shape, dtype=bool)
+    reach = 3
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        around = tuple(slice(max(side.start - reach - 1, 0), side.stop + reach + 1) for side in box)
+        spot = labels[around] == number
+        ring = ndimage.binary_dilation(spot, iterations=reach) & ~ndimage.binary_dilation(spot, iterations=reach - 1)
+        sharp = difference[around][ring] > max(2.5 * alike, 0.6 * DIFFERENT)
+        if spot.sum() >= SMALLEST_HOLE and sharp.sum() > 0.6 * ring.sum():
+            holes[around] |= spot
+    return holes
+
+
+def _walk(lab: Floats, seeds: NDArray[np.int64]) -> Floats:
+    """Probability, HxW, that a random walk which shuns edges meets the object first."""
+    from skimage.segmentation import random_walker
+
+    if (seeds > 0).all():
+        return (seeds == OBJECT).astype(np.float64)
+    both: Floats = random_walker(
+        lab / 100,
+        seeds,
+        beta=3000,
+        mode="cg_j",
+        tol=1e-3,
+        prob_tol=1.0,
+        channel_axis=-1,
+        return_full_prob=True,
+    )
+    share: Floats = np.clip(both[1], 0, 1)
+    return share
+
+
+def _sensible_parts(share: Floats) -> Floats:
+    """The object's share without crumbs: small separate parts, and pin holes."""
+    from scipy import ndimage
+
+    inside = share > 0.5
+    labels, count = ndimage.label(inside)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    crumbs = inside & (sizes[labels] < max(6, SMALLEST_PART * sizes.max(initial=0)))
+    labels, _ = ndimage.label(~inside)
+    pins = ~inside & (np.bincount(labels.ravel())[labels] < 6)
+    sensible: Floats = np.where(crumbs, 0.0, np.where(pins, 1.0, share))
+    return sensible
+
+
+def _refine_rim(colours: Pixels, share: Floats) -> Mask:
+    """The object at full size, from its share at reduced size."""
+    from scipy import ndimage
+
+    fine = _reduced(colours, RIM_SIZE)
+    scale = max(fine.shape) / max(share.shape)
+    full = _enlarged(share, fine.shape)
+    inside = full > 0.5
+    distance = np.where(inside, ndimage.distance_transform_edt(inside), ndimage.distance_transform_edt(~inside))
+    # The outline may be off by the width of a reduced pixel or so; the colours that mix are taken from beyond that.
+    band = 1.5 * scale
+    rim = distance <= band + 0.5
+    lab = _lab(fine)
+    ours = _nearby(lab, (full > 0.97) | (full > 0.9) & ~rim, 2 * band)
+    theirs = _nearby(lab, (full < 0.1) & (distance > 1), 2 * band)
+    apart = ours - theirs
+    square = (apart**2).sum(axis=-1)
+    mixture = np.clip(((lab - theirs) * apart).sum(axis=-1) / np.maximum(square, 1e-9), 0, 1)
+    trust = square / (square + DIFFERENT**2)
+    result = np.where(rim, trust * mixture + (1 - trust) * full, full)
+    mask: Mask = _enlarged(_sensible_parts(result), colours.shape) > 0.5
+    return mask
+
+
+def _enlarged(values: Floats, shape: tuple[int, ...]) -> Floats:
+    """HxW at the size of `shape`, bilinear."""
+    if values.shape == shape[:2]:
+        return values
+    size = shape[1], shape[0]
+    image = Image.fromarray(values.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+    enlarged: Floats = np.asarray(image, dtype=np.float32)
+    return enlarged
+
+
+def _nearby(values: Floats, known: Mask, sigma: float) -> Floats:
+    """Mean of the known values around each pixel, HxWxC; the pixel's own value where none is near."""
+    from scipy import ndimage
+
+    weight = ndimage.gaussian_filter(known.astype(values.dtype), sigma)[..., None]
+    mean = ndimage.gaussian_filter(np.where(known[..., None], values, 0), (sigma, sigma, 0))
+    near: Floats = np.where(weight > 1e-4, mean / np.maximum(weight, 1e-12), values)
+    return near
+
+
+def _by_rembg(colours: Pixels, model: Path) -> Mask:
+    """The mask of a network that rembg runs from a file. A session named "..._custom" never downloads."""
+    if not model.is_file():
+        raise _model_problem(f"There is no background removal model at {model.name}.")
+    try:
+        rembg: Any = importlib.import_module("rembg")
+    except ImportError as error:
+        raise _model_problem("A background removal model is named, but the package rembg is not installed.") from error
+    # rembg reads models only from below the folder that REMBG_HOME names.
+    before = os.environ.get("REMBG_HOME")
+    os.environ["REMBG_HOME"] = str(model.resolve().parent)
+    try:
+        session = rembg.new_session("dis_custom", model_path=str(model.resolve()))
+        answer = rembg.remove(Image.fromarray(np.ascontiguousarray(colours)), session=session, only_mask=True)
+    except Exception as error:
+        # The model runtime has exceptions of its own, and rembg exits through several.
+        raise _model_problem(f"The background removal model {model.name} does not run: {error}.") from error
+    finally:
+        if before is None:
+            del os.environ["REMBG_HOME"]
+        else:
+            os.environ["REMBG_HOME"] = before
+    mask: Mask = np.asarray(answer.convert("L")) > 127
+    return mask
+
+
+def _model_problem(detail: str) -> Problem:
+    hint = "Install rembg and name an ONNX file of ISNet, or name no model: then the built-in method is used."
+    return Problem("weights-missing", detail, hint)

@@ -1,0 +1,132 @@
+"""A request and its files become a shot.
+
+The server calls `check_inputs`: everything is decoded and matched, so that a bad file is refused while the user
+still waits for the answer. The worker calls `make_shot`, which does the same and then finds the object where no
+instance map tells it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.camera import Camera, default_camera
+from backend.contract import GenerateRequest
+from backend.errors import Problem
+from backend.imaging.depth import read_depth
+from backend.imaging.instances import read_instances
+from backend.imaging.reading import Pixels, read_image
+from backend.shot import InstanceMap, Shot
+
+MODEL_VARIABLE = "SET_DRESSER_BACKGROUND_MODEL"
+"""Environment variable that names a background removal model for rembg; see `backend/imaging/background.py`."""
+
+OPAQUE = 127
+"""Alpha above this belongs to the object."""
+
+CUT_OUT_SHARE = 0.001
+"""From this share of transparent pixels on a picture counts as cut out; fewer are an accident."""
+
+
+def check_inputs(
+    request: GenerateRequest, images: Sequence[bytes], instances: bytes | None, depth: bytes | None
+) -> None:
+    """Decode every file and match it with the others; nothing is kept.
+
+    Raises:
+        Problem: request-invalid, or any code of pictures, instance maps, depth and camera but background-unclear,
+            which takes the worker to find out.
+    """
+    _read(request, images, instances, depth)
+
+
+def make_shot(request: GenerateRequest, images: Sequence[bytes], instances: bytes | None, depth: bytes | None) -> Shot:
+    """The shot that a request and its files describe.
+
+    Without an instance map the picture shows one object, named after the request: what is opaque if the picture is
+    cut out, otherwise what stands out from the background. Without a camera `default_camera` is assumed.
+
+    Raises:
+        Problem: as `check_inputs`, and background-unclear.
+    """
+    pictures, instance_map, distances, camera = _read(request, images, instances, depth)
+    source: Literal["map", "alpha", "background"] = "map"
+    if instance_map is None:
+        mask = _cut_out(pictures[0])
+        source = "background" if mask is None else "alpha"
+        if mask is None:
+            from backend.imaging.background import remove_background
+
+            model = os.environ.get(MODEL_VARIABLE)
+            mask = remove_background(pictures[0], Path(model) if model else None)
+        instance_map = InstanceMap(mask.astype(np.uint16), {1: request.name.strip() or "Object"})
+    files = {f"image-{index}": data for index, data in enumerate(images)}
+    files |= {role: data for role, data in (("instances", instances), ("depth", depth)) if data is not None}
+    return Shot(
+        images=tuple(pictures),
+        instances=instance_map,
+        camera=camera,
+        camera_source="default" if request.camera is None else "request",
+        depth=distances,
+        instance_source=source,
+        hashes={role: hashlib.sha256(data).hexdigest() for role, data in files.items()},
+    )
+
+
+def read_job_folder(folder: Path) -> tuple[GenerateRequest, Shot]:
+    """The request and the shot of a job's folder: `request.json` and `inputs/`, as the server wrote them.
+
+    Raises:
+        Problem: as `make_shot`.
+        OSError, pydantic.ValidationError: the folder is not a job's folder or was damaged.
+    """
+    request = GenerateRequest.model_validate_json((folder / "request.json").read_bytes())
+    inputs = folder / "inputs"
+    images = sorted(inputs.glob("image-*.bin"), key=lambda path: int(path.stem.removeprefix("image-")))
+    instances, depth = inputs / "instances.bin", inputs / "depth.npy"
+    shot = make_shot(
+        request,
+        [path.read_bytes() for path in images],
+        instances.read_bytes() if instances.exists() else None,
+        depth.read_bytes() if depth.exists() else None,
+    )
+    return request, shot
+
+
+def _read(
+    request: GenerateRequest, images: Sequence[bytes], instances: bytes | None, depth: bytes | None
+) -> tuple[list[Pixels], InstanceMap | None, NDArray[np.float32] | None, Camera]:
+    """Everything read and matched with the first picture."""
+    if not images:
+        raise Problem("request-invalid", "The request has no picture.", "Send at least one picture.")
+    names = ["The picture"] if len(images) == 1 else [f"Picture {number}" for number in range(1, len(images) + 1)]
+    pictures = [read_image(data, name) for data, name in zip(images, names, strict=True)]
+    height, width = pictures[0].shape[:2]
+    size = (width, height)
+    camera = request.camera or default_camera(width, height)
+    if (camera.width, camera.height) != size:
+        detail = f"The camera is for {camera.width} × {camera.height} pixels and the picture has {width} × {height}."
+        hint = "Send the camera that took this picture at this size, or leave it out."
+        raise Problem("camera-invalid", detail, hint)
+    if instances is None:
+        _cut_out(pictures[0])
+    instance_map = None if instances is None else read_instances(instances, request.instances, size)
+    return pictures, instance_map, None if depth is None else read_depth(depth, size), camera
+
+
+def _cut_out(picture: Pixels) -> NDArray[np.bool_] | None:
+    """The object of a cut-out picture, HxW; None if the picture is opaque.
+
+    Raises:
+        Problem: image-empty.
+    """
+    opaque: NDArray[np.bool_] = picture[..., 3] > OPAQUE
+    if not opaque.any():
+        raise Problem("image-empty", "The picture is transparent everywhere.")
+    return opaque if 1 - opaque.mean() >= CUT_OUT_SHARE else None

@@ -1,0 +1,60 @@
+"""What runs jobs: a small interface, so that the queue does not know where the work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+
+class WorkerState(StrEnum):
+    """asleep -> starting -> ready <-> busy; back to asleep when idle, cancelled by force, or dead."""
+
+    ASLEEP = "asleep"
+    STARTING = "starting"
+    READY = "ready"
+    BUSY = "busy"
+
+
+class Report(NamedTuple):
+    """Something a running job says. `data` is a Progress, a Warning, or the question."""
+
+    type: Literal["progress", "warning", "question"]
+    data: dict[str, Any]
+
+
+class Interrupted(Exception):
+    """The executor was stopped while the job ran; the job is neither done nor at fault."""
+
+
+class Executor(Protocol):
+    """Runs one job at a time.
+
+    `run`, `warm` and `rest` are called from one thread, the queue's; the others from any.
+    """
+
+    @property
+    def state(self) -> WorkerState: ...
+
+    def warm(self) -> None:
+        """Get ready before the first job asks for it. A failure shows when a job is run."""
+
+    def run(self, job: str, folder: Path, report: Callable[[Report], None], cancelled: Callable[[], bool]) -> None:
+        """Run the job in `folder` until its result is written.
+
+        `report` is called in this thread; `cancelled` is asked now and then, and at once after `nudge()`.
+        Raises Problem, `backend.pipelines.base.Cancelled` or `Interrupted`.
+        """
+
+    def nudge(self) -> None:
+        """Look at `cancelled` now."""
+
+    def answer(self, job: str, answer: dict[str, Any]) -> None:
+        """Hand the running job the answer to its question."""
+
+    def rest(self) -> None:
+        """Give memory back until the next job."""
+
+    def stop(self) -> None:
+        """End for good; a running job is `Interrupted`."""

@@ -1,0 +1,104 @@
+"""The folder of a job: `request.json`, `inputs/`, `output/`, `log.txt`. See docs/architecture.md.
+
+A folder is written under another name and renamed when it is complete. Ids are 96 random bits in lower-case
+hexadecimal: nobody guesses them, and no file system folds, reserves or misreads them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+
+from backend.contract import GenerateRequest
+from backend.errors import Problem
+
+HOME_VARIABLE = "SET_DRESSER_HOME"
+JOB_ID = re.compile(r"[0-9a-f]{24}")
+FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+PARTIAL = ".partial"
+ABANDONED_SECONDS = 3600.0
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+def default_data_folder() -> Path:
+    """Where jobs are kept if nothing else is said: the folder that `SET_DRESSER_HOME` names, or the user's."""
+    chosen = os.environ.get(HOME_VARIABLE)
+    return Path(chosen) if chosen else platformdirs.user_data_path("set-dresser", appauthor=False)
+
+
+class JobFolders:
+    """The folders of all jobs below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, job: str) -> Path:
+        """The folder of a job. Raises Problem("job-not-found") for anything that is not an id."""
+        if not JOB_ID.fullmatch(job):
+            raise Problem("job-not-found", f"'{job[:40]}' is not the id of a job.")
+        return self.root / job
+
+    def create(
+        self, request: GenerateRequest, images: list[bytes], instances: bytes | None, depth: bytes | None
+    ) -> str:
+        """Write a new job's folder and return its id. Raises Problem("disk-full") and leaves nothing behind."""
+        job = secrets.token_hex(12)
+        partial = self.root / (job + PARTIAL)
+        try:
+            (partial / "inputs").mkdir(parents=True)
+            (partial / "output").mkdir()
+            (partial / "request.json").write_text(request.model_dump_json(indent=2), encoding="utf-8")
+            for index, image in enumerate(images):
+                (partial / "inputs" / f"image-{index}.bin").write_bytes(image)
+            if instances is not None:
+                (partial / "inputs" / "instances.bin").write_bytes(instances)
+            if depth is not None:
+                (partial / "inputs" / "depth.npy").write_bytes(depth)
+            partial.rename(self.path(job))
+        except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise storage_problem(error, "The job cannot be stored") from error
+        return job
+
+    def files(self, job: str) -> tuple[str, ...]:
+        """The names of the result's files, sorted: plain names only, nothing half-written."""
+        output = self.path(job) / "output"
+        names = (entry.name for entry in output.iterdir() if entry.is_file()) if output.is_dir() else ()
+        return tuple(sorted(name for name in names if FILE_NAME.fullmatch(name)))
+
+    def clear_output(self, job: str) -> None:
+        """Remove what an attempt that did not end well has written."""
+        output = self.path(job) / "output"
+        shutil.rmtree(output, ignore_errors=True)
+        output.mkdir(exist_ok=True)
+
+    def remove(self, job: str) -> None:
+        """Remove the folder. What cannot be removed now (a file open on Windows) is swept later."""
+        shutil.rmtree(self.path(job), ignore_errors=True)
+
+    def sweep(self, listed: Callable[[str], bool]) -> None:
+        """Remove what crashes have left: old folders of jobs that are not in the list and have no result."""
+        if not self.root.is_dir():
+            return
+        before = time.time() - ABANDONED_SECONDS
+        for entry in self.root.iterdir():
+            job = entry.name.removesuffix(PARTIAL)
+            if not JOB_ID.fullmatch(job) or not entry.is_dir() or entry.stat().st_mtime > before:
+                continue
+            if entry.name.endswith(PARTIAL) or not (listed(job) or (entry / "output" / "result.json").exists()):
+                shutil.rmtree(entry, ignore_errors=True)
+
+
+def storage_problem(error: OSError, what: str) -> Problem:
+    """An error of the file system as a problem; `what` begins the sentence."""
+    if error.errno in NO_SPACE:
+        return Problem("disk-full", f"{what}: no space is left in the data folder.")
+    return Problem("output-not-writable", f"{what}: {error.strerror or error}.")

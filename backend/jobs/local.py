@@ -1,0 +1,197 @@
+"""Jobs in one worker process on this machine: started on demand, replaced when it dies, gone when idle."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from backend.errors import Problem
+from backend.jobs.executor import Interrupted, Report, WorkerState
+from backend.jobs.pace import Pace
+from backend.jobs.process import NUDGE, WorkerProcess
+from backend.pipelines.base import Cancelled
+
+START_SECONDS = 120.0
+LOOK_SECONDS = 0.5
+MOST_START_FAILURES = 3
+COOL_DOWN_SECONDS = 30.0
+logger = logging.getLogger(__name__)
+
+
+class _NeverBegun(Problem):
+    """The worker died before it had said anything of the job."""
+
+
+class LocalExecutor:
+    """The `Executor` of a laptop.
+
+    log: file for what the worker says outside of jobs.
+    grace_seconds: how long a cancelled job may take to notice before the process is killed.
+    """
+
+    def __init__(self, log: Path, grace_seconds: float = 5.0) -> None:
+        self._log = log
+        self._grace = grace_seconds
+        self._lock = threading.Lock()
+        self._worker: WorkerProcess | None = None
+        self._stopped = False
+        self._failures = 0
+        self._failed_at = 0.0
+        self._state = WorkerState.ASLEEP
+
+    @property
+    def state(self) -> WorkerState:
+        worker = self._worker
+        return self._state if worker is not None and worker.alive else WorkerState.ASLEEP
+
+    def warm(self) -> None:
+        try:
+            self._ready_worker()
+        except Interrupted:
+            logger.debug("stopped while the worker started")
+        except Problem as problem:
+            logger.warning("%s", problem)
+
+    def run(self, job: str, folder: Path, report: Callable[[Report], None], cancelled: Callable[[], bool]) -> None:
+        try:
+            last = self._attempt(job, folder, report, cancelled)
+        except _NeverBegun:  # it died while it was idle, unnoticed
+            last = self._attempt(job, folder, report, cancelled)
+        match last["type"]:
+            case "cancelled":
+                raise Cancelled
+            case "failed":
+                problem = Problem.from_document(last["problem"])
+                if problem.code == "out-of-memory":
+                    self.rest()  # only a fresh process has all its memory again
+                raise problem
+
+    def nudge(self) -> None:
+        if worker := self._worker:
+            worker.inbox.put(NUDGE)
+
+    def answer(self, job: str, answer: dict[str, Any]) -> None:
+        if worker := self._worker:
+            worker.send({"type": "answer", "job": job, "answer": answer})
+
+    def rest(self) -> None:
+        if self._worker is not None:
+            self._drop(kill=False)
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+            worker = self._worker
+        if worker:
+            worker.kill()  # its inbox ends, which ends `run` and `warm` in the queue's thread
+
+    def _attempt(
+        self, job: str, folder: Path, report: Callable[[Report], None], cancelled: Callable[[], bool]
+    ) -> dict[str, Any]:
+        """Hand the job to a worker and return its last message: done, cancelled or failed."""
+        worker = self._ready_worker()
+        self._state = WorkerState.BUSY
+        try:
+            worker.send({"type": "run", "job": job, "folder": str(folder)})
+            return self._listen(worker, job, Pace(report), cancelled)
+        except BaseException:
+            if self._worker is worker:  # it may still be at work on this job
+                self._drop(kill=True)
+            raise
+        finally:
+            self._state = WorkerState.READY
+
+    def _listen(self, worker: WorkerProcess, job: str, pace: Pace, cancelled: Callable[[], bool]) -> dict[str, Any]:
+        begun = False
+        deadline: float | None = None
+        while True:
+            message = _next(worker, LOOK_SECONDS if pace.due is None else pace.due)
+            if message is None:
+                raise self._death(begun, cancelling=deadline is not None)
+            if message.get("job") == job:
+                begun = True
+                match message.get("type"):
+                    case "progress" | "warning" | "question" as kind:
+                        pace.take(Report(kind, message["data"]))
+                    case "done" | "cancelled" | "failed":
+                        pace.release()
+                        return message
+            pace.look()
+            if deadline is None:
+                if cancelled():
+                    worker.send({"type": "cancel", "job": job})
+                    deadline = time.monotonic() + self._grace
+            elif time.monotonic() > deadline:
+                logger.info("the job %s did not stop in %.1f s; the worker is replaced", job, self._grace)
+                self._drop(kill=True)
+                raise Cancelled
+
+    def _death(self, begun: bool, cancelling: bool) -> Exception:
+        """The worker is gone during a job: what that means for the job."""
+        worker = self._drop(kill=True)
+        if self._stopped:
+            return Interrupted()
+        if cancelling:
+            return Cancelled()
+        kind = Problem if begun else _NeverBegun
+        return kind("worker-died", f"The worker process ended during this job ({worker.obituary()}).")
+
+    def _ready_worker(self) -> WorkerProcess:
+        """The running worker, or a new one. Raises Problem("worker-start-failed") and Interrupted."""
+        if self._worker is not None:
+            if self._worker.alive:
+                return self._worker
+            logger.warning("the idle worker has ended (%s); starting another", self._drop(kill=True).obituary())
+        if self._failures >= MOST_START_FAILURES and time.monotonic() - self._failed_at < COOL_DOWN_SECONDS:
+            detail = f"The worker process failed to start {self._failures} times; it is tried again in a while."
+            raise Problem("worker-start-failed", detail)
+        self._state = WorkerState.STARTING
+        with self._lock:
+            if self._stopped:
+                raise Interrupted
+            try:
+                worker = self._worker = WorkerProcess(self._log)
+            except OSError as error:
+                raise self._start_failed(str(error)) from error
+        give_up = time.monotonic() + START_SECONDS
+        while time.monotonic() < give_up:
+            message = _next(worker, LOOK_SECONDS)
+            if message is None:
+                break
+            if message.get("type") == "ready":
+                self._failures = 0
+                self._state = WorkerState.READY
+                return worker
+        self._drop(kill=True)
+        if self._stopped:
+            raise Interrupted
+        raise self._start_failed(worker.last_words() or worker.obituary())
+
+    def _start_failed(self, reason: str) -> Problem:
+        self._failures += 1
+        self._failed_at = time.monotonic()
+        return Problem("worker-start-failed", f"The worker process did not start ({reason}).")
+
+    def _drop(self, *, kill: bool) -> WorkerProcess:
+        """Part with the worker; it is gone when this returns."""
+        with self._lock:
+            worker, self._worker = self._worker, None
+        assert worker is not None
+        if kill:
+            worker.kill()
+        else:
+            worker.close()
+        return worker
+
+
+def _next(worker: WorkerProcess, timeout: float) -> dict[str, Any] | None:
+    """The next message, an empty nudge after `timeout` seconds, or None when the worker is gone."""
+    try:
+        return worker.inbox.get(timeout=timeout)
+    except queue.Empty:
+        return NUDGE

@@ -1,0 +1,339 @@
+"""The door to the jobs: submit, look, cancel, answer, fetch. The server and the command line both use it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from backend.contract import Event, GenerateRequest, JobState, JobView
+from backend.errors import Problem
+from backend.imaging.intake import check_inputs
+from backend.jobs.executor import Executor, Interrupted, Report, WorkerState
+from backend.jobs.folders import JobFolders, storage_problem
+from backend.jobs.local import LocalExecutor
+from backend.jobs.news import News
+from backend.jobs.owners import Ownership
+from backend.jobs.store import JobStore, StoredJob
+from backend.pipelines import find_pipeline
+from backend.pipelines.base import Cancelled
+
+IDLE_SECONDS = 300.0
+GRACE_SECONDS = 5.0
+MOST_ATTEMPTS = 2
+RETRY_SECONDS = 1.0
+LOOK_SECONDS = 0.5
+LONGEST_ANSWER = 1 << 20
+EVENTS_AT_ONCE = 500
+
+logger = logging.getLogger(__name__)
+
+
+class JobService:
+    """The jobs of one data folder, and a queue that runs those submitted here.
+
+    Looking at jobs works at once; submitting needs `start()` (or `with service:`), which takes a lock in the data
+    folder, adopts what dead owners left, and begins to run.
+
+    Args:
+        data: the data folder; made if it does not exist.
+        idle_seconds: the worker process leaves after so long without a job.
+        grace_seconds: a cancelled job that does not stop within this time is ended by force.
+        adopt: take over the jobs of servers that died. A command line that is there for one job does not.
+        executor: what runs the jobs; a worker process on this machine if left out.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        idle_seconds: float = IDLE_SECONDS,
+        grace_seconds: float = GRACE_SECONDS,
+        adopt: bool = True,
+        executor: Callable[[Path], Executor] | None = None,
+    ) -> None:
+        self._data = data.absolute()
+        self._idle_seconds = idle_seconds
+        self._adopt = adopt
+        self._make_executor = executor or (lambda log: LocalExecutor(log, grace_seconds))
+        self._executor: Executor | None = None
+        self._owner: Ownership | None = None
+        self._thread: threading.Thread | None = None
+        self._work = threading.Event()
+        self._warm_wanted = False
+        self._closing = threading.Event()
+        self._running: str | None = None
+        self.news = News()
+        try:
+            self._data.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_problem(error, "The data folder cannot be used") from error
+        self.folders = JobFolders(self._data / "jobs")
+        self._store = JobStore(self._data / "jobs.sqlite3")
+
+    # life
+
+    def start(self) -> None:
+        """Take the lock, adopt, begin to run. Raises Problem if the data folder cannot be used."""
+        assert self._owner is None, "a service starts once"
+        self._owner = Ownership(self._data / "owners")
+        self._executor = self._make_executor(self._owner.log)
+        if self._adopt:
+            for other in self._owner.candidates(self._store.owners()):
+                with self._owner.buried(other) as dead:
+                    if dead:
+                        self._store.adopt(other, self._owner.id, MOST_ATTEMPTS)
+            self.folders.sweep(self._store.holds)
+        self._thread = threading.Thread(target=self._loop, name="queue", daemon=True)
+        self._thread.start()
+
+    def warm(self) -> None:
+        """Have the worker ready before the first job. Returns at once."""
+        self._warm_wanted = True
+        self._work.set()
+
+    def close(self) -> None:
+        """Begin to stop: no further job is started, and everyone who waits for events is let go. Returns at once."""
+        self._closing.set()
+        self._work.set()
+        self.news.publish()
+
+    def stop(self) -> None:
+        """End the worker, put the running job back in the queue for the next server, release the lock."""
+        self.close()
+        if self._executor:
+            self._executor.stop()
+        if self._thread:
+            self._thread.join()
+        if self._owner:
+            self._owner.release()
+        self._store.close()
+
+    def __enter__(self) -> JobService:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def closing(self) -> bool:
+        return self._closing.is_set()
+
+    @property
+    def worker(self) -> WorkerState:
+        return self._executor.state if self._executor else WorkerState.ASLEEP
+
+    @property
+    def running(self) -> str | None:
+        """The job that runs here."""
+        return self._running
+
+    @property
+    def queued(self) -> int:
+        """How many jobs wait here."""
+        return self._store.queued(self._owner.id) if self._owner else 0
+
+    # jobs
+
+    def submit(
+        self,
+        request: GenerateRequest,
+        images: list[bytes],
+        instances: bytes | None = None,
+        depth: bytes | None = None,
+    ) -> JobView:
+        """Check everything, store it, queue it. Raises Problem, and then nothing is stored."""
+        assert self._owner is not None, "submit() needs a started service"
+        info = find_pipeline(request.pipeline)
+        info.check(request.parameters)
+        least, most = info.images
+        if not least <= len(images) <= most:
+            wanted = f"{least}" if least == most else f"{least} to {most}"
+            detail = f"{info.title} takes {wanted} picture(s); {len(images)} came."
+            raise Problem("request-invalid", detail, "Send that many parts named 'image'.")
+        if info.weights:
+            raise Problem("weights-missing", f"{info.title} needs {', '.join(info.weights)}.")
+        check_inputs(request, images, instances, depth)
+        job = self.folders.create(request, images, instances, depth)
+        try:
+            stored = self._store.add(job, self._owner.id, request.name, info.id)
+        except Problem:
+            self.folders.remove(job)
+            raise
+        self._work.set()
+        self.news.publish()
+        return stored.view
+
+    def list(self, limit: int = 100) -> list[JobView]:
+        """The newest jobs first, those of other servers on this data folder among them."""
+        return [stored.view for stored in self._store.newest(limit)]
+
+    def get(self, job: str) -> JobView:
+        """Raises Problem("job-not-found")."""
+        return self._stored(job).view
+
+    def cancel(self, job: str) -> JobView:
+        """Cancel a queued job at once, ask a running one to stop; an ended one stays as it is."""
+        self._stored(job)
+        stored = self._store.request_cancel(job)
+        if self._executor:
+            self._executor.nudge()
+        self.news.publish()
+        return stored.view
+
+    def delete(self, job: str) -> None:
+        """Forget an ended job and remove its files. Raises Problem("job-not-found", "job-not-finished")."""
+        self._stored(job)
+        self._store.delete(job)
+        self.folders.remove(job)
+        self.news.publish()
+
+    def answer(self, job: str, answer: dict[str, Any]) -> JobView:
+        """Answer the question of a job in needs_input. Raises Problem("input-not-expected")."""
+        self._stored(job)
+        if len(json.dumps(answer)) > LONGEST_ANSWER:
+            raise Problem("request-too-large", "The answer is longer than a megabyte.", "Send a shorter answer.")
+        if self._owner is None or self._executor is None:
+            raise Problem("input-not-expected", "The job is run by another process.")
+        self._store.resume(job, self._owner.id)
+        self._executor.answer(job, answer)
+        self.news.publish()
+        return self.get(job)
+
+    def file(self, job: str, name: str) -> Path:
+        """The path of a file of the result. Raises Problem("job-not-finished", "file-not-found")."""
+        view = self.get(job)
+        if not view.state.ended:
+            raise Problem("job-not-finished", f"The job is {view.state.value}.")
+        path = self.folders.path(job) / "output" / name
+        if name not in view.files or not path.is_file():
+            has = f"It has {', '.join(view.files)}." if view.files else "It has none."
+            raise Problem("file-not-found", f"The job has no file '{name[:40]}'.", has)
+        return path
+
+    # events
+
+    def recent_events(self, job: str, after: int = 0) -> tuple[Sequence[Event], bool]:
+        """Events with ids above `after`, and whether there can be no more of them.
+
+        There can be no more when the job has ended, or has been deleted.
+        """
+        ended = self._store.has_ended(job)  # asked first: whatever led to the end is among the events read after it
+        events = self._store.events(job, after, EVENTS_AT_ONCE)
+        return events, ended and len(events) < EVENTS_AT_ONCE
+
+    def events(self, job: str, after: int = 0) -> Iterator[Event]:
+        """Every event with an id above `after` as it comes, until the job ends or the service stops."""
+        self._stored(job)
+        while not self.closing:
+            seen = self.news.count
+            events, last = self.recent_events(job, after)
+            yield from events
+            if last:
+                return
+            if events:
+                after = events[-1].id
+            else:
+                self.news.wait(seen, LOOK_SECONDS)  # jobs of other processes make no news here
+
+    # the queue's thread
+
+    def _loop(self) -> None:
+        assert self._owner and self._executor
+        rested = time.monotonic()
+        while not self._closing.is_set():
+            self._work.clear()
+            try:
+                job = self._store.take(self._owner.id)
+            except Problem as problem:
+                logger.error("the queue cannot go on, trying again: %s", problem)
+                self._closing.wait(RETRY_SECONDS)
+                continue
+            if job is not None:
+                self._run(job)
+                rested = time.monotonic()
+            elif self._warm_wanted:
+                self._warm_wanted = False
+                self._executor.warm()
+                rested = time.monotonic()
+            else:
+                self._wait(rested)
+
+    def _wait(self, rested: float) -> None:
+        """Until there is work; meanwhile the idle worker is sent away when its time is up."""
+        assert self._executor
+        if self._executor.state == WorkerState.ASLEEP:
+            self._work.wait()
+        elif not self._work.wait(max(0.0, rested + self._idle_seconds - time.monotonic())):
+            self._executor.rest()
+
+    def _run(self, stored: StoredJob) -> None:
+        assert self._executor
+        job = stored.view.id
+        self._running = job
+        self.news.publish()
+        problem: Problem | None = None
+        state = JobState.DONE
+        try:
+            self._executor.run(
+                job,
+                self.folders.path(job),
+                lambda report: self._report(job, report),
+                lambda: self._store.cancel_wanted(job),
+            )
+        except Interrupted:
+            self._record(lambda: self._store.put_back(job))
+            return
+        except Cancelled:
+            state = JobState.CANCELLED
+        except Problem as error:
+            problem, state = error, JobState.FAILED
+        except Exception as error:  # the queue goes on, whatever an executor does
+            logger.exception("the executor failed")
+            detail = f"The job could not be run ({type(error).__name__}); the server's log tells more."
+            problem, state = Problem("internal", detail), JobState.FAILED
+        finally:
+            self._running = None
+        if state != JobState.DONE:
+            self.folders.clear_output(job)
+        files = self.folders.files(job)
+        self._record(lambda: self._store.finish(job, state, problem=problem, files=files))
+
+    def _record(self, write: Callable[[], None]) -> None:
+        """Write how a job ended. While that fails, on a full disk, say, it is tried again: nothing else can go on.
+
+        If the service stops before it succeeds, the next server finds the job as running and adopts it.
+        """
+        while True:
+            try:
+                write()
+                break
+            except Problem as problem:
+                logger.error("the end of a job cannot be written, trying again: %s", problem)
+            if self._closing.wait(RETRY_SECONDS):
+                break
+        self.news.publish()
+
+    def _report(self, job: str, report: Report) -> None:
+        try:
+            if report.type == "question":
+                self._store.ask(job, report.data)
+            else:
+                self._store.append(job, report.type, report.data)
+        except Problem as problem:
+            if report.type == "question":
+                raise
+            logger.warning("an event of job %s was not stored: %s", job, problem)
+        self.news.publish()
+
+    def _stored(self, job: str) -> StoredJob:
+        self.folders.path(job)
+        return self._store.get(job)

@@ -1,0 +1,361 @@
+"""The list of jobs and their events, in one SQLite file that several processes share.
+
+Every change is one transaction that also writes the event telling of it, so whoever reads the events in order
+knows the job. The file is in write-ahead mode: a process killed at any moment leaves it whole.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from backend.contract import Event, JobState, JobView
+from backend.errors import Problem
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    name TEXT NOT NULL,
+    pipeline TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    cancel INTEGER NOT NULL DEFAULT 0,
+    created TEXT NOT NULL,
+    started TEXT,
+    finished TEXT,
+    progress TEXT,
+    problem TEXT,
+    files TEXT NOT NULL DEFAULT '[]'
+);
+CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (owner, state, number);
+CREATE TABLE IF NOT EXISTS events (
+    job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    id INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    data TEXT NOT NULL,
+    PRIMARY KEY (job, id)
+) WITHOUT ROWID;
+"""
+BUSY_SECONDS = 10.0
+LEAST_FREE_BYTES = 1 << 20
+
+RUNNING = (JobState.RUNNING, JobState.NEEDS_INPUT)
+OPEN = (JobState.QUEUED, *RUNNING)
+
+
+@dataclass(frozen=True)
+class StoredJob:
+    """A row of the list: what everyone may see, and what the queue needs to know."""
+
+    view: JobView
+    owner: str
+    attempts: int
+    cancel: bool
+
+
+class JobStore:
+    """The jobs and events of one data folder. Usable from any thread and from several processes at once.
+
+    Raises Problem("disk-full"), ("output-not-writable") or ("internal") when the file cannot be used, and
+    Problem("job-not-found") for ids that are not in the list.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        with self._translated():
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            self._connection.row_factory = sqlite3.Row
+            self._connection.execute("PRAGMA foreign_keys = ON")
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+        with self._transaction() as connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA_VERSION:
+                detail = f"The list of jobs in {path.name} was written by a newer version of Set Dresser."
+                raise Problem("protocol-mismatch", detail, "Use the newer version, or another data folder.")
+            for statement in filter(str.strip, SCHEMA.split(";")):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    # reading
+
+    def get(self, job: str) -> StoredJob:
+        with self._reading() as connection:
+            row = connection.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
+            if row is None:
+                raise _unknown(job)
+            return self._stored(connection, row)
+
+    def newest(self, limit: int) -> list[StoredJob]:
+        """At most `limit` jobs of every owner, the newest first."""
+        with self._reading() as connection:
+            rows = connection.execute("SELECT * FROM jobs ORDER BY number DESC LIMIT ?", (limit,)).fetchall()
+            return [self._stored(connection, row) for row in rows]
+
+    def events(self, job: str, after: int, limit: int = 500) -> list[Event]:
+        """At most `limit` events of a job with an id above `after`, in order; none for an unknown job."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT * FROM events WHERE job = ? AND id > ? ORDER BY id LIMIT ?", (job, after, limit)
+            ).fetchall()
+        return [Event(id=row["id"], type=row["type"], data=json.loads(row["data"])) for row in rows]
+
+    def queued(self, owner: str) -> int:
+        with self._reading() as connection:
+            query = "SELECT COUNT(*) FROM jobs WHERE owner = ? AND state = 'queued'"
+            return int(connection.execute(query, (owner,)).fetchone()[0])
+
+    def owners(self) -> set[str]:
+        """Everyone who has jobs that have not ended."""
+        with self._reading() as connection:
+            query = "SELECT DISTINCT owner FROM jobs WHERE state IN ('queued', 'running', 'needs_input')"
+            return {row["owner"] for row in connection.execute(query)}
+
+    def holds(self, job: str) -> bool:
+        with self._reading() as connection:
+            return connection.execute("SELECT 1 FROM jobs WHERE id = ?", (job,)).fetchone() is not None
+
+    def has_ended(self, job: str) -> bool:
+        """Whether nothing will be added to a job's events: it has ended, or is not in the list any more."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT state FROM jobs WHERE id = ?", (job,)).fetchone()
+        return row is None or JobState(row["state"]).ended
+
+    def cancel_wanted(self, job: str) -> bool:
+        with self._reading() as connection:
+            row = connection.execute("SELECT cancel FROM jobs WHERE id = ?", (job,)).fetchone()
+        return row is None or bool(row["cancel"])
+
+    # writing
+
+    def add(self, job: str, owner: str, name: str, pipeline: str) -> StoredJob:
+        """A new job at the end of its owner's queue."""
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO jobs (id, owner, name, pipeline, state, created) VALUES (?, ?, ?, ?, 'queued', ?)",
+                (job, owner, name, pipeline, now()),
+            )
+            self._state_event(connection, job, JobState.QUEUED)
+            return self.get(job)
+
+    def take(self, owner: str) -> StoredJob | None:
+        """The owner's next queued job, now running; None if there is none."""
+        with self._transaction() as connection:
+            row = connection.execute(
+                "SELECT id FROM jobs WHERE owner = ? AND state = 'queued' ORDER BY number LIMIT 1", (owner,)
+            ).fetchone()
+            if row is None:
+                return None
+            connection.execute(
+                "UPDATE jobs SET state = 'running', attempts = attempts + 1, started = ?, progress = NULL WHERE id = ?",
+                (now(), row["id"]),
+            )
+            self._state_event(connection, row["id"], JobState.RUNNING)
+            return self.get(row["id"])
+
+    def append(self, job: str, type: Literal["progress", "warning"], data: dict[str, Any]) -> None:
+        """An event that leaves the state as it is."""
+        with self._transaction() as connection:
+            if type == "progress":
+                connection.execute("UPDATE jobs SET progress = ? WHERE id = ?", (json.dumps(data), job))
+            self._event(connection, job, type, data)
+
+    def ask(self, job: str, question: dict[str, Any]) -> None:
+        """running -> needs_input."""
+        with self._transaction() as connection:
+            connection.execute("UPDATE jobs SET state = 'needs_input' WHERE id = ?", (job,))
+            self._state_event(connection, job, JobState.NEEDS_INPUT)
+            self._event(connection, job, "needs_input", {"question": question})
+
+    def resume(self, job: str, owner: str) -> None:
+        """needs_input -> running. Raises Problem("input-not-expected") in any other state or for another owner."""
+        with self._transaction() as connection:
+            row = self.get(job)
+            if row.view.state != JobState.NEEDS_INPUT:
+                raise Problem("input-not-expected", f"The job is {row.view.state.value} and asks nothing.")
+            if row.owner != owner:
+                hint = "Answer it in the Blender that started the job."
+                raise Problem("input-not-expected", "Another server runs this job.", hint)
+            connection.execute("UPDATE jobs SET state = 'running' WHERE id = ?", (job,))
+            self._state_event(connection, job, JobState.RUNNING)
+
+    def finish(self, job: str, state: JobState, *, problem: Problem | None = None, files: tuple[str, ...] = ()) -> None:
+        """The job ends as done, failed or cancelled. Of an ended or deleted job nothing changes."""
+        with self._transaction() as connection:
+            self._finish(connection, job, state, problem, files)
+
+    def request_cancel(self, job: str) -> StoredJob:
+        """Cancel: a queued job ends at once, a running one is marked for its owner, an ended one stays as it is."""
+        with self._transaction() as connection:
+            row = self.get(job)
+            if row.view.state == JobState.QUEUED:
+                self._finish(connection, job, JobState.CANCELLED, None, ())
+            elif row.view.state in RUNNING:
+                connection.execute("UPDATE jobs SET cancel = 1 WHERE id = ?", (job,))
+            return self.get(job)
+
+    def put_back(self, job: str) -> None:
+        """running -> queued, as if it had never been taken: the server is leaving in good order."""
+        with self._transaction() as connection:
+            row = self.get(job)
+            if row.view.state in RUNNING:
+                self._requeue(connection, job, row.attempts - 1, row.owner)
+
+    def adopt(self, dead: str, owner: str, most_attempts: int) -> None:
+        """Take over the open jobs of an owner that is known to be dead.
+
+        Queued ones queue again; interrupted ones too, unless they were cancelled or have been tried
+        `most_attempts` times: then something about them kills the server, and they fail as `interrupted`.
+        """
+        with self._transaction() as connection:
+            rows = connection.execute(
+                "SELECT * FROM jobs WHERE owner = ? AND state IN ('queued', 'running', 'needs_input')", (dead,)
+            ).fetchall()
+            for row in rows:
+                if row["cancel"]:
+                    self._finish(connection, row["id"], JobState.CANCELLED, None, ())
+                elif row["state"] == JobState.QUEUED:
+                    connection.execute("UPDATE jobs SET owner = ? WHERE id = ?", (owner, row["id"]))
+                elif row["attempts"] < most_attempts:
+                    self._requeue(connection, row["id"], row["attempts"], owner)
+                else:
+                    detail = f"The server ended during this job {row['attempts']} times."
+                    self._finish(connection, row["id"], JobState.FAILED, Problem("interrupted", detail), ())
+
+    def delete(self, job: str) -> None:
+        """Forget an ended job. Raises Problem("job-not-finished") if it has not ended."""
+        with self._transaction() as connection:
+            if not self.get(job).view.state.ended:
+                raise Problem("job-not-finished", "The job has not ended yet.", "Cancel it first.")
+            connection.execute("DELETE FROM jobs WHERE id = ?", (job,))
+
+    # inside a transaction
+
+    def _finish(
+        self,
+        connection: sqlite3.Connection,
+        job: str,
+        state: JobState,
+        problem: Problem | None,
+        files: tuple[str, ...],
+    ) -> None:
+        document = problem.document() if problem else None
+        changed = connection.execute(
+            "UPDATE jobs SET state = ?, finished = ?, problem = ?, files = ?"
+            " WHERE id = ? AND state IN ('queued', 'running', 'needs_input')",
+            (state.value, now(), json.dumps(document) if document else None, json.dumps(files), job),
+        )
+        if changed.rowcount:
+            self._state_event(connection, job, state, document, files)
+
+    def _requeue(self, connection: sqlite3.Connection, job: str, attempts: int, owner: str) -> None:
+        connection.execute(
+            "UPDATE jobs SET state = 'queued', owner = ?, attempts = ?, started = NULL, progress = NULL WHERE id = ?",
+            (owner, attempts, job),
+        )
+        self._state_event(connection, job, JobState.QUEUED)
+
+    def _state_event(
+        self,
+        connection: sqlite3.Connection,
+        job: str,
+        state: JobState,
+        problem: dict[str, Any] | None = None,
+        files: tuple[str, ...] = (),
+    ) -> None:
+        self._event(connection, job, "state", {"state": state.value, "problem": problem, "files": list(files)})
+
+    def _event(self, connection: sqlite3.Connection, job: str, type: str, data: dict[str, Any]) -> None:
+        """The next event of a job; nothing if the job has been deleted meanwhile."""
+        connection.execute(
+            "INSERT INTO events (job, id, type, data)"
+            " SELECT jobs.id, 1 + COALESCE((SELECT MAX(id) FROM events WHERE job = jobs.id), 0), ?, ?"
+            " FROM jobs WHERE jobs.id = ?",
+            (type, json.dumps(data), job),
+        )
+
+    def _stored(self, connection: sqlite3.Connection, row: sqlite3.Row) -> StoredJob:
+        position = None
+        if row["state"] == JobState.QUEUED:
+            query = (
+                "SELECT COUNT(*) FROM jobs WHERE owner = ?"
+                " AND (state IN ('running', 'needs_input') OR (state = 'queued' AND number < ?))"
+            )
+            position = connection.execute(query, (row["owner"], row["number"])).fetchone()[0]
+        view = JobView.model_validate(
+            {
+                **{key: row[key] for key in ("id", "name", "pipeline", "state", "created", "started", "finished")},
+                "progress": json.loads(row["progress"]) if row["progress"] else None,
+                "problem": json.loads(row["problem"]) if row["problem"] else None,
+                "files": json.loads(row["files"]),
+                "position": position,
+            }
+        )
+        return StoredJob(view, row["owner"], row["attempts"], bool(row["cancel"]))
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._translated():
+            yield self._connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._translated():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """SQLite's errors as problems."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._problem(error) from error
+
+    def _problem(self, error: sqlite3.Error) -> Problem:
+        kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if kind == sqlite3.SQLITE_FULL or (
+            kind in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+            and self._path.parent.is_dir()
+            and shutil.disk_usage(self._path.parent).free < LEAST_FREE_BYTES
+        ):
+            return Problem("disk-full", f"There is no space left for {self._path.name}.")
+        if kind in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+            return Problem("output-not-writable", f"{self._path.name} in the data folder cannot be written.")
+        if kind in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            hint = "Move it away and start again; the results lie in the folder beside it."
+            return Problem("internal", f"The list of jobs in {self._path.name} is damaged.", hint)
+        return Problem("internal", f"The list of jobs cannot be used ({error}).")
+
+
+def now() -> str:
+    """This moment, ISO 8601, UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _unknown(job: str) -> Problem:
+    return Problem("job-not-found", f"There is no job '{job[:40]}'.")

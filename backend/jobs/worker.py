@@ -1,0 +1,190 @@
+"""The worker process: `python -m backend.jobs.worker <pid of the server>`. Runs the jobs it is told to, one at a time.
+
+Standard input: {"type": "run", "job", "folder"}, {"type": "cancel", "job"}, {"type": "answer", "job", "answer"}.
+Standard output: {"type": "ready"}, and of a job: begun, progress, warning, question (with "data"), and at last done,
+cancelled, or failed (with "problem"). What anything prints goes to the job's log.txt instead.
+
+It ends the moment its input closes, also in the middle of a computation: it never outlives its server.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import queue
+import secrets
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+from backend.contract import Progress, Warning
+from backend.errors import Problem
+from backend.jobs.channel import Message, encode, messages
+from backend.jobs.folders import NO_SPACE
+from backend.jobs.run import run_job
+from backend.pipelines import PIPELINES
+from backend.pipelines.base import Cancelled
+
+ANSWER_SECONDS = 0.1
+logger = logging.getLogger(__name__)
+
+
+class Worker:
+    """Takes messages in one thread and runs jobs in the main one."""
+
+    def __init__(self, commands: BinaryIO, replies: BinaryIO) -> None:
+        self._commands = commands
+        self._replies = replies
+        self._sending = threading.Lock()
+        self._jobs: queue.SimpleQueue[tuple[str, Path]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
+        self._cancelled: set[str] = set()
+
+    def serve(self) -> NoReturn:
+        threading.Thread(target=self._read, name="commands", daemon=True).start()
+        warm()
+        self._send({"type": "ready"})
+        while True:
+            job, folder = self._jobs.get()
+            self._send({"type": "begun", "job": job})
+            with log_to(folder / "log.txt"):
+                message = outcome(lambda job=job, folder=folder: self._run(job, folder))  # type: ignore[misc]
+            self._send({**message, "job": job})
+            self._cancelled.discard(job)
+
+    def _read(self) -> NoReturn:
+        for message in messages(self._commands):
+            match message:
+                case {"type": "run", "job": str(job), "folder": str(folder)}:
+                    self._jobs.put((job, Path(folder)))
+                case {"type": "cancel", "job": str(job)}:
+                    self._cancelled.add(job)
+                case {"type": "answer", "job": str(job), "answer": dict(answer)}:
+                    self._answers.put((job, answer))
+        leave()
+
+    def _run(self, job: str, folder: Path) -> None:
+        def cancelled() -> bool:
+            return job in self._cancelled
+
+        def report(said: Progress | Warning) -> None:
+            kind = "progress" if isinstance(said, Progress) else "warning"
+            self._send({"type": kind, "job": job, "data": said.model_dump()})
+
+        def answer(question: dict[str, Any]) -> dict[str, Any]:
+            self._send({"type": "question", "job": job, "data": question})
+            while not cancelled():
+                try:
+                    asker, reply = self._answers.get(timeout=ANSWER_SECONDS)
+                except queue.Empty:
+                    continue
+                if asker == job:
+                    return reply
+            raise Cancelled
+
+        run_job(job, folder, report, cancelled, answer)
+
+    def _send(self, message: Message) -> None:
+        line = encode(message)
+        with self._sending:
+            self._replies.write(line)
+            self._replies.flush()
+
+
+def outcome(work: Callable[[], None]) -> Message:
+    """Do the work and say how it ended. Whatever it raises becomes a message: the worker goes on."""
+    try:
+        work()
+    except Cancelled:
+        return {"type": "cancelled"}
+    except BaseException as error:  # noqa: BLE001 - told to the user and logged by problem_of
+        return {"type": "failed", "problem": problem_of(error).document()}
+    return {"type": "done"}
+
+
+def problem_of(error: BaseException) -> Problem:
+    """What a user can be told of an exception; the traceback goes to the log."""
+    if isinstance(error, Problem):
+        logger.info("%s", error)
+        return error
+    identity = secrets.token_hex(4)
+    logger.error("error %s", identity, exc_info=error)
+    if any(kind.__name__ in ("MemoryError", "OutOfMemoryError") for kind in type(error).__mro__):
+        return Problem("out-of-memory", "The memory of this machine was not enough for the job.", log=identity)
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        return Problem("disk-full", "No space was left to write the result.", log=identity)
+    detail = f"The pipeline failed with an unexpected {type(error).__name__}; log.txt tells more under {identity}."
+    return Problem("internal", detail, log=identity)
+
+
+def warm() -> None:
+    """Import what jobs need, of those pipelines that ask for no GPU memory; the others load when they are used."""
+    for info in PIPELINES.values():
+        if info.memory_bytes == 0:
+            try:
+                info.load()
+            except Exception:  # a broken pipeline fails its own jobs, not everybody's
+                logger.exception("the pipeline %s cannot be loaded", info.id)
+
+
+@contextmanager
+def log_to(path: Path) -> Iterator[None]:
+    """Standard output and error of the process, C libraries and children included, go to the end of a file."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    before = os.dup(2)
+    try:
+        _redirect(descriptor)
+        yield
+    finally:
+        _redirect(before)
+        os.close(descriptor)
+        os.close(before)
+
+
+def _redirect(descriptor: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+
+
+def leave() -> NoReturn:
+    """End at once, with every process this one has started."""
+    if sys.platform != "win32" and os.getpgrp() == os.getpid():
+        import signal
+
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)
+
+
+def die_with(server: int) -> None:
+    """Have Linux kill this process when the server's thread that started it ends."""
+    if sys.platform == "linux":
+        import ctypes
+        import signal
+
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+        if os.getppid() != server:  # it ended before the call
+            leave()
+
+
+def main() -> NoReturn:
+    die_with(int(sys.argv[1]))
+    commands, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)  # nobody but the reader reads commands
+    os.dup2(2, 1)  # nobody but `replies` writes replies
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    faulthandler.enable()
+    Worker(commands, replies).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The HTTP contract: thin endpoints over `JobService`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from backend import __version__
+from backend.contract import GenerateRequest, JobView
+from backend.errors import Problem
+from backend.jobs.service import JobService
+from backend.pipelines import PIPELINES
+from backend.server import problems
+from backend.server.middleware import BodyLimit, Guard
+from backend.server.problems import documented
+from backend.server.stream import stream
+from backend.server.upload import FORM, read_form
+from backend.server.views import Answer, DeleteOptions, Health, Leaving, ListOptions, PipelineView
+
+LARGEST_UPLOAD = 256_000_000
+LARGEST_BODY = 2_000_000
+CHUNK = 1 << 18
+MEDIA_TYPES = {".glb": "model/gltf-binary", ".json": "application/json"}
+LAST_EVENT = 2**63 - 1
+
+
+def create_app(
+    service: JobService, token: str, *, port: int, leave: Callable[[], None], largest_upload: int = LARGEST_UPLOAD
+) -> FastAPI:
+    """The server's application.
+
+    service: started and stopped by the caller.
+    token: every request carries it as `Authorization: Bearer <token>`.
+    port: the one that clients connect to; part of the Host they must name.
+    leave: called once the answer to POST /shutdown is on its way; must return at once.
+    """
+    app = FastAPI(
+        title="Set Dresser",
+        version=__version__,
+        description="Block out a set with boxes, press one button: the boxes become props.",
+        docs_url=None,  # they would load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        # No middleware for other origins: no web page has business here.
+    )
+    app.add_middleware(BodyLimit, limit=largest_upload, small=LARGEST_BODY, uploads=frozenset({"/jobs"}))
+    app.add_middleware(Guard, port=port, token=token)
+    problems.install(app)
+    _add_server_routes(app, service, leave)
+    _add_job_routes(app, service)
+    _complete_openapi(app)
+    return app
+
+
+def _add_server_routes(app: FastAPI, service: JobService, leave: Callable[[], None]) -> None:
+    @app.get("/health", responses=documented())
+    def health() -> Health:
+        """Whether the server is there, and what it is doing."""
+        return Health(pid=os.getpid(), worker=service.worker, running=service.running, queued=service.queued)
+
+    @app.get("/pipelines", responses=documented())
+    def pipelines() -> list[PipelineView]:
+        """Every pipeline, with the schema of its parameters."""
+        return [PipelineView.of(info) for info in PIPELINES.values()]
+
+    @app.post("/shutdown", status_code=202, responses=documented())
+    async def shutdown() -> Leaving:
+        """End the server in good order; a running job is put back in the queue for the next one."""
+        leave()
+        return Leaving()
+
+
+def _add_job_routes(app: FastAPI, service: JobService) -> None:
+    missing = documented("job-not-found")
+
+    @app.post(
+        "/jobs",
+        status_code=201,
+        openapi_extra=FORM,
+        responses=documented(
+            "request-too-large", "image-too-large", "image-unreadable", "pipeline-unknown", "weights-missing"
+        ),
+    )
+    async def submit(request: Request, response: Response) -> JobView:
+        """Check everything, store it, queue it."""
+        form = await read_form(request)
+        job = await run_in_threadpool(service.submit, *form)
+        response.headers["Location"] = f"/jobs/{job.id}"
+        return job
+
+    @app.get("/jobs", responses=documented())
+    def jobs(options: Annotated[ListOptions, Query()]) -> list[JobView]:
+        """The newest jobs first; those of other servers on the same data folder are among them."""
+        return service.list(options.limit)
+
+    @app.get("/jobs/{job}", responses=missing)
+    def job_view(job: str) -> JobView:
+        """One job."""
+        return service.get(job)
+
+    @app.get(
+        "/jobs/{job}/events",
+        response_class=StreamingResponse,
+        responses={**missing, 200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    )
+    def events(job: str, last_event_id: Annotated[int, Header(ge=0, le=LAST_EVENT)] = 0) -> StreamingResponse:
+        """Server-sent events, from the first or from the one after Last-Event-ID; ends when the job has ended."""
+        service.get(job)
+        headers = {"Cache-Control": "no-store"}
+        return StreamingResponse(stream(service, job, last_event_id), media_type="text/event-stream", headers=headers)
+
+    @app.post("/jobs/{job}/input", responses=documented("job-not-found", "input-not-expected", "request-too-large"))
+    def answer(job: str, body: Answer) -> JobView:
+        """Answer the question of a job in `needs_input`."""
+        return service.answer(job, body.answer)
+
+    @app.delete(
+        "/jobs/{job}",
+        response_model=JobView,
+        responses={**documented("job-not-found", "job-not-finished"), 204: {"description": "The job is forgotten."}},
+    )
+    def cancel(job: str, options: Annotated[DeleteOptions, Query()]) -> JobView | Response:
+        """Cancel a job. With `forget=true` remove an ended job with its files instead."""
+        if options.forget:
+            service.delete(job)
+            return Response(status_code=204)
+        return service.cancel(job)
+
+    @app.get(
+        "/jobs/{job}/files/{name}",
+        response_class=StreamingResponse,
+        responses={
+            **documented("job-not-found", "job-not-finished", "file-not-found"),
+            200: {"content": {kind: {"schema": {}} for kind in MEDIA_TYPES.values()}},
+        },
+    )
+    def file(job: str, name: str) -> StreamingResponse:
+        """A file of the result, one of `files`."""
+        path = service.file(job, name)
+        try:
+            size = path.stat().st_size
+            chunks = _chunks(path)
+        except OSError as error:
+            raise Problem("file-not-found", f"The file '{name[:40]}' cannot be read any more.") from error
+        kind = MEDIA_TYPES.get(path.suffix, "application/octet-stream")
+        return StreamingResponse(chunks, media_type=kind, headers={"Content-Length": str(size)})
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            yield chunk
+
+
+def _complete_openapi(app: FastAPI) -> None:
+    """Add to the description what the framework cannot see: the token and the model inside the form."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = generate()
+            components = document["components"]
+            components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            request = GenerateRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+            components["schemas"].update(request.pop("$defs"), GenerateRequest=request)
+            document["security"] = [{"token": []}]
+        return app.openapi_schema or document
+
+    app.openapi = openapi  # type: ignore[method-assign]

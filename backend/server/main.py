@@ -1,0 +1,183 @@
+"""`python -m backend serve`: a server for the program that started it.
+
+One JSON line on standard output, {"port", "pid", "version", "protocol"}, says that it accepts connections. It leaves
+when it is told to, by POST /shutdown or a signal, and when its parent has gone. Everything else it says goes to
+standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import uvicorn
+
+from backend import PROTOCOL_VERSION, __version__
+from backend.errors import Problem
+from backend.jobs.folders import default_data_folder
+from backend.jobs.service import GRACE_SECONDS, IDLE_SECONDS, JobService
+from backend.server.app import create_app
+from backend.server.watch import read_line, when_input_closes, when_process_ends
+
+TOKEN_VARIABLE = "SET_DRESSER_TOKEN"
+SHORTEST_TOKEN = 16
+CONNECTIONS_SECONDS = 1
+LEAVE_SECONDS = 4.5
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `serve`."""
+    parser.add_argument("--data", type=Path, default=default_data_folder(), help="data folder (default: %(default)s)")
+    parser.add_argument(
+        "--idle-seconds", type=float, default=IDLE_SECONDS, help="the worker leaves after so long without a job"
+    )
+    parser.add_argument(
+        "--grace-seconds", type=float, default=GRACE_SECONDS, help="a cancelled job is ended by force after so long"
+    )
+    parser.add_argument("--parent-pid", type=int, help="leave when this process is gone")
+    parser.add_argument("--watch-stdin", action="store_true", help="leave when standard input closes")
+    parser.add_argument(
+        "--token-stdin",
+        action="store_true",
+        help=f"the first line of standard input is the access token (default: the variable {TOKEN_VARIABLE})",
+    )
+    parser.add_argument("--verbose", action="store_true", help="tell of every request on standard error")
+
+
+def main(arguments: list[str]) -> int:
+    """Parse the options and serve."""
+    parser = argparse.ArgumentParser(prog="python -m backend serve", description="Serve jobs over HTTP.")
+    add_arguments(parser)
+    options = parser.parse_args(arguments)
+    return serve(
+        data=options.data,
+        idle_seconds=options.idle_seconds,
+        grace_seconds=options.grace_seconds,
+        parent=options.parent_pid,
+        watch_stdin=options.watch_stdin,
+        token_stdin=options.token_stdin,
+        verbose=options.verbose,
+    )
+
+
+def serve(
+    *,
+    data: Path,
+    idle_seconds: float = IDLE_SECONDS,
+    grace_seconds: float = GRACE_SECONDS,
+    parent: int | None = None,
+    watch_stdin: bool = False,
+    token_stdin: bool = False,
+    verbose: bool = False,
+) -> int:
+    """Serve until told to leave, and return the exit status: 0, or 1 if it could not start.
+
+    The token comes from the environment or, with `token_stdin`, from standard input. See `add_arguments`.
+    """
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    given = os.environ.pop(TOKEN_VARIABLE, "")  # not for the worker and what it starts
+    token = read_line() if token_stdin else given
+    if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        sys.stderr.write(
+            f"The server needs an access token: at least {SHORTEST_TOKEN} printable ASCII characters without spaces.\n"
+            f"Set the environment variable {TOKEN_VARIABLE}, or give --token-stdin and a line of standard input.\n"
+        )
+        return 1
+    try:
+        service = JobService(data, idle_seconds=idle_seconds, grace_seconds=grace_seconds)
+        listener = _listen()
+        service.start()
+    except (Problem, OSError) as error:
+        text = f"{error.detail}\n{error.hint}" if isinstance(error, Problem) else f"No port can be opened: {error}"
+        sys.stderr.write(f"{text}\n")
+        return 1
+    try:
+        _serve(service, listener, token, parent, watch_stdin)
+    finally:
+        service.stop()
+    return 0
+
+
+def _listen() -> socket.socket:
+    """A socket on this machine, on a free port."""
+    # asyncio sends small writes at once (TCP_NODELAY) only where the protocol is named; otherwise each answer that is
+    # written in two parts costs 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    if sys.platform == "win32":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+    listener.bind(("127.0.0.1", 0))
+    return listener
+
+
+def _serve(service: JobService, listener: socket.socket, token: str, parent: int | None, watch_stdin: bool) -> None:
+    port = listener.getsockname()[1]
+
+    def leave() -> None:
+        """From any thread or signal handler; returns at once."""
+        if not service.closing:
+            service.close()
+            _force_exit_later()
+        server.should_exit = True
+
+    def on_ready() -> None:
+        _shake_hands(port, leave)
+        service.warm()
+
+    app = create_app(service, token, port=port, leave=leave)
+    config = uvicorn.Config(
+        app, log_config=None, server_header=False, timeout_graceful_shutdown=CONNECTIONS_SECONDS, ws="none"
+    )
+    server = Server(config, on_ready=on_ready)
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda number, frame: leave())
+    if watch_stdin:
+        when_input_closes(leave)
+    if parent is not None:
+        when_process_ends(parent, leave)
+    server.run(sockets=[listener])
+
+
+class Server(uvicorn.Server):
+    """uvicorn, telling when it really accepts connections, and leaving signals to the caller."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _shake_hands(port: int, leave: Callable[[], None]) -> None:
+    line = {"port": port, "pid": os.getpid(), "version": __version__, "protocol": PROTOCOL_VERSION}
+    try:
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+    except OSError:
+        logger.error("nobody reads the handshake")
+        leave()
+
+
+def _force_exit_later() -> None:
+    """The last resort: whatever hangs, the process is gone in time. Jobs are safe, as after any crash."""
+    timer = threading.Timer(LEAVE_SECONDS, os._exit, (1,))
+    timer.daemon = True
+    timer.start()

@@ -1,0 +1,87 @@
+"""POST /jobs: a multipart form of one JSON part and several files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+
+from backend.contract import GenerateRequest
+from backend.errors import Problem
+from backend.server.problems import invalid
+
+MOST_PARTS = 64
+LONGEST_REQUEST = 16 << 20
+
+FORM: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["request", "image"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "request": {"$ref": "#/components/schemas/GenerateRequest"},
+                        "image": {
+                            "type": "array",
+                            "minItems": 1,
+                            "maxItems": MOST_PARTS - 3,
+                            "items": {"type": "string", "format": "binary"},
+                        },
+                        "instances": {"type": "string", "format": "binary"},
+                        "depth": {"type": "string", "format": "binary"},
+                    },
+                },
+                "encoding": {"request": {"contentType": "application/json"}},
+            }
+        },
+    }
+}
+"""The form in OpenAPI's words."""
+
+
+async def read_form(request: Request) -> tuple[GenerateRequest, list[bytes], bytes | None, bytes | None]:
+    """The request, pictures, instance map and depth. Files are on disk, not in memory, until all have come.
+
+    Raises Problem("request-invalid") or ("camera-invalid").
+    """
+    async with request.form(max_files=MOST_PARTS, max_fields=MOST_PARTS, max_part_size=LONGEST_REQUEST) as form:
+        unknown = set(form) - {"request", "image", "instances", "depth"}
+        if unknown:
+            detail = f"The form has a part '{min(unknown)[:40]}' that means nothing here."
+            raise Problem("request-invalid", detail, "Send the parts request, image, instances and depth.")
+        document = _single(form, "request")
+        if document is None:
+            raise Problem("request-invalid", "The form has no part 'request'.", "Send multipart/form-data.")
+        text = await document.read() if isinstance(document, UploadFile) else document
+        images = [await _file(part, "image") for part in form.getlist("image")]
+        instances, depth = [
+            None if (part := _single(form, name)) is None else await _file(part, name)
+            for name in ("instances", "depth")
+        ]
+    try:
+        return GenerateRequest.model_validate_json(text), images, instances, depth
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+def _single(form: FormData, name: str) -> UploadFile | str | None:
+    parts = form.getlist(name)
+    if len(parts) > 1:
+        raise Problem("request-invalid", f"The form has {len(parts)} parts '{name}'.", "Send one of them.")
+    return parts[0] if parts else None
+
+
+async def _optional_file(form: FormData, name: str) -> bytes | None:
+    part = _single(form, name)
+    return None if part is None else await _file(part, name)
+
+
+async def _file(part: UploadFile | str, name: str) -> bytes:
+    if isinstance(part, str):
+        raise Problem("request-invalid", f"The part '{name}' is not a file.", "Give the part a file name.")
+    return await part.read()

@@ -1,0 +1,93 @@
+"""What the server shows besides jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from backend import PROTOCOL_VERSION, __version__
+from backend.contract import Strict
+from backend.jobs.executor import WorkerState
+from backend.pipelines.base import PipelineInfo
+
+
+class Health(BaseModel):
+    """The server is there, and what it is doing."""
+
+    version: str = __version__
+    protocol: int = PROTOCOL_VERSION
+    pid: int
+    worker: WorkerState
+    running: str | None = Field(description="The job that runs now.")
+    queued: int = Field(description="How many jobs wait on this server.")
+
+
+class Images(BaseModel):
+    """How many pictures a pipeline takes."""
+
+    least: int
+    most: int
+
+
+class StageView(BaseModel):
+    name: str
+    weight: float = Field(description="Usual share of the time; only the ratio counts.")
+
+
+class PipelineView(BaseModel):
+    """A pipeline as GET /pipelines shows it."""
+
+    id: str
+    version: str
+    title: str
+    description: str
+    parameters: dict[str, Any] = Field(description="JSON schema of the parameters, an object.")
+    stages: list[StageView]
+    images: Images
+    memory_bytes: int = Field(description="GPU memory it wants; 0 for none.")
+    licence: str = Field(description="SPDX expression of code and weights together.")
+    licence_note: str
+    weights: list[str] = Field(description="Downloads it needs.")
+    ready: bool = Field(description="Whether it can run now: every download it needs is there.")
+
+    @classmethod
+    def of(cls, info: PipelineInfo) -> PipelineView:
+        return cls(
+            id=info.id,
+            version=info.version,
+            title=info.title,
+            description=info.description,
+            parameters=info.parameters.model_json_schema(),
+            stages=[StageView(name=stage.name, weight=stage.weight) for stage in info.stages],
+            images=Images(least=info.images[0], most=info.images[1]),
+            memory_bytes=info.memory_bytes,
+            licence=info.licence,
+            licence_note=info.licence_note,
+            weights=list(info.weights),
+            ready=not info.weights,
+        )
+
+
+class Answer(Strict):
+    """Body of POST /jobs/{id}/input."""
+
+    answer: dict[str, Any] = Field(description="What the question asked for.")
+
+
+class ListOptions(Strict):
+    """Query of GET /jobs."""
+
+    limit: int = Field(100, ge=1, le=1000, description="At most so many jobs.")
+
+
+class DeleteOptions(Strict):
+    """Query of DELETE /jobs/{id}."""
+
+    forget: bool = Field(False, description="Remove an ended job with its files, instead of cancelling.")
+
+
+class Leaving(BaseModel):
+    """Answer of POST /shutdown."""
+
+    leaving: bool = True

@@ -1,0 +1,54 @@
+"""Set Dresser: block out a set with boxes, press one button: the boxes become props.
+
+What the buttons do can be called from Python too; see `api`.
+"""
+
+import bpy
+
+from . import block_outs, operators, panels, preferences, properties, session
+from .api import (
+    Job,
+    SetDresserError,
+    cancel,
+    delete_job,
+    generate,
+    import_job,
+    jobs,
+    pipelines,
+    server_status,
+    shutdown,
+    start_server,
+)
+
+__all__ = [
+    "Job",
+    "SetDresserError",
+    "cancel",
+    "delete_job",
+    "generate",
+    "import_job",
+    "jobs",
+    "pipelines",
+    "register",
+    "server_status",
+    "shutdown",
+    "start_server",
+    "unregister",
+]
+
+_CLASSES = (preferences.SetDresserPreferences, *properties.CLASSES, *operators.CLASSES, *panels.CLASSES)
+_ROOMS = (block_outs, properties, session)
+
+
+def register() -> None:
+    for each in _CLASSES:
+        bpy.utils.register_class(each)
+    for room in _ROOMS:
+        room.register()
+
+
+def unregister() -> None:
+    for room in reversed(_ROOMS):
+        room.unregister()
+    for each in reversed(_CLASSES):
+        bpy.utils.unregister_class(each)

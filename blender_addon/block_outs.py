@@ -1,0 +1,127 @@
+"""Block-outs and the props made of them: who belongs to whom, who is hidden.
+
+A block-out is an object together with everything parented to it: a lamp made of a pole and a shade, an empty with
+parts. A prop points to its block-out through `Object.set_dresser_block_out`, which survives renaming, duplicating
+and saving; the way back is a search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import bpy
+from bpy.types import Object
+
+HIDDEN = "set_dresser_hidden"
+"""Custom property of a block-out that its prop has replaced: how it was before it was hidden."""
+
+SHAPES = frozenset(
+    {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME", "GPENCIL", "GREASEPENCIL"}
+)
+"""Object types that can be seen in a render. Lights are not among them: they go on shining for the prop."""
+
+
+@dataclass(frozen=True)
+class BlockOutRef:
+    """A block-out that outlives undo, renaming and loading: never a pointer to Blender's memory."""
+
+    session_uid: int
+    name: str
+
+    @classmethod
+    def of(cls, block_out: Object) -> BlockOutRef:
+        return cls(block_out.session_uid, block_out.name)
+
+
+def resolve(reference: BlockOutRef) -> Object | None:
+    """The object meant, under whatever name; None if it was deleted.
+
+    Session ids change when the file is loaded again; the name decides then.
+    """
+    for candidate in bpy.data.objects:
+        if candidate.session_uid == reference.session_uid:
+            return candidate if in_a_scene(candidate) else None
+    candidate = bpy.data.objects.get(reference.name)
+    return candidate if candidate is not None and in_a_scene(candidate) else None
+
+
+def in_a_scene(candidate: Object) -> bool:
+    """False for an object that was deleted and lives on only because a prop points to it."""
+    return bool(candidate.users_scene)
+
+
+def block_out_of(prop: Object) -> Object | None:
+    """The block-out that a prop was made of, if it still stands in a scene."""
+    block_out: Object | None = prop.set_dresser_block_out
+    return block_out if block_out is not None and in_a_scene(block_out) else None
+
+
+def props_of(members: Iterable[Object]) -> list[Object]:
+    """The props that were made of any of these objects."""
+    wanted = set(members)
+    return [candidate for candidate in bpy.data.objects if candidate.set_dresser_block_out in wanted]
+
+
+def members(block_out: Object) -> list[Object]:
+    """The block-out and everything that is parented to it, directly or not."""
+    return [block_out, *block_out.children_recursive]
+
+
+def visible_parts(block_out: Object) -> list[Object]:
+    """Those members that can be seen in a render."""
+    return [part for part in members(block_out) if part.type in SHAPES or part.instance_type != "NONE"]
+
+
+def roots(objects: Iterable[Object]) -> list[Object]:
+    """The block-outs meant by a selection, each once, in the order given.
+
+    A part stands for the whole it is parented to if that is selected too, a prop for the block-out it was made of
+    (so selecting a prop makes it anew); lights, cameras and empties without anything visible are passed over.
+    """
+    meant = list(dict.fromkeys(block_out_of(candidate) or candidate for candidate in objects))
+    chosen = set(meant)
+    return [candidate for candidate in meant if not (_ancestors(candidate) & chosen) and visible_parts(candidate)]
+
+
+def _ancestors(descendant: Object) -> set[Object]:
+    found: set[Object] = set()
+    parent = descendant.parent
+    while parent is not None:
+        found.add(parent)
+        parent = parent.parent
+    return found
+
+
+def hide(block_out: Object, view_layer: bpy.types.ViewLayer) -> None:
+    """Hide a block-out that a prop has replaced, and remember how it was; done twice it is remembered once."""
+    for part in members(block_out):
+        if part.type not in SHAPES and part.type != "EMPTY":
+            continue
+        in_layer = view_layer.objects.get(part.name) == part
+        if HIDDEN not in part:
+            part[HIDDEN] = {"render": part.hide_render, "viewport": in_layer and part.hide_get(view_layer=view_layer)}
+        part.hide_render = True
+        if in_layer:
+            part.hide_set(True, view_layer=view_layer)
+
+
+def show(block_out: Object, view_layer: bpy.types.ViewLayer) -> None:
+    """Show a hidden block-out as it was before its prop came; nothing happens to one that was not hidden."""
+    for part in members(block_out):
+        before = part.pop(HIDDEN, None)
+        if before is None:
+            continue
+        part.hide_render = bool(before["render"])
+        if view_layer.objects.get(part.name) == part:
+            part.hide_set(bool(before["viewport"]), view_layer=view_layer)
+
+
+def register() -> None:
+    bpy.types.Object.set_dresser_block_out = bpy.props.PointerProperty(
+        type=Object, name="Block-out", description="The block-out that this prop was made of"
+    )
+
+
+def unregister() -> None:
+    del bpy.types.Object.set_dresser_block_out

@@ -1,0 +1,73 @@
+"""Where Blender 4.2 to 5.2 differ, found by features rather than by version numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import addon_utils
+import bpy
+
+IMAGE_SETTINGS_ORDER = ("media_type", "file_format", "color_mode", "color_depth", "color_management")
+"""Each of these narrows what the next may be. `media_type` came with 5.0."""
+
+
+def set_file_format(image_settings: Any, file_format: str, color_mode: str, color_depth: str) -> None:
+    """Make a render's output format a single-layer picture: "PNG", "OPEN_EXR", …"""
+    if hasattr(image_settings, "media_type"):
+        image_settings.media_type = "IMAGE"
+    image_settings.file_format = file_format
+    image_settings.color_mode = color_mode
+    image_settings.color_depth = color_depth
+
+
+def use_nodes(material: bpy.types.Material) -> Any:
+    """The material's node tree. From 5.0 on every material has one, and asking for it is deprecated."""
+    if material.node_tree is None:
+        material.use_nodes = True
+    return material.node_tree
+
+
+def set_choice(owner: Any, attribute: str, *choices: str) -> str | None:
+    """Set an enumeration to the first of the choices that this Blender has; None if it has none of them.
+
+    The list of an RNA enumeration is not complete for engines and view transforms, so trying is the only way to know.
+    """
+    for choice in choices:
+        try:
+            setattr(owner, attribute, choice)
+        except TypeError:
+            continue
+        return choice
+    return None
+
+
+def with_known_options(operator: Any, **options: Any) -> dict[str, Any]:
+    """Those of the options that the operator has in this version."""
+    known = operator.get_rna_type().properties.keys()
+    return {name: value for name, value in options.items() if name in known}
+
+
+def _operator_exists(operator: Any) -> bool:
+    try:
+        operator.get_rna_type()
+    except KeyError:
+        return False
+    return True
+
+
+@contextmanager
+def gltf_importer() -> Iterator[Any]:
+    """The stock glTF import operator; the add-on that brings it is switched on if it was off, and off again after.
+
+    Raises LookupError: if this Blender has no glTF add-on.
+    """
+    was_off = not _operator_exists(bpy.ops.import_scene.gltf)
+    if was_off and addon_utils.enable("io_scene_gltf2") is None:
+        raise LookupError("io_scene_gltf2")
+    try:
+        yield bpy.ops.import_scene.gltf
+    finally:
+        if was_off:
+            addon_utils.disable("io_scene_gltf2")

@@ -1,0 +1,38 @@
+"""Where the add-on keeps files: never in its own folder, which may be read-only and is replaced by updates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .pictures import write_whole
+
+
+def user() -> Path:
+    """A folder of the user's that outlives updates of the add-on."""
+    try:
+        return Path(bpy.utils.extension_path_user(__package__, path="", create=True))
+    except ValueError:  # not installed as an extension: a source checkout
+        return Path(bpy.utils.user_resource("DATAFILES", path="set_dresser", create=True))
+
+
+def temporary() -> Path:
+    """Below the folder that Blender removes when it ends."""
+    return Path(bpy.app.tempdir) / "set_dresser"
+
+
+def read_pipelines() -> list[dict[str, Any]]:
+    """The pipelines that the last server told of; none if there was none or the file is damaged."""
+    try:
+        views = json.loads((user() / "pipelines.json").read_text(encoding="utf-8"))
+        return [view for view in views if isinstance(view["id"], str) and isinstance(view["parameters"], dict)]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
+def keep_pipelines(views: list[dict[str, Any]]) -> None:
+    """Write them for the next time, so that the panel is complete before the server runs."""
+    write_whole(user() / "pipelines.json", json.dumps(views).encode())

@@ -1,0 +1,339 @@
+"""From a result to the scene: one object per instance, in a collection of its own, each knowing where it came from.
+
+Objects are told apart by `extras.instance_id` of the glTF nodes, never by name. `scene.glb` is in metres, and Blender's
+importer divides by the scene's unit scale. No undo step is made here; the operator that calls this makes one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy.types import Collection, Context, Object, ViewLayer
+from mathutils import Matrix, Vector
+
+from . import block_outs as relation
+from . import compat
+from .block_outs import BlockOutRef, register, resolve, unregister
+from .messages import SetDresserError
+
+__all__ = ["RECIPE", "ImportFailed", "import_result", "register", "unregister"]
+
+RECIPE = "set_dresser"
+"""Custom property of a prop: job, pipeline, parameters, … (see `_recipe`), all that is needed to make it again."""
+
+INSTANCE = "instance_id"
+"""The glTF extra, and custom property after import, that says which instance a node is."""
+
+_NOT_KEPT = ("instance_id", "name", "placement")
+"""Extras of a node; they are in the recipe, and would be clutter beside it."""
+
+_LARGEST_INTEGER = 2**31 - 1
+_SAME_DIRECTION = math.cos(math.radians(2.0))
+
+
+class ImportFailed(SetDresserError):
+    """The result cannot be brought in; nothing of it is left in the file."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint, "import")
+
+
+def import_result(
+    context: Context,
+    glb: Path,
+    result: Mapping[str, Any],
+    block_outs: Mapping[int, BlockOutRef],
+    *,
+    hide_block_outs: bool = True,
+) -> list[str]:
+    """Bring `scene.glb` in and tie every prop to its block-out.
+
+    Props stand where the file says: in the world that the captured camera stood in. If the camera was only assumed,
+    the whole set is turned and moved so that it lies before the active camera, the ground staying at z = 0, or, without
+    an active camera, with its middle at the 3D cursor. A prop "Sofa_prop" has the parent and, through the pointer
+    `set_dresser_block_out`, the memory of its block-out "Sofa", which is hidden and kept. Props are selected.
+
+    Args:
+        result: `result.json` of the same job.
+        block_outs: instance id -> block-out; those that were deleted meanwhile are passed over.
+
+    Returns: names of the props, in order of their instance ids.
+    Raises ImportFailed: if the file is missing, damaged or holds no props, or Blender is in another mode than Object.
+    """
+    _check_glb(glb)
+    if context.mode != "OBJECT":
+        raise ImportFailed("Props can only be brought in in Object Mode.", "Press Tab, then import the job again.")
+    with _only_what_is_wanted(context) as wanted:
+        instances = _load(context, glb)
+        if not instances:
+            raise ImportFailed(f"{glb.name} holds no props.", "Generate again.")
+        collection = bpy.data.collections.new(_collection_name(result))
+        context.scene.collection.children.link(collection)
+        kept = [part for prop in instances.values() for part in (prop, *prop.children_recursive)]
+        wanted |= {collection, *kept}
+        places = {number: prop.matrix_world.copy() for number, prop in instances.items()}
+        if result.get("camera_source") == "default":
+            shift = _before_the_camera(context, instances)
+            places = {number: shift @ place for number, place in places.items()}
+        for part in kept:
+            for other in part.users_collection:
+                other.objects.unlink(part)
+            collection.objects.link(part)
+        originals = {number: resolve(block_outs[number]) for number in instances if number in block_outs}
+        for number, prop in instances.items():
+            _dress(prop, number, result, originals.get(number))
+        _place(context.view_layer, {instances[number]: place for number, place in places.items()}, instances, originals)
+    for original in originals.values():
+        if original is not None and hide_block_outs:
+            relation.hide(original, context.view_layer)
+    _select(context.view_layer, list(instances.values()))
+    return [prop.name for prop in instances.values()]
+
+
+def _check_glb(glb: Path) -> None:
+    """Raises ImportFailed unless this is a whole binary glTF 2.0 file; Blender's importer is less clear about it."""
+    again = "Fetch the result again, or generate again."
+    try:
+        with glb.open("rb") as stream:
+            header = stream.read(12)
+        size = glb.stat().st_size
+    except OSError as error:
+        raise ImportFailed(f"{glb.name} cannot be read: {error.strerror or error}.", again) from error
+    if len(header) < 12 or header[:4] != b"glTF" or struct.unpack("<II", header[4:]) != (2, size):
+        raise ImportFailed(f"{glb.name} is damaged or not a binary glTF 2.0 file.", again)
+
+
+@contextmanager
+def _only_what_is_wanted(context: Context) -> Iterator[set[Any]]:
+    """Afterwards of all that is new in the file only what was put in the set is left, with what it uses.
+
+    The rest, the importer's empties for one, is removed; if anything fails, everything new is.
+    """
+    before = {datablock.session_uid for datablock in _datablocks()}
+    active = context.view_layer.active_layer_collection.collection
+    # The importer puts objects where the artist works; if that collection is excluded it cannot select them.
+    context.view_layer.active_layer_collection = context.view_layer.layer_collection
+    wanted: set[Any] = set()
+    try:
+        yield wanted
+    except BaseException:
+        wanted.clear()
+        bpy.data.batch_remove([datablock for datablock in _datablocks() if datablock.session_uid not in before])
+        raise
+    finally:
+        _activate_collection(context.view_layer, active)
+    # Objects and collections nobody asked for go first; then, in rounds, what only they used.
+    new = [datablock for datablock in _datablocks() if datablock.session_uid not in before]
+    roots = (bpy.types.Object, bpy.types.Collection, bpy.types.Scene)
+    unwanted = [datablock for datablock in new if isinstance(datablock, roots) and datablock not in wanted]
+    while unwanted:
+        bpy.data.batch_remove(unwanted)
+        new = [datablock for datablock in _datablocks() if datablock.session_uid not in before]
+        unwanted = [datablock for datablock in new if not datablock.users and datablock not in wanted]
+
+
+def _datablocks() -> Iterator[Any]:
+    for name, kind in bpy.data.bl_rna.properties.items():
+        if kind.type == "COLLECTION":
+            yield from getattr(bpy.data, name)
+
+
+def _activate_collection(view_layer: ViewLayer, collection: Collection) -> None:
+    """Make a collection the active one again; layer collections themselves do not survive changes of the tree."""
+    pending = [view_layer.layer_collection]
+    while pending:
+        layer_collection = pending.pop()
+        if layer_collection.collection == collection:
+            view_layer.active_layer_collection = layer_collection
+            return
+        pending.extend(layer_collection.children)
+
+
+def _load(context: Context, glb: Path) -> dict[int, Object]:
+    """Run Blender's importer; the new objects that are instances, by id in ascending order."""
+    before = {candidate.session_uid for candidate in bpy.data.objects}
+    try:
+        with compat.gltf_importer() as operator:
+            options = compat.with_known_options(
+                operator,
+                merge_vertices=True,  # the two sides of a texture seam become one closed surface again
+                import_pack_images=True,
+                import_shading="NORMALS",
+                import_scene_extras=False,
+                import_scene_as_collection=False,
+                import_select_created_objects=False,
+                import_unused_materials=False,
+                bone_heuristic="BLENDER",
+                loglevel=50,
+            )
+            outcome = operator("EXEC_DEFAULT", filepath=str(glb), **options)
+    except LookupError as error:
+        message = "This Blender has no glTF importer."
+        raise ImportFailed(message, "Switch on Preferences > Add-ons > glTF 2.0 format.") from error
+    except RuntimeError as error:
+        words = " ".join(str(error).removeprefix("Error: ").split()).rstrip(".")
+        raise ImportFailed(f"Blender could not read {glb.name}: {words}.", "Generate again.") from error
+    if outcome != {"FINISHED"}:
+        raise ImportFailed(f"Blender stopped reading {glb.name}.", "Import the job again.")
+    context.view_layer.update()
+    new = [candidate for candidate in bpy.data.objects if candidate.session_uid not in before]
+    instances = {int(candidate[INSTANCE]): candidate for candidate in new if INSTANCE in candidate}
+    return dict(sorted(instances.items()))
+
+
+def _collection_name(result: Mapping[str, Any]) -> str:
+    return str(result.get("name") or "").strip() or f"Set {str(result.get('job', ''))[:8]}".strip()
+
+
+def _dress(prop: Object, number: int, result: Mapping[str, Any], block_out: Object | None) -> None:
+    """Name, recipe, relation, and clean data."""
+    record = next((row for row in result.get("props", ()) if row["id"] == number), {})
+    label = str(record.get("name") or prop.get("name") or record.get("node") or f"Object {number}")
+    for extra in _NOT_KEPT:
+        prop.pop(extra, None)
+    prop.name = f"{block_out.name}_prop" if block_out is not None else label
+    prop[RECIPE] = _storable(_recipe(number, record, result))
+    prop.set_dresser_block_out = block_out
+    if prop.type == "MESH":
+        _clean_mesh(prop)
+
+
+def _recipe(number: int, record: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    pipeline = result.get("pipeline") or {}
+    measured = ("mask_iou", "placement", "quality", "dimensions", "mask_pixels")
+    return {
+        "format": 1,
+        "job": result.get("job"),
+        "name": result.get("name"),
+        "created": result.get("created"),
+        "pipeline": pipeline.get("id"),
+        "version": pipeline.get("version"),
+        "parameters": result.get("parameters"),
+        "seed": result.get("seed"),
+        "inputs": result.get("inputs"),
+        "camera": result.get("camera"),
+        "camera_source": result.get("camera_source"),
+        "instance_id": number,
+        "label": record.get("name"),
+        **{name: record.get(name) for name in measured},
+        "versions": result.get("versions"),
+    }
+
+
+def _storable(value: Any) -> Any:
+    """JSON as nested custom properties: nothing is left out where possible, whole numbers over 32 bits become text.
+
+    A list that Blender cannot keep as an array (of mixed things, or of dictionaries) becomes JSON text.
+    """
+    if isinstance(value, Mapping):
+        return {str(name): _storable(item) for name, item in value.items() if item is not None}
+    if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        rows = [item for item in value if isinstance(item, (list, tuple))]
+        numbers = (item for row in rows for item in row) if rows and len(rows) == len(value) else iter(value)
+        if all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in numbers):
+            return [[float(item) for item in row] for row in rows] if rows else [float(item) for item in value]
+        return json.dumps(value)
+    return value
+
+
+def _clean_mesh(prop: Object) -> None:
+    """Data named after the prop, pictures packed, and plain smooth shading where the custom normals say no more."""
+    mesh = prop.data
+    mesh.name = prop.name
+    for material in mesh.materials:
+        if material is None:
+            continue
+        material.name = prop.name
+        for node in compat.use_nodes(material).nodes:
+            image = getattr(node, "image", None)
+            if image is not None:
+                image.name = prop.name
+                if image.packed_file is None:
+                    image.pack()
+    if mesh.has_custom_normals and _is_smooth(mesh):
+        mesh.attributes.remove(mesh.attributes["custom_normal"])
+        mesh.shade_smooth()
+
+
+def _is_smooth(mesh: Any) -> bool:
+    """Whether the file's normals are those that smooth shading gives anyway (an artist edits better without them)."""
+    corners = np.empty(len(mesh.loops) * 3, np.float32)
+    mesh.corner_normals.foreach_get("vector", corners)
+    vertices = np.empty(len(mesh.vertices) * 3, np.float32)
+    mesh.vertex_normals.foreach_get("vector", vertices)
+    of_corner = np.empty(len(mesh.loops), np.int32)
+    mesh.loops.foreach_get("vertex_index", of_corner)
+    cosines = np.einsum("ij,ij->i", corners.reshape(-1, 3), vertices.reshape(-1, 3)[of_corner])
+    return bool(np.mean(cosines < _SAME_DIRECTION) < 0.01)
+
+
+def _before_the_camera(context: Context, instances: Mapping[int, Object]) -> Matrix:
+    """World from assumed world: the assumed camera stands above the origin and looks along +Y (see docs/api.md)."""
+    camera = context.scene.camera
+    if camera is None:
+        corners = [prop.matrix_world @ Vector(corner) for prop in instances.values() for corner in prop.bound_box]
+        middle = [(min(c[axis] for c in corners) + max(c[axis] for c in corners)) / 2 for axis in (0, 1)]
+        return Matrix.Translation(context.scene.cursor.location - Vector((*middle, 0.0)))
+    place = camera.evaluated_get(context.evaluated_depsgraph_get()).matrix_world
+    ahead = -place.col[2].to_3d()
+    if math.hypot(ahead.x, ahead.y) < 1e-3 * ahead.length:  # straight down or up: what is up in the picture is ahead
+        ahead = place.col[1].to_3d() * (1 if ahead.z < 0 else -1)
+    turn = Matrix.Rotation(math.atan2(-ahead.x, ahead.y), 4, "Z")
+    position = place.to_translation()
+    return Matrix.Translation((position.x, position.y, 0.0)) @ turn
+
+
+def _place(
+    view_layer: ViewLayer,
+    places: Mapping[Object, Matrix],
+    instances: Mapping[int, Object],
+    originals: Mapping[int, Object | None],
+) -> None:
+    """Put props at world matrices, under their block-outs' parents, with XYZ rotation and no scale of their own."""
+    for prop, place in places.items():
+        prop.parent = None
+        prop.rotation_mode = "XYZ"
+        scale = place.to_scale()
+        if prop.type == "MESH" and max(abs(factor - 1.0) for factor in scale) > 1e-5:
+            prop.data.transform(Matrix.Diagonal(scale).to_4x4())
+            place = Matrix.LocRotScale(place.to_translation(), place.to_quaternion(), None)
+        prop.matrix_basis = place
+        prop.matrix_parent_inverse = Matrix.Identity(4)
+    parented = {}
+    for number, prop in instances.items():
+        original = originals.get(number)
+        if original is not None and original.parent is not None:
+            parented[prop] = prop.matrix_basis.copy()
+            prop.matrix_basis = Matrix.Identity(4)
+            _take_parent(prop, original)
+    view_layer.update()
+    for prop, place in parented.items():
+        # At rest the prop now is where its parent puts it, whatever kind of parent; undo that, as Ctrl+P does.
+        prop.matrix_parent_inverse = prop.matrix_world.inverted_safe()
+        prop.matrix_basis = place
+    view_layer.update()
+
+
+def _take_parent(prop: Object, original: Object) -> None:
+    prop.parent = original.parent
+    if original.parent_type == "BONE":
+        prop.parent_type = "BONE"
+        prop.parent_bone = original.parent_bone
+
+
+def _select(view_layer: ViewLayer, props: list[Object]) -> None:
+    for selected in list(view_layer.objects.selected):
+        selected.select_set(False, view_layer=view_layer)
+    for prop in props:
+        prop.select_set(True, view_layer=view_layer)
+    view_layer.objects.active = props[0]

@@ -1,0 +1,264 @@
+"""A job as Blender knows it, and what happens to it between the press of the button and the props in the scene."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .client import EventParser, ServerEvent, ServerProblem, answer
+from .http_framing import ConnectionProblem
+from .messages import SetDresserError, as_error
+from .tasks import Steps
+
+if TYPE_CHECKING:
+    from .session import Session
+
+ENDED = ("done", "failed", "cancelled")
+PROVISIONAL = "new-"
+RECONNECTIONS = 6
+RESULT_FILES = ("result.json", "scene.glb")
+
+
+@dataclass
+class JobRecord:
+    """What is known of a job.
+
+    id: the server's; until the server has it, one of our own ("new-1").
+    state: "preparing" and "sending" here, then the server's: queued, running, needs_input, done, failed, cancelled.
+    stage, message, fraction, eta: its progress; eta in seconds, None while unknown.
+    warnings: what the server wants the user to know, as {"code", "message", "hint", "instance"}.
+    block_outs: instance id -> reference to the block-out (`capture.BlockOutRef`), never the object itself.
+    folder: where the result's files are kept, once they have been fetched.
+    arrival: "", "fetching", "waiting" (for a moment in which Blender can import), or "imported".
+    imported: names of the objects that the last import made; import_count counts imports.
+    scene: name of the scene that the props belong to.
+    """
+
+    id: str
+    name: str = ""
+    pipeline: str = ""
+    state: str = "preparing"
+    created: str = ""
+    position: int | None = None
+    stage: str = ""
+    message: str = ""
+    fraction: float = 0.0
+    eta: float | None = None
+    problem: SetDresserError | None = None
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    block_outs: dict[int, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    arrival: str = ""
+    imported: list[str] = field(default_factory=list)
+    import_count: int = 0
+    import_when_done: bool = False
+    hide_block_outs: bool = True
+    scene: str = ""
+    last_event: int = 0
+    cancelling: bool = False
+    task: Steps | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def busy(self) -> bool:
+        """Whether something still happens to it by itself."""
+        return self.task is not None
+
+    @property
+    def sent(self) -> bool:
+        """Whether the server has it."""
+        return not self.id.startswith(PROVISIONAL)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether its props are still to come in by themselves."""
+        return self.state == "done" and self.import_when_done and not self.import_count and self.problem is None
+
+    def take_view(self, view: Mapping[str, Any]) -> None:
+        """What the server's list says about it."""
+        self.id = str(view["id"])
+        self.name = str(view.get("name") or "")
+        self.pipeline = str(view.get("pipeline") or "")
+        self.created = str(view.get("created") or "")
+        self.position = view.get("position")
+        self._take_state(str(view["state"]), view.get("problem"))
+        self._take_progress(view.get("progress"))
+
+    def take_event(self, event: ServerEvent) -> None:
+        """What an event says about it; kinds of events that are not known are left aside."""
+        self.last_event = max(self.last_event, event.id)
+        if event.type == "state":
+            self._take_state(str(event.data.get("state", self.state)), event.data.get("problem"))
+        elif event.type == "progress":
+            self._take_progress(event.data)
+        elif event.type == "warning":
+            self.warnings.append(event.data)
+
+    def fail(self, error: Exception) -> None:
+        self.state = "failed"
+        self.problem = as_error(error)
+
+    def _take_state(self, state: str, problem: Any) -> None:
+        if state == "queued":
+            self.stage, self.message, self.fraction, self.eta = "", "", 0.0, None
+        self.state = state
+        if isinstance(problem, dict):
+            self.problem = ServerProblem.from_document(problem, int(problem.get("status", 500)))
+
+    def _take_progress(self, progress: Any) -> None:
+        if not isinstance(progress, dict):
+            return
+        self.stage = str(progress.get("stage", ""))
+        self.message = str(progress.get("message", ""))
+        self.fraction = min(max(float(progress.get("fraction", 0.0)), 0.0), 1.0)
+        eta = progress.get("eta")
+        self.eta = float(eta) if isinstance(eta, (int, float)) else None
+
+
+def run(session: Session, record: JobRecord, request: dict[str, Any], files: dict[str, Path], folder: Path) -> Steps:
+    """A new job: start the server if need be, send the shot, follow the job, bring the result in.
+
+    `folder` holds the shot's files; it is removed when they have been sent, or never will be.
+    """
+    try:
+        client = yield from session.ready_client()
+        record.state = "sending"
+        exchange = client.submit(request, files)
+        yield from session.tasks.finish(exchange)
+        session.adopt(record, answer(exchange))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    yield from attend(session, record)
+
+
+def attend(session: Session, record: JobRecord) -> Steps:
+    """From a job that the server has to props in the scene."""
+    yield from follow(session, record)
+    if record.state == "done" and record.import_when_done:
+        yield from bring_in(session, record)
+
+
+def follow(session: Session, record: JobRecord) -> Steps:
+    """Read the job's events until it has ended; a cut stream goes on where it was, also with a restarted server."""
+    failures = 0
+    while not record.ended:
+        try:
+            came = yield from _read_events(session, record)
+        except ConnectionProblem:
+            failures += 1
+            if failures > RECONNECTIONS:
+                raise
+        else:
+            failures = 0 if came else failures + 1
+        if not record.ended:
+            yield from session.tasks.pause(min(0.1 * 2**failures, 2.0))
+
+
+def _read_events(session: Session, record: JobRecord) -> Steps:
+    """One connection's worth of events; returns whether any came."""
+    client = yield from session.ready_client()
+    parser = EventParser()
+    exchange = client.events(record.id, record.last_event, parser)
+    came = False
+    try:
+        complete = False
+        while not complete and not record.ended:
+            try:
+                complete = exchange.advance(session.tasks.deadline)
+            finally:
+                for event in parser.take():
+                    record.take_event(event)
+                    session.changed()
+                    came = True
+            if not complete and not record.ended:
+                yield
+        if complete:
+            answer(exchange)
+    finally:
+        exchange.close()
+    return came
+
+
+def bring_in(session: Session, record: JobRecord) -> Steps:
+    """Fetch the result, unless it is here, and import it as soon as Blender can."""
+    yield from fetch(session, record)
+    record.arrival = "waiting"
+    session.changed()
+    while session.import_hindrance():
+        yield
+    session.place(record)
+
+
+def fetch(session: Session, record: JobRecord) -> Steps:
+    """Have `result.json` and `scene.glb` in the job's folder."""
+    record.arrival = "fetching"
+    session.changed()
+    folder = session.result_folder(record.id)
+    for name in RESULT_FILES:
+        if not (folder / name).is_file():
+            client = yield from session.ready_client()
+            exchange = client.download(record.id, name, folder / name)
+            yield from session.tasks.finish(exchange)
+            answer(exchange)
+    record.folder = folder
+
+
+def read_result(record: JobRecord) -> dict[str, Any]:
+    """The fetched `result.json`. Raises SetDresserError."""
+    if record.folder is None:
+        raise SetDresserError("The result has not been fetched yet.", "Import the job again.", "not-fetched")
+    try:
+        result = json.loads((record.folder / "result.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SetDresserError(
+            "The job's result.json cannot be read.", "Generate it again.", "result-invalid"
+        ) from error
+    if not isinstance(result, dict):
+        raise SetDresserError("The job's result.json is not an object.", "Generate it again.", "result-invalid")
+    return result
+
+
+def refresh(session: Session) -> Steps:
+    """Fetch the pipelines and the list of jobs, and follow what has not ended."""
+    client = yield from session.ready_client()
+    for exchange, take in ((client.pipelines(), session.take_pipelines), (client.jobs(), session.take_jobs)):
+        yield from session.tasks.finish(exchange)
+        _take(take, answer(exchange))
+        session.changed()
+
+
+def cancel(session: Session, record: JobRecord) -> Steps:
+    """Ask the server to cancel; that it is cancelled comes as an event."""
+    client = yield from session.ready_client()
+    exchange = client.cancel(record.id)
+    yield from session.tasks.finish(exchange)
+    record.take_view(answer(exchange))
+    session.changed()
+
+
+def forget(session: Session, record: JobRecord) -> Steps:
+    """Remove an ended job, here and on the server. One that is gone already counts as removed."""
+    client = yield from session.ready_client()
+    exchange = client.forget(record.id)
+    yield from session.tasks.finish(exchange)
+    try:
+        answer(exchange)
+    except ServerProblem as problem:
+        if problem.status != 404:
+            raise
+    session.drop(record)
+
+
+def _take(take: Callable[[Any], None], value: Any) -> None:
+    try:
+        take(value)
+    except (KeyError, TypeError, ValueError) as error:
+        hint = "Install the same version of add-on and backend, then restart Blender."
+        raise SetDresserError("The backend's list cannot be understood.", hint, "invalid", repr(error)) from error

@@ -1,0 +1,49 @@
+"""Generate"""
+
+from __future__ import annotations
+
+import bpy
+
+from .. import api, panels, parameters, properties
+from .base import Thin
+
+
+class SET_DRESSER_OT_generate(Thin, bpy.types.Operator):
+    bl_idname = "set_dresser.generate"
+    bl_label = "Generate"
+    bl_description = "Make props of what the picture shows. Work on meanwhile; they come in when they are done"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        reason = panels.generate_hindrance(context)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def act(self, context: bpy.types.Context) -> None:
+        scene = context.scene
+        settings = scene.set_dresser
+        pipeline = properties.chosen_pipeline(settings) or "inflate"
+        api.generate(
+            **_shot(settings),
+            pipeline=pipeline,
+            parameters=parameters.values(scene, pipeline),
+            seed=settings.seed,
+            hide_block_outs=settings.hide_block_outs,
+            wait=False,
+        )
+
+
+def _shot(settings: properties.SetDresserSettings) -> dict:
+    """What the panel's settings mean as arguments of `api.generate`."""
+    if settings.source == "CAMERA":
+        return {"objects": settings.collection if settings.instances == "COLLECTION" else None}
+    with_labels = settings.labels == "LABELS"
+    if settings.source == "FILE":
+        shot = {"source": settings.image_path, "labels": settings.labels_path if with_labels else None}
+    else:
+        shot = {"source": settings.image, "labels": settings.labels_image if with_labels else None}
+    return {**shot, "match_camera": settings.use_active_camera}
+
+
+CLASSES = (SET_DRESSER_OT_generate,)

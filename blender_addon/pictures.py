@@ -1,0 +1,52 @@
+"""Writing pixels to files with the standard library and numpy: PNG and .npy, whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COLOR_TYPES = {1: 0, 3: 2, 4: 6}  # channels -> PNG colour type: grey, RGB, RGBA
+
+
+def png(pixels: Any) -> bytes:
+    """A PNG file of (H, W) grey or (H, W, 3 or 4) pixels, upper row first; 8 bits for uint8, 16 bits for uint16."""
+    pixels = np.asarray(pixels)
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    height, width, channels = pixels.shape
+    if pixels.dtype not in (np.uint8, np.uint16) or channels not in _COLOR_TYPES or not pixels.size:
+        raise ValueError(f"no PNG can be made of {pixels.dtype} pixels of shape {pixels.shape}")
+    rows = pixels.astype(pixels.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8)
+    filtered = np.concatenate([np.zeros((height, 1), np.uint8), rows], axis=1)  # filter 0: every row as it is
+    header = struct.pack(">IIBBBBB", width, height, 8 * pixels.dtype.itemsize, _COLOR_TYPES[channels], 0, 0, 0)
+    data = zlib.compress(filtered.tobytes(), 4)
+    return PNG_SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def npy(array: Any) -> bytes:
+    """A .npy file of the array."""
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=False)
+    return stream.getvalue()
+
+
+def write_whole(path: Path, data: bytes) -> Path:
+    """Write a file beside its place and move it there, so that nobody ever sees half of it."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path

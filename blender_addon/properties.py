@@ -1,0 +1,88 @@
+"""What an artist sets, kept in the scene. What is true only while Blender runs is in `session`, never here."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import session
+from .parameters import enum_number
+
+SOURCES = [
+    ("CAMERA", "Active Camera", "What the scene's camera renders"),
+    ("FILE", "Image File", "A picture on disk"),
+    ("IMAGE", "Image", "A picture in this file"),
+]
+INSTANCES = [
+    ("SELECTED", "Selected Objects", "The selected objects are the block-out; each becomes a prop"),
+    ("COLLECTION", "Collection", "The objects of a collection are the block-out; each becomes a prop"),
+]
+LABELS = [
+    ("SINGLE", "One Object", "The picture shows one object; its background is removed"),
+    (
+        "LABELS",
+        "Label Image",
+        "A picture of the same size with one colour or index per object, black for the background",
+    ),
+]
+
+_pipeline_items: list[tuple[str, str, str, int]] = []
+"""Blender does not keep an enumeration's strings alive; this does."""
+
+
+def pipeline_items(self: bpy.types.PropertyGroup | None, context: bpy.types.Context | None) -> list:
+    """The pipelines that the server has, or had when it last ran."""
+    global _pipeline_items
+    views = session.current.pipelines
+    items = [(v["id"], v.get("title", v["id"]), v.get("description", ""), enum_number(v["id"])) for v in views]
+    if items != _pipeline_items:
+        _pipeline_items = items
+    return _pipeline_items
+
+
+class SetDresserSettings(bpy.types.PropertyGroup):
+    """`scene.set_dresser`"""
+
+    source: bpy.props.EnumProperty(name="Source", description="Where the picture comes from", items=SOURCES)
+    instances: bpy.props.EnumProperty(name="Block-Out", description="Which objects become props", items=INSTANCES)
+    collection: bpy.props.PointerProperty(
+        name="Collection", description="Its objects are the block-out", type=bpy.types.Collection
+    )
+    hide_block_outs: bpy.props.BoolProperty(
+        name="Hide Block-Out", description="Hide each block-out when its prop has come; it is kept", default=True
+    )
+    image_path: bpy.props.StringProperty(name="Image File", description="The picture to use", subtype="FILE_PATH")
+    image: bpy.props.PointerProperty(name="Image", description="The picture to use", type=bpy.types.Image)
+    labels: bpy.props.EnumProperty(name="Objects", description="What the picture shows", items=LABELS)
+    labels_path: bpy.props.StringProperty(
+        name="Label Image", description="One colour or index per object, black for the background", subtype="FILE_PATH"
+    )
+    labels_image: bpy.props.PointerProperty(
+        name="Label Image",
+        description="One colour or index per object, black for the background",
+        type=bpy.types.Image,
+    )
+    use_active_camera: bpy.props.BoolProperty(
+        name="Match Active Camera",
+        description="The picture was taken with the scene's camera; otherwise a camera is assumed "
+        "and the props are put in front of yours",
+        default=False,
+    )
+    pipeline: bpy.props.EnumProperty(name="Pipeline", description="How props are made", items=pipeline_items)
+    seed: bpy.props.IntProperty(name="Seed", description="Where chance starts from", min=0, max=2**31 - 1)
+
+
+CLASSES = (SetDresserSettings,)
+
+
+def chosen_pipeline(settings: SetDresserSettings) -> str:
+    """The pipeline that is chosen; the first one if the chosen one is not there any more, "" if none is known."""
+    known = [view["id"] for view in session.current.pipelines]
+    return settings.pipeline if settings.pipeline in known else (known[0] if known else "")
+
+
+def register() -> None:
+    bpy.types.Scene.set_dresser = bpy.props.PointerProperty(type=SetDresserSettings)
+
+
+def unregister() -> None:
+    del bpy.types.Scene.set_dresser

@@ -1,0 +1,194 @@
+"""The render settings of a capture, each put back when the capture ends, however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.types import Object, Scene, ViewLayer
+
+from . import compat
+from .intrinsics import CaptureError
+
+NEEDS_WINDOW = frozenset({"BLENDER_EEVEE", "BLENDER_EEVEE_NEXT", "BLENDER_WORKBENCH"})
+"""Engines that draw with the graphics card; without a window they are slow, or crash where there is no driver."""
+
+SUBSTITUTE_SAMPLES = 64
+
+
+class Overrides(contextlib.ExitStack):
+    """Settings that differ for a while. Leaving puts each back, the last first, even if putting back another fails."""
+
+    def set(self, owner: Any, attribute: str, value: Any) -> None:
+        """Change an attribute until the end; one that this Blender does not have is left out."""
+        if not hasattr(owner, attribute):
+            return
+        before = getattr(owner, attribute)
+        if before != value:
+            self.callback(setattr, owner, attribute, before)
+            setattr(owner, attribute, value)
+
+    def set_choice(self, owner: Any, attribute: str, *choices: str) -> str | None:
+        """Change an enumeration to the first choice that this Blender has; None if it has none."""
+        before = getattr(owner, attribute)
+        chosen = compat.set_choice(owner, attribute, *choices)
+        self.callback(compat.set_choice, owner, attribute, before)
+        return chosen
+
+    def keep_image_settings(self, image_settings: Any) -> None:
+        """Whatever happens to an output format, put it back: in the order in which each setting narrows the next."""
+        nested = [getattr(image_settings, name) for name in ("display_settings", "view_settings")]
+        before = [(owner, _plain_settings(owner)) for owner in (image_settings, *nested)]
+        self.callback(_put_back, before)
+
+
+def _plain_settings(owner: Any) -> dict[str, Any]:
+    """Every writable setting by name, those first that decide what the others may be."""
+    properties = owner.bl_rna.properties
+    names = [name for name in properties.keys() if not properties[name].is_readonly]  # noqa: SIM118, no dict
+    first = [name for name in (*compat.IMAGE_SETTINGS_ORDER, "view_transform", "look") if name in names]
+    return {name: getattr(owner, name) for name in (*first, *(name for name in names if name not in first))}
+
+
+def _put_back(before: list[tuple[Any, dict[str, Any]]]) -> None:
+    for owner, settings in before:
+        for name, value in settings.items():
+            if getattr(owner, name) != value:
+                setattr(owner, name, value)
+
+
+@contextlib.contextmanager
+def for_capture(scene: Scene, view_layer: ViewLayer, camera: Object) -> Iterator[Overrides]:
+    """What both passes of a capture share: the whole frame, sharp, one view layer, nothing done to it afterwards.
+
+    Blur (depth of field, motion) is off because a prop is cut out of the picture along its instance map; compositing
+    and the video sequencer are off because they may move or replace the picture that the camera sees.
+    """
+    with Overrides() as overrides:
+        overrides.keep_image_settings(scene.render.image_settings)
+        _keep_last_render(overrides)
+        render = scene.render
+        overrides.callback(setattr, render, "filepath", render.filepath)
+        overrides.set(render, "use_overwrite", True)
+        for name in (
+            "use_file_extension",
+            "use_placeholder",
+            "use_compositing",
+            "use_sequencer",
+            "use_border",
+            "use_multiview",
+            "use_motion_blur",
+            "use_stamp",
+            "use_single_layer",
+        ):
+            overrides.set(render, name, False)
+        overrides.set(camera.data.dof, "use_dof", False)
+        for layer in scene.view_layers:
+            overrides.set(layer, "use", layer == view_layer)
+        yield overrides
+
+
+def _keep_last_render(overrides: Overrides) -> None:
+    """Render into the last slot, so that the picture the artist rendered last is still there afterwards."""
+    for image in bpy.data.images:
+        if image.type == "RENDER_RESULT" and len(image.render_slots) > 1:
+            overrides.set(image.render_slots, "active_index", len(image.render_slots) - 1)
+
+
+def for_picture(overrides: Overrides, scene: Scene) -> str:
+    """What the picture needs beyond `for_capture`: sRGB colours as they are, in 8-bit PNG.
+
+    The scene's engine and samples stay. The view transform becomes Standard, because AgX and Filmic dull the colours
+    that are to become textures; the scene's exposure stays. Without a window EEVEE and Workbench give way to Cycles.
+
+    Returns: a sentence on what was done differently from the scene, or "".
+    """
+    image_settings = scene.render.image_settings
+    as_standard_png(image_settings, scene, "RGBA" if scene.render.film_transparent else "RGB")
+    if not bpy.app.background or scene.render.engine not in NEEDS_WINDOW:
+        return ""
+    name = scene.render.engine.replace("BLENDER_", "").replace("_NEXT", "").capitalize()
+    use_cycles(overrides, scene)
+    overrides.set(scene.cycles, "device", "CPU")
+    overrides.set(scene.cycles, "samples", min(scene.cycles.samples, SUBSTITUTE_SAMPLES))
+    return f"{name} needs a window; the picture was rendered with Cycles, {scene.cycles.samples} samples."
+
+
+def as_standard_png(image_settings: Any, scene: Scene, color_mode: str) -> None:
+    """Output settings: 8-bit PNG, sRGB, Standard view, the scene's exposure. To be kept and put back by the caller."""
+    compat.set_file_format(image_settings, "PNG", color_mode, "8")
+    image_settings.compression = 15
+    image_settings.color_management = "OVERRIDE"
+    compat.set_choice(image_settings.display_settings, "display_device", "sRGB")
+    view = image_settings.view_settings
+    compat.set_choice(view, "view_transform", "Standard", "Raw")
+    compat.set_choice(view, "look", "None")
+    view.exposure = scene.view_settings.exposure
+    view.gamma = 1.0
+    for name in ("use_curve_mapping", "use_white_balance"):
+        if hasattr(view, name):
+            setattr(view, name, False)
+
+
+def for_identity(overrides: Overrides, scene: Scene, view_layer: ViewLayer, material: bpy.types.Material) -> None:
+    """What the instance map and the depth need: numbers, not light.
+
+    Every surface emits its numbers (see `capture.identity_material`); one Cycles sample through the very middle of
+    each pixel, on black, nothing clamped, filtered, denoised, dimmed or converted on the way.
+    """
+    use_cycles(overrides, scene)
+    cycles = scene.cycles
+    numbers = {"samples": 1, "sample_offset": 0, "time_limit": 0.0, "max_bounces": 0, "film_exposure": 1.0}
+    numbers |= {"sample_clamp_direct": 0.0, "sample_clamp_indirect": 0.0}
+    choices = {"device": "CPU", "pixel_filter_type": "BOX", "use_layer_samples": "IGNORE"}
+    flags = dict.fromkeys(("use_denoising", "use_adaptive_sampling", "use_sample_subset"), False)
+    for name, value in (numbers | choices | flags).items():
+        overrides.set(cycles, name, value)
+    overrides.set(cycles, "filter_width", 0.01)
+    render = scene.render
+    overrides.set(render, "film_transparent", True)
+    overrides.set(render, "use_freestyle", False)
+    overrides.set(render, "dither_intensity", 0.0)
+    overrides.set(scene, "world", None)
+    overrides.set(view_layer, "material_override", material)
+    overrides.set(view_layer, "world_override", None)
+    for candidate in bpy.data.objects:
+        if candidate.type in {"LIGHT", "LIGHT_PROBE", "GPENCIL", "GREASEPENCIL"}:
+            overrides.set(candidate, "hide_render", True)
+        overrides.set(candidate, "is_shadow_catcher", False)
+    compat.set_file_format(render.image_settings, "OPEN_EXR", "RGBA", "32")
+    compat.set_choice(render.image_settings, "exr_codec", "ZIP")
+    render.image_settings.color_management = "FOLLOW_SCENE"  # an EXR holds the scene's own linear values
+
+
+def use_cycles(overrides: Overrides, scene: Scene) -> None:
+    """Render with Cycles. Raises CaptureError: if it is switched off in the preferences."""
+    if scene.render.engine != "CYCLES" and overrides.set_choice(scene.render, "engine", "CYCLES") is None:
+        message = "Cycles is switched off; Set Dresser needs it to see which pixel is which object."
+        raise CaptureError(message, "Switch on Preferences > Add-ons > Cycles Render Engine.")
+
+
+def render_to(scene: Scene, path: Path) -> None:
+    """Render the frame to a file. Raises CaptureError: with Blender's own words if it fails or is stopped.
+
+    Some builds of Blender have no denoiser while scenes ask for one by default; then the picture is made without it.
+    """
+    scene.render.filepath = str(path)
+    try:
+        try:
+            bpy.ops.render.render("EXEC_DEFAULT", write_still=True)
+        except RuntimeError as error:
+            if "denois" not in str(error).lower() or not scene.cycles.use_denoising:
+                raise
+            with Overrides() as retry:
+                retry.set(scene.cycles, "use_denoising", False)
+                bpy.ops.render.render("EXEC_DEFAULT", write_still=True)
+    except RuntimeError as error:
+        words = " ".join(str(error).removeprefix("Error: ").split()).rstrip(".")
+        raise CaptureError(f"Blender could not render: {words}.", "Try a normal render (F12).") from error
+    if not path.is_file():
+        message = "The render was stopped, or wrote no picture."
+        raise CaptureError(message, "Generate again and let the render finish; if it does, try a normal render (F12).")

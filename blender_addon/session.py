@@ -1,0 +1,401 @@
+"""The add-on at work: one server, the jobs, and the one tick that moves everything on.
+
+`pump()` does a slice of whatever is to be done and says when it wants to be called again. With a window a persistent
+timer calls it; in background mode, where timers never fire, whoever waits does.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.app.handlers import persistent
+
+from . import environment, folders, jobs, parameters, preferences
+from .client import Client
+from .jobs import JobRecord
+from .messages import SetDresserError, as_error
+from .server_process import ServerProcess, ServerState
+from .tasks import Steps, Tasks
+
+BUDGET = 0.004
+MOVING, FOLLOWING, WATCHING = 0.01, 0.05, 1.0
+"""Seconds until the next slice: while bytes move, while a job runs, while the server merely lives."""
+
+
+class Slices:
+    """How long the main thread was held, newest last."""
+
+    def __init__(self) -> None:
+        self.seconds: deque[float] = deque(maxlen=20000)
+
+    def longest(self) -> float:
+        return max(self.seconds, default=0.0)
+
+    def percentile(self, percent: float = 95.0) -> float:
+        """The time that `percent` % of the slices did not pass."""
+        ordered = sorted(self.seconds)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] if ordered else 0.0
+
+
+class Session:
+    """Everything that is true only while this Blender runs. Nothing of it is saved in a file."""
+
+    def __init__(self) -> None:
+        self.server = ServerProcess()
+        self.tasks = Tasks()
+        self.jobs: dict[str, JobRecord] = {}
+        self.pipelines: list[dict[str, Any]] = []
+        self.problem: SetDresserError | None = None
+        self.set_up_problem: SetDresserError | None = None
+        self.slices, self.imports = Slices(), Slices()
+        self._seen = self.server.state
+        self._changed = False
+        self._importing = 0.0
+        self._made = 0
+
+    # the tick
+
+    def pump(self, budget: float = BUDGET) -> float:
+        """Do what can be done now, for about `budget` seconds; returns the seconds until it should be done again.
+
+        Importing a finished job is done here too; it takes as long as it takes and is counted in `imports`.
+        """
+        began, self._importing = time.perf_counter(), 0.0
+        state = self.server.poll()
+        if state is not self._seen:
+            self._seen = state
+            self.changed()
+            if state is ServerState.READY:
+                self.tasks.start(jobs.refresh(self), self.report)
+            elif state in (ServerState.CRASHED, ServerState.INCOMPATIBLE):
+                self.problem = self.server.problem
+        self.tasks.advance(budget)
+        if self._changed:
+            self._changed = False
+            _redraw()
+        self.slices.seconds.append(time.perf_counter() - began - self._importing)
+        return self._delay()
+
+    def busy(self) -> bool:
+        """Whether the tick is needed."""
+        return bool(self.tasks) or self.server.running
+
+    def _delay(self) -> float:
+        if not self.tasks:
+            return MOVING if self.server.state is ServerState.STOPPING else WATCHING
+        following = all(job.state in ("queued", "running", "needs_input") for job in self.jobs.values() if job.busy)
+        return FOLLOWING if following and self.server.state is ServerState.READY else MOVING
+
+    def changed(self) -> None:
+        """Something that the panel shows is different now."""
+        self._changed = True
+
+    def report(self, error: Exception) -> None:
+        """An error that belongs to no job."""
+        self.problem = as_error(error)
+        self.changed()
+
+    # the server
+
+    def environment(self) -> environment.Environment:
+        """What the server is started with. Raises NotSetUp."""
+        user = folders.user()
+        chosen = preferences.get()
+        data = Path(bpy.path.abspath(chosen.data_folder)) if chosen.data_folder else user / "data"
+        python = environment.find_python(bpy.path.abspath(chosen.python_path), user / "environment")
+        return environment.Environment(python, environment.backend_folder(), data, user)
+
+    def check_set_up(self) -> None:
+        """Look whether the server could be started, for the panel, which must not touch the disk."""
+        try:
+            self.environment()
+            self.set_up_problem = None
+        except SetDresserError as error:
+            self.set_up_problem = error
+        self.changed()
+
+    def start_server(self) -> None:
+        """Start the server if it does not run. Raises SetDresserError."""
+        self.check_set_up()
+        self.server.start(self.environment())
+        self._seen = self.server.state
+        self.changed()
+        wake()
+
+    def stop_server(self) -> None:
+        """End the server. What was not sent fails; what the server has goes on when it starts again."""
+        self.tasks.stop_all()
+        for record in self.jobs.values():
+            record.task, record.arrival = None, "imported" if record.imported else ""
+            if record.state in ("preparing", "sending"):
+                hint = "Generate it again."
+                record.fail(SetDresserError("The backend was stopped before it had the job.", hint, "stopped"))
+            elif not record.ended:
+                record.state, record.message = "queued", ""
+        self.server.stop()
+        self.changed()
+        wake()
+
+    def ready_client(self) -> Steps:
+        """Wait until the server answers, starting it first if need be; returns the client.
+
+        Raises SetDresserError if it does not start. A server that has crashed is started anew for whoever asks
+        next, but not more than three times a minute.
+        """
+        if self.server.state is ServerState.INCOMPATIBLE and self.server.problem is not None:
+            raise self.server.problem
+        while self.server.state is ServerState.STOPPING:
+            yield
+        if not self.server.running:
+            self.start_server()
+        while (client := self._client()) is None:
+            yield
+        return client
+
+    def _client(self) -> Client | None:
+        if self.server.state in (ServerState.READY, ServerState.STARTING):
+            return self.server.client
+        if self.server.problem is not None:
+            raise self.server.problem
+        raise SetDresserError("The backend was stopped.", "Start it again.", "stopped")
+
+    # what the server tells
+
+    def take_pipelines(self, views: list[dict[str, Any]]) -> None:
+        """The list of GET /pipelines."""
+        if views != self.pipelines:
+            parameters.register([(view["id"], view["parameters"]) for view in views])
+            self.pipelines = views
+            folders.keep_pipelines(views)
+
+    def take_jobs(self, views: list[dict[str, Any]]) -> None:
+        """The list of GET /jobs, newest first. Jobs that have not ended are followed."""
+        listed: dict[str, JobRecord] = {}
+        for view in views:
+            record = self.jobs.get(str(view["id"])) or JobRecord(id=str(view["id"]))
+            record.take_view(view)
+            listed[record.id] = record
+        self.jobs = {**{key: record for key, record in self.jobs.items() if not record.sent}, **listed}
+        for record in listed.values():
+            if record.task is None and (not record.ended or record.awaited):
+                self._run(record, jobs.attend(self, record))
+
+    # jobs
+
+    def new_job(self, **values: Any) -> JobRecord:
+        """A job that the server does not have yet."""
+        self._made += 1
+        record = JobRecord(id=f"{jobs.PROVISIONAL}{self._made}", **values)
+        self.jobs = {record.id: record, **self.jobs}
+        self.changed()
+        return record
+
+    def submit(self, record: JobRecord, request: dict[str, Any], files: dict[str, Path], folder: Path) -> None:
+        """Send a new job as soon as the server is ready, and see it through. `folder` is removed afterwards."""
+        self._run(record, jobs.run(self, record, request, files, folder))
+
+    def adopt(self, record: JobRecord, view: dict[str, Any]) -> None:
+        """The server has the job now, and has given it an id."""
+        twin = self.jobs.pop(str(view["id"]), None)
+        if twin is not None:  # the list came in between
+            self._stop(twin)
+        record.take_view(view)
+        self.jobs = {job.id: job for job in self.jobs.values()}
+        self.changed()
+
+    def cancel(self, record: JobRecord) -> None:
+        """Cancel a job wherever it is."""
+        if record.state in ("preparing", "sending"):
+            self._stop(record)
+            record.state = "cancelled"
+        elif not record.ended:
+            record.cancelling = True
+            self.tasks.start(jobs.cancel(self, record), self.report)
+        elif record.arrival in ("fetching", "waiting"):
+            self._stop(record)
+            record.arrival = "imported" if record.imported else ""
+        self.changed()
+        wake()
+
+    def forget(self, record: JobRecord) -> None:
+        """Remove an ended job from the list and from the disk; the objects in the scene stay."""
+        if not record.sent:
+            self.drop(record)
+        else:
+            self._stop(record)
+            self.tasks.start(jobs.forget(self, record), self.report)
+            wake()
+
+    def drop(self, record: JobRecord) -> None:
+        """Take a job off the list here."""
+        self.jobs.pop(record.id, None)
+        shutil.rmtree(self.result_folder(record.id, create=False), ignore_errors=True)
+        self.changed()
+
+    def bring_in(self, record: JobRecord) -> None:
+        """Import a finished job, again if need be."""
+        if record.task is None:
+            record.problem = None
+            record.scene = bpy.context.scene.name
+            self._run(record, jobs.bring_in(self, record))
+
+    def refresh(self) -> None:
+        self.tasks.start(jobs.refresh(self), self.report)
+        wake()
+
+    def _run(self, record: JobRecord, steps: Steps) -> None:
+        def whole() -> Steps:
+            try:
+                yield from steps
+            finally:
+                record.task = None
+
+        def failed(error: Exception) -> None:
+            if record.state == "done":
+                record.problem, record.arrival = as_error(error), ""
+            else:
+                record.fail(error)
+            self.problem = record.problem
+            self.changed()
+
+        record.task = self.tasks.start(whole(), failed)
+        self.changed()
+        wake()
+
+    def _stop(self, record: JobRecord) -> None:
+        if record.task is not None:
+            self.tasks.stop(record.task)
+            record.task = None
+
+    # importing
+
+    def result_folder(self, identifier: str, create: bool = True) -> Path:
+        """Where a job's fetched result lies, for as long as this Blender runs."""
+        folder = folders.temporary() / "results" / identifier
+        if create:
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def import_hindrance(self) -> str:
+        """Why an import must wait; "" if it need not."""
+        if bpy.app.background:
+            return ""
+        if bpy.context.mode != "OBJECT":
+            return "Leave Edit Mode to let the props come in"
+        if bpy.app.is_job_running("RENDER"):
+            return "Waiting for the render to end"
+        for window in bpy.context.window_manager.windows:
+            if any(tool.bl_idname.startswith("TRANSFORM_OT") for tool in getattr(window, "modal_operators", ())):
+                return "Finish moving to let the props come in"
+        return ""
+
+    def place(self, record: JobRecord) -> None:
+        """Import a fetched job as one undo step. Raises SetDresserError."""
+        began = time.perf_counter()
+        record.arrival, record.problem = "waiting", None
+        try:
+            bpy.ops.set_dresser.place_result("EXEC_DEFAULT", True, job=record.id)
+        finally:
+            seconds = time.perf_counter() - began
+            self._importing += seconds
+            self.imports.seconds.append(seconds)
+        if record.problem is not None:
+            raise record.problem
+
+    def file_loaded(self) -> None:
+        """Another file is open: what belonged to the former one must not land in it by itself."""
+        for record in self.jobs.values():
+            record.block_outs = {}
+            record.imported = []
+            record.import_when_done = False
+            if record.arrival in ("fetching", "waiting"):
+                self._stop(record)
+            record.arrival = ""
+        self.changed()
+
+    def close(self) -> None:
+        """End everything. Waits two seconds at most, for the server to leave."""
+        self.tasks.stop_all()
+        self.server.end_now()
+        shutil.rmtree(folders.temporary(), ignore_errors=True)
+
+
+current = Session()
+
+
+def pump(budget: float = BUDGET) -> float:
+    """`current.pump`: see there."""
+    return current.pump(budget)
+
+
+def wake() -> None:
+    """Have the tick called soon. In background mode timers never fire, and one that is left at the end of the process
+    crashes some versions: there, whoever waits pumps."""
+    if not _timers_fire():
+        return
+    timers = bpy.app.timers
+    if timers.is_registered(_tick):
+        timers.unregister(_tick)
+    timers.register(_tick, first_interval=0.0, persistent=True)
+
+
+def _timers_fire() -> bool:
+    return not bpy.app.background
+
+
+def _tick() -> float | None:
+    """The timer's function; a module's function, because timers are told apart by their function object."""
+    try:
+        delay = current.pump()
+    except Exception as error:  # noqa: BLE001 - a timer that raises is dropped, and everything would stand still
+        current.report(error)
+        delay = WATCHING
+    return delay if current.busy() else None
+
+
+@persistent
+def _file_loaded(*_: object) -> None:
+    current.file_loaded()
+
+
+def _release() -> None:
+    """No timer, no handler and no server may be left when the process ends: some versions hang or crash on them."""
+    if bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
+    if _file_loaded in bpy.app.handlers.load_post:
+        bpy.app.handlers.load_post.remove(_file_loaded)
+    current.close()
+
+
+def register() -> None:
+    """Begin: an empty session, and what it needs to hear of."""
+    global current
+    current = Session()
+    bpy.app.handlers.load_post.append(_file_loaded)
+    atexit.register(_release)
+    current.check_set_up()
+    known = folders.read_pipelines()
+    parameters.register([(view["id"], view["parameters"]) for view in known])
+    current.pipelines = known
+
+
+def unregister() -> None:
+    """End everything that `register` and the work since have begun."""
+    _release()
+    atexit.unregister(_release)
+    parameters.unregister()
+
+
+def _redraw() -> None:
+    if bpy.app.background:
+        return
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()

@@ -1,0 +1,155 @@
+"""A request and its files become a shot, or a problem that names what does not fit."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from backend.camera import default_camera
+from backend.contract import GenerateRequest, InstanceLabel
+from backend.errors import Problem
+from backend.imaging.intake import MODEL_VARIABLE, check_inputs, make_shot, read_job_folder
+from tests.backend.imaging.pictures import png, saved
+
+WIDTH, HEIGHT = 40, 30
+
+
+def picture(alpha: Any = 255) -> bytes:
+    pixels = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    pixels[...] = (230, 230, 230, 255)
+    pixels[8:22, 10:30, :3] = (200, 20, 20)
+    pixels[..., 3] = alpha
+    return saved(Image.fromarray(pixels))
+
+
+def instance_map() -> bytes:
+    values = np.zeros((HEIGHT, WIDTH), np.uint8)
+    values[8:22, 10:20] = 3
+    values[8:22, 20:30] = 5
+    return png(values)
+
+
+def depth(shape: tuple[int, int] = (HEIGHT, WIDTH)) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, np.full(shape, 2.5, np.float32))
+    return stream.getvalue()
+
+
+def request(**fields: Any) -> GenerateRequest:
+    return GenerateRequest(pipeline="inflate", **fields)
+
+
+def test_a_capture_becomes_a_shot_with_everything_in_its_place() -> None:
+    camera = default_camera(WIDTH, HEIGHT)
+    files = picture(), instance_map(), depth()
+    wanted = request(camera=camera, instances=[InstanceLabel(id=3, name="chair"), InstanceLabel(id=9)])
+    check_inputs(wanted, [files[0]], files[1], files[2])
+    shot = make_shot(wanted, [files[0]], files[1], files[2])
+    assert shot.image.shape == (HEIGHT, WIDTH, 4)
+    assert shot.instances.names == {3: "chair", 5: ""}
+    assert shot.instances.mask(3).sum() == shot.instances.mask(5).sum() == 140
+    assert shot.depth is not None and shot.depth.shape == (HEIGHT, WIDTH)
+    assert shot.camera == camera and shot.camera_source == "request" and shot.instance_source == "map"
+    names = ("image-0", "instances", "depth")
+    assert shot.hashes == {name: hashlib.sha256(data).hexdigest() for name, data in zip(names, files, strict=True)}
+
+
+def test_a_cut_out_picture_is_one_object_with_the_requests_name() -> None:
+    alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
+    alpha[5:10, 5:15] = 128
+    alpha[10:15, 5:15] = 127
+    shot = make_shot(request(name=" Old chair "), [picture(alpha)], None, None)
+    assert shot.instance_source == "alpha" and shot.instances.names == {1: "Old chair"}
+    assert shot.instances.mask(1).sum() == 50 and shot.instances.mask(1)[5:10, 5:15].all()
+    assert shot.camera == default_camera(WIDTH, HEIGHT) and shot.camera_source == "default"
+
+
+def test_an_opaque_picture_is_freed_from_its_background() -> None:
+    for alpha in (255, 200):
+        shot = make_shot(request(), [picture(alpha)], None, None)
+        assert shot.instance_source == "background" and shot.instances.names == {1: "Object"}
+        truth = np.zeros((HEIGHT, WIDTH), bool)
+        truth[8:22, 10:30] = True
+        assert (shot.instances.mask(1) ^ truth).sum() <= 8
+
+
+def test_the_environment_names_the_background_model(monkeypatch: Any) -> None:
+    monkeypatch.setenv(MODEL_VARIABLE, "nowhere.onnx")
+    with pytest.raises(Problem) as caught:
+        make_shot(request(), [picture()], None, None)
+    assert caught.value.code == "weights-missing"
+
+
+@pytest.mark.parametrize("make", [check_inputs, make_shot])
+@pytest.mark.parametrize(
+    ("code", "fields", "images", "instances", "distances", "said"),
+    [
+        ("request-invalid", {}, [], None, None, "no picture"),
+        ("image-truncated", {}, [picture()[:50]], None, None, "The picture"),
+        ("image-truncated", {}, [picture(), picture()[:50]], None, None, "Picture 2"),
+        ("image-empty", {}, [picture(alpha=100)], None, None, "transparent"),
+        ("instances-mismatch", {}, [picture()], png(np.ones((3, 4))), None, "4 × 3 pixels and the picture 40 × 30"),
+        ("instances-empty", {}, [picture()], png(np.zeros((HEIGHT, WIDTH))), None, "background"),
+        ("depth-mismatch", {}, [picture()], None, depth((3, 4)), "4 × 3 pixels and the picture 40 × 30"),
+        ("depth-unreadable", {}, [picture()], None, b"no depth", ".npy"),
+        ("camera-invalid", {"camera": default_camera(80, 60)}, [picture()], None, None, "80 × 60"),
+    ],
+)
+def test_what_does_not_fit_is_named(
+    make: Any, code: str, fields: Any, images: list[bytes], instances: bytes, distances: bytes, said: str
+) -> None:
+    with pytest.raises(Problem) as caught:
+        make(request(**fields), images, instances, distances)
+    assert caught.value.code == code
+    assert said in caught.value.detail and caught.value.hint
+
+
+def test_a_map_makes_transparency_and_background_irrelevant() -> None:
+    shot = make_shot(request(), [picture(alpha=0)], instance_map(), None)
+    assert shot.instance_source == "map" and list(shot.instances.names) == [3, 5]
+
+
+def test_a_job_folder_is_read_as_it_was_written(tmp_path: Path) -> None:
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    wanted = request(seed=7, name="set", camera=default_camera(WIDTH, HEIGHT))
+    (tmp_path / "request.json").write_text(wanted.model_dump_json(), encoding="utf-8")
+    shades = list(range(12))
+    for index in shades:
+        (inputs / f"image-{index}.bin").write_bytes(saved(Image.new("RGB", (WIDTH, HEIGHT), (index, 0, 0))))
+    (inputs / "instances.bin").write_bytes(instance_map())
+    (inputs / "depth.npy").write_bytes(depth())
+    found, shot = read_job_folder(tmp_path)
+    assert found == wanted
+    assert [int(image[0, 0, 0]) for image in shot.images] == shades  # by number: 2 before 10
+    assert shot.depth is not None and shot.instance_source == "map"
+    assert set(shot.hashes) == {"instances", "depth", *(f"image-{index}" for index in shades)}
+    (inputs / "instances.bin").unlink()
+    (inputs / "depth.npy").unlink()
+    for index in shades[1:]:
+        (inputs / f"image-{index}.bin").unlink()
+    (inputs / "image-0.bin").write_bytes(picture())
+    _, bare = read_job_folder(tmp_path)
+    assert bare.depth is None and bare.instance_source == "background"
+
+
+def test_checking_inputs_loads_nothing_heavy() -> None:
+    program = (
+        "import sys; from backend.contract import GenerateRequest; from backend.imaging.intake import check_inputs\n"
+        "check_inputs(GenerateRequest(pipeline='inflate'), [sys.stdin.buffer.read()], None, None)\n"
+        "heavy = {'scipy', 'skimage', 'trimesh', 'torch', 'rembg'} & set(sys.modules); print(*heavy); sys.exit(bool(heavy))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    run = subprocess.run(
+        [sys.executable, "-c", program], input=picture(), capture_output=True, timeout=60, env=environment, check=False
+    )
+    assert run.returncode == 0, run.stdout.decode() + run.stderr.decode()

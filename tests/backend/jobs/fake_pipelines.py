@@ -1,0 +1,30 @@
+"""Pipelines that behave in one particular way, for tests: SET_DRESSER_PLUGINS=tests.backend.jobs.fake_pipelines."""
+
+from pydantic import Field
+
+from backend.pipelines.base import Parameters, PipelineInfo, Stage
+
+
+class FakeParameters(Parameters):
+    """`gate`: a file; the pipeline works on until it exists."""
+
+    gate: str = Field("", title="Gate", description="Path of a file to wait for.")
+    steps: int = Field(3, title="Steps", description="Progress reports before the end.", ge=0, le=10000)
+    how: str = Field("", title="How", description="Which variant.")
+
+
+def _fake(name: str) -> PipelineInfo:
+    return PipelineInfo(
+        id=name,
+        version="1",
+        title=name.capitalize(),
+        description="For tests.",
+        entry=f"tests.backend.jobs.fake_runs:{name}",
+        parameters=FakeParameters,
+        stages=(Stage("begin", 1), Stage("work", 3), Stage("export", 1)),
+        images=(1, 2),
+    )
+
+
+NAMES = ("steady", "deaf", "crashing", "raising", "asking", "noisy", "revealing")
+PIPELINES = [_fake(name) for name in NAMES]

@@ -1,0 +1,113 @@
+"""What the fake pipelines do. Each reports its process id in the message of its first progress."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from backend.errors import Problem
+from backend.pipelines.base import Context
+from backend.scene import Mesh, Prop, Scene
+from backend.shot import Shot
+from tests.backend.jobs.fake_pipelines import FakeParameters
+
+STEP = 0.01
+
+
+def _begin(context: Context) -> None:
+    with context.stage("begin"):
+        context.progress(0.0, message=f"pid {os.getpid()}")
+
+
+def _tetrahedra(shot: Shot) -> Scene:
+    vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=float)
+    faces = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
+    return Scene(
+        [
+            Prop(instance, name or "Object", Mesh(vertices, faces), np.eye(4), "assumed")
+            for instance, name in shot.instances.names.items()
+        ]
+    )
+
+
+def steady(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:
+    """Reports progress, and stops when told to."""
+    _begin(context)
+    with context.stage("work"):
+        while parameters.gate and not Path(parameters.gate).exists():
+            context.check()
+            time.sleep(STEP)
+        for step in range(parameters.steps):
+            context.progress(step / parameters.steps)
+    return _tetrahedra(shot)
+
+
+def deaf(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:
+    """Hears no cancel."""
+    _begin(context)
+    with context.stage("work"):
+        while not Path(parameters.gate).exists():
+            time.sleep(STEP)
+    return _tetrahedra(shot)
+
+
+def crashing(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:
+    """Takes the process with it."""
+    _begin(context)
+    with context.stage("work"):
+        if parameters.how == "exit":
+            os._exit(3)
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named like PyTorch's."""
+
+
+def raising(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:
+    """Fails in one of the ways a pipeline can fail."""
+    errors = {
+        "memory": MemoryError(),
+        "gpu memory": OutOfMemoryError("CUDA out of memory"),
+        "disk": OSError(errno.ENOSPC, "No space left on device"),
+        "problem": Problem("geometry-failed", "The chair has no legs.", part="leg"),
+        "exit": SystemExit(4),
+        "surprise": ValueError("a secret of the implementation"),
+    }
+    _begin(context)
+    with context.stage("work"):
+        raise errors[parameters.how]
+
+
+def asking(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:
+    """Asks, and repeats the answer as a warning."""
+    _begin(context)
+    with context.stage("work"):
+        answer = context.ask({"title": "Which views?", "choices": [1, 2, 3]})
+        context.warn("echo", f"You chose {answer['choice']}.")
+    return _tetrahedra(shot)
+
+
+def noisy(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:
+    """Prints on every channel, also what looks like a message of the worker."""
+    _begin(context)
+    with context.stage("work"):
+        print('{"type": "done"}')
+        os.write(1, b'{"type":"failed","problem":{}}\nno line end')
+        os.write(2, b"\xff\xfe bytes\n")
+        subprocess.run([sys.executable, "-c", "print('a child speaks'); input()"], check=False)
+        print("x" * 1_000_000, file=sys.stderr)
+    return _tetrahedra(shot)
+
+
+def revealing(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:
+    """Shows what it can find of the server's secrets."""
+    with context.stage("work"):
+        context.progress(0.0, message=os.environ.get("SET_DRESSER_TOKEN", "nothing"))
+    return _tetrahedra(shot)

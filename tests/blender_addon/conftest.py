@@ -1,0 +1,121 @@
+"""Tests inside Blender (the `bpy` module): one process, factory settings for every test, a real backend beside it."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import importlib.util
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+IN_BLENDER = importlib.util.find_spec("bpy") is not None
+collect_ignore_glob = [] if IN_BLENDER else ["test_*.py"]
+
+if IN_BLENDER:
+    # Before bpy is imported: the user's own Blender settings must neither be seen nor touched.
+    os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="set_dresser-tests-")
+    atexit.register(shutil.rmtree, os.environ["BLENDER_USER_RESOURCES"], ignore_errors=True)
+    import bpy
+
+    import blender_addon
+    from blender_addon import session
+
+
+def pytest_report_header() -> str:
+    if not IN_BLENDER:
+        return "tests/blender_addon: left out, this Python has no bpy (run `make test-blender`)"
+    return f"bpy {bpy.app.version_string}, backend by {backend_python()}"
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[_STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave without Python's and Blender's own end: bpy 4.2 may crash there and 4.5 hang, whatever the tests did."""
+    if IN_BLENDER and _STATUS in config.stash:
+        blender_addon.session.current.close()
+        shutil.rmtree(os.environ["BLENDER_USER_RESOURCES"], ignore_errors=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash[_STATUS])
+
+
+_STATUS = pytest.StashKey[int]()
+
+
+def backend_python() -> Path:
+    """The Python that runs the backend in tests: SET_DRESSER_PYTHON, as `make` sets it, else the checkout's own."""
+    inside = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
+    return Path(os.environ.get("SET_DRESSER_PYTHON") or ROOT / ".venv" / inside)
+
+
+@pytest.fixture(autouse=True)
+def factory_file() -> Iterator[None]:
+    """Every test begins with Blender's own start-up file, and rendering that takes no time."""
+    bpy.ops.wm.read_homefile(use_factory_startup=True)
+    scene = bpy.context.scene
+    scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = 96, 64, 100
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples = 1
+    scene.cycles.use_denoising = False
+    yield
+    gc.collect()
+
+
+@pytest.fixture
+def addon(monkeypatch: pytest.MonkeyPatch, python_with_plugin: Path) -> Iterator[Any]:
+    """The add-on, registered, with a fresh session; the backend would run with the pipeline of `plugin/`."""
+    monkeypatch.setenv("SET_DRESSER_PYTHON", str(python_with_plugin))
+    monkeypatch.setenv("SET_DRESSER_PLUGINS", "box_pipeline")
+    shutil.rmtree(Path(bpy.utils.user_resource("DATAFILES", path="set_dresser", create=True)))
+    blender_addon.register()
+    yield blender_addon
+    blender_addon.unregister()
+
+
+@pytest.fixture
+def current(addon: Any) -> Any:
+    """The add-on's session."""
+    return session.current
+
+
+@pytest.fixture(scope="session")
+def python_with_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program that is the backend's Python, able to import the pipelines in `plugin/`."""
+    real = backend_python()
+    assert real.is_file(), f"{real} is not there: run `make test-blender`, or set SET_DRESSER_PYTHON"
+    path = tmp_path_factory.mktemp("python") / "python"
+    return script(path, f'#!/bin/sh\nexport PYTHONPATH="$PYTHONPATH:{HERE / "plugin"}"\nexec "{real}" "$@"\n')
+
+
+def script(path: Path, text: str) -> Path:
+    """A program."""
+    path.write_text(text)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A red square on a transparent ground: one object."""
+    from blender_addon.pictures import png
+
+    import numpy as np
+
+    pixels = np.zeros((48, 64, 4), np.uint8)
+    pixels[12:36, 20:44] = (200, 30, 20, 255)
+    path = tmp_path / "square.png"
+    path.write_bytes(png(pixels))
+    return path
