@@ -49,7 +49,11 @@ class Camera(BaseModel):
         if not np.allclose(matrix[3], (0, 0, 0, 1), atol=1e-6):
             raise ValueError("the last row must be 0 0 0 1")
         # The first test keeps numbers like 1e200 out of the product.
-        if np.abs(rotation).max() > 1.1 or not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3) or np.linalg.det(rotation) < 0:
+        if (
+            np.abs(rotation).max() > 1.1
+            or not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
+            or np.linalg.det(rotation) < 0
+        ):
             raise ValueError("the upper left 3x3 must be a rotation (no scale, shear or mirroring)")
         return value
 

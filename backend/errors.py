@@ -24,45 +24,103 @@ class ErrorKind:
 ERRORS = MappingProxyType(
     {
         # request
-        "request-invalid": ErrorKind(422, "The request is not valid", "Correct the field that is named and send it again."),
-        "request-too-large": ErrorKind(413, "The request is too large", "Send a smaller picture; 64 megapixels and 256 MB are the limit."),
+        "request-invalid": ErrorKind(
+            422, "The request is not valid", "Correct the field that is named and send it again."
+        ),
+        "request-too-large": ErrorKind(
+            413, "The request is too large", "Send a smaller picture; 64 megapixels and 256 MB are the limit."
+        ),
         "not-found": ErrorKind(404, "Not found", "Refresh the list; the entry may have been deleted."),
-        "method-not-allowed": ErrorKind(405, "This address does not take that kind of request", "See docs/api.md for what it takes."),
-        "token-wrong": ErrorKind(401, "The access token is missing or wrong", "Restart the server from Blender, or give the token it was started with."),
-        "host-refused": ErrorKind(403, "The request came for another host", "Talk to the server as 127.0.0.1 or localhost."),
-        "protocol-mismatch": ErrorKind(409, "Add-on and server do not belong together", "Install the same version of both, then restart Blender."),
+        "method-not-allowed": ErrorKind(
+            405, "This address does not take that kind of request", "See docs/api.md for what it takes."
+        ),
+        "token-wrong": ErrorKind(
+            401,
+            "The access token is missing or wrong",
+            "Restart the server from Blender, or give the token it was started with.",
+        ),
+        "host-refused": ErrorKind(
+            403, "The request came for another host", "Talk to the server as 127.0.0.1 or localhost."
+        ),
+        "protocol-mismatch": ErrorKind(
+            409, "Add-on and server do not belong together", "Install the same version of both, then restart Blender."
+        ),
         # pictures
-        "image-unreadable": ErrorKind(422, "The picture cannot be read", "Open it in a picture editor and save it again as PNG or JPEG."),
+        "image-unreadable": ErrorKind(
+            422, "The picture cannot be read", "Open it in a picture editor and save it again as PNG or JPEG."
+        ),
         "image-truncated": ErrorKind(422, "The picture is cut off", "The file is incomplete; copy or export it again."),
         "image-too-large": ErrorKind(413, "The picture is too large", "Scale it down; 64 megapixels are the limit."),
         "image-animated": ErrorKind(422, "The picture has several frames", "Save the one frame you want as PNG."),
-        "image-empty": ErrorKind(422, "There is nothing in the picture", "Use a picture in which the object can be seen, or give an instance map."),
-        "background-unclear": ErrorKind(422, "The object does not stand out from its background", "Use a plainer background, an image with transparency, or an instance map."),
+        "image-empty": ErrorKind(
+            422,
+            "There is nothing in the picture",
+            "Use a picture in which the object can be seen, or give an instance map.",
+        ),
+        "background-unclear": ErrorKind(
+            422,
+            "The object does not stand out from its background",
+            "Use a plainer background, an image with transparency, or an instance map.",
+        ),
         # instance maps, depth, camera
-        "instances-unreadable": ErrorKind(422, "The instance map cannot be read", "Save it as PNG with one colour or one index per object."),
-        "instances-empty": ErrorKind(422, "The instance map is empty", "Paint at least one object in another colour than the background (black)."),
-        "instances-mismatch": ErrorKind(422, "Picture and instance map differ", "Render or export both at the same size."),
-        "instances-too-many": ErrorKind(422, "The instance map has too many objects", "Save it without smoothing or compression, so that each object has exactly one colour."),
-        "depth-unreadable": ErrorKind(422, "The depth cannot be read", "Give a .npy file of 32-bit numbers, metres along the view, as large as the picture."),
+        "instances-unreadable": ErrorKind(
+            422, "The instance map cannot be read", "Save it as PNG with one colour or one index per object."
+        ),
+        "instances-empty": ErrorKind(
+            422, "The instance map is empty", "Paint at least one object in another colour than the background (black)."
+        ),
+        "instances-mismatch": ErrorKind(
+            422, "Picture and instance map differ", "Render or export both at the same size."
+        ),
+        "instances-too-many": ErrorKind(
+            422,
+            "The instance map has too many objects",
+            "Save it without smoothing or compression, so that each object has exactly one colour.",
+        ),
+        "depth-unreadable": ErrorKind(
+            422,
+            "The depth cannot be read",
+            "Give a .npy file of 32-bit numbers, metres along the view, as large as the picture.",
+        ),
         "depth-mismatch": ErrorKind(422, "Picture and depth differ", "Render both at the same size."),
-        "camera-invalid": ErrorKind(422, "The camera is not usable", "Use a perspective camera without scale; see docs/api.md for the fields."),
+        "camera-invalid": ErrorKind(
+            422, "The camera is not usable", "Use a perspective camera without scale; see docs/api.md for the fields."
+        ),
         # pipelines and jobs
         "pipeline-unknown": ErrorKind(422, "There is no such pipeline", "Choose one from the list of pipelines."),
         "parameters-invalid": ErrorKind(422, "A parameter is out of range", "Correct the parameter that is named."),
         "weights-missing": ErrorKind(409, "The model is not installed", "Download the model first."),
         "job-not-found": ErrorKind(404, "There is no such job", "Refresh the list; the job may have been deleted."),
         "job-not-finished": ErrorKind(409, "The job has no result yet", "Wait until it is done."),
-        "input-not-expected": ErrorKind(409, "The job is not waiting for an answer", "Refresh the job; it may have gone on or ended."),
+        "input-not-expected": ErrorKind(
+            409, "The job is not waiting for an answer", "Refresh the job; it may have gone on or ended."
+        ),
         "file-not-found": ErrorKind(404, "The job has no such file", "Ask for scene.glb or result.json."),
-        "worker-died": ErrorKind(500, "The worker process ended unexpectedly", "Try again; if it happens again, use a smaller picture and look into the log."),
-        "worker-start-failed": ErrorKind(500, "The worker process did not start", "Look into the log; the backend's Python environment may be damaged."),
-        "out-of-memory": ErrorKind(507, "There is not enough memory", "Close other programs, or lower the picture size or the quality."),
+        "worker-died": ErrorKind(
+            500,
+            "The worker process ended unexpectedly",
+            "Try again; if it happens again, use a smaller picture and look into the log.",
+        ),
+        "worker-start-failed": ErrorKind(
+            500,
+            "The worker process did not start",
+            "Look into the log; the backend's Python environment may be damaged.",
+        ),
+        "out-of-memory": ErrorKind(
+            507, "There is not enough memory", "Close other programs, or lower the picture size or the quality."
+        ),
         "disk-full": ErrorKind(507, "The disk is full", "Free some space and try again; finished jobs are safe."),
-        "interrupted": ErrorKind(500, "The job was interrupted too often", "Start it again; if it happens again, look into the log."),
+        "interrupted": ErrorKind(
+            500, "The job was interrupted too often", "Start it again; if it happens again, look into the log."
+        ),
         "cancelled": ErrorKind(409, "The job was cancelled", "Start it again when you want it."),
-        "geometry-failed": ErrorKind(500, "No mesh could be made", "Look at the instance map; the object may be too thin or too small."),
+        "geometry-failed": ErrorKind(
+            500, "No mesh could be made", "Look at the instance map; the object may be too thin or too small."
+        ),
         "output-not-writable": ErrorKind(507, "The result cannot be written", "Choose a folder that you may write to."),
-        "internal": ErrorKind(500, "Something went wrong in the backend", "Try again; if it happens again, report it with the log."),
+        "internal": ErrorKind(
+            500, "Something went wrong in the backend", "Try again; if it happens again, report it with the log."
+        ),
     }
 )
 

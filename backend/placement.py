@@ -48,6 +48,12 @@ STEEP = 0.35
 FEWEST_PIXELS = 30
 """Fewer known depths than that give a distance, but no slope and no thickness."""
 
+SNUG = 1.6
+"""How much thicker than its bounds a bounded prop is made before they cut it: more fills the corners better."""
+
+STOUT = 0.5
+"""Share of the greatest thickness from which a part takes part in a thickening."""
+
 ROUNDNESS = 8
 """Exponent of `_rounded_minimum`; the higher, the sharper the edges of boxes."""
 
@@ -85,19 +91,27 @@ def place(lens: Lens, shot: Shot, mask: Mask) -> tuple[Floats, How, dict[str, An
 
     Returns:
         World vertices (N, 3) in metres; how they were found: "depth", "ground", or "assumed" where neither depth nor
-        ground was there to stand on; and how well: see `_on_depth` for the keys with depth, {} otherwise.
+        ground was there to stand on; and how well. With depth: "shape" (see geometry/blockout.py) and "thickness"
+        (factor on the inflated thickness of the front) as fitted, "residual" (median distance in depth between the
+        prop's front and what is seen, metres), "known" (share of the mask that has depth). Without: nothing.
     """
     camera = shot.camera
     known = np.zeros_like(mask) if shot.depth is None else mask & (shot.depth > 0) & np.isfinite(shot.depth)
     how: How
     quality: dict[str, Any] = {}
-    if shot.depth is not None and known.any():
-        how = "depth"
-        body, quality = _on_depth(lens, camera, known, shot.depth)
-        quality["known"] = round(float(known.sum() / mask.sum()), 4)
-    else:
+    if shot.depth is None or not known.any():
         how, body = _on_ground(lens, camera)
-    return camera.unproject(lens.pixels, _depths(lens, camera, body)), how, quality
+        depths = _depths(lens, camera, body)
+    else:
+        how = "depth"
+        visible = np.where(known, shot.depth, np.nan).astype(np.float64)
+        body, quality = _on_depth(lens, camera, visible)
+        depths = _depths(lens, camera, body)
+        measured = _sample(lens, visible)
+        error = np.abs(depths - measured)[np.isfinite(measured)]
+        quality["residual"] = round(float(np.median(error)), 5) if len(error) else None
+        quality["known"] = round(float(np.count_nonzero(known) / np.count_nonzero(mask)), 4)
+    return camera.unproject(lens.pixels, depths), how, quality
 
 
 def stand_up(vertices: Floats, camera: Camera) -> tuple[Floats, Floats]:
@@ -130,13 +144,25 @@ def _depths(lens: Lens, camera: Camera, body: _Body) -> Floats:
     # A ray of the rim may miss the bounds by a fraction of a pixel; between the two planes it just misses is right.
     middle = np.clip(body.middle, np.minimum(enter, leave), np.maximum(enter, leave))
     half = np.abs(lens.offset) / _focal(camera)
-    ahead, behind = body.front * half, np.minimum(body.back * half, DEEPEST)
+    # A deep thing with thin legs is deep in its body: what is thin stays as thick as wide.
+    body_like = np.clip(half / (STOUT * max(float(np.quantile(half, REACH)), 1e-9)), 0, 1) ** 2
+    ahead, behind = (
+        half * np.where(factor > 1, 1 + (factor - 1) * body_like, factor) for factor in (body.front, body.back)
+    )
+    behind = np.minimum(behind, DEEPEST)
     towards = _rounded_minimum(middle * ahead / (1 + ahead), middle - enter)
     away = _rounded_minimum(middle * behind / (1 - behind), leave - middle)
     # However tight the bounds, front and back stay apart.
-    least = 0.02 * middle * np.minimum(half, 1.0)
+    least = 0.005 * middle * np.minimum(half, 1.0)
     result: Floats = middle + np.where(lens.offset < 0, -np.maximum(towards, least), np.maximum(away, least))
     return result
+
+
+def _thickened(half: Floats, factor: float) -> Floats:
+    """Half thickness times a factor. A factor above 1 is for the body alone: thin legs stay as thick as wide."""
+    stout = STOUT * max(float(np.quantile(half, REACH)), 1e-9)
+    body = np.clip(half / stout, 0.0, 1.0) ** 2
+    return half * np.where(factor > 1, 1 + (factor - 1) * body, factor)
 
 
 def _rounded_minimum(first: Floats, second: Floats) -> Floats:
@@ -159,23 +185,28 @@ def _rays(camera: Camera, pixels: Floats) -> Floats:
     )
 
 
-def _on_depth(lens: Lens, camera: Camera, known: Mask, depth: NDArray[np.float32]) -> tuple[_Body, dict[str, Any]]:
+def _sample(lens: Lens, visible: Floats) -> Floats:
+    """(N,) the visible depth at the pixels of the front sheet's vertices; NaN where unknown and on the back."""
+    column, row = (
+        np.clip(np.floor(lens.pixels[:, axis]).astype(np.int64), 0, visible.shape[1 - axis] - 1) for axis in (0, 1)
+    )
+    return np.where(lens.offset <= 0, visible[row, column], np.nan)
+
+
+def _on_depth(lens: Lens, camera: Camera, visible: Floats) -> tuple[_Body, dict[str, Any]]:
     """Fit middle surface and thickness to the visible side.
 
-    The second result: "shape" (see geometry/blockout.py), "thickness" (factor on the inflated half thickness, front
-    side, before the artist's own factor), "residual" (median distance between prop and visible side before bounds,
-    metres).
+    Args:
+        visible: HxW planar depth of the instance, metres, NaN elsewhere.
     """
-    seen = depth[known].astype(np.float64)
-    column, row = (
-        np.clip(np.floor(lens.pixels[:, axis]).astype(np.int64), 0, known.shape[1 - axis] - 1) for axis in (0, 1)
-    )
-    sampled = known[row, column] & (lens.offset <= 0)
+    seen = visible[np.isfinite(visible)]
+    measured = _sample(lens, visible)
+    sampled = np.isfinite(measured)
     if len(seen) < FEWEST_PIXELS or np.count_nonzero(sampled & (lens.offset < 0)) < FEWEST_PIXELS:
         middle = np.full(len(lens.pixels), np.median(seen))
-        return _Body(middle, 1.0, 1.0, NOWHERE), {"shape": "few pixels"}
-    bounds = visible_bounds(camera, known, depth)
-    pixels, measured = lens.pixels[sampled], depth[row, column][sampled].astype(np.float64)
+        return _Body(middle, 1.0, 1.0, NOWHERE), {"shape": "few pixels", "thickness": 1.0}
+    bounds = visible_bounds(camera, visible)
+    pixels, measured = lens.pixels[sampled], measured[sampled]
     half = -lens.offset[sampled] / lens.thickness / _focal(camera)
     weight = _areas(lens)[sampled]
     if bounds.shape == "box":
@@ -187,28 +218,24 @@ def _on_depth(lens: Lens, camera: Camera, known: Mask, depth: NDArray[np.float32
 
     def middle_at(at: Floats) -> Floats:
         inverse = _rays(camera, at) @ plane
-        return np.clip(1 / np.maximum(inverse, 1 / farthest), nearest, farthest)
+        result: Floats = np.clip(1 / np.maximum(inverse, 1 / farthest), nearest, farthest)
+        return result
 
     middle = middle_at(pixels)
-    if bounds.shape != "free":
-        enter, leave = bounds.chord(camera, pixels)
-        factor = np.quantile((leave - enter) / (leave + enter), REACH) / np.quantile(half, REACH)
-    factor = float(np.clip(factor, THINNEST, THICKEST))
     front = back = factor
-    residual = np.median(np.abs(middle / (1 + front * half) - measured))
-    quality = {"shape": bounds.shape, "thickness": round(front, 4), "residual": round(float(residual), 5)}
-    middle = middle_at(lens.pixels)
     if bounds.shape != "free":
-        enter, leave = bounds.chord(camera, lens.pixels)
-        middle = np.clip(2 * enter * leave / (enter + leave), nearest, farthest)
-    return _Body(middle, front, back, bounds), quality
+        leave = bounds.chord(camera, pixels)[1]
+        reach = np.quantile(half, REACH) / SNUG
+        front, back = (np.quantile(side, REACH) / reach for side in (middle / measured - 1, 1 - middle / leave))
+    front, back = (float(np.clip(side, THINNEST, THICKEST)) for side in (front, back))
+    return _Body(middle_at(lens.pixels), front, back, bounds), {"shape": bounds.shape, "thickness": round(front, 4)}
 
 
 def _areas(lens: Lens) -> Floats:
     """(N,) square pixels of the front sheet that belong to each vertex."""
     faces = lens.faces[~lens.back_faces]
     share = np.abs(triangle_areas(lens.pixels, faces)) / 3
-    return np.bincount(faces.ravel(), weights=share.repeat(3), minlength=len(lens.pixels))
+    return np.bincount(faces.ravel(), weights=share.repeat(3), minlength=len(lens.pixels)).astype(np.float64)
 
 
 def _fit(rays: Floats, half: Floats, depth: Floats, weight: Floats) -> tuple[Floats, float]:

@@ -30,7 +30,7 @@ class InstanceMap:
 
 @dataclass(frozen=True)
 class Shot:
-    """One generation's input, read and checked: everything has the size of the first picture.
+    """One generation's input, read and checked: instances, depth and camera have the size of the first picture.
 
     images: HxWx4 uint8, sRGB, straight alpha; the first is the picture that instances, depth and camera belong to.
     depth: HxW float32, planar metres, NaN where nothing is seen; None if not given.

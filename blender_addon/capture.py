@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def capture_camera(context: Context, block_outs: Sequence[Object], folder: Path)
         render_settings.for_capture(scene, context.view_layer, camera) as overrides,
     ):
         _show_block_outs(overrides, ids)
-        labels, depth = _render_identity(context, ids, scratch / "identity.exr")
+        labels, depth = identity_pass(context, ids, scratch / "identity.exr")
         seen = {number: root for number, root in enumerate(chosen, 1) if np.any(labels == number)}
         warnings = _unseen([root for number, root in enumerate(chosen, 1) if number not in seen], bool(seen))
         note = render_settings.for_picture(overrides, scene)
@@ -147,8 +147,15 @@ def _printable(name: str) -> str:
     return "".join(" " if ord(character) < 32 or ord(character) == 127 else character for character in name)[:200]
 
 
-def _render_identity(context: Context, ids: dict[Object, int], path: Path) -> tuple[Any, Any]:
-    """Which object each pixel sees, (H, W) uint16, and how far, (H, W) float32 in Blender's units, NaN for nothing."""
+def identity_pass(context: Context, ids: Mapping[Object, int], path: Path) -> tuple[Any, Any]:
+    """Which object each pixel sees, (H, W) uint16, and how far, (H, W) float32 in Blender's units, NaN for nothing.
+
+    To be called within `render_settings.for_capture`.
+
+    Args:
+        ids: object -> its number; all others are 0.
+        path: where the render may be written (EXR).
+    """
     scene = context.scene
     with render_settings.Overrides() as overrides, _identity_material() as material:
         overrides.keep_image_settings(scene.render.image_settings)

@@ -49,6 +49,12 @@ def with_known_options(operator: Any, **options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name in known}
 
 
+def remove_custom_normals(owner: bpy.types.Object) -> None:
+    """Go back to the normals that follow from the mesh; before 4.5 only this operator can."""
+    with bpy.context.temp_override(object=owner, active_object=owner, selected_objects=[owner]):
+        bpy.ops.mesh.customdata_custom_splitnormals_clear("EXEC_DEFAULT")
+
+
 def _operator_exists(operator: Any) -> bool:
     try:
         operator.get_rna_type()

@@ -172,7 +172,6 @@ def _load(context: Context, glb: Path) -> dict[int, Object]:
                 import_select_created_objects=False,
                 import_unused_materials=False,
                 bone_heuristic="BLENDER",
-                loglevel=50,
             )
             outcome = operator("EXEC_DEFAULT", filepath=str(glb), **options)
     except LookupError as error:
@@ -261,7 +260,7 @@ def _clean_mesh(prop: Object) -> None:
                 if image.packed_file is None:
                     image.pack()
     if mesh.has_custom_normals and _is_smooth(mesh):
-        mesh.attributes.remove(mesh.attributes["custom_normal"])
+        compat.remove_custom_normals(prop)
         mesh.shade_smooth()
 
 

@@ -37,7 +37,7 @@ LEAST_WALL, LEAST_TOP = 0.03, 0.005
 """Share of the visible pixels from which walls, or a flat top, are believed. Half of a ball shows 0.002 flat top."""
 
 TOP_DIRECTIONS = 12
-THINNEST = 0.02
+THINNEST = 0.005
 """A slab is at least this share of the visible extent's diagonal wide."""
 
 UNSEEN = 0.5
@@ -67,14 +67,13 @@ NOWHERE = Bounds("free", UP[None], np.full(1, -np.inf), np.full(1, np.inf))
 """No bounds at all."""
 
 
-def visible_bounds(camera: Camera, mask: Mask, depth: NDArray[np.float32]) -> Bounds:
-    """The bounds of what is seen inside a mask.
+def visible_bounds(camera: Camera, visible: Floats) -> Bounds:
+    """The bounds of a thing of which one side is seen.
 
     Args:
-        mask: HxW bool.
-        depth: HxW planar metres; NaN, or not above 0, where nothing is known. At least one pixel must be known.
+        visible: HxW planar depth of the thing, metres, NaN elsewhere; at least one pixel must be known.
     """
-    points, normals = _surface(camera, mask, depth)
+    points, normals = _surface(camera, visible)
     horizontal = np.hypot(normals[:, 0], normals[:, 1])
     wall = np.where(horizontal > WALL, horizontal, 0.0)
     # Four times the angle is the same for all four walls of a box (directional statistics, Mardia & Jupp 2000).
@@ -91,21 +90,21 @@ def visible_bounds(camera: Camera, mask: Mask, depth: NDArray[np.float32]) -> Bo
     if np.count_nonzero(horizontal > 0.98) > 0.8 * len(normals) > 0:
         return _upright_round(camera, points)
     low = points[:, 2].min()
-    standing = low > -THINNEST * np.linalg.norm(np.ptp(points, axis=0))
+    standing = low > -0.05 * np.linalg.norm(np.ptp(points, axis=0))
     return GROUND if standing else NOWHERE
 
 
-def _surface(camera: Camera, mask: Mask, depth: NDArray[np.float32]) -> tuple[Floats, Floats]:
+def _surface(camera: Camera, visible: Floats) -> tuple[Floats, Floats]:
     """World points of the known pixels and unit normals of the surface between three neighbours, towards the camera."""
-    rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
+    known = np.isfinite(visible)
+    rows, columns = np.nonzero(known.any(axis=1))[0], np.nonzero(known.any(axis=0))[0]
     window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    known = mask[window] & (depth[window] > 0)
     x, y = np.meshgrid(np.arange(columns[0], columns[-1] + 1) + 0.5, np.arange(rows[0], rows[-1] + 1) + 0.5)
-    points = camera.unproject(np.stack([x, y], axis=-1), np.where(known, depth[window], np.nan))
+    points = camera.unproject(np.stack([x, y], axis=-1), visible[window])
     normals = np.cross(points[1:, :-1] - points[:-1, :-1], points[:-1, 1:] - points[:-1, :-1]).reshape(-1, 3)
     length = np.linalg.norm(normals, axis=1)
     whole = length > 0  # false for NaN: a neighbour is missing
-    return points[known], normals[whole] / length[whole, None]
+    return points[known[window]], normals[whole] / length[whole, None]
 
 
 def _level(angle: float) -> Floats:

@@ -140,4 +140,6 @@ def _smooth(points: Floats, following: Integers, band: float) -> Floats:
 def _areas(points: Floats, following: Integers, loop: Integers, loops: int) -> Floats:
     """Signed area within each loop; positive round an island, negative round a hole."""
     ahead = points[following]
-    return 0.5 * np.bincount(loop, weights=points[:, 0] * ahead[:, 1] - points[:, 1] * ahead[:, 0], minlength=loops)
+    cross = points[:, 0] * ahead[:, 1] - points[:, 1] * ahead[:, 0]
+    result: Floats = np.bincount(loop, weights=0.5 * cross, minlength=loops).astype(np.float64)
+    return result

@@ -120,8 +120,8 @@ class _Leaves:
 def _leaves(outline: Outline, outline_level: int) -> list[_Leaves]:
     """The quadtree's leaves, finest first, without cells that lie wholly outside."""
     nodes = outline.inside
-    corners = np.stack([nodes[:-1, :-1], nodes[:-1, 1:], nodes[1:, 1:], nodes[1:, :-1]])
-    full, empty = corners.all(axis=0), ~corners.any(axis=0)
+    corners = nodes[:-1, :-1], nodes[:-1, 1:], nodes[1:, 1:], nodes[1:, :-1]
+    full, empty = np.logical_and.reduce(corners), ~np.logical_or.reduce(corners)
     whole = [np.ones_like(full)]  # per level: cells that are not cut (those wholly outside never are)
     empties = [empty]
     for level in range(1, outline_level + DOUBLINGS + 1):

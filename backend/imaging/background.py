@@ -9,7 +9,8 @@ outline. All distances are in CIELAB, all steps but the last at reduced size:
 2. *Difference*: the background that is reached cheaply is spread over the whole picture (normalised convolution,
    coarse to fine), and each pixel is compared with what is expected at its place. Holes show, but so do parts of
    the object in the background's colour.
-3. *Seeds*: far and different is object; near, or a sharply bounded spot of background colour, is background.
+3. *Seeds*: far and different is object; near is background, and so are the shadows and reflections that change
+   softly from there, and sharply bounded spots of background colour inside the object.
 4. *Random walks* from the seeds decide the rest (Grady: Random Walks for Image Segmentation, PAMI 2006).
 5. *Rim*, at full size: along the outline a pixel is explained as a mixture of the object's and the background's
    colour nearby, and belongs to the object if that has the greater share.
@@ -33,7 +34,7 @@ Floats = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]
 
 WORKING_SIZE = 320
-"""Longer side at which the object is found."""
+"""Longer side at which the object is found; the figures below hold at this size."""
 
 RIM_SIZE = 2048
 """Longest side at which the rim is found; a larger picture gets an enlarged mask."""
@@ -48,6 +49,9 @@ DIFFERENT = 15.0
 FAINT = 6.0
 SHADOW_WEIGHT = 0.6
 """A pixel that is merely darker than the background may lie in a shadow: its difference in lightness counts less."""
+
+BUSY = 15.0
+"""Mean change from pixel to pixel along the border that no background has which could be called plain."""
 
 DARKEST_SHADOW = 60.0
 """Darker than the background by more than this, in L*, is no shadow."""
@@ -68,8 +72,8 @@ def remove_background(image: Pixels, model: Path | None = None) -> Mask:
 
     Args:
         image: HxWx4 uint8 sRGB; alpha is ignored.
-        model: an ONNX model file for rembg (ISNet's input and output). It is used if the package rembg is installed;
-            nothing is ever downloaded. Without it the method of this module works.
+        model: an ONNX file of ISNet, to be run by the package rembg, which is an option; nothing is ever downloaded.
+            None: the method of this module.
 
     Returns:
         HxW, True on the object.
@@ -87,9 +91,11 @@ def remove_background(image: Pixels, model: Path | None = None) -> Mask:
 
 def _by_border(colours: Pixels) -> Mask:
     """The method described above, on HxWx3 sRGB."""
-    small = _reduced(colours, WORKING_SIZE)
-    if min(small.shape[:2]) < 8:
+    if min(colours.shape[:2]) < 8:
         raise Problem("background-unclear", "The picture is too small to tell an object from its background.")
+    small = _scaled(colours, WORKING_SIZE)
+    if min(small.shape[:2]) < 8:
+        raise Problem("background-unclear", "The picture is too narrow to tell an object from its background.")
     lab = _lab(small)
     change = _change(lab)
     reach = _reach(change)
@@ -102,12 +108,13 @@ def _by_border(colours: Pixels) -> Mask:
     return _refine_rim(colours, share)
 
 
-def _reduced(colours: Pixels, longest: int) -> Pixels:
-    """Area averages, with the longer side at most `longest`."""
+def _scaled(colours: Pixels, longest: int) -> Pixels:
+    """The picture with its longer side of a certain length."""
     height, width = colours.shape[:2]
-    scale = min(1.0, longest / max(height, width))
+    scale = longest / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(Image.fromarray(np.ascontiguousarray(colours)).resize(size, Image.Resampling.BOX))
+    kind = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(np.ascontiguousarray(colours)).resize(size, kind))
 
 
 def _lab(colours: Pixels) -> Floats:
@@ -127,12 +134,14 @@ def _change(lab: Floats) -> Floats:
 
 
 def _reach(change: Floats) -> Floats:
-    """Geodesic distance from the border of the picture, HxW."""
+    """Geodesic distance from the border of the picture, HxW. Raises Problem if the border is no plain background."""
     from skimage.graph import MCP
 
     width = max(2, round(0.03 * max(change.shape)))
     ring = np.ones(change.shape, dtype=bool)
     ring[width:-width, width:-width] = False
+    if change[ring].mean() > BUSY:
+        raise Problem("background-unclear", "The picture is too busy along its border to tell what is background.")
     noise = float(np.median(change[ring]))
     cost = np.maximum(change - 1.5 * noise - 0.15, 0) + 1e-3
     edge = np.ones(change.shape, dtype=bool)
@@ -185,7 +194,7 @@ def _seeds(delta: Floats, change: Floats, reach: Floats, difference: Floats, ali
     near = (reach < 3 * NEAR) & (difference < max(FAINT, 2 * alike)) | (reach < NEAR / 2)
     shadow = (delta[..., 0] < 0) & (np.hypot(delta[..., 1], delta[..., 2]) < FAINT)
     tinted = np.hypot(delta[..., 1], delta[..., 2]) < 2 * FAINT  # light that the object throws back
-    soft = tinted & (delta[..., 0] < 0) & (delta[..., 0] > -DARKEST_SHADOW) & (change < SHARP)
+    soft = tinted & (delta[..., 0] < FAINT) & (delta[..., 0] > -DARKEST_SHADOW) & (change < SHARP)
     soft = ndimage.binary_propagation(near & ~ndimage.binary_erosion(near), mask=soft | near) & ~near
     certain = ((reach > VERY_FAR) | (reach > FAR) & ~shadow) & ~soft
     inner = ndimage.binary_erosion(certain & (difference > DIFFERENT))
@@ -224,7 +233,7 @@ def _walk(lab: Floats, seeds: NDArray[np.int64]) -> Floats:
     from skimage.segmentation import random_walker
 
     if (seeds > 0).all():
-        return (seeds == OBJECT).astype(np.float64)
+        return np.where(seeds == OBJECT, 1.0, 0.0)
     both: Floats = random_walker(
         lab / 100,
         seeds,
@@ -258,13 +267,13 @@ def _refine_rim(colours: Pixels, share: Floats) -> Mask:
     """The object at full size, from its share at reduced size."""
     from scipy import ndimage
 
-    fine = _reduced(colours, RIM_SIZE)
+    fine = _scaled(colours, min(RIM_SIZE, max(colours.shape)))
     scale = max(fine.shape) / max(share.shape)
     full = _enlarged(share, fine.shape)
     inside = full > 0.5
     distance = np.where(inside, ndimage.distance_transform_edt(inside), ndimage.distance_transform_edt(~inside))
     # The outline may be off by the width of a reduced pixel or so; the colours that mix are taken from beyond that.
-    band = 1.5 * scale
+    band = max(1.5 * scale, 1.0)
     rim = distance <= band + 0.5
     lab = _lab(fine)
     ours = _nearby(lab, (full > 0.97) | (full > 0.9) & ~rim, 2 * band)
@@ -273,7 +282,7 @@ def _refine_rim(colours: Pixels, share: Floats) -> Mask:
     square = (apart**2).sum(axis=-1)
     mixture = np.clip(((lab - theirs) * apart).sum(axis=-1) / np.maximum(square, 1e-9), 0, 1)
     trust = square / (square + DIFFERENT**2)
-    result = np.where(rim, trust * mixture + (1 - trust) * full, full)
+    result: Floats = np.where(rim, trust * mixture + (1 - trust) * full, full)
     mask: Mask = _enlarged(_sensible_parts(result), colours.shape) > 0.5
     return mask
 

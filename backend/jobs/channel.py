@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 
 
 def encode(message: Message) -> bytes:
-    """One line. Raises ValueError if it is too long and TypeError if it is not JSON."""
-    line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+    """One line; what is not JSON is sent as text. Raises ValueError for a line too long, NaN and circles."""
+    line = json.dumps(message, separators=(",", ":"), allow_nan=False, default=str).encode() + b"\n"
     if len(line) > LONGEST_LINE:
         raise ValueError(f"a message of {len(line)} bytes is too long for the worker's pipe")
     return line

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from backend.jobs.executor import Report
 
-PROGRESS_SECONDS = 0.05
+PROGRESS_SECONDS = 0.1
 
 
 class Pace:
-    """Passes reports on, but of the progress within one stage only the latest of every twentieth of a second.
+    """Passes reports on, but of the progress within one stage only the latest of every tenth of a second.
 
     Nothing is late for ever: the caller looks in after `due` seconds, and every other report sends the held one first.
     """

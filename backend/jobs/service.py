@@ -80,7 +80,8 @@ class JobService:
 
     def start(self) -> None:
         """Take the lock, adopt, begin to run. Raises Problem if the data folder cannot be used."""
-        assert self._owner is None, "a service starts once"
+        if self._owner is not None:
+            raise RuntimeError("a service starts once")
         self._owner = Ownership(self._data / "owners")
         self._executor = self._make_executor(self._owner.log)
         if self._adopt:
@@ -151,7 +152,8 @@ class JobService:
         depth: bytes | None = None,
     ) -> JobView:
         """Check everything, store it, queue it. Raises Problem, and then nothing is stored."""
-        assert self._owner is not None, "submit() needs a started service"
+        if self._owner is None:
+            raise RuntimeError("submit() needs a service that was started")
         info = find_pipeline(request.pipeline)
         info.check(request.parameters)
         least, most = info.images
@@ -199,7 +201,11 @@ class JobService:
     def answer(self, job: str, answer: dict[str, Any]) -> JobView:
         """Answer the question of a job in needs_input. Raises Problem("input-not-expected")."""
         self._stored(job)
-        if len(json.dumps(answer)) > LONGEST_ANSWER:
+        try:
+            length = len(json.dumps(answer, allow_nan=False))
+        except ValueError as error:
+            raise Problem("request-invalid", f"The answer is not JSON: {error}.") from error
+        if length > LONGEST_ANSWER:
             raise Problem("request-too-large", "The answer is longer than a megabyte.", "Send a shorter answer.")
         if self._owner is None or self._executor is None:
             raise Problem("input-not-expected", "The job is run by another process.")
@@ -302,9 +308,14 @@ class JobService:
             problem, state = Problem("internal", detail), JobState.FAILED
         finally:
             self._running = None
-        if state != JobState.DONE:
-            self.folders.clear_output(job)
-        files = self.folders.files(job)
+        files: tuple[str, ...] = ()
+        try:
+            if state == JobState.DONE:
+                files = self.folders.files(job)
+            else:
+                self.folders.clear_output(job)
+        except OSError as error:  # somebody has removed the folder, or the disk has gone
+            logger.error("the output of job %s is out of reach: %s", job, error)
         self._record(lambda: self._store.finish(job, state, problem=problem, files=files))
 
     def _record(self, write: Callable[[], None]) -> None:

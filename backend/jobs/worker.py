@@ -51,9 +51,7 @@ class Worker:
         while True:
             job, folder = self._jobs.get()
             self._send({"type": "begun", "job": job})
-            with log_to(folder / "log.txt"):
-                message = outcome(lambda job=job, folder=folder: self._run(job, folder))  # type: ignore[misc]
-            self._send({**message, "job": job})
+            self._send_last({**self._attempt(job, folder), "job": job})
             self._cancelled.discard(job)
 
     def _read(self) -> NoReturn:
@@ -66,6 +64,14 @@ class Worker:
                 case {"type": "answer", "job": str(job), "answer": dict(answer)}:
                     self._answers.put((job, answer))
         leave()
+
+    def _attempt(self, job: str, folder: Path) -> Message:
+        """The job's last message."""
+        try:
+            with log_to(folder / "log.txt"):
+                return outcome(lambda: self._run(job, folder))
+        except OSError as error:  # there is not even a log
+            return {"type": "failed", "problem": problem_of(error).document()}
 
     def _run(self, job: str, folder: Path) -> None:
         def cancelled() -> bool:
@@ -87,6 +93,15 @@ class Worker:
             raise Cancelled
 
         run_job(job, folder, report, cancelled, answer)
+
+    def _send_last(self, message: Message) -> None:
+        """A problem can carry what a pipeline has put into it, JSON or not."""
+        try:
+            self._send(message)
+        except ValueError:
+            logger.exception("the end of a job cannot be told")
+            problem = Problem("internal", "The pipeline failed with an error that cannot be passed on.")
+            self._send({"type": "failed", "job": message["job"], "problem": problem.document()})
 
     def _send(self, message: Message) -> None:
         line = encode(message)

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from backend.contract import GenerateRequest
 from backend.errors import Problem
+from backend.jobs.folders import storage_problem
 from backend.server.problems import invalid
 
 MOST_PARTS = 64
@@ -47,22 +48,25 @@ FORM: dict[str, Any] = {
 async def read_form(request: Request) -> tuple[GenerateRequest, list[bytes], bytes | None, bytes | None]:
     """The request, pictures, instance map and depth. Files are on disk, not in memory, until all have come.
 
-    Raises Problem("request-invalid") or ("camera-invalid").
+    Raises Problem("request-invalid"), ("camera-invalid") or, where temporary files go, ("disk-full").
     """
-    async with request.form(max_files=MOST_PARTS, max_fields=MOST_PARTS, max_part_size=LONGEST_REQUEST) as form:
-        unknown = set(form) - {"request", "image", "instances", "depth"}
-        if unknown:
-            detail = f"The form has a part '{min(unknown)[:40]}' that means nothing here."
-            raise Problem("request-invalid", detail, "Send the parts request, image, instances and depth.")
-        document = _single(form, "request")
-        if document is None:
-            raise Problem("request-invalid", "The form has no part 'request'.", "Send multipart/form-data.")
-        text = await document.read() if isinstance(document, UploadFile) else document
-        images = [await _file(part, "image") for part in form.getlist("image")]
-        instances, depth = [
-            None if (part := _single(form, name)) is None else await _file(part, name)
-            for name in ("instances", "depth")
-        ]
+    try:
+        async with request.form(max_files=MOST_PARTS, max_fields=MOST_PARTS, max_part_size=LONGEST_REQUEST) as form:
+            unknown = set(form) - {"request", "image", "instances", "depth"}
+            if unknown:
+                detail = f"The form has a part '{min(unknown)[:40]}' that means nothing here."
+                raise Problem("request-invalid", detail, "Send the parts request, image, instances and depth.")
+            document = _single(form, "request")
+            if document is None:
+                raise Problem("request-invalid", "The form has no part 'request'.", "Send multipart/form-data.")
+            text = await document.read() if isinstance(document, UploadFile) else document
+            images = [await _file(part, "image") for part in form.getlist("image")]
+            instances, depth = [
+                None if (part := _single(form, name)) is None else await _file(part, name)
+                for name in ("instances", "depth")
+            ]
+    except OSError as error:
+        raise storage_problem(error, "The upload cannot be stored") from error
     try:
         return GenerateRequest.model_validate_json(text), images, instances, depth
     except ValidationError as error:

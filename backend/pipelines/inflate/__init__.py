@@ -16,20 +16,22 @@ class InflateParameters(Parameters):
         1.0, ge=0.05, le=3.0, title="Thickness", description="Depth of the shapes; 1 makes a disc a ball."
     )
     detail: int = Field(
-        256, ge=32, le=1024, title="Detail", description="Outline resolution: grid cells along an object's longer side."
+        256, ge=32, le=1024, title="Detail", description="Outline resolution: cells along an object's longer side."
     )
     texture_size: int = Field(
         1024, ge=64, le=4096, title="Texture size", description="Longest side of each object's texture in pixels."
     )
     back: Literal["soft", "mirror"] = Field(
-        "soft", title="Back side", description="Fill the back with the soft colours of the front, or mirror the picture."
+        "soft",
+        title="Back side",
+        description="Soft colours of the front on the back, or the picture mirrored.",
     )
     speck: int = Field(
         32,
         ge=0,
         le=100000,
         title="Ignore specks",
-        description="Separate parts of a mask smaller than this many pixels are dropped; an object's largest part stays.",
+        description="Drop separate parts of a mask with fewer pixels than this; an object's largest part stays.",
     )
 
 

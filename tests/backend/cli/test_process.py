@@ -54,12 +54,16 @@ def jobs_in(home: Path) -> list[JobView]:
 
 def worker_of_running_job(home: Path) -> int:
     """The process id of the worker, which the fake pipelines report when they start."""
+    service = JobService(home)
 
     def reported() -> str:
-        progress = [view.progress for view in jobs_in(home) if view.state == JobState.RUNNING]
-        return progress[0].message if progress and progress[0] else ""
+        told = [event.data.get("message", "") for view in service.list() for event in service.recent_events(view.id)[0]]
+        return next((message for message in told if message.startswith("pid ")), "")
 
-    return int(until(reported, "the job's start", 30).removeprefix("pid "))
+    try:
+        return int(until(reported, "the job's start", 60).removeprefix("pid "))
+    finally:
+        service.stop()
 
 
 def test_the_process_writes_the_result_and_ends_its_worker(tmp_path: Path, picture: Path) -> None:

@@ -146,7 +146,8 @@ def test_checking_inputs_loads_nothing_heavy() -> None:
     program = (
         "import sys; from backend.contract import GenerateRequest; from backend.imaging.intake import check_inputs\n"
         "check_inputs(GenerateRequest(pipeline='inflate'), [sys.stdin.buffer.read()], None, None)\n"
-        "heavy = {'scipy', 'skimage', 'trimesh', 'torch', 'rembg'} & set(sys.modules); print(*heavy); sys.exit(bool(heavy))"
+        "heavy = {'scipy', 'skimage', 'trimesh', 'torch', 'rembg'} & set(sys.modules); print(*heavy)\n"
+        "sys.exit(bool(heavy))"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     run = subprocess.run(

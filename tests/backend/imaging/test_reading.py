@@ -177,8 +177,9 @@ def test_cmyk_is_converted_and_not_inverted() -> None:
     assert red > 230 and 90 < green < 170 and blue < 40
 
 
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_exif_orientation_is_applied(orientation: int) -> None:
+def test_the_exif_orientation_is_applied(orientation: int, form: str) -> None:
     upright = np.zeros((2, 3, 3), np.uint8)
     upright[0, 0] = (255, 0, 0)
     upright[1, 2] = (0, 255, 0)
@@ -195,7 +196,7 @@ def test_the_exif_orientation_is_applied(orientation: int) -> None:
     }[orientation](upright)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    pixels = read_image(saved(Image.fromarray(np.ascontiguousarray(stored)), "PNG", exif=exif), "phone")
+    pixels = read_image(saved(Image.fromarray(np.ascontiguousarray(stored)), form, exif=exif), "phone")
     assert pixels.shape == (2, 3, 4)
     assert (pixels[..., :3] == upright).all()
 

@@ -77,6 +77,8 @@ def raising(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:
         "gpu memory": OutOfMemoryError("CUDA out of memory"),
         "disk": OSError(errno.ENOSPC, "No space left on device"),
         "problem": Problem("geometry-failed", "The chair has no legs.", part="leg"),
+        "numbers": Problem("geometry-failed", "No legs.", part=np.int64(3)),
+        "not a number": Problem("geometry-failed", "No legs.", part=float("nan")),
         "exit": SystemExit(4),
         "surprise": ValueError("a secret of the implementation"),
     }

@@ -73,10 +73,16 @@ class RunningServer:
         self.process.kill()
         self.process.wait()
 
-    def submit(self, pipeline: str = "steady", client: httpx.Client | None = None, **parameters: Any) -> dict[str, Any]:
+    def submit(
+        self,
+        pipeline: str = "steady",
+        client: httpx.Client | None = None,
+        picture: bytes | None = None,
+        **parameters: Any,
+    ) -> dict[str, Any]:
         request = {"pipeline": pipeline, "parameters": parameters, "name": "a test"}
         answer = (client or self.client).post(
-            "/jobs", data={"request": json.dumps(request)}, files={"image": ("a.png", cut_out())}
+            "/jobs", data={"request": json.dumps(request)}, files={"image": ("a.png", picture or cut_out())}
         )
         assert answer.status_code == 201, answer.text
         return dict(answer.json())

@@ -65,6 +65,15 @@ def test_on_a_full_disk_jobs_are_refused_and_finished_ones_are_safe(small_disk: 
         assert server.wait(server.submit()["id"])["state"] == "done"
 
 
+def test_an_upload_that_fits_nowhere_is_refused(small_disk: Path, tmp_path: Path) -> None:
+    """Large parts wait in a temporary file until all have come."""
+    with RunningServer(tmp_path / "data", TMPDIR=str(small_disk)) as server:
+        files = {"image": ("a.png", b"\1" * 6_000_000)}
+        refused = server.client.post("/jobs", data={"request": '{"pipeline": "steady"}'}, files=files)
+        assert (refused.status_code, refused.json()["code"]) == (507, "disk-full"), refused.text
+        assert server.wait(server.submit()["id"])["state"] == "done"
+
+
 def test_the_server_says_so_if_it_cannot_even_start(small_disk: Path, tmp_path: Path) -> None:
     fill(small_disk)
     log = tmp_path / "log"

@@ -1,6 +1,7 @@
 """Jobs over HTTP: the life of each, and what becomes of the next when one goes wrong."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -131,6 +132,8 @@ def test_a_worker_killed_while_idle_is_not_missed(server: RunningServer) -> None
         ("gpu memory", "out-of-memory"),
         ("disk", "disk-full"),
         ("problem", "geometry-failed"),
+        ("numbers", "geometry-failed"),
+        ("not a number", "internal"),
         ("surprise", "internal"),
         ("exit", "internal"),
     ],
@@ -142,7 +145,7 @@ def test_what_a_pipeline_raises_becomes_a_problem(server: RunningServer, how: st
     assert last["problem"] == server.job(job)["problem"]
     for word in ("Traceback", "secret", str(Path.cwd())):
         assert word not in str(last)
-    if code == "geometry-failed":
+    if how == "problem":
         assert last["problem"]["detail"] == "The chair has no legs."
         assert last["problem"]["part"] == "leg"
 
@@ -169,6 +172,10 @@ def test_a_job_asks_and_goes_on_with_the_answer(server: RunningServer) -> None:
     server.wait(job, "needs_input")
     wrong = server.client.post(f"/jobs/{job}/input", json={"choice": 2})
     assert wrong.json()["code"] == "request-invalid"
+    unsound = server.client.post(
+        f"/jobs/{job}/input", content='{"answer": {"choice": NaN}}', headers={"Content-Type": "application/json"}
+    )
+    assert unsound.json()["code"] == "request-invalid"
     answered = server.client.post(f"/jobs/{job}/input", json={"answer": {"choice": 2}})
     assert answered.status_code == 200, answered.text
     events = list(server.events(job))
@@ -220,6 +227,15 @@ def test_a_stream_resumes_across_a_restart(tmp_path: Path, gate: Path) -> None:
         assert seen == list(second.events(job))
     states = [data["state"] for _, kind, data in seen if kind == "state"]
     assert states == ["queued", "running", "queued", "running", "done"]
+
+
+def test_a_job_whose_folder_was_removed_fails_and_the_queue_goes_on(server: RunningServer, gate: Path) -> None:
+    first = server.submit(gate=str(gate))["id"]
+    server.worker_of(first)
+    second = server.submit()["id"]
+    shutil.rmtree(server.log.parent / "data" / "jobs" / second)
+    gate.touch()
+    assert server.wait(second)["state"] == "failed"
 
 
 def test_two_clients_see_the_same_and_do_not_mix_their_jobs(server: RunningServer) -> None:

@@ -1,0 +1,1 @@
+"""From a block-out to a set, without a screen: `python -m demo`."""

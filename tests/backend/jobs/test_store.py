@@ -1,0 +1,152 @@
+"""The list of jobs: transactions, events, adoption."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backend.contract import JobState
+from backend.errors import Problem
+from backend.jobs.store import JobStore
+
+ROOT = Path(__file__).parents[3]
+ME, OTHER = "a" * 16, "b" * 16
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[JobStore]:
+    store = JobStore(tmp_path / "jobs.sqlite3")
+    yield store
+    store.close()
+
+
+def add(store: JobStore, *names: str, owner: str = ME) -> None:
+    for name in names:
+        store.add(name, owner, name, "steady")
+
+
+def states(store: JobStore, job: str) -> list[str]:
+    return [event.data["state"] for event in store.events(job, 0) if event.type == "state"]
+
+
+def test_jobs_are_taken_in_order_by_their_owner_only(store: JobStore) -> None:
+    add(store, "first", "second")
+    add(store, "foreign", owner=OTHER)
+    taken = [store.take(ME), store.take(ME), store.take(ME)]
+    assert [job and job.view.id for job in taken] == ["first", "second", None]
+
+
+def test_events_count_from_one_and_resume(store: JobStore) -> None:
+    add(store, "job")
+    store.take(ME)
+    store.append("job", "progress", {"n": 1})
+    store.finish("job", JobState.DONE, files=("scene.glb",))
+    events = store.events("job", 0)
+    assert [event.id for event in events] == [1, 2, 3, 4]
+    assert store.events("job", 2) == events[2:]
+    assert store.events("job", 0, limit=3) == events[:3]
+    assert store.events("job", 4) == []
+    assert events[-1].data == {"state": "done", "problem": None, "files": ["scene.glb"]}
+
+
+def test_an_ended_job_stays_as_it_is(store: JobStore) -> None:
+    add(store, "job")
+    store.take(ME)
+    store.finish("job", JobState.DONE)
+    store.finish("job", JobState.FAILED, problem=Problem("internal", "Too late."))
+    assert store.request_cancel("job").view.state == JobState.DONE
+    assert states(store, "job") == ["queued", "running", "done"]
+
+
+def test_what_fails_in_the_middle_changes_nothing(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(store, "job")
+    store.take(ME)
+
+    def broken(*_: object) -> None:
+        raise sqlite3.OperationalError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_event", broken)
+        with pytest.raises(Problem):
+            store.finish("job", JobState.DONE)
+    assert store.get("job").view.state == JobState.RUNNING
+    store.finish("job", JobState.DONE)
+    assert states(store, "job") == ["queued", "running", "done"]
+
+
+def test_adoption_requeues_interrupted_jobs_once(store: JobStore) -> None:
+    add(store, "running", "cancelled", "waiting", owner=OTHER)
+    for _ in range(2):
+        store.take(OTHER)
+    store.request_cancel("cancelled")
+    store.adopt(OTHER, ME, most_attempts=2)
+    assert [store.get(job).view.state for job in ("running", "cancelled", "waiting")] == [
+        "queued",
+        "cancelled",
+        "queued",
+    ]
+    taken = store.take(ME)
+    assert taken is not None
+    assert taken.view.id == "running"
+    store.adopt(ME, OTHER, most_attempts=2)
+    ended = store.get("running").view
+    assert ended.problem is not None
+    assert (ended.state, ended.problem.code) == ("failed", "interrupted")
+    assert store.get("waiting").owner == OTHER
+
+
+def test_leaving_in_good_order_does_not_count_as_an_attempt(store: JobStore) -> None:
+    add(store, "job")
+    for _ in range(5):
+        store.take(ME)
+        store.put_back("job")
+    assert (store.get("job").attempts, store.get("job").view.state) == (0, "queued")
+
+
+def test_a_deleted_job_takes_its_events_along(store: JobStore) -> None:
+    add(store, "job")
+    with pytest.raises(Problem, match="job-not-finished"):
+        store.delete("job")
+    store.request_cancel("job")
+    store.delete("job")
+    assert store.events("job", 0) == []
+    assert store.has_ended("job")
+    store.append("job", "progress", {})
+    assert store.events("job", 0) == []
+    with pytest.raises(Problem, match="job-not-found"):
+        store.get("job")
+
+
+def test_the_list_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite3"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(Problem, match="newer version"):
+        JobStore(path)
+
+
+def test_a_damaged_list_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite3"
+    path.write_bytes(b"not a database at all, but long enough" * 100)
+    with pytest.raises(Problem, match="damaged"):
+        JobStore(path)
+
+
+def test_processes_that_begin_together_share_the_list(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from backend.jobs.store import JobStore\n"
+        "store = JobStore(Path(sys.argv[1]))\n"
+        "for number in range(20): store.add(f'{sys.argv[2]}-{number}', sys.argv[2], '', 'steady')\n"
+        "taken = 0\n"
+        "while store.take(sys.argv[2]): taken += 1\n"
+        "sys.exit(taken != 20)\n"
+    )
+    path = tmp_path / "jobs.sqlite3"
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(path), str(owner)], cwd=ROOT) for owner in range(4)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
+    store = JobStore(path)
+    assert len(store.newest(1000)) == 80
+    store.close()

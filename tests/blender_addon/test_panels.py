@@ -1,0 +1,264 @@
+"""What the artist sees in every state: the reason beside each grey button, and never a look at disk or network."""
+
+from __future__ import annotations
+
+import builtins
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import bpy
+import pytest
+
+from blender_addon import panels, parameters, session
+from blender_addon.jobs import JobRecord
+from blender_addon.messages import SetDresserError
+from blender_addon.panels import SET_DRESSER_PT_jobs, SET_DRESSER_PT_main
+from blender_addon.server_process import ServerState
+from tests.blender_addon.recorder import Recorder
+
+PIPELINES = [
+    {
+        "id": "test-one",
+        "title": "One",
+        "description": "Makes one.",
+        "parameters": {"properties": {"detail": {"type": "integer", "default": 3}}},
+    },
+    {"id": "test-two", "title": "Two", "description": "", "parameters": {"properties": {}}},
+]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_touched(monkeypatch: pytest.MonkeyPatch, addon: Any) -> None:
+    """From here on, opening a file or a connection fails the test."""
+
+    def refuse(*arguments: Any, **named: Any) -> Any:
+        raise AssertionError(f"drawing touches the outside: {arguments[:1]}")
+
+    session.current.take_pipelines(PIPELINES)
+    session.current.set_up_problem = None
+    for owner, name in ((builtins, "open"), (socket, "socket"), (Path, "stat"), (Path, "open"), (Path, "is_file")):
+        monkeypatch.setattr(owner, name, refuse)
+
+
+@pytest.fixture
+def settings() -> Any:
+    return bpy.context.scene.set_dresser
+
+
+def draw() -> Recorder:
+    """Both panels as they are now."""
+    layout = Recorder()
+    for panel in (SET_DRESSER_PT_main, SET_DRESSER_PT_jobs):
+        panel.draw(SimpleNamespace(layout=layout), bpy.context)
+    return layout
+
+
+def record(**values: Any) -> JobRecord:
+    made = JobRecord(**{"id": "abc", "name": "Shot", "pipeline": "test-one", **values})
+    session.current.jobs[made.id] = made
+    return made
+
+
+def test_at_first_everything_is_there_and_generate_is_ready() -> None:
+    layout = draw()
+    assert "The backend is not running" in layout.texts
+    assert "1 object selected" in layout.texts
+    assert "Camera" in layout.texts
+    assert {"source", "instances", "pipeline", "detail", "seed"} <= set(layout.controls)
+    assert {"set_dresser.generate", "set_dresser.start_server", "set_dresser.refresh"} <= set(layout.buttons)
+    assert bpy.ops.set_dresser.generate.poll()
+
+
+@pytest.mark.parametrize("state", list(ServerState))
+def test_every_state_of_the_server_is_a_sentence(state: ServerState) -> None:
+    session.current.server.state = state
+    assert state.value.split(";")[0].rstrip(".") in draw().texts
+
+
+def test_a_running_server_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session.current.server, "_process", SimpleNamespace())
+    assert "set_dresser.stop_server" in draw().buttons
+    assert "set_dresser.start_server" not in draw().buttons
+    monkeypatch.undo()
+
+
+def test_without_a_python_it_says_what_to_do() -> None:
+    session.current.set_up_problem = SetDresserError("No Python is chosen.", "Choose one in the preferences.")
+    texts = draw().texts.replace("\n", " ")
+    assert "not set up" in texts
+    assert "Choose one in the preferences." in texts
+    assert not bpy.ops.set_dresser.generate.poll()
+
+
+def _no_selection(settings: Any) -> None:
+    bpy.ops.object.select_all(action="DESELECT")
+
+
+def _no_camera(settings: Any) -> None:
+    bpy.context.scene.camera = None
+
+
+def _orthographic(settings: Any) -> None:
+    bpy.context.scene.camera.data.type = "ORTHO"
+
+
+def _no_collection(settings: Any) -> None:
+    settings.instances = "COLLECTION"
+
+
+def _empty_collection(settings: Any) -> None:
+    settings.instances = "COLLECTION"
+    settings.collection = bpy.data.collections.new("Empty")
+
+
+def _no_file(settings: Any) -> None:
+    settings.source = "FILE"
+
+
+def _no_image(settings: Any) -> None:
+    settings.source = "IMAGE"
+
+
+def _no_labels(settings: Any) -> None:
+    settings.source, settings.image_path, settings.labels = "FILE", "picture.png", "LABELS"
+
+
+def _no_camera_to_match(settings: Any) -> None:
+    settings.source, settings.image_path, settings.use_active_camera = "FILE", "picture.png", True
+    bpy.context.scene.camera = None
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (_no_selection, "Select the objects of your block-out"),
+        (_no_camera, "The scene has no active camera"),
+        (_orthographic, "not a perspective camera"),
+        (_no_collection, "Choose the collection"),
+        (_empty_collection, "The collection is empty"),
+        (_no_file, "Choose an image file"),
+        (_no_image, "Choose an image"),
+        (_no_labels, "Choose a label image"),
+        (_no_camera_to_match, "The scene has no active camera"),
+    ],
+)
+def test_a_grey_generate_says_why(settings: Any, make: Any, reason: str) -> None:
+    make(settings)
+    assert reason in draw().texts.replace("\n", " ")
+    assert not bpy.ops.set_dresser.generate.poll()
+
+
+def test_every_source_draws_its_own_controls(settings: Any) -> None:
+    settings.source = "FILE"
+    settings.labels = "LABELS"
+    assert {"image_path", "labels_path", "use_active_camera"} <= set(draw().controls)
+    settings.source = "IMAGE"
+    chosen = [drawn.property for drawn in draw().drawn if drawn.function == "template_ID"]
+    assert chosen == ["image", "labels_image"]
+    settings.source, settings.instances = "CAMERA", "COLLECTION"
+    settings.collection = bpy.data.collections["Collection"]
+    layout = draw()
+    assert "collection" in layout.controls
+    assert "3 objects in the collection" in layout.texts
+
+
+def test_the_parameters_are_the_chosen_pipelines(settings: Any) -> None:
+    settings.pipeline = "test-two"
+    assert "detail" not in draw().controls
+    settings.pipeline = "test-one"
+    assert "detail" in draw().controls
+
+
+def test_a_pipeline_that_is_gone_gives_way_to_the_first(settings: Any) -> None:
+    settings.pipeline = "test-two"
+    session.current.pipelines = PIPELINES[:1]
+    parameters.register([("test-one", PIPELINES[0]["parameters"])])
+    assert "detail" in draw().controls
+
+
+def test_without_a_list_of_pipelines_it_says_when_there_will_be_one() -> None:
+    session.current.pipelines = []
+    assert "once the backend has run" in draw().texts
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"state": "preparing"}, "Waiting for the backend"),
+        ({"state": "sending"}, "Sending"),
+        ({"state": "queued"}, "Queued"),
+        ({"state": "queued", "position": 2}, "Queued, 2 before it"),
+        ({"state": "running"}, "Starting, 0%"),
+        ({"state": "running", "stage": "surface", "fraction": 0.4, "eta": 12.3}, "Surface, 40%, 12 s left"),
+        ({"state": "running", "stage": "surface", "message": "Lamp", "fraction": 0.5, "eta": 300}, "Lamp, 50%, 5 min left"),
+        ({"state": "running", "cancelling": True}, "Cancelling"),
+        ({"state": "needs_input"}, "Waiting for an answer"),
+    ],
+)
+def test_a_running_job_shows_where_it_is(values: dict[str, Any], text: str) -> None:
+    record(**values)
+    layout = draw()
+    (bar,) = [drawn for drawn in layout.drawn if drawn.function == "progress"]
+    assert bar.text == text
+    (button,) = [drawn for drawn in layout.drawn if getattr(drawn, "operator", "") == "set_dresser.cancel"]
+    assert button.given.job == "abc"
+
+
+@pytest.mark.parametrize(("arrival", "text"), [("fetching", "Fetching the result"), ("waiting", "Importing")])
+def test_a_result_on_its_way_is_shown(monkeypatch: pytest.MonkeyPatch, arrival: str, text: str) -> None:
+    made = record(state="done", arrival=arrival)
+    made.task = iter(())  # type: ignore[assignment]
+    monkeypatch.setattr(session.Session, "import_hindrance", lambda self: "Leave Edit Mode")
+    texts = draw().texts
+    assert text in texts
+    assert ("Leave Edit Mode" in texts) == (arrival == "waiting")
+
+
+def test_the_list_offers_what_can_be_done() -> None:
+    record(id="a", state="done", warnings=[{"message": "The camera does not see Lamp. Left out."}])
+    record(id="b", state="failed", problem=SetDresserError("It was too dark.", "Add a light."))
+    record(id="c", state="cancelled")
+    layout = draw()
+    imports = [drawn for drawn in layout.drawn if getattr(drawn, "operator", "") == "set_dresser.import_job"]
+    assert [drawn.given.job for drawn in imports] == ["a"]
+    assert layout.buttons.count("set_dresser.delete_job") == 3
+    texts = layout.texts.replace("\n", " ")
+    assert "It was too dark." in texts
+    assert "The camera does not see Lamp." in texts
+
+
+def test_a_long_list_is_cut(current: Any) -> None:
+    for number in range(panels.JOBS_SHOWN + 7):
+        record(id=str(number), state="done")
+    layout = draw()
+    assert layout.buttons.count("set_dresser.import_job") == panels.JOBS_SHOWN
+    assert "7 older ones are not shown" in layout.texts
+
+
+def test_the_last_error_is_shown_with_what_to_do(current: Any) -> None:
+    current.report(SetDresserError("The picture is cut off.", "Export it again.", "image-truncated", "HTTP 422"))
+    layout = draw()
+    assert "The picture is cut off." in layout.texts
+    assert "Export it again." in layout.texts
+    assert bpy.ops.set_dresser.copy_error.poll()
+    bpy.ops.set_dresser.dismiss_error()
+    assert "The picture is cut off." not in draw().texts
+    assert not bpy.ops.set_dresser.copy_error.poll()
+
+
+def test_long_sentences_are_wrapped() -> None:
+    layout = Recorder()
+    context = SimpleNamespace(region=SimpleNamespace(width=250), preferences=bpy.context.preferences)
+    panels.draw_text(layout, context, "a long sentence about a small thing " * 4, icon="ERROR")
+    lines = [drawn.text for drawn in layout.drawn if drawn.function == "label"]
+    assert len(lines) > 3
+    assert " ".join(lines) == ("a long sentence about a small thing " * 4).strip()
+
+
+def test_drawing_changes_nothing(current: Any) -> None:
+    record(state="running")
+    before = repr(vars(current)), bpy.context.scene.set_dresser.items()
+    draw()
+    assert (repr(vars(current)), bpy.context.scene.set_dresser.items()) == before

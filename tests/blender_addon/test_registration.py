@@ -1,0 +1,95 @@
+"""The add-on comes and goes without leaving anything behind."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import addon_utils
+import bpy
+import pytest
+
+import blender_addon
+from blender_addon import folders, panels, session
+from tests.backend.waiting import is_gone
+from tests.blender_addon.conftest import ROOT
+
+
+def remains() -> dict[str, Any]:
+    """Everything an add-on could leave in Blender."""
+    handlers = {name: list(value) for name in dir(bpy.app.handlers) if isinstance(value := getattr(bpy.app.handlers, name), list)}
+    return {
+        "types": set(dir(bpy.types)),
+        "scene": set(bpy.types.Scene.bl_rna.properties.keys()),
+        "object": set(bpy.types.Object.bl_rna.properties.keys()),
+        "classes": {each.__name__ for each in bpy.types.PropertyGroup.__subclasses__() if each.is_registered},
+        "handlers": handlers,
+        "timer": bpy.app.timers.is_registered(session._tick),
+        "operators": "set_dresser" in dir(bpy.ops) and dir(bpy.ops.set_dresser),
+    }
+
+
+def test_registering_twice_leaves_nothing(picture: Path, monkeypatch: pytest.MonkeyPatch, python_with_plugin: Path) -> None:
+    monkeypatch.setenv("SET_DRESSER_PYTHON", str(python_with_plugin))
+    monkeypatch.setenv("SET_DRESSER_PLUGINS", "box_pipeline")
+    monkeypatch.setattr(session, "_timers_fire", lambda: True)
+    before = remains()
+    for _ in range(2):
+        blender_addon.register()
+        job = blender_addon.generate(source=picture, pipeline="test-box", wait=True)
+        assert job.state == "done"
+        pid = session.current.server.pid
+        assert bpy.app.timers.is_registered(session._tick)
+        assert hasattr(bpy.types.Scene, "set_dresser_test_box")
+        blender_addon.unregister()
+        assert is_gone(pid)
+        assert remains() == before
+
+
+def test_blender_enables_and_disables_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = remains()
+    for _ in range(2):
+        assert addon_utils.enable("blender_addon", default_set=True) is blender_addon
+        preferences = bpy.context.preferences.addons["blender_addon"].preferences
+        preferences.python_path = "/nowhere/python"
+        assert "nowhere" in session.current.set_up_problem.message
+        assert "nowhere" in panels.generate_hindrance(bpy.context)
+        preferences.python_path = ""
+        addon_utils.disable("blender_addon", default_set=True)
+        assert remains() == before
+
+
+def test_the_panel_is_complete_before_the_server_has_run(addon: Any) -> None:
+    """The list of pipelines is remembered from the last time."""
+    assert session.current.pipelines == []
+    addon.pipelines()
+    addon.unregister()
+    addon.register()
+    assert [view["id"] for view in session.current.pipelines] == ["inflate", "test-box"]
+    assert bpy.context.scene.set_dresser_inflate.detail == 256
+    assert not session.current.server.running
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "[5]", '[{"id": 5}]', "\x00"])
+def test_a_damaged_memory_of_pipelines_does_no_harm(addon: Any, damage: str) -> None:
+    addon.unregister()
+    (folders.user() / "pipelines.json").write_text(damage)
+    addon.register()
+    assert session.current.pipelines == []
+
+
+def test_every_operator_has_a_description_and_a_label(addon: Any) -> None:
+    names = [name for name in dir(bpy.ops.set_dresser) if not name.startswith("_")]
+    assert len(names) >= 10
+    for name in names:
+        rna = getattr(bpy.ops.set_dresser, name).get_rna_type()
+        assert rna.name, name
+        assert len(rna.description) > 10, name
+
+
+def test_no_name_of_the_package_is_written_into_the_code() -> None:
+    """It is `blender_addon` here and `bl_ext.user_default.set_dresser` once installed."""
+    for path in (ROOT / "blender_addon").rglob("*.py"):
+        code = re.sub(r'""".*?"""', "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert not re.search(r"\bblender_addon\b|bl_ext", code), path
