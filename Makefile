@@ -27,7 +27,7 @@ lint: $(BACKEND)/.dev
 	$(BIN)/mypy
 
 test-backend: $(BACKEND)/.dev
-	$(BIN)/python -m pytest tests/backend tests/models tests/structure $(ARGS)
+	$(BIN)/python -m pytest tests/backend tests/models tests/parity tests/structure $(ARGS)
 
 test-blender: $(BACKEND)/.server $(BPY)/.ready zip
 	$(BPY)/bin/python -m pytest tests/blender_addon tests/end_to_end $(ARGS)
@@ -44,7 +44,7 @@ zip:
 # uv resolves one file for all three systems; pip and uv both install it.
 lock: $(BACKEND)/.dev
 	$(BIN)/python -m pip install --quiet uv
-	for name in server dev; do \
+	for name in server dev learned; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
 	    --no-emit-find-links --custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt \
 	    || exit 1; done
@@ -57,8 +57,10 @@ $(BACKEND)/.server: requirements/server.txt
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/server.txt
 	touch $@
 
-$(BACKEND)/.dev: $(BACKEND)/.server requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+# torch comes from the package registry's default build; name another with TORCH_OPTIONS="--index-url ...".
+$(BACKEND)/.dev: $(BACKEND)/.server requirements/dev.txt requirements/learned.txt requirements/torch.txt
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt -r requirements/learned.txt
+	$(BIN)/python -m pip install --quiet $(TORCH_OPTIONS) -r requirements/torch.txt
 	touch $@
 
 .venv-bpy-%/.ready: requirements/blender.txt

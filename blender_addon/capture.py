@@ -69,6 +69,7 @@ def capture_camera(context: Context, block_outs: Sequence[Object], folder: Path)
         message = "The scene has no active camera."
         raise CaptureError(message, "Add a camera (Shift+A), look through it, and make it active with Ctrl+Numpad 0.")
     _check_size(*picture_size(scene.render), "Lower the resolution in Output properties.")
+    context.view_layer.update()
     for edited in context.view_layer.objects:
         if edited.mode != "OBJECT":
             edited.update_from_editmode()
@@ -291,8 +292,9 @@ def _save_picture(image: Image, path: Path) -> None:
         else:
             scene = bpy.data.scenes.new("Set Dresser picture")
             overrides.callback(bpy.data.scenes.remove, scene)
-        has_alpha = image.type == "RENDER_RESULT" or image.alpha_mode != "NONE"
-        render_settings.as_standard_png(scene.render.image_settings, scene, "RGBA" if has_alpha else "RGB")
+        # The image takes on the number of channels that it is written with, so that must be what it has.
+        channels = "RGBA" if image.type == "RENDER_RESULT" else _color_mode(image)
+        render_settings.as_standard_png(scene.render.image_settings, scene, channels)
         try:
             image.save_render(str(path), scene=scene)
         except RuntimeError as error:
@@ -301,6 +303,10 @@ def _save_picture(image: Image, path: Path) -> None:
             raise CaptureError(message, hint) from error
     if not path.is_file():
         raise CaptureError(f"{image.name} cannot be written as a picture.", "Save it as PNG and choose the file.")
+
+
+def _color_mode(image: Image) -> str:
+    return {8: "BW", 24: "RGB"}.get(image.depth // 4 if image.is_float else image.depth, "RGBA")
 
 
 def _label_bytes(image: Image) -> bytes:

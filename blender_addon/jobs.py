@@ -88,8 +88,8 @@ class JobRecord:
         self.pipeline = str(view.get("pipeline") or "")
         self.created = str(view.get("created") or "")
         self.position = view.get("position")
-        self._take_state(str(view["state"]), view.get("problem"))
         self._take_progress(view.get("progress"))
+        self._take_state(str(view["state"]), view.get("problem"))
 
     def take_event(self, event: ServerEvent) -> None:
         """What an event says about it; kinds of events that are not known are left aside."""
@@ -108,6 +108,8 @@ class JobRecord:
     def _take_state(self, state: str, problem: Any) -> None:
         if state == "queued":
             self.stage, self.message, self.fraction, self.eta = "", "", 0.0, None
+        elif state == "done":
+            self.fraction, self.eta = 1.0, None
         self.state = state
         if isinstance(problem, dict):
             self.problem = ServerProblem.from_document(problem, int(problem.get("status", 500)))
@@ -129,6 +131,8 @@ def run(session: Session, record: JobRecord, request: dict[str, Any], files: dic
     """
     try:
         client = yield from session.ready_client()
+        while session.older_unsent(record):  # the server's queue has the order of the presses
+            yield
         record.state = "sending"
         exchange = client.submit(request, files)
         yield from session.tasks.finish(exchange)
@@ -141,6 +145,8 @@ def run(session: Session, record: JobRecord, request: dict[str, Any], files: dic
 def attend(session: Session, record: JobRecord) -> Steps:
     """From a job that the server has to props in the scene."""
     yield from follow(session, record)
+    if record.state == "failed" and record.problem is not None:
+        session.report(record.problem)
     if record.state == "done" and record.import_when_done:
         yield from bring_in(session, record)
 

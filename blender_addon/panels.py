@@ -205,7 +205,8 @@ def draw_text(
 ) -> None:
     """A sentence in as many labels as the region's width asks for."""
     region = getattr(context, "region", None)
-    pixels = (region.width if region else 300) / context.preferences.system.ui_scale
+    scale = context.preferences.system.ui_scale or 1.0  # 0 without a window
+    pixels = (region.width if region else 300) / scale
     column = layout.column(align=True)
     column.alert = alert
     lines = textwrap.wrap(text, max(20, int((pixels - 60) / CHARACTER_PIXELS)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bpy
 
 from . import session
-from .parameters import enum_number
 
 SOURCES = [
     ("CAMERA", "Active Camera", "What the scene's camera renders"),
@@ -29,14 +28,23 @@ _pipeline_items: list[tuple[str, str, str, int]] = []
 """Blender does not keep an enumeration's strings alive; this does."""
 
 
-def pipeline_items(self: bpy.types.PropertyGroup | None, context: bpy.types.Context | None) -> list:
+def _items(self: SetDresserSettings | None, context: bpy.types.Context | None) -> list[tuple[str, str, str, int]]:
     """The pipelines that the server has, or had when it last ran."""
     global _pipeline_items
     views = session.current.pipelines
-    items = [(v["id"], v.get("title", v["id"]), v.get("description", ""), enum_number(v["id"])) for v in views]
+    items = [(v["id"], v.get("title", v["id"]), v.get("description", ""), n) for n, v in enumerate(views)]
     if items != _pipeline_items:
         _pipeline_items = items
     return _pipeline_items
+
+
+def _chosen_number(self: SetDresserSettings) -> int:
+    known = [view["id"] for view in session.current.pipelines]
+    return known.index(self.pipeline_id) if self.pipeline_id in known else 0
+
+
+def _choose_number(self: SetDresserSettings, number: int) -> None:
+    self.pipeline_id = session.current.pipelines[number]["id"]
 
 
 class SetDresserSettings(bpy.types.PropertyGroup):
@@ -67,7 +75,14 @@ class SetDresserSettings(bpy.types.PropertyGroup):
         "and the props are put in front of yours",
         default=False,
     )
-    pipeline: bpy.props.EnumProperty(name="Pipeline", description="How props are made", items=pipeline_items)
+    pipeline_id: bpy.props.StringProperty(
+        name="Pipeline Identifier",
+        description="What is saved of the choice: the list may be another one, or not be there yet, when it is loaded",
+        options={"HIDDEN"},
+    )
+    pipeline: bpy.props.EnumProperty(
+        name="Pipeline", description="How props are made", items=_items, get=_chosen_number, set=_choose_number
+    )
     seed: bpy.props.IntProperty(name="Seed", description="Where chance starts from", min=0, max=2**31 - 1)
 
 
@@ -75,9 +90,9 @@ CLASSES = (SetDresserSettings,)
 
 
 def chosen_pipeline(settings: SetDresserSettings) -> str:
-    """The pipeline that is chosen; the first one if the chosen one is not there any more, "" if none is known."""
-    known = [view["id"] for view in session.current.pipelines]
-    return settings.pipeline if settings.pipeline in known else (known[0] if known else "")
+    """The pipeline that is chosen; the first one if that is not there any more, "" if none is known."""
+    views = session.current.pipelines
+    return views[_chosen_number(settings)]["id"] if views else ""
 
 
 def register() -> None:

@@ -40,7 +40,8 @@ class Overrides(contextlib.ExitStack):
 
     def keep_image_settings(self, image_settings: Any) -> None:
         """Whatever happens to an output format, put it back: in the order in which each setting narrows the next."""
-        nested = [getattr(image_settings, name) for name in ("display_settings", "view_settings")]
+        # Last the linear colour space: Blender itself changes it with the format.
+        nested = [getattr(image_settings, f"{name}_settings") for name in ("display", "view", "linear_colorspace")]
         before = [(owner, _plain_settings(owner)) for owner in (image_settings, *nested)]
         self.callback(_put_back, before)
 
@@ -56,7 +57,8 @@ def _plain_settings(owner: Any) -> dict[str, Any]:
 def _put_back(before: list[tuple[Any, dict[str, Any]]]) -> None:
     for owner, settings in before:
         for name, value in settings.items():
-            if getattr(owner, name) != value:
+            # An enumeration that was never set reads as "" and cannot be unset; Blender fills it on first use.
+            if value != "" and getattr(owner, name) != value:
                 setattr(owner, name, value)
 
 
@@ -118,7 +120,7 @@ def for_picture(overrides: Overrides, scene: Scene) -> str:
 
 
 def as_standard_png(image_settings: Any, scene: Scene, color_mode: str) -> None:
-    """Output settings: 8-bit PNG, sRGB, Standard view, the scene's exposure. To be kept and put back by the caller."""
+    """Output settings: 8-bit PNG, sRGB, Standard view, the scene's exposure. Keeping them before is the caller's."""
     compat.set_file_format(image_settings, "PNG", color_mode, "8")
     image_settings.compression = 15
     image_settings.color_management = "OVERRIDE"
@@ -129,7 +131,7 @@ def as_standard_png(image_settings: Any, scene: Scene, color_mode: str) -> None:
     view.exposure = scene.view_settings.exposure
     view.gamma = 1.0
     for name in ("use_curve_mapping", "use_white_balance"):
-        if hasattr(view, name):
+        if getattr(view, name, False):
             setattr(view, name, False)
 
 

@@ -7,6 +7,7 @@ timer calls it; in background mode, where timers never fire, whoever waits does.
 from __future__ import annotations
 
 import atexit
+import itertools
 import shutil
 import time
 from collections import deque
@@ -196,6 +197,11 @@ class Session:
         self.changed()
         return record
 
+    def older_unsent(self, record: JobRecord) -> bool:
+        """Whether a job that was made before this one still has to be sent."""
+        older = itertools.takewhile(lambda job: job is not record, reversed(self.jobs.values()))
+        return any(not job.sent and not job.ended for job in older)
+
     def submit(self, record: JobRecord, request: dict[str, Any], files: dict[str, Path], folder: Path) -> None:
         """Send a new job as soon as the server is ready, and see it through. `folder` is removed afterwards."""
         self._run(record, jobs.run(self, record, request, files, folder))
@@ -264,7 +270,8 @@ class Session:
             self.problem = record.problem
             self.changed()
 
-        record.task = self.tasks.start(whole(), failed)
+        record.task = whole()
+        self.tasks.start(record.task, failed)
         self.changed()
         wake()
 

@@ -26,8 +26,11 @@ class Tasks:
         return len(self._running)
 
     def start(self, steps: Steps, failed: Callable[[Exception], None]) -> Steps:
-        """Let a task take turns from now on; `failed` gets the exception that ends it, if one does."""
+        """Give a task its first turn, so that it holds what it owns, and further ones from now on; `failed` gets the
+        exception that ends it, if one does."""
         self._running.append((steps, failed))
+        self.deadline = time.perf_counter()
+        self._turn(steps, failed)
         return steps
 
     def runs(self, steps: Steps) -> bool:
@@ -49,15 +52,8 @@ class Tasks:
         for index, (steps, failed) in enumerate(turns):
             now = time.perf_counter()
             self.deadline = now + max(0.0, end - now) / (len(turns) - index)
-            if not self.runs(steps):
-                continue  # another task's turn has ended it
-            try:
-                next(steps)
-            except StopIteration:
-                self._leave(steps)
-            except Exception as error:  # noqa: BLE001 - whatever ends a task is told to whoever started it
-                self._leave(steps)
-                failed(error)
+            if self.runs(steps):  # another task's turn may have ended it
+                self._turn(steps, failed)
         self._running = self._running[1:] + self._running[:1]
 
     def finish(self, exchange: Exchange) -> Steps:
@@ -72,6 +68,15 @@ class Tasks:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             yield
+
+    def _turn(self, steps: Steps, failed: Callable[[Exception], None]) -> None:
+        try:
+            next(steps)
+        except StopIteration:
+            self._leave(steps)
+        except Exception as error:  # noqa: BLE001 - whatever ends a task is told to whoever started it
+            self._leave(steps)
+            failed(error)
 
     def _leave(self, steps: Steps) -> None:
         self._running = [entry for entry in self._running if entry[0] is not steps]

@@ -15,6 +15,8 @@ Triple = tuple[float, float, float]
 
 PICTURE = (960, 640)
 SAMPLES = 8
+FROM_THE_CAMERA: tuple[Triple, Triple] = ((2.95, -5.1, 1.95), (-0.12, 0.5, 0.82))
+FROM_THE_SIDE: tuple[Triple, Triple] = ((-2.15, -5.6, 2.0), (0.25, 0.5, 0.75))
 
 
 class Piece:
@@ -93,7 +95,7 @@ def build() -> list[Object]:
     scene.collection.objects.link(camera)
     scene.camera = camera
     camera.data.lens = 38
-    look_from(camera, (2.95, -5.1, 1.95), (-0.12, 0.5, 0.82))
+    look_from(camera, *FROM_THE_CAMERA)
     render = scene.render
     render.engine = "CYCLES"
     render.resolution_x, render.resolution_y = PICTURE
@@ -119,10 +121,10 @@ def _room() -> None:
     side = paint("Side wall", (0.78, 0.66, 0.52), mottled=0.05)
     rug = stripes("Rug", (0.72, 0.20, 0.14), (0.90, 0.82, 0.66), scale=2.4)
     for name, size, at, material in (
-        ("Floor", (8, 8, 0.1), (0.5, -1.6, -0.05), floor),
-        ("Back wall", (8, 0.1, 3.4), (0.5, 2.3, 1.7), wall),
-        ("Left wall", (0.1, 8, 3.4), (-2.6, -1.6, 1.7), side),
-        ("Skirting back", (8, 0.03, 0.12), (0.5, 2.24, 0.06), paint("Skirting", (0.9, 0.88, 0.84))),
+        ("Floor", (11, 9, 0.1), (2.0, -2.1, -0.05), floor),
+        ("Back wall", (11, 0.1, 3.4), (2.0, 2.3, 1.7), wall),
+        ("Left wall", (0.1, 9, 3.4), (-2.6, -2.1, 1.7), side),
+        ("Skirting back", (11, 0.03, 0.12), (2.0, 2.24, 0.06), paint("Skirting", (0.9, 0.88, 0.84))),
         ("Rug", (2.7, 1.9, 0.012), (0.15, -0.35, 0.006), rug),
     ):
         bpy.ops.mesh.primitive_cube_add(size=1, location=at)

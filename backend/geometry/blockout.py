@@ -5,9 +5,8 @@ the visible surface give away:
 
 * "box": the horizontal directions of its walls fall into two that are perpendicular. A box shows its full extent
   along each of its own axes as soon as two of its faces are seen; so three slabs along those axes bound it.
-* "top": no common wall direction, but a flat top. All upright outlines stand under that top: slabs in many
-  horizontal directions.
-* "round": upright and round, seen from the side: taken to be as deep as it is wide.
+* "round": upright walls in all directions: a pillar, taken to be as deep as it is wide.
+* "top": no common wall direction, but a flat top, which shows the full outline: slabs in many horizontal directions.
 * "free": anything else; only the ground bounds it.
 """
 
@@ -34,9 +33,15 @@ SQUARE = 0.9
 0.07."""
 
 LEAST_WALL, LEAST_TOP = 0.03, 0.005
-"""Share of the visible pixels from which walls, or a flat top, are believed. Half of a ball shows 0.002 flat top."""
+"""Share of the visible pixels from which walls, or a flat top, are believed. Half a ball
+shows 0.002 flat top."""
 
-TOP_DIRECTIONS = 12
+ROUND = 0.9
+"""Share of upright surface from which a thing without wall directions counts as a round pillar."""
+
+DIRECTIONS = 12
+"""Horizontal slabs around a thing without wall directions."""
+
 THINNEST = 0.005
 """A slab is at least this share of the visible extent's diagonal wide."""
 
@@ -48,7 +53,7 @@ UNSEEN = 0.5
 class Bounds:
     """Slabs low <= axis . point <= high. axes: (K, 3) unit vectors; low, high: (K,) metres, may be infinite."""
 
-    shape: Literal["box", "top", "round", "free"]
+    shape: Literal["box", "round", "top", "free"]
     axes: Floats
     low: Floats
     high: Floats
@@ -84,11 +89,11 @@ def visible_bounds(camera: Camera, visible: Floats) -> Bounds:
     if abs(agreement) > SQUARE and wall.sum() / count > LEAST_WALL:
         angle = float(np.angle(agreement)) / 4
         return _box(camera, points, np.array([UP, _level(angle), _level(angle + math.pi / 2)]))
+    around = np.array([UP, *(_level(turn * math.pi / DIRECTIONS) for turn in range(DIRECTIONS))])
+    if np.count_nonzero(horizontal > 0.98) > ROUND * len(normals) > 0:
+        return _round(camera, points, around)
     if top > LEAST_TOP:
-        axes = np.array([UP, *(_level(turn * math.pi / TOP_DIRECTIONS) for turn in range(TOP_DIRECTIONS))])
-        return Bounds("top", axes, *_thick_enough(axes, *_extent(points, axes)))
-    if np.count_nonzero(horizontal > 0.98) > 0.8 * len(normals) > 0:
-        return _upright_round(camera, points)
+        return Bounds("top", around, *_thick_enough(*_extent(points, around)))
     low = points[:, 2].min()
     standing = low > -0.05 * np.linalg.norm(np.ptp(points, axis=0))
     return GROUND if standing else NOWHERE
@@ -116,11 +121,13 @@ def _extent(points: Floats, axes: Floats) -> tuple[Floats, Floats]:
     return along.min(axis=0), along.max(axis=0)
 
 
-def _thick_enough(axes: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
-    """Widen slabs that are all but flat, upwards or to both sides, so that a rug keeps some thickness."""
+def _thick_enough(low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    """Widen slabs that are all but flat, so that a rug keeps some thickness: the first, upright one upwards, the
+    others to both sides."""
     lack = np.maximum(THINNEST * np.linalg.norm((high - low)[:3]) - (high - low), 0.0)
-    upright = axes[:, 2] > 0.5
-    return low - np.where(upright, 0.0, lack / 2), high + np.where(upright, lack, lack / 2)
+    lower, upper = low - lack / 2, high + lack / 2
+    lower[0], upper[0] = low[0], high[0] + lack[0]
+    return lower, upper
 
 
 def _box(camera: Camera, points: Floats, axes: Floats) -> Bounds:
@@ -135,13 +142,18 @@ def _box(camera: Camera, points: Floats, axes: Floats) -> Bounds:
                 low[axis] -= hidden
             else:
                 high[axis] += hidden
-    return Bounds("box", axes, *_thick_enough(axes, low, high))
+    return Bounds("box", axes, *_thick_enough(low, high))
 
 
-def _upright_round(camera: Camera, points: Floats) -> Bounds:
+def _round(camera: Camera, points: Floats, axes: Floats) -> Bounds:
+    """An upright round pillar: as deep as it is wide, and no nearer than what is seen of it."""
     away = points.mean(axis=0) - camera.position
     angle = math.atan2(away[1], away[0])
-    axes = np.array([UP, _level(angle), _level(angle + math.pi / 2)])
-    low, high = _extent(points, axes)
-    high[1] = max(high[1], low[1] + high[2] - low[2])
-    return Bounds("round", axes, *_thick_enough(axes, low, high))
+    facing, aside = _level(angle), _level(angle + math.pi / 2)
+    low, high = _extent(points, np.array([UP, facing, aside]))
+    radius = (high[2] - low[2]) / 2
+    centre = facing * (low[1] + radius) + aside * (low[2] + radius)
+    middle = axes @ centre
+    lowest, highest = middle - radius, middle + radius
+    lowest[0], highest[0] = low[0], high[0]
+    return Bounds("round", axes, *_thick_enough(lowest, highest))

@@ -19,6 +19,7 @@ from scipy.sparse.linalg import splu
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Numbers = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 
 BAND = 0.48
@@ -27,7 +28,13 @@ BAND = 0.48
 STIFFNESS = 400.0
 """Weight of the squared second differences: halves waves of about 14 crossings per round, keeps those beyond 40."""
 
-ROUNDS = 4
+CORNER = 0.3
+"""Radians over six pixels from which a turn counts as a corner."""
+
+FIRST_SHARE = 0.1
+"""Of the stiffness, for the first smoothing, which is there to find the corners."""
+
+ROUNDS = 3
 """Smooth and clamp so often: a long, shallow staircase needs its ends pulled to the edge of the band."""
 
 
@@ -44,13 +51,13 @@ class Outline:
     """
 
     inside: Mask
-    across: Integers
-    down: Integers
+    across: Numbers
+    down: Numbers
     halfway: Floats
     points: Floats
     following: Integers
 
-    def sides(self, width: int) -> tuple[Integers, Integers, Mask]:
+    def sides(self, width: int) -> tuple[Numbers, Numbers, Mask]:
         """The sides of square cells of `width` nodes, and whether the outline crosses them at most once.
 
         Returns:
@@ -67,12 +74,12 @@ class Outline:
         return across.max(axis=2)[::width], down.max(axis=1)[:, ::width], rows & columns
 
 
-def trace(inside: Mask, band: float = BAND) -> Outline:
+def trace(inside: Mask, pixel: int = 1) -> Outline:
     """Find and smooth the outline of a lattice of nodes whose outermost rows and columns are False.
 
     Args:
         inside: (R+1, C+1) bool.
-        band: farthest that a crossing is moved, in node units.
+        pixel: how many nodes wide a pixel of the mask is; more than 1 in a magnified mask.
     """
     across, across_count = _number(inside[:, :-1] != inside[:, 1:], 0)
     down, count = _number(inside[:-1] != inside[1:], across_count)
@@ -80,17 +87,17 @@ def trace(inside: Mask, band: float = BAND) -> Outline:
         [np.argwhere(across >= 0)[:, ::-1] + (0.5, 0.0), np.argwhere(down >= 0)[:, ::-1] + (0.0, 0.5)]
     )
     following = _link(inside, across, down, count)
-    return Outline(inside, across, down, halfway, _smooth(halfway, following, band), following)
+    return Outline(inside, across, down, halfway, _smooth(halfway, following, pixel), following)
 
 
-def _number(found: Mask, start: int) -> tuple[Integers, int]:
-    numbers = np.full(found.shape, -1, dtype=np.int64)
+def _number(found: Mask, start: int) -> tuple[Numbers, int]:
+    numbers = np.full(found.shape, -1, dtype=np.int32)  # as large as the mask
     count = int(np.count_nonzero(found))
     numbers[found] = np.arange(start, start + count)
     return numbers, start + count
 
 
-def _link(inside: Mask, across: Integers, down: Integers, count: int) -> Integers:
+def _link(inside: Mask, across: Numbers, down: Numbers, count: int) -> Integers:
     """For each crossing the next one: walk round each lattice cell; where the walk leaves the inside, the outline
     goes on to where it comes in again. That rule joins diagonal neighbours."""
     total = inside[:-1, :-1].astype(np.int8) + inside[:-1, 1:] + inside[1:, 1:] + inside[1:, :-1]
@@ -107,8 +114,12 @@ def _link(inside: Mask, across: Integers, down: Integers, count: int) -> Integer
     return following
 
 
-def _smooth(points: Floats, following: Integers, band: float) -> Floats:
-    """Smoothing spline along the loops, every crossing kept within `band` of where it was."""
+def _smooth(points: Floats, following: Integers, pixel: int) -> Floats:
+    """Smoothing spline along the loops, every crossing kept within `BAND` of where it was.
+
+    Twice: first to find the corners, then with bending cheap where the outline truly turns; a line that is stiff
+    everywhere would swing out on both sides of a corner.
+    """
     count = len(points)
     if count == 0:
         return points
@@ -117,24 +128,41 @@ def _smooth(points: Floats, following: Integers, band: float) -> Floats:
     loops, loop = csgraph.connected_components(step, directed=False)
     # A loop's own roundness must survive: its longest wave (1 - cos of its angle) may lose a twentieth at most.
     length = np.bincount(loop, minlength=loops)[loop]
-    stiffness = np.minimum(STIFFNESS, 0.05 / (1 - np.cos(2 * np.pi / length)) ** 2)
+    stiffness = np.minimum(STIFFNESS * pixel**4, 0.05 / (1 - np.cos(2 * np.pi / length)) ** 2)
     bend = 0.5 * (step + step.T) - sparse.eye_array(count)
-    weight = 1 / stiffness
-    solve = splu(sparse.csc_array(sparse.diags_array(weight) + bend.T @ bend), permc_spec="MMD_AT_PLUS_A").solve
     area = _areas(points, following, loop, loops)
     smoothed = points
-    for _ in range(ROUNDS):
-        smoothed = solve(weight[:, None] * smoothed)
-        # What is left of the shrinking goes back in evenly: the loop keeps its area.
-        along = (step - step.T) @ smoothed
-        size = np.maximum(np.linalg.norm(along, axis=1), 1e-12)
-        missing = (area - _areas(smoothed, following, loop, loops)) / np.bincount(loop, weights=size / 2)
-        smoothed += missing[loop, None] * np.stack([along[:, 1], -along[:, 0]], axis=1) / size[:, None]
-        moved = smoothed - points
-        distance = np.linalg.norm(moved, axis=1, keepdims=True)
-        smoothed = points + moved * np.minimum(1, band / np.maximum(distance, 1e-12))
+    limber = np.ones(count)
+    for strength in (FIRST_SHARE, 1.0):
+        weight = 1 / (strength * stiffness)
+        system = sparse.diags_array(weight) + bend.T @ sparse.diags_array(limber) @ bend
+        solve = splu(sparse.csc_array(system), permc_spec="MMD_AT_PLUS_A").solve
+        smoothed = points
+        for _ in range(ROUNDS):
+            smoothed = solve(weight[:, None] * smoothed)
+            # What is left of the shrinking goes back in evenly: the loop keeps its area.
+            along = (step - step.T) @ smoothed
+            size = np.maximum(np.linalg.norm(along, axis=1), 1e-12)
+            missing = (area - _areas(smoothed, following, loop, loops)) / np.bincount(loop, weights=size / 2)
+            smoothed += missing[loop, None] * np.stack([along[:, 1], -along[:, 0]], axis=1) / size[:, None]
+            moved = smoothed - points
+            distance = np.linalg.norm(moved, axis=1, keepdims=True)
+            smoothed = points + moved * np.minimum(1, BAND * pixel / np.maximum(distance, 1e-12))
+        limber = 1 / (1 + (_turns(smoothed, following, 3 * pixel) / CORNER) ** 4)
     result: Floats = smoothed
     return result
+
+
+def _turns(points: Floats, following: Integers, steps: int) -> Floats:
+    """The angle, radians, by which the outline turns at each crossing, seen over `steps` crossings to both sides."""
+    goal = following
+    for _ in range(steps - 1):
+        goal = following[goal]
+    ahead = points[goal] - points
+    behind = np.empty_like(ahead)
+    behind[goal] = ahead
+    turn: Floats = np.arctan2(ahead[:, 1] * behind[:, 0] - ahead[:, 0] * behind[:, 1], (ahead * behind).sum(axis=1))
+    return np.abs(turn)
 
 
 def _areas(points: Floats, following: Integers, loop: Integers, loops: int) -> Floats:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
 
-from backend.geometry.outline import BAND, Outline, trace
+from backend.geometry.outline import Outline, trace
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -98,7 +98,7 @@ def mesh_mask(mask: Mask, detail: int = 256, speck: int = 32) -> PlanarMesh:
         (-(-node_rows // coarsest) * coarsest + 1, -(-node_columns // coarsest) * coarsest + 1), dtype=bool
     )
     inside[1 : node_rows - 1, 1 : node_columns - 1] = crop.repeat(magnify, axis=0).repeat(magnify, axis=1)
-    outline = trace(inside, BAND * magnify)
+    outline = trace(inside, magnify)
     mesh = _relax(*_triangulate(outline, _leaves(outline, plain)))
     return replace(mesh, vertices=(mesh.vertices - 0.5) / magnify + (columns[0], rows[0]))
 
@@ -167,13 +167,14 @@ def _simple(outline: Outline, width: int) -> Mask:
 
 def _triangulate(outline: Outline, leaves: list[_Leaves]) -> tuple[PlanarMesh, Floats]:
     """The leaves' triangles on the lattice, in node units, and where smoothing wants the outline vertices to be."""
-    rows, columns = outline.inside.shape
-    nodes = np.stack([np.tile(np.arange(columns), rows), np.repeat(np.arange(rows), columns)], axis=1)
-    places = np.concatenate([nodes, outline.halfway])
-    faces = _fans(np.concatenate([_rings(outline, cells) for cells in leaves]), places, len(nodes))
-    used, faces = np.unique(faces, return_inverse=True)
-    boundary = used >= len(nodes)
-    return PlanarMesh(places[used], faces.reshape(-1, 3), boundary), outline.points[used[boundary] - len(nodes)]
+    nodes, columns = outline.inside.size, outline.inside.shape[1]
+    rings = np.concatenate([_rings(outline, cells) for cells in leaves])
+    used = np.unique(rings[rings >= 0])
+    boundary = used >= nodes
+    places = np.stack([used % columns, used // columns], axis=1).astype(np.float64)
+    places[boundary] = outline.halfway[used[boundary] - nodes]
+    rings = np.where(rings >= 0, np.searchsorted(used, rings), -1)
+    return PlanarMesh(places, _fans(rings, places, boundary), boundary), outline.points[used[boundary] - nodes]
 
 
 def _rings(outline: Outline, leaves: _Leaves) -> Integers:
@@ -206,7 +207,7 @@ def _rings(outline: Outline, leaves: _Leaves) -> Integers:
     return ring
 
 
-def _fans(rings: Integers, places: Floats, nodes: int) -> Integers:
+def _fans(rings: Integers, places: Floats, boundary: Mask) -> Integers:
     """Cut each polygon into triangles round that corner inside the mask which gives the best worst triangle."""
     taken = np.count_nonzero(rings >= 0, axis=1)
     rings = np.take_along_axis(rings, np.argsort(rings < 0, axis=1, kind="stable"), axis=1)
@@ -221,7 +222,7 @@ def _fans(rings: Integers, places: Floats, nodes: int) -> Integers:
             arm, side = at[:, 1:] - at[:, :1], np.diff(at[:, 1:], axis=1)
             area = arm[:, :-1, 0] * side[..., 1] - arm[:, :-1, 1] * side[..., 0]
             size = (arm[:, :-1] ** 2).sum(axis=2) + (arm[:, 1:] ** 2).sum(axis=2) + (side**2).sum(axis=2)
-            quality = np.where(fan[:, 0] < nodes, (area / size).min(axis=1), -np.inf)
+            quality = np.where(boundary[fan[:, 0]], -np.inf, (area / size).min(axis=1))
             apex[quality > best + 1e-9] = first
             best = np.maximum(best, quality)
         fan = np.take_along_axis(polygon, (apex[:, None] + np.arange(corners)) % corners, axis=1)
@@ -250,7 +251,7 @@ def _relax(mesh: PlanarMesh, outline: Floats) -> PlanarMesh:
         target[inner] = average @ target / degree
     way = target - mesh.vertices
     share = np.ones((count, 1))
-    for attempt in range(count):
+    for attempt in range(count + 8):
         vertices = mesh.vertices + share * way
         squeezed = triangle_areas(vertices, faces) < SMALLEST_AREA
         if not squeezed.any():

@@ -8,6 +8,7 @@ from typing import Any
 
 from backend.contract import GenerateRequest, Progress, Result, Warning
 from backend.export import write_result
+from backend.imaging.instances import unseen
 from backend.imaging.intake import read_job_folder
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import Context
@@ -33,5 +34,9 @@ def run_job(
     first, count = info.stages[0].name, len(info.stages)
     report(Progress(stage=first, stage_index=0, stage_count=count, fraction=0, elapsed=0, message="Reading"))
     _, shot = read_job_folder(folder)
+    if shot.instance_source == "map":
+        for label in unseen(request.instances, shot.instances):
+            message = f"{label.name or f'Object {label.id}'} is not to be seen in the instance map; it gets no prop."
+            context.warn("instance-unseen", message, "Move it into the picture, or out from behind others.", label.id)
     scene = info.load()(shot, parameters, context)
     return write_result(folder, job, request, shot, scene, context, info, parameters)

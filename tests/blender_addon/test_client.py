@@ -20,7 +20,7 @@ STREAM = (
     ": still here\n\n"
     'id: 1\nevent: state\ndata: {"state":"queued"}\n\n'
     'id: 2\r\nevent: progress\r\ndata: {"message":\r\ndata: "Grüße ✓"}\r\n\r\n'
-    'event: unknown\rid: x\rretry: 5\rdata:{}\r\r'
+    "event: unknown\rid: x\rretry: 5\rdata:{}\r\r"
     'id: 9\ndata: {"never": "closed"}\n'
 )
 EVENTS = [
@@ -97,7 +97,13 @@ def test_the_boundary_differs_each_time(peer: Peer) -> None:
 
 
 def test_a_problem_document_arrives_unchanged(peer: Peer) -> None:
-    document = {"title": "Nope", "status": 422, "detail": "The map is empty.", "code": "instances-empty", "hint": "Paint."}
+    document = {
+        "title": "Nope",
+        "status": 422,
+        "detail": "The map is empty.",
+        "code": "instances-empty",
+        "hint": "Paint.",
+    }
     exchange = answered(peer, Client(peer.port, "t").jobs(), "422 Nope", json.dumps(document).encode())
     with pytest.raises(ServerProblem) as caught:
         answer(exchange)

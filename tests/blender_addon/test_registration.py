@@ -18,7 +18,11 @@ from tests.blender_addon.conftest import ROOT
 
 def remains() -> dict[str, Any]:
     """Everything an add-on could leave in Blender."""
-    handlers = {name: list(value) for name in dir(bpy.app.handlers) if isinstance(value := getattr(bpy.app.handlers, name), list)}
+    handlers = {
+        name: list(value)
+        for name in dir(bpy.app.handlers)
+        if isinstance(value := getattr(bpy.app.handlers, name), list)
+    }
     return {
         "types": set(dir(bpy.types)),
         "scene": set(bpy.types.Scene.bl_rna.properties.keys()),
@@ -30,7 +34,9 @@ def remains() -> dict[str, Any]:
     }
 
 
-def test_registering_twice_leaves_nothing(picture: Path, monkeypatch: pytest.MonkeyPatch, python_with_plugin: Path) -> None:
+def test_registering_twice_leaves_nothing(
+    picture: Path, monkeypatch: pytest.MonkeyPatch, python_with_plugin: Path
+) -> None:
     monkeypatch.setenv("SET_DRESSER_PYTHON", str(python_with_plugin))
     monkeypatch.setenv("SET_DRESSER_PLUGINS", "box_pipeline")
     monkeypatch.setattr(session, "_timers_fire", lambda: True)

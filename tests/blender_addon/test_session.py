@@ -15,6 +15,7 @@ from blender_addon import folders, session
 from blender_addon.messages import SetDresserError
 from blender_addon.server_process import ServerState
 from tests.backend.waiting import is_gone
+from tests.blender_addon.conftest import script
 
 PATIENCE = 60.0
 
@@ -52,11 +53,12 @@ def test_block_outs_become_props(addon: Any) -> None:
 
 
 def test_a_running_job_tells_stage_fraction_and_time_left(addon: Any, picture: Path) -> None:
-    job = start(addon, picture, seconds=600)
+    job = start(addon, picture, seconds=3)
     assert job.state == "preparing"
-    pump_until(lambda: job.eta is not None and job.fraction > 0, "progress")
+    pump_until(lambda: job.eta is not None, "progress")
     assert (job.state, job.stage) == ("running", "surface")
     assert 0 < job.fraction < 1
+    assert 0 < job.eta < 30
 
 
 def test_a_running_job_is_cancelled(addon: Any, picture: Path) -> None:
@@ -159,17 +161,47 @@ def test_a_killed_server_is_started_again_and_the_job_ends_well(addon: Any, pict
     assert current.jobs[job.id].last_event > seen
 
 
-def test_a_server_that_dies_again_and_again_is_given_up(addon: Any, picture: Path, current: Any) -> None:
+def test_a_job_that_takes_the_server_down_again_and_again_is_given_up(addon: Any, picture: Path, current: Any) -> None:
     job = start(addon, picture, seconds=600)
-    for _ in range(3):
-        pump_until(lambda: job.state == "running" and current.server.state is ServerState.READY, "the job's turn")
+    for _ in range(2):
+        pump_until(lambda: job.state == "running" and current.server.client, "the job's turn")
         pid = current.server.pid
         os.kill(pid, 9)
-        pump_until(lambda pid=pid: current.server.pid != pid and job.state != "running" or job.problem, "its end")
+        pump_until(lambda pid=pid: current.server.client and current.server.pid != pid, "another server")
     with pytest.raises(SetDresserError) as caught:
         job.wait(PATIENCE)
-    assert caught.value.code in ("breaker", "backend-ended")
+    assert caught.value.code == "interrupted"
+    assert current.server.state is ServerState.READY
+
+
+def test_a_backend_that_cannot_start_fails_the_job_and_is_not_tried_for_ever(
+    addon: Any, picture: Path, current: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = script(tmp_path / "python", "#!/bin/sh\necho 'No module named fastapi' >&2\nexit 1\n")
+    monkeypatch.setenv("SET_DRESSER_PYTHON", str(broken))
+    codes = []
+    for _ in range(4):
+        with pytest.raises(SetDresserError) as caught:
+            addon.generate(source=picture, pipeline="test-box")
+        codes.append(caught.value.code)
+    assert codes == ["backend-ended"] * 3 + ["breaker"]
+    assert "No module named fastapi" in current.jobs["new-1"].problem.message
     assert not current.server.running
+
+
+def test_without_a_python_the_job_fails_with_what_to_do(
+    addon: Any, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SET_DRESSER_PYTHON", "/nowhere/python")
+    with pytest.raises(SetDresserError, match="/nowhere/python") as caught:
+        addon.generate(source=picture, pipeline="test-box")
+    assert (caught.value.code, bool(caught.value.hint)) == ("not-set-up", True)
+
+
+def test_jobs_are_sent_in_the_order_of_the_presses(addon: Any, picture: Path) -> None:
+    made = [start(addon, picture) for _ in range(4)]
+    pump_until(lambda: all(job.state in ("queued", "running", "done") for job in made), "the sending")
+    assert [job.id for job in reversed(addon.jobs())] == [job.id for job in made]
 
 
 def test_stopping_the_server_keeps_what_it_has(addon: Any, picture: Path, current: Any) -> None:

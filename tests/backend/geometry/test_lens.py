@@ -137,14 +137,23 @@ def test_thickness_follows_the_width(half_width: int) -> None:
     assert inflate(planar).max() == pytest.approx(np.sqrt(2) * half_width, rel=0.04)
 
 
+@pytest.mark.parametrize("size", [80, 300])
 @pytest.mark.parametrize("slope", [0.05, 0.15, 0.4, 0.9])
-def test_a_slanted_edge_has_no_staircase(slope: float) -> None:
-    size, half_width = 300, 60.0
+def test_a_slanted_edge_has_no_staircase(slope: float, size: int) -> None:
+    half_width = size / 5
     planar = mesh_mask(slanted_strip(size, slope, half_width), detail=512)
     x, y = planar.vertices[planar.boundary].T - size / 2
-    inside = np.abs(x) < size / 2 - 12
+    inside = (np.abs(x) < size / 2 - 12) & (np.abs(y) < size / 2 - 12)
     away = np.abs(np.abs(y - slope * x) / np.hypot(1, slope) - half_width)[inside]
     assert np.quantile(away, 0.95) < 0.25
+
+
+@pytest.mark.parametrize("size", [(8, 400), (8, 60), (40, 40)])
+def test_corners_do_not_make_the_edges_swing_out(size: tuple[int, int]) -> None:
+    planar = mesh_mask(np.ones(size, dtype=bool))
+    low, high = planar.vertices.min(axis=0), planar.vertices.max(axis=0)
+    assert low == pytest.approx((0, 0), abs=0.15)
+    assert high == pytest.approx(size[::-1], abs=0.15)
 
 
 def pinhole(width: int, height: int) -> Camera:
@@ -184,5 +193,5 @@ def test_detail_buys_triangles_and_large_masks_stay_light() -> None:
 def test_moving_the_mask_moves_the_mesh() -> None:
     mask = ring(40)
     here, there = make_lens(np.pad(mask, ((3, 20), (5, 9)))), make_lens(np.pad(mask, ((13, 10), (0, 14))))
-    assert np.allclose(here.pixels + (-5, 10), there.pixels)
+    assert np.allclose(here.pixels + np.array([-5, 10]), there.pixels)
     assert np.allclose(here.offset, there.offset)

@@ -1,0 +1,88 @@
+"""Everything in a file that a capture could leave changed, as plain values that can be compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+SCALARS = {"BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"}
+NOT_SETTINGS = {
+    "ID": {"is_evaluated", "session_uid", "tag", "users"},
+    "Scene": {"is_nla_tweakmode"},
+}
+
+
+def plain(owner: Any) -> dict[str, Any]:
+    """Every RNA property of a struct: values, and names of what it points to."""
+    values: dict[str, Any] = {}
+    for name, kind in owner.bl_rna.properties.items():
+        if name in ("rna_type", *NOT_SETTINGS["ID"], *NOT_SETTINGS["Scene"]):
+            continue
+        value = getattr(owner, name)
+        if kind.type in SCALARS:
+            values[name] = _value(kind, value)
+        elif kind.type == "POINTER":
+            values[name] = getattr(value, "name", None if value is None else type(value).__name__)
+        elif kind.type == "COLLECTION":
+            values[name] = len(value)
+    return values
+
+
+def _value(kind: Any, value: Any) -> Any:
+    if getattr(kind, "is_array", False):
+        return [tuple(row) if hasattr(row, "__len__") else row for row in value]
+    return sorted(value) if isinstance(value, set) else value
+
+
+def everything() -> dict[str, Any]:
+    context = bpy.context
+    scene, view_layer, render = context.scene, context.view_layer, context.scene.render
+    if not render.image_settings.linear_colorspace_settings.name:
+        # Never set yet: Blender fills it when any of these settings is, and there is no way back to nothing.
+        render.image_settings.color_management = "OVERRIDE"
+        render.image_settings.color_management = "FOLLOW_SCENE"
+    found = {
+        "scene": plain(scene),
+        "render": plain(render),
+        "cycles": plain(scene.cycles),
+        "view_settings": plain(scene.view_settings),
+        "display_settings": plain(scene.display_settings),
+        "image_settings": plain(render.image_settings),
+        "image view": plain(render.image_settings.view_settings),
+        "image display": plain(render.image_settings.display_settings),
+        "image linear": plain(render.image_settings.linear_colorspace_settings),
+        "world": plain(scene.world) if scene.world else None,
+        "selected": sorted(selected.name for selected in context.selected_objects),
+        "active": context.object.name if context.object else None,
+        "mode": context.mode,
+        "frame": (scene.frame_current, scene.frame_subframe),
+        "layers": {layer.name: {**plain(layer), "cycles": plain(layer.cycles)} for layer in scene.view_layers},
+        "slots": {
+            image.name: image.render_slots.active_index for image in bpy.data.images if image.type == "RENDER_RESULT"
+        },
+        "data": {
+            name: sorted(datablock.name_full for datablock in getattr(bpy.data, name))
+            for name, kind in bpy.data.bl_rna.properties.items()
+            if kind.type == "COLLECTION"
+        },
+        "world override": view_layer.world_override.name if view_layer.world_override else None,
+    }
+    for each in bpy.data.objects:
+        eye = each.hide_get() if each.name in view_layer.objects else None
+        found[f"object {each.name}"] = {**plain(each), "eye": eye, "custom": sorted(each.keys())}
+    for camera in bpy.data.cameras:
+        found[f"camera {camera.name}"] = {**plain(camera), "dof": plain(camera.dof)}
+    return found
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """What changed, as "where.what: was -> is"."""
+    changed = []
+    for where in sorted({*before, *after}):
+        was, now = before.get(where), after.get(where)
+        if isinstance(was, dict) and isinstance(now, dict):
+            changed += [f"{where}.{text}" for text in differences(was, now)]
+        elif was != now:
+            changed.append(f"{where}: {was!r} -> {now!r}")
+    return changed
