@@ -51,7 +51,7 @@ FEWEST_PIXELS = 30
 SNUG = 1.6
 """How much thicker than its bounds a bounded prop is made before they cut it: more fills the corners better."""
 
-STOUT = 0.5
+STOUT = 0.9
 """Share of the greatest thickness from which a part takes part in a thickening."""
 
 ROUNDNESS = 8
@@ -144,11 +144,7 @@ def _depths(lens: Lens, camera: Camera, body: _Body) -> Floats:
     # A ray of the rim may miss the bounds by a fraction of a pixel; between the two planes it just misses is right.
     middle = np.clip(body.middle, np.minimum(enter, leave), np.maximum(enter, leave))
     half = np.abs(lens.offset) / _focal(camera)
-    # A deep thing with thin legs is deep in its body: what is thin stays as thick as wide.
-    body_like = np.clip(half / (STOUT * max(float(np.quantile(half, REACH)), 1e-9)), 0, 1) ** 2
-    ahead, behind = (
-        half * np.where(factor > 1, 1 + (factor - 1) * body_like, factor) for factor in (body.front, body.back)
-    )
+    ahead, behind = _thickened(half, body.front), _thickened(half, body.back)
     behind = np.minimum(behind, DEEPEST)
     towards = _rounded_minimum(middle * ahead / (1 + ahead), middle - enter)
     away = _rounded_minimum(middle * behind / (1 - behind), leave - middle)

@@ -159,7 +159,7 @@ def identity_pass(context: Context, ids: Mapping[Object, int], path: Path) -> tu
     """
     scene = context.scene
     with render_settings.Overrides() as overrides, _identity_material() as material:
-        overrides.keep_image_settings(scene.render.image_settings)
+        overrides.keep_output_settings(scene)
         render_settings.for_identity(overrides, scene, context.view_layer, material)
         for candidate in bpy.data.objects:
             overrides.set(candidate, "pass_index", ids.get(candidate, 0))
@@ -206,12 +206,9 @@ def _read_floats(path: Path) -> Any:
     image = bpy.data.images.load(str(path), check_existing=False)
     try:
         image.colorspace_settings.name = "Non-Color"
-        width, height = image.size
-        pixels = np.empty(width * height * 4, np.float32)
-        image.pixels.foreach_get(pixels)
+        return _pixels(image)[::-1]
     finally:
         bpy.data.images.remove(image)
-    return pixels.reshape(height, width, 4)[::-1]
 
 
 def capture_image_file(
@@ -280,23 +277,24 @@ def _check_image(image: Image) -> None:
 
 
 def _save_picture(image: Image, path: Path) -> None:
-    """Write the image through the colour management of a scene with the Standard view, which leaves sRGB as it is.
+    """Write the image through Blender's colour management with the Standard view, which leaves sRGB as it is.
 
-    `Image.save` would tie the image to the new file; `save_render` only reads it. For a render result the scene also
-    says whose render is meant, so it is the scene itself.
+    `Image.save` would tie an image to the new file, and `save_render` changes its number of channels; so both the
+    image and the scene that says how to write are passing copies. For a render result the scene says whose render
+    is meant, so there it is the scene itself.
     """
     with render_settings.Overrides() as overrides:
         if image.type == "RENDER_RESULT":
-            scene = bpy.context.scene
-            overrides.keep_image_settings(scene.render.image_settings)
+            source, scene = image, bpy.context.scene
+            overrides.keep_output_settings(scene)
         else:
             scene = bpy.data.scenes.new("Set Dresser picture")
             overrides.callback(bpy.data.scenes.remove, scene)
-        # The image takes on the number of channels that it is written with, so that must be what it has.
-        channels = "RGBA" if image.type == "RENDER_RESULT" else _color_mode(image)
-        render_settings.as_standard_png(scene.render.image_settings, scene, channels)
+            source = _copy_of(image)
+            overrides.callback(bpy.data.images.remove, source)
+        render_settings.as_standard_png(scene, "RGBA")
         try:
-            image.save_render(str(path), scene=scene)
+            source.save_render(str(path), scene=scene)
         except RuntimeError as error:
             message = f"{image.name} has no picture to read."
             hint = "Render first (F12)." if image.type == "RENDER_RESULT" else "Check its file path."
@@ -305,8 +303,28 @@ def _save_picture(image: Image, path: Path) -> None:
         raise CaptureError(f"{image.name} cannot be written as a picture.", "Save it as PNG and choose the file.")
 
 
-def _color_mode(image: Image) -> str:
-    return {8: "BW", 24: "RGB"}.get(image.depth // 4 if image.is_float else image.depth, "RGBA")
+def _copy_of(image: Image) -> Image:
+    """A generated image with the same pixels, unsaved strokes included."""
+    width, height = image.size
+    values = _pixels(image)
+    if image.channels < 3:
+        values = np.repeat(values[..., :1], 3, axis=2)
+    alpha = values[..., 3:] if image.channels == 4 else np.ones((height, width, 1), np.float32)
+    copy = bpy.data.images.new("Set Dresser picture", width, height, alpha=True, float_buffer=image.is_float)
+    is_data = image.colorspace_settings.is_data
+    if is_data or not image.is_float:  # float pixels are in the scene's linear space already
+        copy.colorspace_settings.name = image.colorspace_settings.name
+    copy.alpha_mode = image.alpha_mode
+    copy.pixels.foreach_set(np.ascontiguousarray(np.concatenate([values[..., :3], alpha], axis=2)).ravel())
+    return copy
+
+
+def _pixels(image: Image) -> Any:
+    """(H, W, channels) float32 as Blender holds them, lower row first."""
+    width, height = image.size
+    values = np.empty(width * height * image.channels, np.float32)
+    image.pixels.foreach_get(values)
+    return values.reshape(height, width, image.channels)
 
 
 def _label_bytes(image: Image) -> bytes:
@@ -322,10 +340,7 @@ def _label_bytes(image: Image) -> bytes:
     if image.is_float:
         message = f"The label image {image.name} has more than 8 bits per channel."
         raise CaptureError(message, "Save it as PNG and choose the file, or make it an 8-bit image.")
-    width, height = image.size
-    pixels = np.empty(width * height * image.channels, np.float32)
-    image.pixels.foreach_get(pixels)
-    values = np.rint(pixels.reshape(height, width, image.channels)[::-1] * 255).astype(np.uint8)
+    values = np.rint(_pixels(image)[::-1] * 255).astype(np.uint8)
     if image.channels < 3 or (np.all(values[..., 0] == values[..., 1]) and np.all(values[..., 1] == values[..., 2])):
         return pictures.png(values[..., 0])
     return pictures.png(values[..., :3])

@@ -38,12 +38,14 @@ class Overrides(contextlib.ExitStack):
         self.callback(compat.set_choice, owner, attribute, before)
         return chosen
 
-    def keep_image_settings(self, image_settings: Any) -> None:
-        """Whatever happens to an output format, put it back: in the order in which each setting narrows the next."""
-        # Last the linear colour space: Blender itself changes it with the format.
-        nested = [getattr(image_settings, f"{name}_settings") for name in ("display", "view", "linear_colorspace")]
-        before = [(owner, _plain_settings(owner)) for owner in (image_settings, *nested)]
-        self.callback(_put_back, before)
+    def keep_output_settings(self, scene: Scene) -> None:
+        """Whatever happens to file format and colour management, put it back, in the order that Blender accepts."""
+        image_settings = scene.render.image_settings
+        owners = [image_settings]
+        for owner in (image_settings, scene):
+            owners += [owner.display_settings, owner.view_settings]
+        owners.append(image_settings.linear_colorspace_settings)  # last: Blender itself changes it with the format
+        self.callback(_put_back, [(owner, _plain_settings(owner)) for owner in owners])
 
 
 def _plain_settings(owner: Any) -> dict[str, Any]:
@@ -70,7 +72,7 @@ def for_capture(scene: Scene, view_layer: ViewLayer, camera: Object) -> Iterator
     and the video sequencer are off because they may move or replace the picture that the camera sees.
     """
     with Overrides() as overrides:
-        overrides.keep_image_settings(scene.render.image_settings)
+        overrides.keep_output_settings(scene)
         _keep_last_render(overrides)
         render = scene.render
         overrides.callback(setattr, render, "filepath", render.filepath)
@@ -108,8 +110,7 @@ def for_picture(overrides: Overrides, scene: Scene) -> str:
 
     Returns: a sentence on what was done differently from the scene, or "".
     """
-    image_settings = scene.render.image_settings
-    as_standard_png(image_settings, scene, "RGBA" if scene.render.film_transparent else "RGB")
+    as_standard_png(scene, "RGBA" if scene.render.film_transparent else "RGB")
     if not bpy.app.background or scene.render.engine not in NEEDS_WINDOW:
         return ""
     name = scene.render.engine.replace("BLENDER_", "").replace("_NEXT", "").capitalize()
@@ -119,20 +120,26 @@ def for_picture(overrides: Overrides, scene: Scene) -> str:
     return f"{name} needs a window; the picture was rendered with Cycles, {scene.cycles.samples} samples."
 
 
-def as_standard_png(image_settings: Any, scene: Scene, color_mode: str) -> None:
-    """Output settings: 8-bit PNG, sRGB, Standard view, the scene's exposure. Keeping them before is the caller's."""
+def as_standard_png(scene: Scene, color_mode: str) -> None:
+    """Output settings: 8-bit PNG, sRGB, Standard view, exposure as it is. Keeping them before is the caller's."""
+    image_settings = scene.render.image_settings
     compat.set_file_format(image_settings, "PNG", color_mode, "8")
     image_settings.compression = 15
-    image_settings.color_management = "OVERRIDE"
-    compat.set_choice(image_settings.display_settings, "display_device", "sRGB")
-    view = image_settings.view_settings
+    owner = _owner_of_view(scene)
+    compat.set_choice(owner.display_settings, "display_device", "sRGB")
+    view = owner.view_settings
     compat.set_choice(view, "view_transform", "Standard", "Raw")
     compat.set_choice(view, "look", "None")
-    view.exposure = scene.view_settings.exposure
     view.gamma = 1.0
     for name in ("use_curve_mapping", "use_white_balance"):
         if getattr(view, name, False):
             setattr(view, name, False)
+
+
+def _owner_of_view(scene: Scene) -> Any:
+    """Whose view transform counts for files. It is not changed which: that would copy one's settings to the other."""
+    image_settings = scene.render.image_settings
+    return image_settings if image_settings.color_management == "OVERRIDE" else scene
 
 
 def for_identity(overrides: Overrides, scene: Scene, view_layer: ViewLayer, material: bpy.types.Material) -> None:
@@ -163,7 +170,8 @@ def for_identity(overrides: Overrides, scene: Scene, view_layer: ViewLayer, mate
         overrides.set(candidate, "is_shadow_catcher", False)
     compat.set_file_format(render.image_settings, "OPEN_EXR", "RGBA", "32")
     compat.set_choice(render.image_settings, "exr_codec", "ZIP")
-    render.image_settings.color_management = "FOLLOW_SCENE"  # an EXR holds the scene's own linear values
+    if render.image_settings.color_management == "OVERRIDE":  # else an EXR holds the scene's own linear values
+        compat.set_choice(render.image_settings.linear_colorspace_settings, "name", "Non-Color")
 
 
 def use_cycles(overrides: Overrides, scene: Scene) -> None:

@@ -23,7 +23,7 @@ def plain(owner: Any) -> dict[str, Any]:
         if kind.type in SCALARS:
             values[name] = _value(kind, value)
         elif kind.type == "POINTER":
-            values[name] = getattr(value, "name", None if value is None else type(value).__name__)
+            values[name] = value.name_full if isinstance(value, bpy.types.ID) else type(value).__name__
         elif kind.type == "COLLECTION":
             values[name] = len(value)
     return values
@@ -38,10 +38,6 @@ def _value(kind: Any, value: Any) -> Any:
 def everything() -> dict[str, Any]:
     context = bpy.context
     scene, view_layer, render = context.scene, context.view_layer, context.scene.render
-    if not render.image_settings.linear_colorspace_settings.name:
-        # Never set yet: Blender fills it when any of these settings is, and there is no way back to nothing.
-        render.image_settings.color_management = "OVERRIDE"
-        render.image_settings.color_management = "FOLLOW_SCENE"
     found = {
         "scene": plain(scene),
         "render": plain(render),
@@ -81,6 +77,8 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     changed = []
     for where in sorted({*before, *after}):
         was, now = before.get(where), after.get(where)
+        if where == "image linear" and was["name"] == "":
+            continue  # never set yet: Blender fills it when a file format is chosen, and there is no way back to ""
         if isinstance(was, dict) and isinstance(now, dict):
             changed += [f"{where}.{text}" for text in differences(was, now)]
         elif was != now:

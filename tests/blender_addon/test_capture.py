@@ -253,6 +253,24 @@ def test_no_setting_of_the_scene_blurs_or_shifts_the_instance_map(room, tmp_path
     assert read(spoilt.image)[..., 2].mean() > 0.01, "the picture is the camera's, not the red strip of the sequencer"
 
 
+def test_no_colour_management_changes_ids_or_depth(room, tmp_path):
+    plain = capture_camera(bpy.context, room, tmp_path / "plain")
+    image_settings = bpy.context.scene.render.image_settings
+    image_settings.file_format = "OPEN_EXR"
+    image_settings.color_management = "OVERRIDE"
+    image_settings.linear_colorspace_settings.name = "ACEScg"
+    override = capture_camera(bpy.context, room, tmp_path / "override")
+    shots = [override]
+    if hasattr(bpy.data, "colorspace"):  # from 5.0 on a file has a working space
+        bpy.ops.wm.set_working_color_space(working_space="Linear Rec.2020", convert_colors=False)
+        shots.append(capture_camera(bpy.context, room, tmp_path / "wide override"))
+        image_settings.color_management = "FOLLOW_SCENE"
+        shots.append(capture_camera(bpy.context, room, tmp_path / "wide"))
+    for shot in shots:
+        assert np.array_equal(labels_of(shot), labels_of(plain))
+        assert np.array_equal(np.load(shot.depth), np.load(plain.depth), equal_nan=True)
+
+
 # the picture
 
 
@@ -362,6 +380,9 @@ def test_every_output_format_is_put_back(room, tmp_path, file_format, depth):
     if depth is not None:
         image_settings.color_depth = depth
     image_settings.color_management = "OVERRIDE"
+    image_settings.view_settings.view_transform, image_settings.view_settings.exposure = "Filmic", 0.5
+    image_settings.view_settings.use_curve_mapping = True
+    image_settings.view_settings.curve_mapping.curves[3].points[0].location = (0.2, 0.1)
     before = snapshots.everything()
     capture_camera(bpy.context, room, tmp_path)
     assert snapshots.differences(before, snapshots.everything()) == []
@@ -504,6 +525,7 @@ def test_a_block_out_hidden_by_its_prop_is_captured_again_without_the_prop(room,
     first = labels_of(capture_camera(bpy.context, [cube], tmp_path))
     prop = prop_for(cube)
     prop.location.y -= 1.0  # before the block-out, so that it would be seen instead
+    bpy.context.view_layer.update()
     block_outs.hide(cube, bpy.context.view_layer)
     before = snapshots.everything()
     for chosen in ([cube], [prop], [cube, prop]):
