@@ -5,14 +5,17 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from backend.camera import Camera
+from backend.camera import Camera, Matrix
 
 Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Channel = Annotated[int, Field(ge=0, le=255)]
 Seconds = Annotated[float, Field(ge=0)]
 MAXIMUM_SEED = 2**31 - 1
+LARGEST_COORDINATE = 1e6
+"""Metres. Nothing of a set is farther from the origin."""
 
 
 class Strict(BaseModel):
@@ -25,11 +28,27 @@ class InstanceLabel(Strict):
     """One row of the label table: which value in the instance map is which object.
 
     Grey and palette maps are looked up by `id` (the pixel value or palette index); maps in RGB by `color`.
+    `world_from_box` is the block-out's box where there is one: a 4x4 matrix, row major, that takes the cube from
+    -0.5 to 0.5 to the box in the world, in metres; its first three columns are perpendicular.
     """
 
     id: Annotated[int, Field(ge=1, le=65535)]
     name: Name = ""
     color: tuple[Channel, Channel, Channel] | None = None
+    world_from_box: Matrix | None = None
+
+    @field_validator("world_from_box")
+    @classmethod
+    def _is_a_box(cls, value: Matrix | None) -> Matrix | None:
+        if value is not None:
+            matrix = np.array(value)
+            sides = matrix[:3, :3]
+            if not np.allclose(matrix[3], (0, 0, 0, 1), atol=1e-6) or np.abs(matrix).max() > LARGEST_COORDINATE:
+                raise ValueError("the last row must be 0 0 0 1, and no number may be beyond a million")
+            lengths = np.linalg.norm(sides, axis=0)
+            if lengths.min() <= 0 or np.abs((sides / lengths).T @ (sides / lengths) - np.eye(3)).max() > 1e-3:
+                raise ValueError("the sides must have a length and be perpendicular")
+        return value
 
 
 class GenerateRequest(Strict):

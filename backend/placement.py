@@ -11,7 +11,8 @@ by the half thickness. Inverse depth of a plane is linear in the pixel: one robu
 
     1 / depth(x, y) = middle + thickness * middle * half(x, y) / focal,   middle = plane . (x, y, 1),
 
-iteratively reweighted with Huber's weights (Holland & Welsch 1977). The bounds come from `geometry/blockout.py`.
+iteratively reweighted with Huber's weights (Holland & Welsch 1977). The bounds come from what the
+depth shows of the block-out, completed by its box where that is known; see `geometry/blockout.py`.
 
 *Without depth* the lowest point of the mask stands on the ground, z = 0, and the middle surface is upright and faces
 the camera. Where nothing of the mask points down to the ground the prop stands `ASSUMED_DISTANCE` away.
@@ -27,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera import Camera
-from backend.geometry.blockout import GROUND, NOWHERE, Bounds, visible_bounds
+from backend.geometry.blockout import GROUND, NOWHERE, Bounds, known_bounds, visible_bounds
 from backend.geometry.lens import Lens
 from backend.geometry.planar import triangle_areas
 from backend.shot import Shot
@@ -81,13 +82,16 @@ class _Body:
     bounds: Bounds
 
 
-def place(lens: Lens, shot: Shot, mask: Mask) -> tuple[Floats, How, dict[str, Any]]:
+def place(
+    lens: Lens, shot: Shot, mask: Mask, world_from_box: Floats | None = None
+) -> tuple[Floats, How, dict[str, Any]]:
     """Give every vertex of a lens its depth.
 
     Args:
         lens: made from `mask`.
         shot: its camera, and its depth if it has one.
         mask: HxW bool, the instance.
+        world_from_box: the block-out's box, 4x4, if it is known; used together with depth.
 
     Returns:
         World vertices (N, 3) in metres; how they were found: "depth", "ground", or "assumed" where neither depth nor
@@ -105,7 +109,7 @@ def place(lens: Lens, shot: Shot, mask: Mask) -> tuple[Floats, How, dict[str, An
     else:
         how = "depth"
         visible = np.where(known, shot.depth, np.nan).astype(np.float64)
-        body, quality = _on_depth(lens, camera, visible)
+        body, quality = _on_depth(lens, camera, visible, world_from_box)
         depths = _depths(lens, camera, body)
         measured = _sample(lens, visible)
         error = np.abs(depths - measured)[np.isfinite(measured)]
@@ -189,11 +193,14 @@ def _sample(lens: Lens, visible: Floats) -> Floats:
     return np.where(lens.offset <= 0, visible[row, column], np.nan)
 
 
-def _on_depth(lens: Lens, camera: Camera, visible: Floats) -> tuple[_Body, dict[str, Any]]:
+def _on_depth(
+    lens: Lens, camera: Camera, visible: Floats, world_from_box: Floats | None
+) -> tuple[_Body, dict[str, Any]]:
     """Fit middle surface and thickness to the visible side.
 
     Args:
         visible: HxW planar depth of the instance, metres, NaN elsewhere.
+        world_from_box: see `place`.
     """
     seen = visible[np.isfinite(visible)]
     measured = _sample(lens, visible)
@@ -201,10 +208,12 @@ def _on_depth(lens: Lens, camera: Camera, visible: Floats) -> tuple[_Body, dict[
     if len(seen) < FEWEST_PIXELS or np.count_nonzero(sampled & (lens.offset < 0)) < FEWEST_PIXELS:
         middle = np.full(len(lens.pixels), np.median(seen))
         return _Body(middle, 1.0, 1.0, NOWHERE), {"shape": "few pixels", "thickness": 1.0}
-    bounds = visible_bounds(camera, visible)
     pixels, measured = lens.pixels[sampled], measured[sampled]
     half = -lens.offset[sampled] / lens.thickness / _focal(camera)
     weight = _areas(lens)[sampled]
+    bounds = visible_bounds(camera, visible)
+    if world_from_box is not None:
+        bounds = known_bounds(bounds, world_from_box)
     if bounds.shape == "box":
         # A box does not bulge as the lens does; what its contour says about the middle surface counts as much.
         rim = half == 0

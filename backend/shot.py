@@ -35,6 +35,7 @@ class Shot:
     images: HxWx4 uint8, sRGB, straight alpha; the first is the picture that instances, depth and camera belong to.
     depth: HxW float32, planar metres, NaN where nothing is seen; None if not given.
     camera: always there; `camera_source` says whether it was given or assumed.
+    boxes: of some instances the block-out's box, 4x4, which takes the cube from -0.5 to 0.5 to the world.
     """
 
     images: tuple[NDArray[np.uint8], ...]
@@ -44,6 +45,7 @@ class Shot:
     depth: NDArray[np.float32] | None = None
     instance_source: Literal["map", "alpha", "background", "whole"] = "map"
     hashes: dict[str, str] = field(default_factory=dict)
+    boxes: dict[int, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def image(self) -> NDArray[np.uint8]:

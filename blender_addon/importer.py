@@ -305,22 +305,28 @@ def _place(
         scale = place.to_scale()
         if prop.type == "MESH" and max(abs(factor - 1.0) for factor in scale) > 1e-5:
             prop.data.transform(Matrix.Diagonal(scale).to_4x4())
-            place = Matrix.LocRotScale(place.to_translation(), place.to_quaternion(), None)
-        prop.matrix_basis = place
+        _stand(prop, place)
         prop.matrix_parent_inverse = Matrix.Identity(4)
-    parented = {}
+    parented = []
     for number, prop in instances.items():
         original = originals.get(number)
         if original is not None and original.parent is not None:
-            parented[prop] = prop.matrix_basis.copy()
-            prop.matrix_basis = Matrix.Identity(4)
+            parented.append(prop)
+            _stand(prop, Matrix.Identity(4))
             _take_parent(prop, original)
     view_layer.update()
-    for prop, place in parented.items():
+    for prop in parented:
         # At rest the prop now is where its parent puts it, whatever kind of parent; undo that, as Ctrl+P does.
         prop.matrix_parent_inverse = prop.matrix_world.inverted_safe()
-        prop.matrix_basis = place
+        _stand(prop, places[prop])
     view_layer.update()
+
+
+def _stand(prop: Object, place: Matrix) -> None:
+    """Location and rotation of its own, and a scale of exactly 1."""
+    prop.location = place.to_translation()
+    prop.rotation_euler = place.to_euler("XYZ")
+    prop.scale = (1.0, 1.0, 1.0)
 
 
 def _take_parent(prop: Object, original: Object) -> None:
@@ -331,6 +337,7 @@ def _take_parent(prop: Object, original: Object) -> None:
 
 
 def _select(view_layer: ViewLayer, props: list[Object]) -> None:
+    view_layer.update()  # until then the list holds what was removed, as None
     for selected in list(view_layer.objects.selected):
         selected.select_set(False, view_layer=view_layer)
     for prop in props:

@@ -1,4 +1,4 @@
-"""What one depth picture of a block-out tells about its extent, also on the side that is not seen.
+"""How far a block-out extends, also on the side that is not seen: from its box, or from what one depth picture tells.
 
 The bounds are slabs: pairs of parallel planes. Which slabs can be trusted depends on the shape, which the normals of
 the visible surface give away:
@@ -70,6 +70,24 @@ class Bounds:
 GROUND = Bounds("free", UP[None], np.zeros(1), np.full(1, np.inf))
 NOWHERE = Bounds("free", UP[None], np.full(1, -np.inf), np.full(1, np.inf))
 """No bounds at all."""
+
+
+def known_bounds(seen: Bounds, world_from_box: Floats) -> Bounds:
+    """What is seen of a thing, completed by its box, 4x4: it takes the cube from -0.5 to 0.5 to the world.
+
+    A thing with a box's walls fills its box. Anything else reaches as far behind the box's centre as before it, and
+    nowhere out of the box. What nothing is known of but the ground stays free: a ball does not fill its box.
+    """
+    if seen.shape == "free":
+        return seen
+    sides, centre = world_from_box[:3, :3], world_from_box[:3, 3]
+    lengths = np.linalg.norm(sides, axis=0)
+    axes = (sides / lengths).T if seen.shape == "box" else seen.axes
+    middle, reach = axes @ centre, np.abs(axes @ sides).sum(axis=1) / 2
+    if seen.shape != "box":
+        reach[1:] = np.minimum(reach, np.maximum(seen.high - middle, middle - seen.low))[1:]
+    reach = np.maximum(reach, THINNEST * np.linalg.norm(lengths) / 2)
+    return Bounds(seen.shape, axes, middle - reach, middle + reach)
 
 
 def visible_bounds(camera: Camera, visible: Floats) -> Bounds:

@@ -76,6 +76,7 @@ def make_shot(request: GenerateRequest, images: Sequence[bytes], instances: byte
         depth=distances,
         instance_source=source,
         hashes={role: hashlib.sha256(data).hexdigest() for role, data in files.items()},
+        boxes={row.id: np.array(row.world_from_box) for row in request.instances if row.world_from_box is not None},
     )
 
 

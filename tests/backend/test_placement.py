@@ -24,11 +24,11 @@ def shot_of(mask: Mask, camera: Camera, depth: NDArray[np.float32] | None = None
     return Shot((image,), InstanceMap(mask.astype(np.uint16), {1: ""}), camera, depth=depth)
 
 
-def placed(solids: list[Solid], camera: Camera, thickness: float = 1.0) -> Floats:
+def placed(solids: list[Solid], camera: Camera, thickness: float = 1.0, world_from_box: Floats | None = None) -> Floats:
     labels, depth = cast(solids, camera)
     mask = labels > 0
     lens = make_lens(mask, 128, thickness=thickness)
-    vertices, how, _ = place(lens, shot_of(mask, camera, depth), mask)
+    vertices, how, _ = place(lens, shot_of(mask, camera, depth), mask, world_from_box)
     assert how == "depth"
     return vertices
 
@@ -157,6 +157,43 @@ def test_a_box_seen_from_straight_ahead_is_neither_flat_nor_endless() -> None:
     vertices = placed([solid], look((0, -4, 1.0), 0, 0, 35))
     assert 0.1 < np.ptp(vertices[:, 1]) < 1.0
     assert compare(vertices, [solid])[0] < 0.15
+
+
+def box_of(solids: list[Solid]) -> Floats:
+    """The box around solids, along the axes of the first: 4x4, from the cube between -0.5 and 0.5."""
+    turn = solids[0].turn
+    bounds = [solid.extent(turn.T) for solid in solids]
+    low, high = np.min([low for low, _ in bounds], axis=0), np.max([high for _, high in bounds], axis=0)
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = turn @ np.diag(high - low), turn @ ((low + high) / 2)
+    return matrix
+
+
+def test_a_known_box_gives_the_depth_that_one_visible_face_hides() -> None:
+    solid, camera = Solid("box", (0.6, 2.0, 0.8), (0, 0, 0.4)), look((0, -4, 0.4), 0, 0, 35)
+    guessed = compare(placed([solid], camera), [solid])
+    known = compare(placed([solid], camera, world_from_box=box_of([solid])), [solid])
+    assert guessed[0] > 0.1
+    assert known[0] < 0.01
+    assert np.abs(known[1] - 1).max() < 0.05
+
+
+def test_a_known_box_gives_round_things_their_far_side_and_not_its_corners() -> None:
+    for yaw in (0.1, 0.5, 1.2):
+        solids = furniture(FURNITURE["lamp"], yaw)
+        camera = look((0.3, -3.5, 1.6), math.radians(16), 0.05, 40, 512)
+        error, ratio = compare(placed(solids, camera, world_from_box=box_of(solids)), solids)
+        assert error < 0.005
+        assert np.abs(ratio - 1).max() < 0.03
+
+
+@pytest.mark.parametrize("kind", ["box", "sphere", "cylinder"])
+def test_a_known_box_makes_no_place_worse(kind: str) -> None:
+    for seed in range(15):
+        solid, camera = random_view(kind, seed)
+        seen = compare(placed([solid], camera), [solid])[0]
+        known = compare(placed([solid], camera, world_from_box=box_of([solid])), [solid])[0]
+        assert known < seen + 0.005
 
 
 def lamp_mask(camera: Camera) -> Mask:

@@ -110,9 +110,9 @@ def script(path: Path, text: str) -> Path:
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
     """A red square on a transparent ground: one object."""
-    from blender_addon.pictures import png
-
     import numpy as np
+
+    from blender_addon.pictures import png
 
     pixels = np.zeros((48, 64, 4), np.uint8)
     pixels[12:36, 20:44] = (200, 30, 20, 255)

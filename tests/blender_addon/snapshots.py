@@ -7,17 +7,15 @@ from typing import Any
 import bpy
 
 SCALARS = {"BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"}
-NOT_SETTINGS = {
-    "ID": {"is_evaluated", "session_uid", "tag", "users"},
-    "Scene": {"is_nla_tweakmode"},
-}
+NOT_SETTINGS = {"rna_type", "is_evaluated", "session_uid", "tag", "users", "use_nodes"}
+"""`use_nodes` warns when it is read in 5.0."""
 
 
 def plain(owner: Any) -> dict[str, Any]:
     """Every RNA property of a struct: values, and names of what it points to."""
     values: dict[str, Any] = {}
     for name, kind in owner.bl_rna.properties.items():
-        if name in ("rna_type", *NOT_SETTINGS["ID"], *NOT_SETTINGS["Scene"]):
+        if name in NOT_SETTINGS:
             continue
         value = getattr(owner, name)
         if kind.type in SCALARS:

@@ -237,8 +237,9 @@ def hostile(scene, room):
     bpy.data.objects["Floor"].pass_index = 2
     room[0].pass_index = 99
     scene.sequence_editor_create()
-    strips = getattr(scene.sequence_editor, "strips", None) or scene.sequence_editor.sequences
-    ends = {"length": 10} if hasattr(bpy.types, "Strip") and bpy.app.version >= (5, 0, 0) else {"frame_end": 10}
+    editor = scene.sequence_editor
+    strips = editor.strips if hasattr(editor, "strips") else editor.sequences
+    ends = {"length": 10} if "length" in strips.bl_rna.functions["new_effect"].parameters else {"frame_end": 10}
     strips.new_effect(name="Red", type="COLOR", channel=1, frame_start=1, **ends)
 
 

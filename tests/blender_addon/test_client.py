@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from blender_addon.client import Client, EventParser, ServerEvent, ServerProblem, answer
 from blender_addon.http_exchange import Exchange

@@ -264,7 +264,7 @@ def test_long_sentences_are_wrapped() -> None:
 
 def settings_of_file() -> dict[str, Any]:
     settings = bpy.context.scene.set_dresser
-    return {name: getattr(settings, name) for name in settings.bl_rna.properties.keys() if name != "rna_type"}
+    return {each.identifier: getattr(settings, each.identifier) for each in settings.bl_rna.properties}
 
 
 def test_drawing_changes_nothing(current: Any) -> None:

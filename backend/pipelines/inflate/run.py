@@ -44,7 +44,7 @@ def run(shot: Shot, parameters: InflateParameters, context: Context) -> Scene:
     props = []
     with context.stage("place"):
         for instance, mask in _each(shot, list(lenses), context):
-            vertices, how, quality = place(lenses[instance], shot, mask)
+            vertices, how, quality = place(lenses[instance], shot, mask, shot.boxes.get(instance))
             _warn_of_placement(shot, instance, how, context)
             local, world_from_prop = stand_up(vertices, shot.camera)
             corner_uv, texture = paints[instance]

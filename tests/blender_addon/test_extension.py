@@ -1,0 +1,94 @@
+"""The zip: packed, accepted by Blender's own tool, installed, used, taken off."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import bpy
+import pytest
+
+import build_addon
+from tests.backend.waiting import is_gone
+from tests.blender_addon.conftest import ROOT
+from tests.blender_addon.processes import drive
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_addon.build(ROOT, tmp_path_factory.mktemp("dist"))
+
+
+def test_the_zip_holds_what_it_needs_and_nothing_else(archive: Path) -> None:
+    names = zipfile.ZipFile(archive).namelist()
+    needed = {
+        "blender_manifest.toml",
+        "__init__.py",
+        "LICENSE",
+        "operators/generate.py",
+        "bundle/backend/__main__.py",
+        "bundle/backend/pipelines/inflate/run.py",
+        "bundle/models/__init__.py",
+        "bundle/requirements.txt",
+    }
+    assert needed <= set(names)
+    assert names == sorted(names)
+    assert len(names) == len(set(names))
+    allowed = {".py", ".toml", ".txt", ".json", ".md", ".html", ""}
+    assert {Path(name).suffix for name in names} <= allowed
+    assert not [name for name in names if "pycache" in name or "test" in name or name.startswith(("/", "."))]
+    requirements = zipfile.ZipFile(archive).read("bundle/requirements.txt").decode()
+    assert requirements == (ROOT / "requirements" / "server.txt").read_text()
+
+
+def test_the_same_sources_give_the_same_bytes(archive: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    for part in ("blender_addon", "backend", "models", "requirements"):
+        shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "LICENSE", copy)
+    for path in copy.rglob("*.py"):
+        os.utime(path, (1, 1))
+    (copy / "backend" / "__pycache__").mkdir()
+    (copy / "backend" / "__pycache__" / "x.pyc").touch()
+    again = build_addon.build(copy)
+    assert again == copy / "dist" / archive.name
+    assert hashlib.sha256(again.read_bytes()).digest() == hashlib.sha256(archive.read_bytes()).digest()
+    assert [path.name for path in again.parent.iterdir()] == [archive.name]
+
+
+def test_versions_that_differ_are_not_packed(tmp_path: Path) -> None:
+    (tmp_path / "backend").mkdir()
+    (tmp_path / "backend" / "__init__.py").write_text('__version__ = "1.0"\n')
+    (tmp_path / "blender_addon").mkdir()
+    (tmp_path / "blender_addon" / "blender_manifest.toml").write_text('version = "2.0"\n')
+    with pytest.raises(SystemExit, match=r"1\.0.*2\.0"):
+        build_addon.build(tmp_path)
+    assert not (tmp_path / "dist").exists()
+
+
+def test_blenders_own_tool_accepts_it(archive: Path) -> None:
+    (tool,) = Path(bpy.utils.resource_path("LOCAL")).glob("scripts/addons_core/bl_pkg/cli/blender_ext.py")
+    done = subprocess.run(
+        [sys.executable, tool, "validate", archive], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Success" in done.stdout
+
+
+def test_it_installs_works_and_comes_off_twice_in_a_row(
+    archive: Path, picture: Path, python_with_plugin: Path, tmp_path: Path
+) -> None:
+    told = drive("install_and_use", archive, picture, python=python_with_plugin, user=tmp_path / "user")
+    assert len(told) == 4
+    for used, removed in zip(told[::2], told[1::2], strict=True):
+        assert (used["state"], used["props"], used["hidden"]) == ("done", 2, True)
+        assert used["module"] == "bl_ext.user_default.set_dresser"
+        assert ".user/user_default/set_dresser/" in used["log"]
+        assert used["written"] == []
+        assert is_gone(used["pid"])
+        assert removed == {"left": False, "panel": False, "settings": False, "enabled": False}
