@@ -3,6 +3,8 @@
 What the buttons do can be called from Python too; see `api`.
 """
 
+import atexit
+
 import bpy
 
 from . import block_outs, operators, panels, preferences, properties, session
@@ -45,9 +47,13 @@ def register() -> None:
         bpy.utils.register_class(each)
     for room in _ROOMS:
         room.register()
+    # As a module, Blender does not disable its add-ons when the process ends, and some versions then crash or hang on
+    # whatever timer, handler or class is left.
+    atexit.register(unregister)
 
 
 def unregister() -> None:
+    atexit.unregister(unregister)
     for room in reversed(_ROOMS):
         room.unregister()
     for each in reversed(_CLASSES):

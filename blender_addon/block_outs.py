@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import bpy
+import numpy as np
 from bpy.types import Object
+from numpy.typing import NDArray
 
 HIDDEN = "set_dresser_hidden"
 """Custom property of a block-out that its prop has replaced: how it was before it was hidden."""
@@ -20,6 +22,9 @@ SHAPES = frozenset(
     {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME", "GPENCIL", "GREASEPENCIL"}
 )
 """Object types that can be seen in a render. Lights are not among them: they go on shining for the prop."""
+
+LEAST_SIDE = 1e-3
+"""A flat block-out's box has this share of its diagonal as thickness: a box has three sides."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,38 @@ def members(block_out: Object) -> list[Object]:
 def visible_parts(block_out: Object) -> list[Object]:
     """Those members that can be seen in a render."""
     return [part for part in members(block_out) if part.type in SHAPES or part.instance_type != "NONE"]
+
+
+def surface_points(block_out: Object, depsgraph: bpy.types.Depsgraph) -> NDArray[np.float64]:
+    """(N, 3) vertices of a block-out with its parts in the world, modifiers applied; empty if nothing has a surface."""
+    found = [np.empty((0, 3))]
+    for part in visible_parts(block_out):
+        evaluated = part.evaluated_get(depsgraph)
+        try:
+            mesh = evaluated.to_mesh()
+        except RuntimeError:  # a volume, or an empty that shows a collection
+            continue
+        if mesh is not None:
+            local = np.empty(len(mesh.vertices) * 3, np.float32)
+            mesh.vertices.foreach_get("co", local)
+            matrix = np.array(evaluated.matrix_world)
+            found.append(local.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3])
+            evaluated.to_mesh_clear()
+    return np.concatenate(found)
+
+
+def world_from_box(block_out: Object, depsgraph: bpy.types.Depsgraph) -> NDArray[np.float64] | None:
+    """The box around a block-out with its parts, along the block-out's own axes: 4x4, it takes the cube from -0.5 to
+    0.5 to the box, in Blender's units; None if nothing has a surface."""
+    points = surface_points(block_out, depsgraph)
+    if not len(points):
+        return None
+    axes = np.array(block_out.matrix_world.to_quaternion().to_matrix(), dtype=np.float64)
+    low, high = (points @ axes).min(axis=0), (points @ axes).max(axis=0)
+    size = np.maximum(high - low, LEAST_SIDE * max(float(np.linalg.norm(high - low)), LEAST_SIDE))
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = axes * size, axes @ ((low + high) / 2)
+    return matrix
 
 
 def roots(objects: Iterable[Object]) -> list[Object]:

@@ -35,7 +35,7 @@ MAXIMUM_FILE_BYTES = 256 * 1024 * 1024
 class Capture:
     """A shot as files, ready to be sent.
 
-    labels: {"id", "name"} of each object in the instance map; block_outs: which object each id is.
+    labels: {"id", "name", "world_from_box"} of each object in the instance map; block_outs: which object each id is.
     warnings: sentences on what was left out or done differently.
     """
 
@@ -84,6 +84,7 @@ def capture_camera(context: Context, block_outs: Sequence[Object], folder: Path)
         _show_block_outs(overrides, ids)
         labels, depth = identity_pass(context, ids, scratch / "identity.exr")
         seen = {number: root for number, root in enumerate(chosen, 1) if np.any(labels == number)}
+        table = [_label(context, number, root) for number, root in seen.items()]
         warnings = _unseen([root for number, root in enumerate(chosen, 1) if number not in seen], bool(seen))
         note = render_settings.for_picture(overrides, scene)
         render_settings.render_to(scene, scratch / "image.png")
@@ -98,10 +99,20 @@ def capture_camera(context: Context, block_outs: Sequence[Object], folder: Path)
         instances=instances,
         depth=depth_file,
         camera=pose,
-        labels=[{"id": number, "name": _printable(root.name)} for number, root in seen.items()],
+        labels=table,
         block_outs={number: BlockOutRef.of(root) for number, root in seen.items()},
         warnings=[*warnings, *([note] if note else [])],
     )
+
+
+def _label(context: bpy.types.Context, number: int, block_out: Object) -> dict[str, Any]:
+    """A row of the label table: the block-out's name, and its box in metres."""
+    row: dict[str, Any] = {"id": number, "name": _printable(block_out.name)}
+    box = relation.world_from_box(block_out, context.evaluated_depsgraph_get())
+    if box is not None:
+        box[:3] *= context.scene.unit_settings.scale_length
+        row["world_from_box"] = box.tolist()
+    return row
 
 
 def _check_size(width: int, height: int, hint: str) -> None:

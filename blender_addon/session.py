@@ -6,7 +6,6 @@ timer calls it; in background mode, where timers never fire, whoever waits does.
 
 from __future__ import annotations
 
-import atexit
 import itertools
 import shutil
 import time
@@ -371,21 +370,11 @@ def _file_loaded(*_: object) -> None:
     current.file_loaded()
 
 
-def _release() -> None:
-    """No timer, no handler and no server may be left when the process ends: some versions hang or crash on them."""
-    if bpy.app.timers.is_registered(_tick):
-        bpy.app.timers.unregister(_tick)
-    if _file_loaded in bpy.app.handlers.load_post:
-        bpy.app.handlers.load_post.remove(_file_loaded)
-    current.close()
-
-
 def register() -> None:
     """Begin: an empty session, and what it needs to hear of."""
     global current
     current = Session()
     bpy.app.handlers.load_post.append(_file_loaded)
-    atexit.register(_release)
     current.check_set_up()
     known = folders.read_pipelines()
     parameters.register([(view["id"], view["parameters"]) for view in known])
@@ -394,8 +383,10 @@ def register() -> None:
 
 def unregister() -> None:
     """End everything that `register` and the work since have begun."""
-    _release()
-    atexit.unregister(_release)
+    if bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
+    bpy.app.handlers.load_post.remove(_file_loaded)
+    current.close()
     parameters.unregister()
 
 

@@ -12,7 +12,10 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+
+from demo.console import chatter_into
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "build" / "demo"
@@ -25,24 +28,26 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="set-dresser-demo-") as user:
         os.environ["BLENDER_USER_RESOURCES"] = user  # before bpy is imported: the user's own settings stay out of it
         os.environ.setdefault("SET_DRESSER_PYTHON", str(ROOT / ".venv" / _INSIDE))
-        import blender_addon
+        print("Blocking out a room, making props, rendering: about a minute …", flush=True)
+        with chatter_into(OUT / "blender.log") as say:
+            import blender_addon
 
-        blender_addon.register()
-        try:
-            good = dress_the_room()
-            if arguments.images:
-                from demo import images
+            blender_addon.register()
+            try:
+                good = dress_the_room(say)
+                if arguments.images:
+                    from demo import images
 
-                good = images.run(OUT / "images") and good
-        finally:
-            blender_addon.unregister()
+                    good = images.run(OUT / "images", say) and good
+            finally:
+                blender_addon.unregister()
     return 0 if good else 1
 
 
 _INSIDE = Path("Scripts/python.exe") if sys.platform == "win32" else Path("bin/python")
 
 
-def dress_the_room() -> bool:
+def dress_the_room(say: Callable[[str], None]) -> bool:
     """Block-out to set. Returns whether every prop stands where its block-out stood."""
     import bpy
 
@@ -51,7 +56,6 @@ def dress_the_room() -> bool:
     from demo import blockout, measure
 
     began = time.monotonic()
-    OUT.mkdir(parents=True, exist_ok=True)
     pieces = blockout.build()
     before = measure.stands(pieces)
     job = blender_addon.generate(objects=pieces, pipeline="inflate", name="Living room", wait=True)
@@ -73,13 +77,13 @@ def dress_the_room() -> bool:
     camera.matrix_world = place
     bpy.ops.wm.save_as_mainfile(filepath=str(OUT / "set.blend"), compress=True, copy=True)
 
-    print(f"\n{'object':<14}{'mask IoU':>10}{'position error':>16}")
+    say(f"\n{'object':<14}{'mask IoU':>10}{'position error':>16}")
     for fit in fits:
-        print(f"{fit.name:<14}{fit.mask_iou:>10.3f}{fit.position_error:>15.1%}  {'' if fit.good else 'MISSED'}")
+        say(f"{fit.name:<14}{fit.mask_iou:>10.3f}{fit.position_error:>15.1%}  {'' if fit.good else 'MISSED'}")
     result = job.result
     stages = ", ".join(f"{timing['stage']} {timing['seconds']:.1f} s" for timing in result["timings"])
-    print(f"\n{len(fits)} props in {result['seconds']:.1f} s ({stages}); the demo in {time.monotonic() - began:.0f} s.")
-    print(f"Pictures, set.blend, scene.glb and result.json are in {OUT.relative_to(ROOT)}.")
+    say(f"\n{len(fits)} props in {result['seconds']:.1f} s ({stages}); the demo in {time.monotonic() - began:.0f} s.")
+    say(f"Pictures, set.blend, scene.glb and result.json are in {OUT.relative_to(ROOT)}.")
     return all(fit.good for fit in fits)
 
 

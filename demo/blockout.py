@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Any
 
 import bpy
 from bpy.types import Material, Object
-from mathutils import Vector
+from mathutils import Matrix, Vector
 
-Color = tuple[float, float, float]
+from demo.materials import checker, dots, paint, stripes, wood
+
 Triple = tuple[float, float, float]
 
 PICTURE = (960, 640)
@@ -40,7 +40,9 @@ class Piece:
         modifier.width, modifier.segments = min(bevel, min(size) / 3), 3
         return self._add(part, material, at)
 
-    def cylinder(self, material: Material, radius: float, height: float, at: Triple, top: float | None = None) -> Object:
+    def cylinder(
+        self, material: Material, radius: float, height: float, at: Triple, top: float | None = None
+    ) -> Object:
         bpy.ops.mesh.primitive_cone_add(
             vertices=48, radius1=radius, radius2=radius if top is None else top, depth=height
         )
@@ -56,11 +58,9 @@ class Piece:
 
     def _add(self, part: Object, material: Material, at: Triple) -> Object:
         part.data.materials.append(material)
-        part.data.shade_smooth() if part.type == "MESH" and not part.modifiers else None
-        _smooth_by_angle(part)
-        rotated = Vector(at)
-        rotated.rotate(_about_z(self.turn))
-        part.location = self.place + rotated
+        part.data.shade_smooth()
+        part.data.set_sharp_from_angle(angle=math.radians(40))
+        part.location = self.place + Matrix.Rotation(self.turn, 3, "Z") @ Vector(at)
         part.rotation_euler.z = self.turn
         if self.root is None:
             part.name = part.data.name = self.name
@@ -71,17 +71,6 @@ class Piece:
             part.parent = self.root
             part.matrix_parent_inverse = self.root.matrix_world.inverted()
         return part
-
-
-def _about_z(angle: float) -> Any:
-    from mathutils import Euler
-
-    return Euler((0, 0, angle))
-
-
-def _smooth_by_angle(part: Object) -> None:
-    """Round where it is round, sharp where it is sharp."""
-    part.data.set_sharp_from_angle(angle=math.radians(40))
 
 
 def build() -> list[Object]:
@@ -241,8 +230,9 @@ def _bookshelf() -> Piece:
         x = -wide / 2 + 0.06
         while x < wide / 2 - 0.10:
             thick, high = dice.uniform(0.035, 0.075), dice.uniform(0.25, 0.34)
+            at = (x + thick / 2, -0.02, bottom + 0.022 + high / 2)
             if dice.random() < 0.9:
-                shelf.box(dice.choice(colors), (thick - 0.006, 0.22, high), (x + thick / 2, -0.02, bottom + 0.022 + high / 2), 0.008)
+                shelf.box(dice.choice(colors), (thick - 0.006, 0.22, high), at, 0.008)
             x += thick
     return shelf
 
@@ -269,7 +259,8 @@ def _picture() -> Piece:
 
 def _ball() -> Piece:
     ball = Piece("Ball", (-1.05, -0.95, 0))
-    ball.ball(stripes("Beach ball", (0.92, 0.90, 0.84), (0.16, 0.46, 0.62), scale=2.2), (0.34, 0.34, 0.34), (0, 0, 0.17))
+    skin = stripes("Beach ball", (0.92, 0.90, 0.84), (0.16, 0.46, 0.62), scale=2.2)
+    ball.ball(skin, (0.34, 0.34, 0.34), (0, 0, 0.17))
     return ball
 
 
@@ -290,87 +281,3 @@ def _light(scene: bpy.types.Scene) -> None:
         lamp = bpy.data.objects.new(name, data)
         scene.collection.objects.link(lamp)
         look_from(lamp, at, target)
-
-
-# materials
-
-
-def _material(name: str) -> tuple[Material, Any, Any]:
-    """A rough, plain surface: the material, its node tree and the Base Color socket."""
-    material = bpy.data.materials.new(name)
-    if material.node_tree is None:
-        material.use_nodes = True
-    tree = material.node_tree
-    surface = tree.nodes["Principled BSDF"]
-    surface.inputs["Roughness"].default_value = 0.75
-    return material, tree, surface.inputs["Base Color"]
-
-
-def _mix(tree: Any, factor: Any, first: Color, second: Color) -> Any:
-    ramp = tree.nodes.new("ShaderNodeValToRGB")
-    ramp.color_ramp.elements[0].color = (*first, 1)
-    ramp.color_ramp.elements[1].color = (*second, 1)
-    tree.links.new(factor, ramp.inputs["Fac"])
-    return ramp
-
-
-def _texture(tree: Any, kind: str, **inputs: float) -> Any:
-    coordinates = tree.nodes.new("ShaderNodeTexCoord")
-    texture = tree.nodes.new(kind)
-    tree.links.new(coordinates.outputs["Object"], texture.inputs["Vector"])
-    for name, value in inputs.items():
-        texture.inputs[name].default_value = value
-    return texture
-
-
-def paint(name: str, color: Color, mottled: float = 0.0) -> Material:
-    """One colour, or one with lighter and darker clouds."""
-    material, tree, base = _material(name)
-    base.default_value = (*color, 1)
-    if mottled:
-        noise = _texture(tree, "ShaderNodeTexNoise", Scale=9.0, Detail=4.0)
-        darker, lighter = (tuple(channel * (1 + sign * mottled) for channel in color) for sign in (-1, 1))
-        tree.links.new(_mix(tree, noise.outputs[0], darker, lighter).outputs["Color"], base)
-    return material
-
-
-def checker(name: str, first: Color, second: Color, scale: float) -> Material:
-    material, tree, base = _material(name)
-    texture = _texture(tree, "ShaderNodeTexChecker", Scale=scale)
-    texture.inputs["Color1"].default_value = (*first, 1)
-    texture.inputs["Color2"].default_value = (*second, 1)
-    tree.links.new(texture.outputs["Color"], base)
-    return material
-
-
-def stripes(name: str, first: Color, second: Color, scale: float) -> Material:
-    material, tree, base = _material(name)
-    texture = _texture(tree, "ShaderNodeTexWave", Scale=scale)
-    ramp = _mix(tree, texture.outputs[1], first, second)
-    ramp.color_ramp.elements[0].position, ramp.color_ramp.elements[1].position = 0.45, 0.55
-    tree.links.new(ramp.outputs["Color"], base)
-    return material
-
-
-def wood(name: str, first: Color, second: Color, scale: float, rings: float = 4.0) -> Material:
-    """Rings of growth, bent by noise."""
-    material, tree, base = _material(name)
-    texture = _texture(
-        tree, "ShaderNodeTexWave", Scale=scale, Distortion=rings, Detail=3.0, **{"Detail Scale": 1.4}
-    )
-    texture.bands_direction = "Y"
-    tree.links.new(_mix(tree, texture.outputs[1], first, second).outputs["Color"], base)
-    return material
-
-
-def dots(name: str, ground: Color, first: Color, second: Color) -> Material:
-    """Round blots of two colours, cell by cell."""
-    material, tree, base = _material(name)
-    texture = _texture(tree, "ShaderNodeTexVoronoi", Scale=7.0, Randomness=0.55)
-    ramp = _mix(tree, texture.outputs["Distance"], first, ground)
-    ramp.color_ramp.elements[0].position, ramp.color_ramp.elements[1].position = 0.38, 0.42
-    middle = ramp.color_ramp.elements.new(0.2)
-    middle.color = (*second, 1)
-    ramp.color_ramp.interpolation = "CONSTANT"
-    tree.links.new(ramp.outputs["Color"], base)
-    return material

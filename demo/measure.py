@@ -68,18 +68,8 @@ def stands(objects: Sequence[Object]) -> dict[str, Stand]:
 
 def bounds(whole: Object) -> tuple[Vector, Vector]:
     """Corners of the bounding box in the world of an object with its parts, modifiers applied."""
-    depsgraph = bpy.context.evaluated_depsgraph_get()
-    corners = []
-    for part in block_outs.visible_parts(whole):
-        evaluated = part.evaluated_get(depsgraph)
-        mesh = evaluated.to_mesh()
-        points = np.empty(len(mesh.vertices) * 3, np.float32)
-        mesh.vertices.foreach_get("co", points)
-        matrix = np.array(evaluated.matrix_world)
-        world = points.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
-        corners += [world.min(axis=0), world.max(axis=0)]
-        evaluated.to_mesh_clear()
-    return Vector(np.min(corners, axis=0)), Vector(np.max(corners, axis=0))
+    points = block_outs.surface_points(whole, bpy.context.evaluated_depsgraph_get())
+    return Vector(points.min(axis=0)), Vector(points.max(axis=0))
 
 
 def compare(before: Mapping[str, Stand], after: Mapping[str, Stand]) -> list[Fit]:

@@ -29,6 +29,7 @@ if IN_BLENDER:
 
     import blender_addon
     from blender_addon import session
+    from tests.blender_addon.driven import render_quickly
 
 
 def pytest_report_header() -> str:
@@ -65,11 +66,7 @@ def backend_python() -> Path:
 def factory_file() -> Iterator[None]:
     """Every test begins with Blender's own start-up file, and rendering that takes no time."""
     bpy.ops.wm.read_homefile(use_factory_startup=True)
-    scene = bpy.context.scene
-    scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = 96, 64, 100
-    scene.render.engine = "CYCLES"
-    scene.cycles.samples = 1
-    scene.cycles.use_denoising = False
+    render_quickly(bpy.context.scene)
     yield
     gc.collect()
 

@@ -14,6 +14,13 @@ def tell(**values: Any) -> None:
     print("\n@" + json.dumps(values), flush=True)
 
 
+def render_quickly(scene: Any) -> None:
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples = 1
+    scene.cycles.use_denoising = False
+    scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = 96, 64, 100
+
+
 def install_and_use(archive: str, picture: str) -> None:
     """Install the zip, make a prop with it, take it off again; twice in a row."""
     import bpy
@@ -29,6 +36,7 @@ def install_and_use(archive: str, picture: str) -> None:
         installed = sorted(folder.rglob("*.*"))
         job = addon.generate(source=picture, pipeline="test-box", wait=True)
         status = addon.server_status()
+        render_quickly(bpy.context.scene)
         block_out = bpy.data.objects["Cube"]
         placed = addon.generate(objects=[block_out], pipeline="inflate", parameters={"detail": 32, "texture_size": 64})
         written = sorted(set(folder.rglob("*.*")) - set(installed))
@@ -42,8 +50,6 @@ def install_and_use(archive: str, picture: str) -> None:
             log=status["log"],
             written=[str(path) for path in written if "bundle" in path.parts],
         )
-        addon.unregister()
-        addon.register()
         bpy.ops.wm.read_homefile(use_factory_startup=True)
         bpy.ops.extensions.package_uninstall(repo_index=_user_repository(), pkg_id="set_dresser")
         tell(

@@ -120,7 +120,13 @@ def test_labels_and_depth_are_what_rays_meet(room, tmp_path, metres):
     assert np.array_equal(np.isnan(depth[inner]), np.isnan(away[inner])), "depth is NaN just where nothing is"
     seen = inner & ~np.isnan(away)
     assert depth[seen] == pytest.approx(away[seen], rel=2e-4)
-    assert shot.labels == [{"id": 1, "name": "Box"}, {"id": 2, "name": "Ball"}, {"id": 3, "name": "Cone"}]
+    assert [(row["id"], row["name"]) for row in shot.labels] == [(1, "Box"), (2, "Ball"), (3, "Cone")]
+    for row, block_out, size in zip(shot.labels, room, (1.4, 1.6, None), strict=True):
+        box = np.array(row["world_from_box"])
+        turned = np.array(block_out.matrix_world)[:3, :3]
+        assert box[:3, 3] == pytest.approx(np.array(block_out.location) * metres, rel=1e-4)
+        if size is not None:
+            assert box[:3, :3] == pytest.approx(turned * size * metres, abs=1e-3 * metres)
     assert {number: resolve(reference).name for number, reference in shot.block_outs.items()} == {
         1: "Box",
         2: "Ball",
@@ -485,7 +491,7 @@ def test_block_outs_that_the_camera_does_not_see_are_named_and_left_out(room, tm
     ball.location.y = -30
     cone.hide_render = True
     shot = capture_camera(bpy.context, room, tmp_path)
-    assert shot.labels == [{"id": 1, "name": "Box"}]
+    assert [(row["id"], row["name"]) for row in shot.labels] == [(1, "Box")]
     assert set(shot.block_outs) == {1}
     (warning,) = shot.warnings
     assert "Ball" in warning and "Cone" in warning and "Box" not in warning

@@ -1,0 +1,142 @@
+"""The meshes of a scene as the fit sees them: one common, normalised frame, and no more triangles than are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backend.scene import Mesh
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+FINEST, COARSEST = 160, 20
+"""Cells along a mesh's longest side, when it has to be simplified."""
+
+SAMPLES = 192
+"""Surface points per mesh for the coarse search."""
+
+DIRECTIONS = 64
+"""Directions in which a mesh's outermost vertices are kept for the coarse search."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """N meshes in one frame: z up, the middle of all of them at the origin, `radius` of the given frame as unit.
+
+    ids: (N,) instance ids, ascending.
+    points, faces: all meshes after one another; owner: (F,) place in `ids` of each face's mesh.
+    one_sided: (F,) True on closed surfaces.
+    samples: (N, SAMPLES, 3) points spread evenly over each surface.
+    extremes: (N, DIRECTIONS, 3) each mesh's outermost vertices.
+    low, high: (N, 3) corners of each mesh's bounding box along the axes.
+    centre, radius: point = centre + radius * normalised point, in the given frame.
+    """
+
+    ids: Integers
+    points: Floats
+    faces: Integers
+    owner: Integers
+    one_sided: NDArray[np.bool_]
+    samples: Floats
+    extremes: Floats
+    low: Floats
+    high: Floats
+    centre: Floats
+    radius: float
+
+    @classmethod
+    def of(cls, meshes: Mapping[int, Mesh], most_faces: int, seed: int) -> Model:
+        """Join meshes, each with about `most_faces` triangles at most. Every mesh has a face of some area."""
+        ids = np.array(sorted(meshes), dtype=np.int64)
+        parts = [_tidy(meshes[int(number)]) for number in ids]
+        low = np.array([points.min(axis=0) for points, _ in parts])
+        high = np.array([points.max(axis=0) for points, _ in parts])
+        centre = (low.min(axis=0) + high.max(axis=0)) / 2
+        radius = float(np.linalg.norm(high.max(axis=0) - low.min(axis=0)) / 2)
+        chance = np.random.default_rng(seed)
+        samples = np.array([_spread(points, faces, chance) for points, faces in parts])
+        extremes = np.array([_outermost(points) for points, _ in parts])
+        simple = [_simplify(points, _outward(points, faces), most_faces) for points, faces in parts]
+        starts = np.cumsum([0] + [len(points) for points, _ in simple])
+        return cls(
+            ids=ids,
+            points=(np.concatenate([points for points, _ in simple]) - centre) / radius,
+            faces=np.concatenate([faces + start for (_, faces), start in zip(simple, starts, strict=False)]),
+            owner=np.repeat(np.arange(len(ids)), [len(faces) for _, faces in simple]),
+            one_sided=np.concatenate([np.full(len(faces), _is_closed(faces)) for _, faces in simple]),
+            samples=(samples - centre) / radius,
+            extremes=(extremes - centre) / radius,
+            low=(low - centre) / radius,
+            high=(high - centre) / radius,
+            centre=centre,
+            radius=radius,
+        )
+
+
+def _tidy(mesh: Mesh) -> tuple[Floats, Integers]:
+    """Vertices at one place joined, so that texture seams are no holes; only what a face uses is kept."""
+    used, faces = np.unique(mesh.faces, return_inverse=True)
+    points, again = np.unique(np.asarray(mesh.vertices, dtype=np.float64)[used], axis=0, return_inverse=True)
+    return points, again.reshape(-1)[faces.reshape(-1, 3)]
+
+
+def _spread(points: Floats, faces: Integers, chance: np.random.Generator) -> Floats:
+    """(SAMPLES, 3) points on the surface, stratified by area."""
+    corners = points[faces]
+    one, two = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    area = np.cumsum(np.linalg.norm(np.cross(one, two), axis=1))
+    at = (np.arange(SAMPLES) + chance.random(SAMPLES)) / SAMPLES * area[-1]
+    face = np.minimum(np.searchsorted(area, at), len(faces) - 1)
+    a, b = chance.random((2, SAMPLES))
+    over = a + b > 1
+    a, b = np.where(over, 1 - a, a), np.where(over, 1 - b, b)
+    spread: Floats = corners[face, 0] + a[:, None] * one[face] + b[:, None] * two[face]
+    return spread
+
+
+def _outermost(points: Floats) -> Floats:
+    """(DIRECTIONS, 3): the vertex farthest out in each direction of a Fibonacci sphere."""
+    step = np.arange(DIRECTIONS) + 0.5
+    height = 1 - 2 * step / DIRECTIONS
+    turn = step * np.pi * (3 - np.sqrt(5))
+    level = np.sqrt(1 - height**2)
+    directions = np.stack([level * np.cos(turn), level * np.sin(turn), height], axis=1)
+    outermost: Floats = points[np.argmax(points @ directions.T, axis=0)]
+    return outermost
+
+
+def _simplify(points: Floats, faces: Integers, most_faces: int) -> tuple[Floats, Integers]:
+    """Vertex clustering (Rossignac & Borrel 1993) on the finest grid that gives few enough faces."""
+    cells = FINEST
+    simple = points, faces
+    while len(simple[1]) > most_faces and cells >= COARSEST:
+        size = (points.max(axis=0) - points.min(axis=0)).max() / cells
+        keys, cluster = np.unique(np.round(points / size).astype(np.int64), axis=0, return_inverse=True)
+        cluster = cluster.reshape(-1)
+        count = np.bincount(cluster, minlength=len(keys))
+        middle = np.stack([np.bincount(cluster, points[:, axis], len(keys)) / count for axis in range(3)], axis=1)
+        kept = cluster[faces]
+        whole = (kept[:, 0] != kept[:, 1]) & (kept[:, 1] != kept[:, 2]) & (kept[:, 2] != kept[:, 0])
+        simple = middle, kept[whole]
+        cells = int(cells * min(0.8, np.sqrt(most_faces / max(len(simple[1]), 1)) * 1.05))
+    return simple if len(simple[1]) else (points, faces)
+
+
+def _outward(points: Floats, faces: Integers) -> Integers:
+    """The faces, turned round where they enclose a negative volume."""
+    corners = points[faces] - points.mean(axis=0)
+    volume = np.einsum("fi,fi->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
+    return faces if volume >= 0 else faces[:, ::-1]
+
+
+def _is_closed(faces: Integers) -> bool:
+    """Whether every edge is run through as often in one direction as in the other."""
+    start, end = faces.reshape(-1), np.roll(faces, -1, axis=1).reshape(-1)
+    forward = np.where(start < end, 1, -1)
+    edge = np.minimum(start, end) * (faces.max() + 1) + np.maximum(start, end)
+    _, place = np.unique(edge, return_inverse=True)
+    return not np.bincount(place.reshape(-1), forward).any()

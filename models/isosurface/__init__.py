@@ -1,0 +1,8 @@
+"""From a field to triangles: any function from points to values, sampled only where its surface is."""
+
+from models.isosurface.decode import decode
+from models.isosurface.marching import Triangles, extract
+from models.isosurface.sampling import Bounds, EmptySurface, Field, FieldError
+from models.isosurface.sparse import SparseGrid
+
+__all__ = ["Bounds", "EmptySurface", "Field", "FieldError", "SparseGrid", "Triangles", "decode", "extract"]

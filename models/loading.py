@@ -1,0 +1,274 @@
+"""Checkpoints in the folder layout of diffusers: one folder per part, `config.json` and safetensors, maybe in shards.
+
+A file is judged by its header, a few kilobytes, before anything of size is allocated: that it is all there, and that
+its names and shapes are those of the network. What is wrong is said with the name of the file and of the tensor.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+Config = TypeVar("Config")
+Module = TypeVar("Module", bound=nn.Module)
+
+DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+LONGEST_HEADER = 100_000_000  # bytes; the limit of the format
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be used; the message names the file."""
+
+
+class CheckpointMissing(CheckpointError):
+    """There is no such checkpoint, or a file of it is not there: download it (again)."""
+
+
+class CheckpointDamaged(CheckpointError):
+    """A file is cut off or not what its name says: delete it and download it again."""
+
+
+class CheckpointForeign(CheckpointError):
+    """The files are sound but belong to another network."""
+
+
+@dataclass(frozen=True)
+class TensorHeader:
+    """Where one tensor lies and what it is."""
+
+    file: Path
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def find_checkpoint(source: str | Path, local_files_only: bool = False, revision: str | None = None) -> Path:
+    """The folder of a checkpoint: `source` itself, or the local snapshot of a hub id such as "VAST-AI/MIDI-3D".
+
+    Args:
+        source: an existing folder, or owner/name on the hub.
+        local_files_only: take a hub id from the local cache only, never from the network.
+        revision: commit, tag or branch on the hub.
+
+    Raises:
+        CheckpointMissing: neither a folder nor a snapshot that can be had.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise CheckpointMissing(f"{folder} is a file; give the folder that holds the checkpoint.")
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", str(source)):
+        raise CheckpointMissing(f"{source} is neither a folder nor a model on the hub (owner/name).")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        snapshot = snapshot_download(
+            str(source),
+            revision=revision,
+            local_files_only=local_files_only,
+            allow_patterns=["*.json", "*/*.json", "*/*.safetensors"],
+        )
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        raise CheckpointMissing(f"{source} is no folder here, and the hub's copy cannot be had: {error}") from error
+    return Path(snapshot)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        CheckpointMissing: no such file.
+        CheckpointDamaged: not a JSON object.
+    """
+    try:
+        content = json.loads(file.read_bytes())
+    except FileNotFoundError as error:
+        raise CheckpointMissing(f"{file} is missing.") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointDamaged(f"{file} is not readable JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointDamaged(f"{file} holds no JSON object.")
+    return content
+
+
+def read_config(file: Path, kind: type[Config], class_name: str) -> Config:
+    """A configuration dataclass from a diffusers `config.json`; fields that the file lacks keep their defaults.
+
+    Raises:
+        CheckpointForeign: the file names another class, or a value is not of the kind of the default.
+    """
+    content = read_json(file)
+    if content.get("_class_name", class_name) != class_name:
+        raise CheckpointForeign(f"{file} describes a {content['_class_name']}, not a {class_name}.")
+    values: dict[str, Any] = {}
+    for field in fields(kind):  # type: ignore[arg-type]
+        if content.get(field.name) is None:
+            continue
+        value = content[field.name]
+        value = tuple(value) if isinstance(value, list) else value
+        if not _fits(value, field.default):
+            raise CheckpointForeign(f"{file}: {field.name} is {value!r}, which is out of range.")
+        values[field.name] = value
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise CheckpointForeign(f"{file}: {error}") from error
+
+
+def read_headers(folder: Path, stem: str) -> dict[str, TensorHeader]:
+    """Names, types and shapes of all tensors of `<stem>.safetensors`, or of the shards that its index names.
+
+    Raises:
+        CheckpointMissing: no file, or a shard is not there.
+        CheckpointDamaged: a file is cut off, or the index and the shards disagree.
+    """
+    single = folder / f"{stem}.safetensors"
+    index = folder / f"{stem}.safetensors.index.json"
+    if single.is_file() or not index.is_file():
+        return read_header(single)
+    placed = read_json(index).get("weight_map")
+    if not isinstance(placed, dict) or not all(_is_file_name(shard) for shard in placed.values()):
+        raise CheckpointDamaged(f"{index} has no usable weight_map.")
+    found: dict[str, TensorHeader] = {}
+    for shard in sorted(set(placed.values())):
+        found |= read_header(folder / shard)
+    for name, shard in placed.items():
+        if name not in found or found[name].file != folder / shard:
+            raise CheckpointDamaged(f"{folder / shard} lacks {name}, which {index.name} places there.")
+    if extra := sorted(found.keys() - placed.keys()):
+        raise CheckpointDamaged(f"{found[extra[0]].file} holds {extra[0]}, which {index.name} does not know.")
+    return found
+
+
+def read_header(file: Path) -> dict[str, TensorHeader]:
+    """Names, types and shapes of the tensors of one safetensors file, whose length is checked too.
+
+    Raises:
+        CheckpointMissing: no such file.
+        CheckpointDamaged: cut off, too long, or no safetensors file at all.
+    """
+    if not file.is_file():
+        raise CheckpointMissing(f"{file} is missing.")
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        start = stream.read(8)
+        if start == b"version ":
+            raise CheckpointDamaged(f"{file} is a Git LFS pointer, not the file itself; download it with Git LFS.")
+        length = int.from_bytes(start, "little")
+        if len(start) < 8 or length > min(size - 8, LONGEST_HEADER):
+            raise CheckpointDamaged(f"{file} is cut off or no safetensors file ({size} bytes).")
+        text = stream.read(length)
+    try:
+        entries = json.loads(text)
+        headers = {name: entry for name, entry in entries.items() if name != "__metadata__"}
+        found = {
+            str(name): TensorHeader(file, str(entry["dtype"]), tuple(int(extent) for extent in entry["shape"]))
+            for name, entry in headers.items()
+        }
+        end = max((int(entry["data_offsets"][1]) for entry in headers.values()), default=0)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+        raise CheckpointDamaged(f"{file} has an unreadable header: {error!r}") from error
+    if size != 8 + length + end:
+        raise CheckpointDamaged(f"{file} has {size} bytes instead of {8 + length + end}; the download is incomplete.")
+    return found
+
+
+def load_module(
+    module: Module,
+    folder: Path,
+    stem: str,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    rename: Callable[[str], str] = str,
+    ignore: Iterable[str] = (),
+) -> Module:
+    """Fills a network that was built on the meta device, strictly, and gives it back ready for inference.
+
+    Args:
+        module: on the meta device; its parameters are replaced.
+        folder, stem: see `read_headers`.
+        device: "meta" only checks, reading nothing but headers.
+        dtype: of all parameters, whatever the file has.
+        rename: name in the file → name in the network, for those names that the network does not have.
+        ignore: names in the file that may be there and are not needed.
+
+    Raises:
+        CheckpointMissing, CheckpointDamaged: see `read_headers`.
+        CheckpointForeign: names, shapes or types are not those of the network; says which.
+    """
+    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    headers = read_headers(folder, stem)
+    source = {name if name in expected else rename(name): name for name in headers if name not in set(ignore)}
+    _check(expected, {name: headers[source[name]] for name in source}, folder / stem)
+    device = torch.device(device)
+    if device.type == "meta":
+        return module
+    state: dict[str, torch.Tensor] = {}
+    for file in sorted({header.file for header in headers.values()}):
+        state |= _read(file, {name: old for name, old in source.items() if headers[old].file == file}, device, dtype)
+    module.load_state_dict(state, strict=True, assign=True)
+    return module.requires_grad_(False).eval()
+
+
+def _read(file: Path, wanted: Mapping[str, str], device: torch.device, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            # A copy, because what safetensors gives is the mapped file itself.
+            return {
+                name: tensors.get_tensor(old).to(device=device, dtype=dtype, copy=True) for name, old in wanted.items()
+            }
+    except SafetensorError as error:
+        raise CheckpointDamaged(f"{file} cannot be read: {error}") from error
+
+
+def _check(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, TensorHeader], place: Path) -> None:
+    missing = [name for name in expected if name not in found]
+    if missing:
+        raise CheckpointForeign(f"{place}: {_listed(missing)} missing; this is the checkpoint of another network.")
+    unknown = [name for name in found if name not in expected]
+    if unknown:
+        file = found[unknown[0]].file
+        raise CheckpointForeign(f"{file}: {_listed(unknown)} unknown; this is the checkpoint of another network.")
+    for name, shape in expected.items():
+        header = found[name]
+        if header.shape != shape:
+            raise CheckpointForeign(
+                f"{header.file}: {name} has the shape {list(header.shape)}; its configuration asks for {list(shape)}."
+            )
+        if header.dtype not in DTYPES:
+            raise CheckpointForeign(f"{header.file}: {name} is {header.dtype}; only {', '.join(DTYPES)} can be used.")
+
+
+def _listed(names: list[str]) -> str:
+    verb = "is" if len(names) == 1 else "are"
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + f"{rest} {verb}"
+
+
+def _is_file_name(value: object) -> bool:
+    """A plain name: an index must not reach outside its folder."""
+    return isinstance(value, str) and value.endswith(".safetensors") and Path(value).name == value and "\\" not in value
+
+
+def _fits(value: object, default: object) -> bool:
+    """Whether a value of a file is of the kind of the default, and, for a number, positive and finite."""
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, int):
+        return isinstance(value, int) and 0 < value <= 1_000_000
+    if isinstance(default, float):
+        return isinstance(value, int | float) and math.isfinite(value) and value > 0
+    if default is None:
+        return isinstance(value, tuple) and all(isinstance(item, int) and item >= 0 for item in value)
+    return isinstance(value, type(default))
