@@ -162,7 +162,7 @@ def _printable(name: str) -> str:
 def identity_pass(context: Context, ids: Mapping[Object, int], path: Path) -> tuple[Any, Any]:
     """Which object each pixel sees, (H, W) uint16, and how far, (H, W) float32 in Blender's units, NaN for nothing.
 
-    To be called within `render_settings.for_capture`.
+    To be called within `render_settings.for_capture`, which puts the output settings back.
 
     Args:
         ids: object -> its number; all others are 0.
@@ -170,7 +170,6 @@ def identity_pass(context: Context, ids: Mapping[Object, int], path: Path) -> tu
     """
     scene = context.scene
     with render_settings.Overrides() as overrides, _identity_material() as material:
-        overrides.keep_output_settings(scene)
         render_settings.for_identity(overrides, scene, context.view_layer, material)
         for candidate in bpy.data.objects:
             overrides.set(candidate, "pass_index", ids.get(candidate, 0))

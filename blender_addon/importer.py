@@ -59,7 +59,8 @@ def import_result(
     Props stand where the file says: in the world that the captured camera stood in. If the camera was only assumed,
     the whole set is turned and moved so that it lies before the active camera, the ground staying at z = 0, or, without
     an active camera, with its middle at the 3D cursor. A prop "Sofa_prop" has the parent and, through the pointer
-    `set_dresser_block_out`, the memory of its block-out "Sofa", which is hidden and kept. Props are selected.
+    `set_dresser_block_out`, the memory of its block-out "Sofa", which is hidden and kept; so are the props that other
+    jobs made of it. Props are selected.
 
     Args:
         result: `result.json` of the same job.
@@ -91,9 +92,10 @@ def import_result(
         for number, prop in instances.items():
             _dress(prop, number, result, originals.get(number))
         _place(context.view_layer, {instances[number]: place for number, place in places.items()}, instances, originals)
-    for original in originals.values():
-        if original is not None and hide_block_outs:
-            relation.hide(original, context.view_layer)
+    if hide_block_outs:
+        for original in filter(None, originals.values()):
+            for replaced in (original, *_earlier_props(original, result.get("job"))):
+                relation.hide(replaced, context.view_layer)
     _select(context.view_layer, list(instances.values()))
     return [prop.name for prop in instances.values()]
 
@@ -188,8 +190,14 @@ def _load(context: Context, glb: Path) -> dict[int, Object]:
     return dict(sorted(instances.items()))
 
 
+def _earlier_props(block_out: Object, job: Any) -> list[Object]:
+    """The props that other jobs made of a block-out: the new one stands in the same place."""
+    return [prop for prop in relation.props_of([block_out]) if prop.get(RECIPE, {}).get("job") != job]
+
+
 def _collection_name(result: Mapping[str, Any]) -> str:
-    return str(result.get("name") or "").strip() or f"Set {str(result.get('job', ''))[:8]}".strip()
+    name = str(result.get("name") or "").strip()
+    return f"{name} props" if name else f"Set {str(result.get('job', ''))[:8]}".strip()
 
 
 def _dress(prop: Object, number: int, result: Mapping[str, Any], block_out: Object | None) -> None:

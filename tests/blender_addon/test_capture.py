@@ -124,7 +124,7 @@ def test_labels_and_depth_are_what_rays_meet(room, tmp_path, metres):
     for row, block_out, size in zip(shot.labels, room, (1.4, 1.6, None), strict=True):
         box = np.array(row["world_from_box"])
         turned = np.array(block_out.matrix_world)[:3, :3]
-        assert box[:3, 3] == pytest.approx(np.array(block_out.location) * metres, rel=1e-4)
+        assert box[:3, 3] == pytest.approx(np.array(block_out.location) * metres, rel=1e-4, abs=1e-6)
         if size is not None:
             assert box[:3, :3] == pytest.approx(turned * size * metres, abs=1e-3 * metres)
     assert {number: resolve(reference).name for number, reference in shot.block_outs.items()} == {
@@ -236,7 +236,7 @@ def hostile(scene, room):
     fog = next(node for node in scene.world.node_tree.nodes if node.type == "VOLUME_SCATTER")
     out = next(node for node in scene.world.node_tree.nodes if node.type == "OUTPUT_WORLD")
     scene.world.node_tree.links.new(fog.outputs[0], out.inputs["Volume"])
-    bpy.ops.object.light_add(type="AREA", location=(0, -4, 1.8), rotation=(math.radians(90), 0, 0))
+    bpy.ops.object.light_add(type="AREA", location=(0, -4, 1.8), rotation=(math.radians(-90), 0, 0))
     context.object.visible_camera = True
     context.object.data.size = 1.5
     bpy.data.objects["Floor"].is_shadow_catcher = True

@@ -169,6 +169,16 @@ def test_block_outs_are_hidden_kept_and_shown_again_as_they_were(tmp_path):
     assert not any(part.hide_render or part.hide_get() or block_outs.HIDDEN in part for part in (sofa, cushion))
 
 
+def test_a_prop_that_another_job_made_of_the_block_out_gives_way_and_is_kept(tmp_path):
+    sofa = add_block_out("Sofa")
+    (first,) = bring(tmp_path, [CHAIR], {1: BlockOutRef.of(sofa)}, fields={"job": "first"})
+    (second,) = bring(tmp_path, [CHAIR], {1: BlockOutRef.of(sofa)}, fields={"job": "second"})
+    assert first.hide_render and first.hide_get()
+    assert not second.hide_render and second.visible_get()
+    block_outs.show(first, bpy.context.view_layer)
+    assert not first.hide_render and not first.hide_get()
+
+
 def test_block_outs_stay_in_sight_if_asked(tmp_path):
     sofa = add_block_out("Sofa")
     bring(tmp_path, [CHAIR], {1: BlockOutRef.of(sofa)}, hide_block_outs=False)
@@ -249,11 +259,11 @@ def test_the_set_is_a_collection_of_its_own_with_nothing_else_in_it(tmp_path):
     before = datablocks()
     props = bring(tmp_path, [CHAIR, LAMP])
     new = datablocks() - before
-    collection = bpy.context.scene.collection.children["Shot"]
+    collection = bpy.context.scene.collection.children["Shot props"]
     assert set(collection.objects) == set(props)
     assert all(prop.users_collection == (collection,) for prop in props)
     assert new == {
-        ("collections", "Shot"),
+        ("collections", "Shot props"),
         *((kind, name) for kind in ("objects", "meshes", "materials", "images") for name in ("Chair", "Lamp")),
     }
     for image in (bpy.data.images[name] for name in ("Chair", "Lamp")):
@@ -266,7 +276,7 @@ def test_removing_the_props_leaves_the_file_as_it_was(tmp_path):
     before = datablocks()
     props = bring(tmp_path, [CHAIR, LAMP])
     bpy.data.batch_remove(props)
-    bpy.data.collections.remove(bpy.data.collections["Shot"])
+    bpy.data.collections.remove(bpy.data.collections["Shot props"])
     bpy.data.orphans_purge(do_recursive=True)
     assert datablocks() <= before
 
@@ -278,7 +288,7 @@ def test_importing_again_makes_a_second_tidy_copy(tmp_path):
     second = bring(tmp_path, [CHAIR, LAMP], {1: BlockOutRef.of(sofa)})
     assert not set(first) & set(second)
     assert [prop.name for prop in second] == ["Sofa_prop.001", "Lamp.001"]
-    assert {name for kind, name in datablocks() - before if kind == "collections"} == {"Shot.001"}
+    assert {name for kind, name in datablocks() - before if kind == "collections"} == {"Shot props.001"}
     assert {kind for kind, _ in datablocks() - before} == {"objects", "meshes", "materials", "images", "collections"}
     block_outs.show(sofa, bpy.context.view_layer)
     assert not sofa.hide_render and not sofa.hide_get(), "what was remembered is how it was before the first import"
