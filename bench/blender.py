@@ -54,7 +54,7 @@ def slices(folder: Path) -> dict[str, float]:
     image, instances = folder / "image.png", folder / "instances.png"
     run_backend("bench.files", str(image), str(instances), "1024", "5")
     for _ in range(REPEATS):
-        api.generate(image=image, label_image=instances, wait=True, timeout=120)
+        api.generate(source=image, labels=instances, wait=True, timeout=120)
     measured = session.current.slices
     figures = {"p95": measured.percentile(95), "longest": measured.longest(), "slices": float(len(measured.seconds))}
     figures["longest_import"] = session.current.imports.longest()

@@ -11,7 +11,7 @@ from .jobs import JobRecord
 from .messages import SetDresserError
 from .server_process import ServerState
 
-CHARACTER_PIXELS = 7.5
+CHARACTER_PIXELS = 6.5
 """Width of an average character of Blender's interface font at a scale of 1: labels do not wrap by themselves."""
 
 STATE_ICONS = {
@@ -31,7 +31,7 @@ def generate_hindrance(context: bpy.types.Context) -> str:
     """Why Generate cannot be pressed; "" if it can."""
     settings = context.scene.set_dresser
     if session.current.set_up_problem is not None:
-        return session.current.set_up_problem.message
+        return "The backend is not set up"
     if session.current.server.state is ServerState.INCOMPATIBLE:
         return ServerState.INCOMPATIBLE.value
     if settings.source == "CAMERA":
@@ -118,7 +118,7 @@ def draw_pipeline(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     settings = context.scene.set_dresser
     pipeline = properties.chosen_pipeline(settings)
     if not pipeline:
-        layout.label(text="Pipelines are listed once the backend has run", icon="INFO")
+        draw_text(layout, context, "Pipelines are listed once the backend has run", icon="INFO")
     else:
         layout.prop(settings, "pipeline")
         holder = parameters.group(context.scene, pipeline)

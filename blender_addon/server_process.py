@@ -20,7 +20,8 @@ from .client import PROTOCOL_VERSION, Client
 from .environment import Environment
 from .messages import SetDresserError
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
+"""A second or two is usual; a first start on a slow disk with a virus scanner may take many."""
 GRACE_SECONDS = 3.0
 STARTS_PER_MINUTE = 3
 HANDSHAKE_LIMIT = 64 * 1024

@@ -181,7 +181,9 @@ class Session:
             record = self.jobs.get(str(view["id"])) or JobRecord(id=str(view["id"]))
             record.take_view(view)
             listed[record.id] = record
-        self.jobs = {**{key: record for key, record in self.jobs.items() if not record.sent}, **listed}
+        # What was sent while the list was on its way is not on it.
+        newer = {key: record for key, record in self.jobs.items() if not record.sent or record.busy}
+        self.jobs = {**{key: record for key, record in newer.items() if key not in listed}, **listed}
         for record in listed.values():
             if record.task is None and (not record.ended or record.awaited):
                 self._run(record, jobs.attend(self, record))
@@ -313,6 +315,8 @@ class Session:
             self.imports.seconds.append(seconds)
         if record.problem is not None:
             raise record.problem
+        if record.arrival != "imported":  # only if the operator's poll or the list stood in the way
+            raise SetDresserError("The props could not be imported.", "Press Import in the list of jobs.", "import")
 
     def file_loaded(self) -> None:
         """Another file is open: what belonged to the former one must not land in it by itself."""

@@ -32,7 +32,9 @@ class SET_DRESSER_OT_place_result(ForJob, bpy.types.Operator):
     bl_options = {"UNDO", "INTERNAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        record = api.find_record(self.job)
+        record = session.current.jobs.get(self.job)
+        if record is None:
+            return {"CANCELLED"}
         try:
             api.place_result(context, record)
         except Exception as error:  # noqa: BLE001 - an operator that raises is printed, not shown; the panel shows this

@@ -204,6 +204,14 @@ def test_jobs_are_sent_in_the_order_of_the_presses(addon: Any, picture: Path) ->
     assert [job.id for job in reversed(addon.jobs())] == [job.id for job in made]
 
 
+def test_a_list_that_is_older_than_a_job_does_not_lose_it(addon: Any, picture: Path, current: Any) -> None:
+    job = start(addon, picture, seconds=0.3)
+    pump_until(lambda: job.state in ("queued", "running"), "the sending")
+    current.take_jobs([])
+    assert [each.id for each in addon.jobs(refresh=False)] == [job.id]
+    assert len(job.wait(PATIENCE).objects) == 1
+
+
 def test_stopping_the_server_keeps_what_it_has(addon: Any, picture: Path, current: Any) -> None:
     """A job that was running goes on when the server starts again, and its props still come in."""
     job = start(addon, picture, seconds=1.0)
