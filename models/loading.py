@@ -21,6 +21,7 @@ Config = TypeVar("Config")
 Module = TypeVar("Module", bound=nn.Module)
 
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+MOST_LAYERS = 256  # of any network here; a configuration that asks for more is damaged
 LONGEST_HEADER = 100_000_000  # bytes; the limit of the format
 
 
@@ -118,6 +119,8 @@ def read_config(file: Path, kind: type[Config], class_name: str) -> Config:
         if not _fits(value, field.default):
             raise CheckpointForeign(f"{file}: {field.name} is {value!r}, which is out of range.")
         values[field.name] = value
+        if field.name.startswith("num_layers") and content[field.name] > MOST_LAYERS:
+            raise CheckpointForeign(f"{file}: {field.name} is {value}; {MOST_LAYERS} is the most.")
     try:
         return kind(**values)
     except ValueError as error:

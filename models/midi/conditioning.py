@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.loading import CheckpointForeign, load_module, read_json
+from models.loading import MOST_LAYERS, CheckpointForeign, load_module, read_json
 from models.midi.pictures import Frame, Preprocessor, instance_picture, label_ids
 
 # Input channels of DINOv2: instance RGB, scene RGB, mask. A plain DINOv2 is widened by repeating its own three.
@@ -91,12 +91,23 @@ def load_dino(folder: Path, device: torch.device | str, dtype: torch.dtype) -> n
 
 
 def _on_meta(model_class: Any, config_class: Any, folder: Path) -> Any:
+    from huggingface_hub.errors import StrictDataclassError
+
     file = folder / "config.json"
     content = read_json(file)
+    kind = content.get("model_type", config_class.model_type)
+    if kind != config_class.model_type:
+        raise CheckpointForeign(f"{file} describes a {kind}, not a {config_class.model_type}.")
+    layers = content.get("num_hidden_layers", 1)
+    if not isinstance(layers, int) or not 1 <= layers <= MOST_LAYERS:
+        raise CheckpointForeign(f"{file}: num_hidden_layers is {layers!r}; 1 to {MOST_LAYERS} are possible.")
     try:
+        config = config_class.from_dict(content)
+        if config.hidden_size % config.num_attention_heads:
+            raise ValueError(f"hidden_size {config.hidden_size} is no multiple of {config.num_attention_heads} heads")
         with torch.device("meta"):
-            return model_class(config_class.from_dict(content))
-    except (ValueError, TypeError, KeyError, ZeroDivisionError, RuntimeError) as error:
+            return model_class(config)
+    except (StrictDataclassError, ValueError, TypeError, KeyError, ZeroDivisionError, RuntimeError) as error:
         raise CheckpointForeign(f"{file} does not describe a {model_class.__name__}: {error}") from error
 
 

@@ -131,7 +131,7 @@ class Preprocessor:
             resample = Image.Resampling(content.get("resample", Image.Resampling.BICUBIC))
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointForeign(f"{file} is not the file of an image processor: {error!r}") from error
-        if (len(mean), len(deviation)) != (3, 3) or not all(1 <= side <= 4096 for side in (size, *crop)):
+        if (len(mean), len(deviation)) != (3, 3) or not all(1 <= side <= size <= 4096 for side in crop):
             raise CheckpointForeign(f"{file}: size, crop_size, image_mean or image_std are out of range.")
         return cls(size, crop, mean, deviation, resample)
 
@@ -158,12 +158,8 @@ class Preprocessor:
         return int(self.size * width / short), int(self.size * height / short)
 
     def _cropped(self, picture: Pixels) -> Pixels:
-        """The middle of `crop`; what lies outside the picture is 0."""
+        """The middle."""
         height, width = self.crop
-        above, before = max(0, height - picture.shape[0]), max(0, width - picture.shape[1])
-        if above or before:
-            around = [((above + 1) // 2, above // 2), ((before + 1) // 2, before // 2)]
-            picture = np.pad(picture, around + [(0, 0)] * (picture.ndim - 2))
         top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
         return picture[top : top + height, left : left + width]
 

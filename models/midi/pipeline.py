@@ -13,19 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from models.loading import find_checkpoint, load_module, read_config
+from models.loading import CheckpointForeign, find_checkpoint, load_module, read_config
 from models.midi.conditioning import Conditions, encode, encoder_inputs, load_clip, load_dino
+from models.midi.denoising import GUIDANCE, Guidance, Progress, denoise
 from models.midi.pictures import Frame, Labels, Padding, Pixels, Preprocessor, framed, label_ids
 from models.midi.scheduler import SchedulerConfig, make_schedule
-from models.midi.transformer import Context, MidiTransformer, TransformerConfig, instance_groups
+from models.midi.transformer import MidiTransformer, TransformerConfig
 from models.midi.vae import MidiVae, VaeConfig
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -70,17 +69,25 @@ class MidiPipeline:
             CheckpointError: something is missing, damaged or of another network; the message names file and tensor.
         """
         pipeline = cls(find_checkpoint(source, local_files_only, revision), device, dtype)
-        for part, load in LOADERS.items():
-            load(pipeline.folder / part, "meta", dtype)
+        parts: dict[str, Any] = {name: load(pipeline.folder / name, "meta", dtype) for name, load in LOADERS.items()}
+        transformer: TransformerConfig = parts["transformer"].config
+        for name, gives, takes in (
+            ("image_encoder_1", parts["image_encoder_1"].config.projection_dim, transformer.cross_attention_dim),
+            ("image_encoder_2", parts["image_encoder_2"].config.hidden_size, transformer.cross_attention_2_dim),
+            ("vae", parts["vae"].config.latent_channels, transformer.in_channels),
+        ):
+            if gives != takes:
+                file = pipeline.folder / name / "config.json"
+                raise CheckpointForeign(f"{file} is for {gives} channels where the transformer has {takes}.")
         return pipeline
 
     @property
     def transformer(self) -> MidiTransformer:
-        return cast(MidiTransformer, self._part("transformer"))
+        return cast(MidiTransformer, self.part("transformer"))
 
     @property
     def vae(self) -> MidiVae:
-        return cast(MidiVae, self._part("vae"))
+        return cast(MidiVae, self.part("vae"))
 
     def release(self, *parts: str) -> None:
         """Lets networks go: names of `LOADERS`, all if none is named. They are loaded again when needed."""
@@ -88,11 +95,13 @@ class MidiPipeline:
             self._loaded.pop(part, None)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+        elif self.device.type == "mps":
+            torch.mps.empty_cache()
 
     def encode(self, frame: Frame, reference: bool = False) -> Conditions:
         """The conditions of all instances of a frame. `reference`: see `encoder_inputs`."""
         inputs = encoder_inputs(frame, self.clip_preprocessor, self.dino_preprocessor, reference)
-        return encode(inputs, self._part("image_encoder_1"), self._part("image_encoder_2"))
+        return encode(inputs, self.part("image_encoder_1"), self.part("image_encoder_2"))
 
     def noise(self, instances: int, seed: int | torch.Generator, tokens: int | None = None) -> Tensor:
         """Standard normal [instances, tokens, channels], drawn in float32 on the CPU: a seed means the same everywhere.
@@ -104,55 +113,19 @@ class MidiPipeline:
         shape = (instances, tokens or config.width, config.in_channels)
         return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
 
-    @torch.inference_mode()
     def denoise(
         self,
         conditions: Conditions,
         noise: Tensor,
         steps: int = 50,
-        guidance: float = 7.0,
-        guidance_interval: tuple[float, float] = (0.0, 1.0),
+        guidance: Guidance = GUIDANCE,
         groups: tuple[int, ...] | None = None,
         mu: float | None = None,
-        one_batch: bool = True,
         progress: Progress | None = None,
     ) -> Tensor:
-        """Follows the flow from noise to latents.
-
-        Args:
-            conditions: of n instances.
-            noise: [n, tokens, channels].
-            steps: Euler steps.
-            guidance: v = unconditional + guidance · (conditional − unconditional); 1 or less: conditional only.
-            guidance_interval: part of the run, 0 … 1 from noise to data, in which guidance works. Outside, only the
-                conditional half is computed.
-            groups: sizes of the runs of rows that form a scene, summing to n; by default all rows are one scene.
-            mu: of dynamic shifting, if the scheduler's configuration asks for it.
-            one_batch: both halves of the guidance at once; one after the other needs half the memory.
-            progress: called with (steps done, steps) before each step and at the end; what it raises ends the run.
-
-        Returns:
-            [n, tokens, channels] float32.
-        """
+        """From noise to latents [n, tokens, channels] float32; see `denoising.denoise` and `make_schedule`."""
         schedule = make_schedule(steps, self.scheduler_config, mu)
-        transformer = self.transformer
-        groups = groups or instance_groups(len(noise), len(noise))
-        context = transformer.context(*(each.to(self.device) for each in conditions))
-        latents = noise.to(device=self.device, dtype=torch.float32)
-        for index, timestep in enumerate(schedule.timesteps):
-            if progress is not None:
-                progress(index, steps)
-            first, last = guidance_interval
-            guided = guidance > 1.0 and first <= index / steps < last
-            time = timestep.to(self.device).expand(len(latents))
-            if guided:
-                velocity = _guided(transformer, latents, time, context, groups, guidance, one_batch)
-            else:
-                velocity = transformer(latents, time, context, groups).float()
-            latents = schedule.step(latents, velocity, index)
-        if progress is not None:
-            progress(steps, steps)
-        return latents
+        return denoise(self.transformer, conditions, noise, schedule, guidance, groups, progress)
 
     def __call__(
         self,
@@ -160,14 +133,19 @@ class MidiPipeline:
         labels: Labels,
         seed: int | torch.Generator,
         steps: int = 50,
-        guidance: float = 7.0,
-        guidance_interval: tuple[float, float] = (0.0, 1.0),
+        guidance: Guidance = GUIDANCE,
         padding: Padding = "square",
         tokens: int | None = None,
         reference: bool = False,
         progress: Progress | None = None,
     ) -> MidiOutput:
-        """Picture [H, W, 3] uint8 and labels [H, W] → latents of all instances; arguments as in `framed`, `denoise`.
+        """Picture [H, W, 3] uint8 and labels [H, W] → latents of all instances, all at once.
+
+        Args:
+            picture, labels, padding: see `framed`.
+            seed, tokens: see `noise`.
+            steps, guidance, progress: see `denoising`.
+            reference: see `encoder_inputs`.
 
         Raises:
             ValueError: no instance, or picture and labels do not belong together.
@@ -176,33 +154,14 @@ class MidiPipeline:
         frame = framed(picture, labels, padding)
         conditions = self.encode(frame, reference)
         noise = self.noise(len(conditions.clip), seed, tokens)
-        latents = self.denoise(conditions, noise, steps, guidance, guidance_interval, progress=progress)
+        latents = self.denoise(conditions, noise, steps, guidance, progress=progress)
         return MidiOutput(latents, label_ids(frame.labels), frame)
 
-    def _part(self, name: str) -> nn.Module:
+    def part(self, name: str) -> nn.Module:
+        """One network by its name in `LOADERS`, loaded if it is not yet."""
         if name not in self._loaded:
             self._loaded[name] = LOADERS[name](self.folder / name, self.device, self.dtype)
         return self._loaded[name]
-
-
-def _guided(
-    transformer: MidiTransformer,
-    latents: Tensor,
-    time: Tensor,
-    context: Context,
-    groups: tuple[int, ...],
-    guidance: float,
-    one_batch: bool,
-) -> Tensor:
-    """Classifier-free guidance; the unconditional rows come first and have no context."""
-    if one_batch:
-        both = transformer(latents.repeat(2, 1, 1), time.repeat(2), context, groups * 2).float()
-        unconditional, conditional = both.chunk(2)
-    else:
-        unconditional = transformer(latents, time, None, groups).float()
-        conditional = transformer(latents, time, context, groups).float()
-    velocity: Tensor = unconditional + guidance * (conditional - unconditional)
-    return velocity
 
 
 def load_transformer(folder: Path, device: torch.device | str, dtype: torch.dtype) -> MidiTransformer:

@@ -7,7 +7,6 @@ pulled towards a ball, so that every latent decodes to one closed blob.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from models.midi.vae import MidiVae, VaeConfig
 TRANSFORMER = TransformerConfig(4, 64, 8, 7, 24, 40)
 VAE = VaeConfig(3, 8, 4, 32, 48, 2, 3)
 CLIP = {
+    "model_type": "clip_vision_model",
     "hidden_size": 32,
     "intermediate_size": 64,
     "num_hidden_layers": 2,
@@ -33,6 +33,7 @@ CLIP = {
     "hidden_act": "quick_gelu",
 }
 DINO = {
+    "model_type": "dinov2",
     "hidden_size": 40,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
@@ -79,7 +80,8 @@ def write_checkpoint(
         ours = name in ("transformer", "vae")
         stem = "diffusion_pytorch_model" if ours else "model"
         _write_tensors(folder / name, stem, part.tensors, shard_bytes)
-        _write_json(folder / name / "config.json", {"_class_name": part.class_name, **part.config})
+        named = {"_class_name": part.class_name} if ours else {"architectures": [part.class_name]}
+        _write_json(folder / name / "config.json", {**named, **part.config})
         index[name] = ["midi" if ours else "transformers", part.class_name]
     scheduler = {"num_train_timesteps": 1000, "shift": shift, "use_dynamic_shifting": False}
     _write_json(folder / "scheduler" / "scheduler_config.json", {"_class_name": "RectifiedFlowScheduler", **scheduler})
@@ -113,8 +115,8 @@ def tiny_parts(seed: int = 0) -> dict[str, Part]:
         torch.manual_seed(seed)
         transformer = MidiTransformer(TRANSFORMER)
         vae = _with_blobs(MidiVae(VAE))
-        clip = CLIPVisionModelWithProjection(CLIPVisionConfig(**CLIP))
-        dino = Dinov2Model(Dinov2Config(**DINO))
+        clip = CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(CLIP))
+        dino = Dinov2Model(Dinov2Config.from_dict(DINO))
     published = {_published_name(name): tensor for name, tensor in dino.state_dict().items()}
     return {
         "transformer": Part("TripoSGDiTModel", asdict(TRANSFORMER), transformer.state_dict()),
@@ -140,7 +142,7 @@ def _with_blobs(vae: MidiVae) -> MidiVae:
         for axis in range(3):
             decoder.proj_query.weight[:, 3 + 3 * frequencies + axis * frequencies + 1] += 2.0 * direction
         surface = torch.tensor([BLOB_RADIUS, 0.0, 0.0])
-        decoder.proj_query.bias -= 2.0 * (2.0 * surface).cos().sum() * direction
+        decoder.proj_query.bias.sub_(2.0 * (2.0 * surface).cos().sum() * direction)
         decoder.proj_out.weight.copy_(direction)
         decoder.proj_out.bias.zero_()
     return vae
@@ -184,4 +186,4 @@ def _write(file: Path, content: bytes) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_name(file.name + ".part")
     beside.write_bytes(content)
-    os.replace(beside, file)
+    beside.replace(file)

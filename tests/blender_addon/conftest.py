@@ -28,8 +28,9 @@ if IN_BLENDER:
     import bpy
 
     import blender_addon
-    from blender_addon import session
+    from blender_addon import block_outs, session
     from tests.blender_addon.driven import render_quickly
+    from tests.blender_addon.small_room import make_room
 
 
 def pytest_report_header() -> str:
@@ -69,6 +70,20 @@ def factory_file() -> Iterator[None]:
     render_quickly(bpy.context.scene)
     yield
     gc.collect()
+
+
+@pytest.fixture
+def relation() -> Iterator[None]:
+    """The pointer from prop to block-out alone, as the registered add-on has it."""
+    block_outs.register()
+    yield
+    block_outs.unregister()
+
+
+@pytest.fixture
+def room() -> list[Any]:
+    """A small room; its three block-outs."""
+    return make_room()
 
 
 @pytest.fixture

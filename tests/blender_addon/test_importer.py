@@ -18,12 +18,7 @@ from blender_addon.importer import RECIPE, ImportFailed, import_result
 from tests.blender_addon import glb
 from tests.blender_addon.glb import Node
 
-
-@pytest.fixture(autouse=True)
-def relation():
-    importer.register()
-    yield
-    importer.unregister()
+pytestmark = pytest.mark.usefixtures("relation")
 
 
 def bring(tmp_path, nodes, references=None, **options):

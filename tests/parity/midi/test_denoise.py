@@ -8,6 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from models.midi.denoising import Guidance  # noqa: E402
+
 LATENTS, SCHEDULE = 1e-4, 1e-6
 
 
@@ -60,15 +62,16 @@ def test_guided_denoising(one_batch: bool, numbers: Any, pipeline: Any, close: A
         conditions(numbers),
         numbers["in.noise"],
         steps=int(numbers["in.steps"]),
-        guidance=float(numbers["in.guidance"]),
-        one_batch=one_batch,
+        guidance=Guidance(float(numbers["in.guidance"]), one_batch=one_batch),
     )
     close(torch.stack(seen), numbers["out.latents_per_step"], LATENTS)
     close(latents, numbers["out.latents"], LATENTS)
 
 
 def test_unguided_denoising(numbers: Any, pipeline: Any, close: Any) -> None:
-    latents = pipeline.denoise(conditions(numbers), numbers["in.noise"], steps=int(numbers["in.steps"]), guidance=1.0)
+    latents = pipeline.denoise(
+        conditions(numbers), numbers["in.noise"], steps=int(numbers["in.steps"]), guidance=Guidance(1.0)
+    )
     close(latents, numbers["nocfg.out.latents"], LATENTS)
 
 
@@ -81,7 +84,7 @@ def test_padded_scenes(numbers: Any, pipeline: Any, close: Any) -> None:
         conditions(numbers, "pad."),
         noise,
         steps=int(numbers["in.steps"]),
-        guidance=float(numbers["in.guidance"]),
+        guidance=Guidance(float(numbers["in.guidance"])),
         groups=instance_groups(len(noise), counts, slots),
     )
     close(latents, numbers["pad.out.latents"], LATENTS)

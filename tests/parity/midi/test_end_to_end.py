@@ -19,6 +19,7 @@ def numbers(golden: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def latents(numbers: Any, pipeline: Any, picture: Any, close: Any) -> Any:
+    from models.midi.denoising import Guidance
     from models.midi.pictures import framed
 
     conditions = pipeline.encode(framed(*picture("inner"), "none"), reference=True)
@@ -28,7 +29,7 @@ def latents(numbers: Any, pipeline: Any, picture: Any, close: Any) -> Any:
         conditions,
         numbers["in.latents"],
         steps=int(numbers.metadata["steps"]),
-        guidance=float(numbers.metadata["guidance"]),
+        guidance=Guidance(float(numbers.metadata["guidance"])),
     )
 
 
@@ -54,5 +55,5 @@ def test_values_on_both_grids(latents: Any, numbers: Any, pipeline: Any, close: 
     for row, one in enumerate(latents):
         field = pipeline.vae.field(one)
         close(field(grid([-BOUND] * 3, [BOUND] * 3, count)), first[row, :, 0], VALUES)
-        box = grid(numbers["out.bbox_min"][row], numbers["out.bbox_max"][row], count)
+        box = grid(numbers["out.bbox_min"][row].tolist(), numbers["out.bbox_max"][row].tolist(), count)
         close(field(box), second[row, :, 0], VALUES)
