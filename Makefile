@@ -30,7 +30,7 @@ test-backend: $(BACKEND)/.dev
 	$(BIN)/python -m pytest tests/backend tests/models tests/parity tests/structure $(ARGS)
 
 test-blender: $(BACKEND)/.server $(BPY)/.ready zip
-	$(BPY)/bin/python -m pytest tests/blender_addon tests/end_to_end $(ARGS)
+	$(BPY)/bin/python -m pytest tests/blender_addon $(ARGS)
 
 test-blender-matrix:
 	for version in 4.2 4.5 5.0; do $(MAKE) test-blender BLENDER=$$version || exit 1; done
