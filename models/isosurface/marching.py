@@ -76,7 +76,7 @@ def march(volume: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt
     """Vertices `[V, 3]` in lattice units and faces `[F, 3]` of the zero set; both empty where there is none."""
     if volume.min() > 0 or volume.max() <= 0:
         return np.empty((0, 3), np.float32), np.empty((0, 3), np.int32)
-    vertices, faces, _, _ = marching_cubes(volume, 0.0)
+    vertices, faces, _, _ = marching_cubes(volume, 0.0)  # type: ignore[no-untyped-call]
     return vertices, faces
 
 

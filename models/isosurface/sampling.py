@@ -67,23 +67,25 @@ class Bounds:
         """Coordinates of the lattice planes, `[3, resolution]`: `numpy.linspace` rounded to float32."""
         return np.linspace(self.minimum, self.maximum, resolution, dtype=np.float32, axis=1)
 
-    def padded(self, pad: float) -> Bounds:
-        """Larger by `pad` on each of the six sides."""
-        return Bounds.of(np.subtract(self.minimum, pad).tolist(), np.add(self.maximum, pad).tolist())
+
+def part(report: Report | None, start: float, end: float) -> Report | None:
+    """What to tell a part of the work that lasts from one fraction of it to another."""
+    if report is None:
+        return None
+    whole = report
+    return lambda fraction: whole(start + fraction * (end - start))
 
 
 class Progress:
     """Spreads the fraction done over stages whose length shows only as they go."""
 
-    def __init__(self, report: Report | None, start: float = 0.0, end: float = 1.0) -> None:
+    def __init__(self, report: Report | None) -> None:
         self._report = report
-        self._done = self._stage_end = start
-        self._start, self._end = start, end
+        self._done = self._stage_end = 0.0
 
     def stage(self, end: float) -> None:
-        """The previous stage is over; the next one lasts until the fraction `end` of this progress."""
-        self._done = self._stage_end
-        self._stage_end = self._start + end * (self._end - self._start)
+        """The previous stage is over; the next one lasts until the fraction `end`."""
+        self._done, self._stage_end = self._stage_end, end
 
     def batch(self, size: int) -> Callable[[int], None]:
         """A batch of `size` steps begins. It takes nine tenths of what is left of the stage: another may follow."""
@@ -92,15 +94,15 @@ class Progress:
         def done(steps: int) -> None:
             self._done = start + span * steps / size
             if self._report is not None:
-                self._report(min(self._done, 1.0))
+                self._report(self._done)
 
         return done
 
     def finish(self) -> None:
         """All stages are over."""
-        self._done = self._stage_end = self._end
+        self.stage(1.0)
         if self._report is not None:
-            self._report(self._end)
+            self._report(1.0)
 
 
 class Sampler:
@@ -160,5 +162,10 @@ class Sampler:
 
 def lattice(count: int, stride: int = 1, device: torch.device | None = None) -> Tensor:
     """Indices `[count**3, 3]` (int64) of every point of a cubic lattice, x slowest, multiplied by `stride`."""
-    axis = torch.arange(count, device=device) * stride
-    return torch.cartesian_prod(axis, axis, axis)
+    return planes(range(count), count, device) * stride
+
+
+def planes(which: range, count: int, device: torch.device | None = None) -> Tensor:
+    """Indices `[len(which) * count**2, 3]` (int64) of the points of some planes along x, x slowest."""
+    x, axis = torch.tensor(which, device=device), torch.arange(count, device=device)
+    return torch.cartesian_prod(x, axis, axis)

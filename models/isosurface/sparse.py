@@ -37,7 +37,7 @@ class SparseGrid:
         """Field values asked for so far; set by the decoder."""
         self._side = (resolution - 1) // self.edge + 1
         device = coarse.device
-        self._block_at = torch.full((self._side**3,), -1, dtype=torch.int64, device=device)
+        self._first_slot = torch.full((self._side**3,), -1, dtype=torch.int64, device=device)
         self.blocks = torch.empty((0, 3), dtype=torch.int64, device=device)
         """Block coordinates `[B, 3]`; block b begins at lattice point `blocks[b] * edge`."""
         self.values = torch.empty((0, self.edge, self.edge, self.edge), device=device)
@@ -48,35 +48,40 @@ class SparseGrid:
         """Distance between neighbouring points along each axis, `[3]`."""
         return self.bounds.size / (self.resolution - 1)
 
-    def make_room(self, points: Tensor) -> None:
-        """Makes the blocks that hold these points `[P, 3]`."""
-        block = points.div(self.edge, rounding_mode="floor")
-        key = (block[:, 0] * self._side + block[:, 1]) * self._side + block[:, 2]
-        key = torch.unique(key[self._block_at[key] < 0])
+    def make_room(self, cells: Tensor, stride: int) -> None:
+        """Makes the blocks that hold the corners, and so every point, of cells `[M, 3]` of `stride`."""
+        corners = torch.stack([cells, cells + 1]).permute(2, 0, 1) * stride
+        key = _combine(corners.div(self.edge, rounding_mode="floor"), self._side)
+        wanted = torch.zeros(len(self._first_slot), dtype=torch.bool, device=key.device)
+        wanted[key] = True
+        key = (wanted & (self._first_slot < 0)).nonzero().squeeze(1)
         if not len(key):
             return
-        self._block_at[key] = torch.arange(len(self.blocks), len(self.blocks) + len(key), device=key.device)
+        self._first_slot[key] = torch.arange(len(self.blocks), len(self.blocks) + len(key), device=key.device) * (
+            self.edge**3
+        )
         side = self._side
         fresh = torch.stack([key // (side * side), key // side % side, key % side], dim=1)
         values = torch.full((len(key), *self.values.shape[1:]), torch.nan, device=key.device)
         per_block = self.edge // self.stride
         axis = torch.arange(per_block, device=key.device)
-        x, y, z = (fresh[:, i, None] * per_block + axis for i in range(3))
         last = len(self.coarse) - 1  # points beyond the lattice fill up the last blocks; they are never read
-        x, y, z = (index.clamp(max=last) for index in (x, y, z))
+        x, y, z = ((fresh[:, i, None] * per_block + axis).clamp(max=last) for i in range(3))
         values[:, :: self.stride, :: self.stride, :: self.stride] = self.coarse[
             x[:, :, None, None], y[:, None, :, None], z[:, None, None, :]
         ]
         self.blocks = torch.cat([self.blocks, fresh])
         self.values = torch.cat([self.values, values])
 
-    def slots(self, points: Tensor) -> Tensor:
-        """Where the values of points `[P, 3]` lie in `values.flatten()`, `[P]`; negative without a block."""
-        block = points.div(self.edge, rounding_mode="floor")
-        at = self._block_at[(block[:, 0] * self._side + block[:, 1]) * self._side + block[:, 2]]
-        local = points - block * self.edge
-        slot = ((at * self.edge + local[:, 0]) * self.edge + local[:, 1]) * self.edge + local[:, 2]
-        return torch.where(at < 0, -1, slot)
+    def slots(self, coordinates: Tensor) -> Tensor:
+        """Where the points lie in `values.flatten()`, `[A, A, A, M]`; negative without a block.
+
+        Args:
+            coordinates: `[3, A, M]`: along each axis A coordinates of each of M little lattices.
+        """
+        block = coordinates.div(self.edge, rounding_mode="floor")
+        first = self._first_slot[_combine(block, self._side)]
+        return torch.where(first < 0, first, first + _combine(coordinates - block * self.edge, self.edge))
 
     def points(self, slots: Tensor) -> Tensor:
         """The lattice points `[P, 3]` of slots `[P]`."""
@@ -84,20 +89,25 @@ class SparseGrid:
         local = torch.stack([slots // (edge * edge) % edge, slots // edge % edge, slots % edge], dim=1)
         return self.blocks[slots // edge**3] * edge + local
 
-    def filled(self, points: Tensor, stride: int) -> Tensor:
-        """Values `[P]` at points `[P, 3]` of the lattice of `stride`, missing ones taken from coarser lattices."""
-        values = torch.full((len(points),), torch.nan, device=self.coarse.device)
-        while stride < self.stride:
-            at = torch.div(points, stride, rounding_mode="floor") * stride
-            slots = self.slots(at)
-            known = torch.where(slots < 0, torch.nan, self.values.view(-1)[slots]) if len(self.values) else values
-            values = torch.where(values.isnan(), known, values)
-            stride *= 2
-        x, y, z = torch.div(points, self.stride, rounding_mode="floor").unbind(1)
-        return torch.where(values.isnan(), self.coarse[x, y, z], values)
+    def filled(self, coordinates: Tensor, stride: int) -> Tensor:
+        """Values `[A, A, A, M]` at points of the lattice of `stride`, missing ones taken from coarser lattices.
+
+        Args:
+            coordinates: `[3, A, M]`, as in `slots`.
+        """
+        at = coordinates.div(self.stride, rounding_mode="floor")
+        x, y, z = at[0, :, None, None], at[1, None, :, None], at[2, None, None, :]
+        values = self.coarse[x, y, z]
+        coarser = self.stride
+        while coarser > stride and len(self.values):
+            coarser //= 2
+            slots = self.slots(coordinates.div(coarser, rounding_mode="floor") * coarser)
+            known = self.values.view(-1)[slots]
+            values = torch.where((slots < 0) | known.isnan(), values, known)
+        return values
 
     def close(self) -> None:
-        """Frees nothing and asks nothing: fills the missing values of all blocks (see the module's first lines)."""
+        """Fills in all missing values, as the first lines of this module say. The decoder calls it last."""
         stride = self.stride
         while stride > 1:
             half = stride // 2
@@ -114,6 +124,8 @@ class SparseGrid:
         Equal to a dense evaluation in the sign of every point, and in the value of every corner of a cell that the
         surface passes. `start` is a multiple of `edge`.
         """
+        if self.stride == 1:
+            return self.coarse[start:stop]
         count = (stop - 1 - start) // self.edge + 1
         side, edge = self._side, self.edge
         background = self._background()[start // edge : start // edge + count]
@@ -129,7 +141,24 @@ class SparseGrid:
         """All planes: `[resolution, resolution, resolution]`, float32. 540 MB at 513."""
         return self.slab(0, self.resolution)
 
+    def inside(self) -> tuple[Tensor, Tensor] | None:
+        """Lowest and highest lattice indices `[3]` of points that are inside (value at most zero); None without any."""
+        points = torch.cat(
+            [
+                (self.coarse <= 0).nonzero() * self.stride,
+                self.points((self.values <= 0).flatten().nonzero().squeeze(1)),
+            ]
+        )
+        points = points[(points < self.resolution).all(1)]
+        return (points.amin(0), points.amax(0)) if len(points) else None
+
     def _background(self) -> Tensor:
         """The value of each block's first point, `[side, side, side]`; blocks that do not exist are uniform in sign."""
         step = self.edge // self.stride
         return self.coarse[::step, ::step, ::step].contiguous()
+
+
+def _combine(parts: Tensor, base: int) -> Tensor:
+    """`(x * base + y) * base + z` for all combinations: `[3, A, M]` -> `[A, A, A, M]`."""
+    x, y, z = parts[0] * base**2, parts[1] * base, parts[2]
+    return x[:, None, None] + y[None, :, None] + z[None, None, :]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from models.isosurface import Bounds, EmptySurface, surface
-from models.isosurface.decode import decode
+from models.isosurface.coarse_to_fine import decode
 from models.isosurface.marching import extract
 from models.isosurface.reference import box_mean, decode_dense, inside_box
 from models.isosurface.sampling import Progress, Sampler
