@@ -86,6 +86,9 @@ ERRORS = MappingProxyType(
         "camera-invalid": ErrorKind(
             422, "The camera is not usable", "Use a perspective camera without scale; see docs/api.md for the fields."
         ),
+        "scene-unreadable": ErrorKind(
+            422, "The scene cannot be read", "Give a glTF binary (.glb) with one node per object and its triangles."
+        ),
         # pipelines and jobs
         "pipeline-unknown": ErrorKind(422, "There is no such pipeline", "Choose one from the list of pipelines."),
         "parameters-invalid": ErrorKind(422, "A parameter is out of range", "Correct the parameter that is named."),

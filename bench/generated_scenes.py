@@ -11,8 +11,8 @@ import trimesh
 from numpy.typing import NDArray
 
 from backend.camera import Camera
-from backend.registration.raster import Lens, render
 from backend.registration.pose import picture_from_world
+from backend.registration.raster import Lens, render
 from backend.scene import Mesh
 from backend.shot import InstanceMap
 
@@ -42,17 +42,20 @@ class Case:
 
 def _box(size: tuple[float, float, float], at: tuple[float, float, float]) -> trimesh.Trimesh:
     """A box that stands at `at`, the middle of its underside."""
-    box = trimesh.creation.box(size)
-    box.apply_translation((at[0], at[1], at[2] + size[2] / 2))
-    return box
+    return _moved(trimesh.creation.box(size), (at[0], at[1], at[2] + size[2] / 2))
 
 
-def _cylinder(radius: float, height: float, at: tuple[float, float, float], top: float | None = None) -> trimesh.Trimesh:
-    if top is not None:
-        return trimesh.creation.revolve(
-            [(0, 0), (radius, 0), (top, height), (0, height)], sections=24
-        ).apply_translation(at)
-    return trimesh.creation.cylinder(radius, height, sections=24).apply_translation((at[0], at[1], at[2] + height / 2))
+def _moved(part: trimesh.Trimesh, by: tuple[float, float, float]) -> trimesh.Trimesh:
+    part.apply_translation(by)
+    return part
+
+
+def _cylinder(
+    radius: float, height: float, at: tuple[float, float, float], top: float | None = None
+) -> trimesh.Trimesh:
+    """A cylinder, or a cone cut off where its radius is `top`, that stands at `at`."""
+    outline = [(0, 0), (radius, 0), (radius if top is None else top, height), (0, height)]
+    return _moved(trimesh.creation.revolve(outline, sections=24), at)
 
 
 def _chair(r: np.random.Generator) -> list[trimesh.Trimesh]:
@@ -97,8 +100,8 @@ def _lamp(r: np.random.Generator) -> list[trimesh.Trimesh]:
 def _mug(r: np.random.Generator) -> list[trimesh.Trimesh]:
     radius, h = r.uniform(0.15, 0.3), r.uniform(0.3, 0.6)
     handle = trimesh.creation.torus(h * 0.28, 0.035, major_sections=16, minor_sections=8)
-    handle.apply_transform(trimesh.transformations.rotation_matrix(math.pi / 2, (1, 0, 0)))
-    return [_cylinder(radius, h, (0, 0, 0)), handle.apply_translation((radius + h * 0.1, 0, h / 2))]
+    handle.vertices = handle.vertices[:, [0, 2, 1]] * (1, -1, 1)  # upright
+    return [_cylinder(radius, h, (0, 0, 0)), _moved(handle, (radius + h * 0.1, 0, h / 2))]
 
 
 def _shelf(r: np.random.Generator) -> list[trimesh.Trimesh]:
@@ -121,8 +124,8 @@ def _pile(r: np.random.Generator) -> list[trimesh.Trimesh]:
     cone = trimesh.creation.cone(size * 0.25, size * 0.8, sections=20)
     return [
         _box((size, size * 0.7, size), (0, 0, 0)),
-        ball.apply_translation((size * 0.2, 0, size * 1.28)),
-        cone.apply_translation((-size * 0.7, size * 0.2, 0)),
+        _moved(ball, (size * 0.2, 0, size * 1.28)),
+        _moved(cone, (-size * 0.7, size * 0.2, 0)),
     ]
 
 
@@ -133,11 +136,13 @@ KINDS: tuple[Callable[[np.random.Generator], list[trimesh.Trimesh]], ...] = (
 
 def thing(chance: np.random.Generator) -> Mesh:
     """A piece of furniture, standing on the origin."""
-    whole = trimesh.util.concatenate(KINDS[int(chance.integers(len(KINDS)))](chance))
-    vertices = np.array(whole.vertices, dtype=np.float64)
+    parts = KINDS[int(chance.integers(len(KINDS)))](chance)
+    starts = np.cumsum([0] + [len(part.vertices) for part in parts])
+    vertices = np.concatenate([np.array(part.vertices, dtype=np.float64) for part in parts])
+    faces = np.concatenate([np.array(part.faces) + start for part, start in zip(parts, starts, strict=False)])
     vertices *= chance.uniform(0.85, 1.15)
     vertices[:, 2] -= vertices[:, 2].min()
-    return Mesh(vertices, np.array(whole.faces, dtype=np.int64))
+    return Mesh(vertices, faces)
 
 
 def _turned(mesh: Mesh, yaw: float, at: Floats) -> Mesh:

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
 from tqdm import tqdm
 
 from backend.camera import Camera
+from backend.cli.inputs import checked, parse_file, read_file
 from backend.cli.listing import properties, values_of
 from backend.cli.output import complain, say, say_json, table
 from backend.contract import (
@@ -73,9 +73,9 @@ def generate(chosen: argparse.Namespace) -> None:
     from backend.jobs.service import JobService
 
     request = _request(chosen)
-    images = [_read(path, "picture") for path in chosen.images]
-    instances = _read(chosen.instances, "instance map") if chosen.instances else None
-    depth = _read(chosen.depth, "depth") if chosen.depth else None
+    images = [read_file(path, "picture") for path in chosen.images]
+    instances = read_file(chosen.instances, "instance map") if chosen.instances else None
+    depth = read_file(chosen.depth, "depth") if chosen.depth else None
     try:
         chosen.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -145,8 +145,8 @@ def _request(chosen: argparse.Namespace) -> GenerateRequest:
     """The request that the arguments describe, checked. Raises Problem."""
     given = {key.removeprefix(PARAMETER): value for key, value in vars(chosen).items() if key.startswith(PARAMETER)}
     parameters = find_pipeline(chosen.pipeline).check({name: text for name, text in given.items() if text is not None})
-    camera = _parsed(chosen.camera, Camera, "camera-invalid", "camera") if chosen.camera else None
-    labels = _parsed(chosen.labels, list[InstanceLabel], "request-invalid", "label table") if chosen.labels else []
+    camera = parse_file(chosen.camera, Camera, "camera-invalid", "camera") if chosen.camera else None
+    labels = parse_file(chosen.labels, list[InstanceLabel], "request-invalid", "label table") if chosen.labels else []
     fields = {
         "pipeline": chosen.pipeline,
         "parameters": parameters.model_dump(mode="json", exclude_unset=True),
@@ -155,33 +155,5 @@ def _request(chosen: argparse.Namespace) -> GenerateRequest:
         "instances": labels,
         "name": chosen.name,
     }
-    request: GenerateRequest = _checked(fields, GenerateRequest, "request-invalid", "The request")
+    request: GenerateRequest = checked(fields, GenerateRequest, "request-invalid", "The request")
     return request
-
-
-def _read(path: Path, what: str) -> bytes:
-    """A file's bytes. Raises Problem("request-invalid") with a sentence."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise Problem("request-invalid", f"The {what} {path} does not exist.", "Check the path.") from None
-    except OSError as error:
-        detail = f"The {what} {path} cannot be read: {error.strerror or error}."
-        raise Problem("request-invalid", detail, "Give a file that you may read.") from error
-
-
-def _parsed(path: Path, kind: Any, code: str, what: str) -> Any:
-    """A JSON file as a model. Raises Problem(code), naming the file and each wrong field."""
-    try:
-        value = json.loads(_read(path, what))
-    except (ValueError, RecursionError) as error:
-        raise Problem(code, f"The {what} {path} is not JSON ({error}).") from error
-    return _checked(value, kind, code, f"The {what} {path}")
-
-
-def _checked(value: Any, kind: Any, code: str, what: str) -> Any:
-    try:
-        return TypeAdapter(kind).validate_python(value)
-    except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, item['loc'])) or 'document'}: {item['msg']}" for item in error.errors()]
-        raise Problem(code, f"{what} is not valid: {'; '.join(wrong)}.", fields=wrong) from error

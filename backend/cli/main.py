@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from backend import __version__
-from backend.cli import generate, listing, output
+from backend.cli import generate, listing, output, place
 from backend.errors import ERRORS, Problem
 from backend.jobs.folders import default_data_folder
 from backend.pipelines import find_pipeline
@@ -71,6 +71,13 @@ def _parser(arguments: Sequence[str]) -> Parser:
     parser.add_argument("--json-schema", choices=tuple(listing.SCHEMAS), help="print a JSON schema, like schema")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     _add_generate(commands, arguments)
+    place.add_options(
+        commands.add_parser(
+            "place",
+            help="stand the meshes of a scene where the camera sees them",
+            description="Stand the meshes of a scene where the camera sees them, by their masks.",
+        )
+    )
 
     pipelines = commands.add_parser("pipelines", help="list the pipelines", description="List the pipelines.")
     pipelines.add_argument("--json", action="store_true", help="as JSON, parameters as JSON schema")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backend.camera import Camera
 from backend.registration.model import Model
-from backend.registration.observation import OTHER, Observation, sample
+from backend.registration.observation import OTHER, Observation, sample, slope
 from backend.registration.pose import PARAMETERS, Pose, picture_from_world
 from backend.registration.raster import View
 from backend.registration.snap import Box
@@ -31,6 +31,9 @@ DEPTH_NOISE = 0.003
 
 MOST_DEPTHS = 600
 """Pixels whose depth is compared in one step."""
+
+DEPTHS_PER_MESH = 20
+"""As how many independent depths those of one mesh count: what is wrong with a depth is wrong all over a surface."""
 
 CENTRE_NOISE, HEIGHT_NOISE = 0.15, 0.2
 """A block-out is rough: deviation of its middle as a share of its size, and of its height as a share of that."""
@@ -70,7 +73,7 @@ def outlines(pose: Pose, view: View, observation: Observation, camera: Camera, t
     """
     lens = observation.lens
     pixels, labels, depths = [], [], []
-    for along, across in (((0, 1), (1, 0)), ((1, 0), (0, 1))):
+    for along in ((0, 1), (1, 0)):
         first = np.s_[: lens.height - along[0], : lens.width - along[1]]
         second = np.s_[along[0] :, along[1] :]
         rows, columns = np.nonzero(view.labels[first] != view.labels[second])
@@ -79,21 +82,23 @@ def outlines(pose: Pose, view: View, observation: Observation, camera: Camera, t
         pixels.append(middle)
         labels.append(np.where(nearer, view.labels[first][rows, columns], view.labels[second][rows, columns]))
         depths.append(np.where(nearer, view.depth[first][rows, columns], view.depth[second][rows, columns]))
-    at, owner, depth = np.concatenate(pixels), np.concatenate(labels) - 1, np.concatenate(depths)
+    at: Floats = np.concatenate(pixels)
+    owner: Integers = np.concatenate(labels) - 1
+    depth: Floats = np.concatenate(depths)
     row, column = at[:, 1].astype(np.int64), at[:, 0].astype(np.int64)
     row, column = np.minimum(row, lens.height - 1), np.minimum(column, lens.width - 1)
     told = observation.telling[owner, row, column] & (observation.labels[row, column] != OTHER)
     at, owner, depth = at[told], owner[told], depth[told]
 
-    residual, slope = np.zeros(len(at)), np.zeros((2, len(at)))
+    residual, across, down = np.zeros((3, len(at)))
     for place in range(len(observation.distance)):
         mine = owner == place
         residual[mine] = sample(observation.distance[place], at[mine])
-        for axis in (0, 1):
-            slope[axis, mine] = sample(observation.slope[axis, place], at[mine])
+        across[mine] = slope(observation.distance[place], at[mine], axis=0)
+        down[mine] = slope(observation.distance[place], at[mine], axis=1)
     moves = _moves(pose, lens.unproject(at, depth), camera)
-    derivative = slope[0, :, None] * _across(moves, at, depth, lens.fx, lens.cx, 0)
-    derivative += slope[1, :, None] * _across(moves, at, depth, lens.fy, lens.cy, 1)
+    derivative = across[:, None] * _in_picture(moves, at, depth, lens.fx, lens.cx, 0)
+    derivative += down[:, None] * _in_picture(moves, at, depth, lens.fy, lens.cy, 1)
     weight = 1 / (1 + (residual / tolerance) ** 2) ** 2
     return Rows(residual / OUTLINE_NOISE, derivative / OUTLINE_NOISE, weight, owner)
 
@@ -109,15 +114,16 @@ def surfaces(pose: Pose, view: View, observation: Observation, camera: Camera) -
     depth = view.depth[row, column]
     residual = pose.log_scale + np.log(depth) - observation.log_depth[row, column]
     lens = observation.lens
-    at = np.stack([column, row], axis=1) + 0.5
+    at: Floats = np.stack([column, row], axis=1) + np.float64(0.5)
     moves = _moves(pose, lens.unproject(at, depth), camera)
-    slope = observation.log_depth_slope[:, row, column]
+    across, down = observation.log_depth_slope[:, row, column]
     derivative = moves[:, 2] / depth[:, None]
-    derivative -= slope[0, :, None] * _across(moves, at, depth, lens.fx, lens.cx, 0)
-    derivative -= slope[1, :, None] * _across(moves, at, depth, lens.fy, lens.cy, 1)
+    derivative -= across[:, None] * _in_picture(moves, at, depth, lens.fx, lens.cx, 0)
+    derivative -= down[:, None] * _in_picture(moves, at, depth, lens.fy, lens.cy, 1)
     derivative[:, 6] = 1.0
     noise = max(DEPTH_NOISE, 1.4826 * float(np.median(np.abs(residual)))) if len(row) else DEPTH_NOISE
     weight = 1 / (1 + (residual / (2 * noise)) ** 2) ** 2
+    weight *= min(1.0, DEPTHS_PER_MESH * len(observation.distance) / max(len(row), 1))
     return Rows(residual / noise, derivative / noise, weight, view.labels[row, column] - 1)
 
 
@@ -189,8 +195,8 @@ def _moves(pose: Pose, points: Floats, camera: Camera) -> Floats:
     return moves
 
 
-def _across(moves: Floats, at: Floats, depth: Floats, focal: float, centre: float, axis: int) -> Floats:
+def _in_picture(moves: Floats, at: Floats, depth: Floats, focal: float, centre: float, axis: int) -> Floats:
     """(K, PARAMETERS) derivative of pixel coordinate `axis` by a step."""
-    slope = (at[:, axis] - centre) / focal
-    across: Floats = (moves[:, axis] - slope[:, None] * moves[:, 2]) * (focal / depth)[:, None]
-    return across
+    ray = (at[:, axis] - centre) / focal
+    pixels: Floats = (moves[:, axis] - ray[:, None] * moves[:, 2]) * (focal / depth)[:, None]
+    return pixels

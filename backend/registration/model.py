@@ -12,12 +12,17 @@ from backend.scene import Mesh
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Surface = tuple[Floats, Integers]
+"""Points (V, 3) and faces (F, 3)."""
 
 FINEST, COARSEST = 160, 20
 """Cells along a mesh's longest side, when it has to be simplified."""
 
 SAMPLES = 192
 """Surface points per mesh for the coarse search."""
+
+JOINED = 2**20
+"""Vertices closer than the longest side divided by that are one."""
 
 DIRECTIONS = 64
 """Directions in which a mesh's outermost vertices are kept for the coarse search."""
@@ -49,10 +54,10 @@ class Model:
     radius: float
 
     @classmethod
-    def of(cls, meshes: Mapping[int, Mesh], most_faces: int, seed: int) -> Model:
-        """Join meshes, each with about `most_faces` triangles at most. Every mesh has a face of some area."""
-        ids = np.array(sorted(meshes), dtype=np.int64)
-        parts = [_tidy(meshes[int(number)]) for number in ids]
+    def of(cls, surfaces: Mapping[int, Surface], most_faces: int, seed: int) -> Model:
+        """Join surfaces, see `tidy`, each with about `most_faces` triangles at most."""
+        ids = np.array(sorted(surfaces), dtype=np.int64)
+        parts = [surfaces[int(number)] for number in ids]
         low = np.array([points.min(axis=0) for points, _ in parts])
         high = np.array([points.max(axis=0) for points, _ in parts])
         centre = (low.min(axis=0) + high.max(axis=0)) / 2
@@ -60,7 +65,7 @@ class Model:
         chance = np.random.default_rng(seed)
         samples = np.array([_spread(points, faces, chance) for points, faces in parts])
         extremes = np.array([_outermost(points) for points, _ in parts])
-        simple = [_simplify(points, _outward(points, faces), most_faces) for points, faces in parts]
+        simple = [_simplify(part, most_faces) for part in parts]
         starts = np.cumsum([0] + [len(points) for points, _ in simple])
         return cls(
             ids=ids,
@@ -77,11 +82,25 @@ class Model:
         )
 
 
-def _tidy(mesh: Mesh) -> tuple[Floats, Integers]:
-    """Vertices at one place joined, so that texture seams are no holes; only what a face uses is kept."""
+def tidy(mesh: Mesh, most_faces: int) -> Surface:
+    """A mesh, made ready to be fitted: simplified, turned outwards, its texture seams joined so that they are no
+    holes. It must have a face of some area."""
     used, faces = np.unique(mesh.faces, return_inverse=True)
-    points, again = np.unique(np.asarray(mesh.vertices, dtype=np.float64)[used], axis=0, return_inverse=True)
-    return points, again.reshape(-1)[faces.reshape(-1, 3)]
+    points = np.asarray(mesh.vertices, dtype=np.float64)[used]
+    joined, place = _clustered(points, JOINED)
+    return _simplify((joined, _outward(joined, place[faces.reshape(-1, 3)])), most_faces)
+
+
+def _clustered(points: Floats, cells: int) -> tuple[Floats, Integers]:
+    """The mean of the points of each occupied cell of a grid with `cells` along the longest side, and each point's
+    place among these."""
+    low = points.min(axis=0)
+    size = max(float((points.max(axis=0) - low).max()), np.finfo(np.float64).tiny) / cells
+    grid = np.round((points - low) / size).astype(np.int64)
+    key = (grid[:, 0] * (cells + 1) + grid[:, 1]) * (cells + 1) + grid[:, 2]
+    _, place = np.unique(key, return_inverse=True)
+    count = np.bincount(place)
+    return np.stack([np.bincount(place, points[:, axis]) / count for axis in range(3)], axis=1), place
 
 
 def _spread(points: Floats, faces: Integers, chance: np.random.Generator) -> Floats:
@@ -109,21 +128,19 @@ def _outermost(points: Floats) -> Floats:
     return outermost
 
 
-def _simplify(points: Floats, faces: Integers, most_faces: int) -> tuple[Floats, Integers]:
+def _simplify(surface: Surface, most_faces: int) -> Surface:
     """Vertex clustering (Rossignac & Borrel 1993) on the finest grid that gives few enough faces."""
+    points, faces = surface
     cells = FINEST
-    simple = points, faces
+    simple = surface
     while len(simple[1]) > most_faces and cells >= COARSEST:
-        size = (points.max(axis=0) - points.min(axis=0)).max() / cells
-        keys, cluster = np.unique(np.round(points / size).astype(np.int64), axis=0, return_inverse=True)
-        cluster = cluster.reshape(-1)
-        count = np.bincount(cluster, minlength=len(keys))
-        middle = np.stack([np.bincount(cluster, points[:, axis], len(keys)) / count for axis in range(3)], axis=1)
+        middle, cluster = _clustered(points, cells)
         kept = cluster[faces]
         whole = (kept[:, 0] != kept[:, 1]) & (kept[:, 1] != kept[:, 2]) & (kept[:, 2] != kept[:, 0])
         simple = middle, kept[whole]
-        cells = int(cells * min(0.8, np.sqrt(most_faces / max(len(simple[1]), 1)) * 1.05))
-    return simple if len(simple[1]) else (points, faces)
+        # A surface has about as many faces as the square of its cells.
+        cells = int(cells * min(0.9, np.sqrt(most_faces / max(len(simple[1]), 1))))
+    return simple if len(simple[1]) else surface
 
 
 def _outward(points: Floats, faces: Integers) -> Integers:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,15 +33,13 @@ class Observation:
 
     labels: height x width, 0 background, 1 + n for instance n, OTHER for instances without a mesh.
     distance: (N, height, width) pixels from each pixel's centre to the outline of a mask, negative inside.
-    slope: (2, N, height, width) its derivative along x and y.
     telling: (N, height, width) False where the nearest outline is that of an instance without a mesh.
     log_depth, log_depth_slope: height x width, (2, height, width), NaN where unknown; None without depth.
     """
 
     lens: Lens
     labels: Integers
-    distance: Floats
-    slope: Floats
+    distance: NDArray[np.float32]
     telling: Mask
     log_depth: Floats | None
     log_depth_slope: Floats | None
@@ -58,15 +57,18 @@ class Observation:
         for place, number in enumerate(ids):
             places[small == number] = 1 + place
         fields = [_signed_distance(places, 1 + place) for place in range(len(ids))]
-        distance = np.array([field for field, _ in fields]).reshape(-1, lens.height, lens.width)
+        distance = np.array([field for field, _ in fields], dtype=np.float32).reshape(-1, lens.height, lens.width)
         telling = np.array([told for _, told in fields], dtype=bool).reshape(distance.shape)
-        slope = np.stack([_derivative(distance, axis=2), _derivative(distance, axis=1)])
         if depth is None:
-            return cls(lens, places, distance, slope, telling, None, None)
+            return cls(lens, places, distance, telling, None, None)
         log_depth = np.log(depth[np.ix_(rows, columns)].astype(np.float64))
         steps = np.stack([_derivative(log_depth, axis=1), _derivative(log_depth, axis=0)])
         steps[:, np.abs(steps).max(axis=0) > STEEPEST] = np.nan
-        return cls(lens, places, distance, slope, telling, log_depth, steps)
+        return cls(lens, places, distance, telling, log_depth, steps)
+
+    def without_depth(self) -> Observation:
+        """The same picture as if its depth were not known."""
+        return replace(self, log_depth=None, log_depth_slope=None)
 
     def areas(self) -> Integers:
         """(N,) pixels of each mask."""
@@ -96,20 +98,26 @@ class Observation:
         return sides, trust
 
 
-def sample(field: Floats, pixels: Floats) -> Floats:
+def sample(field: NDArray[np.floating[Any]], pixels: Floats) -> Floats:
     """Values (K,) of a height x width field at pixel coordinates (K, 2), bilinear between pixel centres."""
     value: Floats = ndimage.map_coordinates(field, (pixels[:, ::-1] - 0.5).T, order=1, mode="nearest")
     return value
 
 
-def _signed_distance(labels: Integers, label: int) -> tuple[Floats, Mask]:
+def slope(field: NDArray[np.floating[Any]], pixels: Floats, axis: int) -> Floats:
+    """Derivative (K,) of a field along x (axis 0) or y (axis 1) at pixel coordinates (K, 2), over one pixel."""
+    half = np.eye(2)[axis] / 2
+    return sample(field, pixels + half) - sample(field, pixels - half)
+
+
+def _signed_distance(labels: Integers, label: int) -> tuple[NDArray[np.float32], Mask]:
     """Distance to the outline of a label's mask, half way between pixels inside and outside, and where it tells."""
     mask = labels == label
     if not mask.any() or mask.all():
-        return np.zeros(labels.shape), np.zeros(labels.shape, dtype=bool)
+        return np.zeros(labels.shape, dtype=np.float32), np.zeros(labels.shape, dtype=bool)
     outside, to_inside = ndimage.distance_transform_edt(~mask, return_indices=True)
     inside, to_outside = ndimage.distance_transform_edt(mask, return_indices=True)
-    distance = np.where(mask, 0.5 - inside, outside - 0.5)
+    distance = np.where(mask, 0.5 - inside, outside - 0.5).astype(np.float32)
     beside = ndimage.binary_dilation(labels == OTHER, iterations=2)
     telling = np.where(mask, ~beside[tuple(to_outside)], ~beside[tuple(to_inside)])
     return distance, telling

@@ -111,7 +111,7 @@ def _fragments(triangles: Floats, width: int, height: int) -> tuple[Integers, In
     first = np.clip(np.ceil(y[:, 0] - 0.5), 0, height).astype(np.int64)
     rows = np.clip(np.floor(y[:, 2] - 0.5) + 1, 0, height).astype(np.int64) - first
     which, row = _expand(first, rows)
-    level = row + 0.5
+    level: Floats = row + np.float64(0.5)
     (x0, x1, x2), (y0, y1, y2) = x[which].T, y[which].T
     long = _crossing(x0, y0, x2, y2, level)
     upper = level < y1

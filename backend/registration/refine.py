@@ -161,7 +161,8 @@ def _step(pose: Pose, view: View, knowledge: Knowledge, observation: Observation
     step = np.zeros(PARAMETERS)
     step[free] = np.linalg.solve(normal, right)
     long = max(np.abs(step[:3]).max() / LONGEST_TURN, np.linalg.norm(step[3:6]) / LONGEST_SHIFT, 1.0)
-    return step / long
+    limited: Floats = step / long
+    return limited
 
 
 def _trust(rows: Rows, count: int) -> Floats:

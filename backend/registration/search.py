@@ -79,7 +79,7 @@ def yaw_between(first: Pose, second: Pose) -> float:
     return abs((first.yaw - second.yaw + np.pi) % (2 * np.pi) - np.pi)
 
 
-def place(extremes: Floats, sides: Floats, trust: Floats, starts: Floats, lens: Lens) -> Floats:
+def place(extremes: Floats, sides: Floats, trust: Floats, starts: Floats, lens: Lens, rounds: int = ROUNDS) -> Floats:
     """Where the scene lies before the camera, for one orientation and several beginnings.
 
     Args:
@@ -87,6 +87,7 @@ def place(extremes: Floats, sides: Floats, trust: Floats, starts: Floats, lens: 
         sides, trust: (N, 4), see `Observation.sides`.
         starts: (H, N) the instances that each beginning counts on.
         lens: the picture that `sides` belong to.
+        rounds: after the first `ALONE_ROUNDS` of them every instance counts in every beginning.
 
     Returns:
         (H, 3) offsets in picture axes, model units.
@@ -95,12 +96,12 @@ def place(extremes: Floats, sides: Floats, trust: Floats, starts: Floats, lens: 
     slopes = (sides - np.array([lens.cx, lens.cx, lens.cy, lens.cy])) / focal
     sign = np.array([1.0, -1.0, 1.0, -1.0])
     tolerance = TOLERANCE * max(lens.width, lens.height)
-    everyone = np.maximum(trust, LEAST_TRUST * (trust.max(axis=1, keepdims=True) > 0))
+    everyone = np.maximum(trust, LEAST_TRUST) * starts.max(axis=0)[:, None]
     nearest = CLOSEST - extremes[..., 2].min()
     # Parallel rays to begin with: the scene as if from far away.
     offsets = np.tile([0.0, 0.0, 1e6], (len(starts), 1))
     weights = starts[:, :, None] * everyone
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         moved = extremes[None] + offsets[:, None, None, :]
         flat = moved[..., :2] / moved[..., 2:]
         # Outermost point on each side: left, right, top, bottom.
@@ -113,10 +114,11 @@ def place(extremes: Floats, sides: Floats, trust: Floats, starts: Floats, lens: 
             residual = (at - slopes) * focal
             counted = starts[:, :, None] if turn < ALONE_ROUNDS else 1.0
             weights = counted * everyone / (1 + (residual / tolerance) ** 2)
+        # x / z = slope on the left and right, y / z = slope above and below, each with the offset added.
         rows = np.zeros((*pick.shape, 3))
         rows[..., :2, 0], rows[..., 2:, 1] = 1.0, 1.0
         rows[..., 2] = -slopes
-        wanted = slopes * points[..., 2] - np.stack([points[..., 0, 0], points[..., 1, 0], points[..., 2, 1], points[..., 3, 1]], -1)
+        wanted = slopes * points[..., 2] - points[..., np.arange(4), np.array([0, 0, 1, 1])]
         weights = weights * (focal / np.maximum(depth, CLOSEST)) ** 2
         weights = weights / weights.max(axis=(1, 2), keepdims=True)
         normal = np.einsum("hns,hnsi,hnsj->hij", weights, rows, rows) + 1e-9 * np.eye(3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,22 +18,32 @@ THINNEST = 1e-9
 class Box:
     """The bounds of a block-out object.
 
-    world_from_box: (4, 4) rigid, the origin in the middle of the box.
+    pose: (4, 4) rigid, the origin in the middle of the box.
     size: (3,) full lengths along the box's own axes, metres.
     """
 
-    world_from_box: Floats
+    pose: Floats
     size: Floats
+
+    @classmethod
+    def of(cls, world_from_box: Any) -> Box:
+        """From the matrix of the label table, (4, 4), which takes the cube from -0.5 to 0.5 to the box."""
+        pose = np.array(world_from_box, dtype=np.float64)
+        size = np.linalg.norm(pose[:3, :3], axis=0)
+        pose[:3, :3] /= size
+        if np.linalg.det(pose[:3, :3]) < 0:  # a mirrored box is the same box
+            pose[:3, 2] *= -1
+        return cls(pose, size)
 
     @property
     def centre(self) -> Floats:
         """(3,) in the world."""
-        return self.world_from_box[:3, 3]
+        return self.pose[:3, 3]
 
     @property
     def height(self) -> float:
         """How far it reaches along the world's z, metres."""
-        return float(np.abs(self.world_from_box[2, :3]) @ self.size)
+        return float(np.abs(self.pose[2, :3]) @ self.size)
 
 
 def snap_to_bounds(vertices: Any, box: Box, per_axis: bool = False) -> Floats:
@@ -49,7 +58,7 @@ def snap_to_bounds(vertices: Any, box: Box, per_axis: bool = False) -> Floats:
     Returns:
         World from world: scale along the box's axes and a shift, no turn.
     """
-    axes = box.world_from_box[:3, :3]
+    axes = box.pose[:3, :3]
     local = (np.asarray(vertices, dtype=np.float64) - box.centre) @ axes
     low, high = local.min(axis=0), local.max(axis=0)
     extent = high - low
@@ -74,11 +83,3 @@ def snap_to_ground(vertices: Any, level: float = 0.0) -> Floats:
     matrix = np.eye(4)
     matrix[2, 3] = level - float(np.asarray(vertices)[:, 2].min())
     return matrix
-
-
-def moved(vertices: Any, matrices: Sequence[Floats]) -> Floats:
-    """(V, 3) after several (4, 4), the first one first."""
-    points = np.asarray(vertices, dtype=np.float64)
-    for matrix in matrices:
-        points = points @ matrix[:3, :3].T + matrix[:3, 3]
-    return points

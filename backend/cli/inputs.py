@@ -1,0 +1,40 @@
+"""Files that a command names: their bytes, or their JSON as a checked model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from backend.errors import Problem
+
+
+def read_file(path: Path, what: str) -> bytes:
+    """A file's bytes. Raises Problem("request-invalid") with a sentence."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise Problem("request-invalid", f"The {what} {path} does not exist.", "Check the path.") from None
+    except OSError as error:
+        detail = f"The {what} {path} cannot be read: {error.strerror or error}."
+        raise Problem("request-invalid", detail, "Give a file that you may read.") from error
+
+
+def parse_file(path: Path, kind: Any, code: str, what: str) -> Any:
+    """A JSON file as a model. Raises Problem(code), naming the file and each wrong field."""
+    try:
+        value = json.loads(read_file(path, what))
+    except (ValueError, RecursionError) as error:
+        raise Problem(code, f"The {what} {path} is not JSON ({error}).") from error
+    return checked(value, kind, code, f"The {what} {path}")
+
+
+def checked(value: Any, kind: Any, code: str, what: str) -> Any:
+    """A value as a model. Raises Problem(code), naming each wrong field."""
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, item['loc'])) or 'document'}: {item['msg']}" for item in error.errors()]
+        raise Problem(code, f"{what} is not valid: {'; '.join(wrong)}.", fields=wrong) from error
