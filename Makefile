@@ -2,22 +2,24 @@
 # make test   linters, type checks and all tests, Blender's included
 # Everything lands in this folder: environments in .venv*, results in build/ and dist/.
 
+# Blender's module comes for one Python only; any 3.11 will do: make demo PYTHON=/path/to/python
 PYTHON ?= python3.11
 BLENDER ?= 4.5
 BPY_4.2 := 4.2.23
 BPY_4.5 := 4.5.15
 BPY_5.0 := 5.0.1
 
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BACKEND := .venv
-BIN := $(BACKEND)/bin
+BIN := $(BACKEND)/$(SCRIPTS)
 BPY := .venv-bpy-$(BLENDER)
 export SET_DRESSER_PYTHON := $(CURDIR)/$(BIN)/python
 export LIBGL_ALWAYS_SOFTWARE := 1
 
-.PHONY: demo test lint test-backend test-blender test-blender-matrix bench zip lock clean
+.PHONY: demo test lint test-backend test-blender test-blender-matrix bench zip lock clean python
 
 demo: $(BACKEND)/.server $(BPY)/.ready
-	$(BPY)/bin/python -m demo $(ARGS)
+	$(BPY)/$(SCRIPTS)/python -m demo $(ARGS)
 
 test: lint test-backend test-blender
 
@@ -30,13 +32,13 @@ test-backend: $(BACKEND)/.dev
 	$(BIN)/python -m pytest tests/backend tests/models tests/parity tests/structure $(ARGS)
 
 test-blender: $(BACKEND)/.server $(BPY)/.ready zip
-	$(BPY)/bin/python -m pytest tests/blender_addon $(ARGS)
+	$(BPY)/$(SCRIPTS)/python -m pytest tests/blender_addon $(ARGS)
 
 test-blender-matrix:
 	for version in 4.2 4.5 5.0; do $(MAKE) test-blender BLENDER=$$version || exit 1; done
 
 bench: $(BACKEND)/.server $(BPY)/.ready
-	$(BPY)/bin/python -m bench $(ARGS)
+	$(BPY)/$(SCRIPTS)/python -m bench $(ARGS)
 
 zip:
 	$(PYTHON) build_addon.py
@@ -52,7 +54,12 @@ lock: $(BACKEND)/.dev
 clean:
 	rm -rf build dist .venv .venv-bpy-* .hypothesis .pytest_cache .mypy_cache .ruff_cache
 
-$(BACKEND)/.server: requirements/server.txt
+# A sentence instead of make's own words when Python is not there or another one.
+python:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info[:2] != (3, 11))" || \
+	  { echo "Python 3.11 is needed and $(PYTHON) is not that. Install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+
+$(BACKEND)/.server: requirements/server.txt | python
 	$(PYTHON) -m venv $(BACKEND)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/server.txt
 	touch $@
@@ -63,7 +70,7 @@ $(BACKEND)/.dev: $(BACKEND)/.server requirements/dev.txt requirements/learned.tx
 	$(BIN)/python -m pip install --quiet $(TORCH_OPTIONS) -r requirements/torch.txt
 	touch $@
 
-.venv-bpy-%/.ready: requirements/blender.txt
+.venv-bpy-%/.ready: requirements/blender.txt | python
 	$(PYTHON) -m venv .venv-bpy-$*
-	.venv-bpy-$*/bin/python -m pip install --quiet "bpy==$(BPY_$*)" -r requirements/blender.txt
+	.venv-bpy-$*/$(SCRIPTS)/python -m pip install --quiet "bpy==$(BPY_$*)" -r requirements/blender.txt
 	touch $@
