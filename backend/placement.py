@@ -53,7 +53,7 @@ SNUG = 1.6
 """How much thicker than its bounds a bounded prop is made before they cut it: more fills the corners better."""
 
 STOUT = 0.9
-"""Share of the greatest thickness from which a part takes part in a thickening."""
+"""Share of the greatest thickness from which a part takes full part in a thickening; thinner ones take less."""
 
 ROUNDNESS = 8
 """Exponent of `_rounded_minimum`; the higher, the sharper the edges of boxes."""

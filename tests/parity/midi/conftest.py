@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,15 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def inference() -> Iterator[None]:
+    """No gradients: reference numbers are those of a forward pass."""
+    import torch
+
+    with torch.inference_mode():
+        yield
 
 
 class Golden:

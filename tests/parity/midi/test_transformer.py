@@ -10,10 +10,7 @@ pytest.importorskip("transformers")
 OUTPUT, SINUSOID, TIME, BLOCK = 2e-5, 1e-4, 5e-5, 2e-4
 
 
-@pytest.fixture(autouse=True)
-def _inference() -> Any:
-    with torch.inference_mode():
-        yield
+pytestmark = pytest.mark.usefixtures("inference")
 
 
 @pytest.fixture

@@ -11,10 +11,7 @@ pytest.importorskip("transformers")
 TOLERANCE = 1e-5
 
 
-@pytest.fixture(autouse=True)
-def _inference() -> Any:
-    with torch.inference_mode():
-        yield
+pytestmark = pytest.mark.usefixtures("inference")
 
 
 @pytest.fixture
