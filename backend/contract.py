@@ -14,6 +14,9 @@ Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x
 Channel = Annotated[int, Field(ge=0, le=255)]
 Seconds = Annotated[float, Field(ge=0)]
 MAXIMUM_SEED = 2**31 - 1
+MAXIMUM_INSTANCES = 1000
+"""Objects of one instance map."""
+
 LARGEST_COORDINATE = 1e6
 """Metres. Nothing of a set is farther from the origin."""
 
@@ -60,6 +63,10 @@ class GenerateRequest(Strict):
     camera: Camera | None = Field(None, description="The camera that took the first picture; assumed if left out.")
     instances: Annotated[list[InstanceLabel], Field(max_length=65535)] = Field(
         default_factory=list, description="Label table of the instance map."
+    )
+    prepare: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="What is done to the shot first: identifier from GET /preparations -> its parameters.",
     )
     name: Name = Field("", description="What the user calls this shot.")
 
@@ -134,6 +141,7 @@ class JobView(BaseModel):
     progress: Progress | None = None
     problem: ProblemDocument | None = None
     files: list[str] = Field(default_factory=list)
+    question: dict[str, Any] | None = Field(None, description="What it asks, while it is in needs_input.")
     position: int | None = Field(None, description="How many jobs run before this one, while it is queued.")
 
 
@@ -188,7 +196,11 @@ class Result(BaseModel):
     inputs: list[InputRecord]
     camera: Camera
     camera_source: Literal["request", "default"]
-    instance_source: Literal["map", "alpha", "background", "whole"]
+    instance_source: Literal["map", "alpha", "background", "whole", "found"]
+    prepared: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Of each preparation, in order: its version and parameters, and what came of it.",
+    )
     instances: list[InstanceLabel] = Field(default_factory=list, description="Label table of the request.")
     props: list[PropRecord]
     warnings: list[Warning]

@@ -93,10 +93,28 @@ ERRORS = MappingProxyType(
         "pipeline-unknown": ErrorKind(422, "There is no such pipeline", "Choose one from the list of pipelines."),
         "parameters-invalid": ErrorKind(422, "A parameter is out of range", "Correct the parameter that is named."),
         "weights-missing": ErrorKind(409, "The model is not installed", "Download the model first."),
+        "weights-damaged": ErrorKind(
+            409, "A file of the model is damaged", "Delete the file that is named and download it again."
+        ),
+        "weights-foreign": ErrorKind(
+            409, "The files belong to another model", "Put the right model into the folder that is named."
+        ),
+        "device-missing": ErrorKind(
+            409, "The device is not there", "Choose another one, or leave the choice to the backend (auto)."
+        ),
+        "engine-missing": ErrorKind(
+            409, "The backend lacks what this pipeline runs on", "Install the learned pipelines' requirements."
+        ),
         "job-not-found": ErrorKind(404, "There is no such job", "Refresh the list; the job may have been deleted."),
         "job-not-finished": ErrorKind(409, "The job has no result yet", "Wait until it is done."),
         "input-not-expected": ErrorKind(
             409, "The job is not waiting for an answer", "Refresh the job; it may have gone on or ended."
+        ),
+        "answer-invalid": ErrorKind(
+            422, "The answer does not fit the question", "Look at the question and answer again."
+        ),
+        "preparation-unknown": ErrorKind(
+            422, "There is no such preparation", "Choose one from the list of preparations."
         ),
         "file-not-found": ErrorKind(404, "The job has no such file", "Ask for scene.glb or result.json."),
         "worker-died": ErrorKind(

@@ -37,6 +37,7 @@ def write_result(
     context: Context,
     info: PipelineInfo,
     parameters: Parameters,
+    prepared: dict[str, dict[str, Any]] | None = None,
 ) -> Result:
     """Write `output/scene.glb` and `output/result.json` into a job's folder: both, or neither.
 
@@ -67,6 +68,7 @@ def write_result(
         camera_source=shot.camera_source,
         instance_source=shot.instance_source,
         instances=request.instances,
+        prepared=prepared or {},
         props=props,
         warnings=context.warnings,
         timings=context.timings,
@@ -91,6 +93,7 @@ def recipe(result: Result) -> GenerateRequest:
         seed=result.seed,
         camera=result.camera if result.camera_source == "request" else None,
         instances=result.instances,
+        prepare={name: part["parameters"] for name, part in result.prepared.items()},
         name=result.name,
     )
 
@@ -144,7 +147,7 @@ def _plain(value: Any) -> Any:
     """NumPy's numbers and arrays, which pipelines like to put into `quality`, as JSON."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
-    raise TypeError(f"a pipeline's quality cannot hold a {type(value).__name__}")
+    raise TypeError(f"a result cannot hold a {type(value).__name__}")
 
 
 def _input_records(shot: Shot) -> Iterator[InputRecord]:

@@ -35,6 +35,7 @@ class Shot:
     images: HxWx4 uint8, sRGB, straight alpha; the first is the picture that instances, depth and camera belong to.
     depth: HxW float32, planar metres, NaN where nothing is seen; None if not given.
     camera: always there; `camera_source` says whether it was given or assumed.
+    instance_source: where the instances come from; "found" is an empty map while they still have to be found.
     boxes: of some instances the block-out's box, 4x4, which takes the cube from -0.5 to 0.5 to the world.
     """
 
@@ -43,7 +44,7 @@ class Shot:
     camera: Camera
     camera_source: Literal["request", "default"] = "request"
     depth: NDArray[np.float32] | None = None
-    instance_source: Literal["map", "alpha", "background", "whole"] = "map"
+    instance_source: Literal["map", "alpha", "background", "whole", "found"] = "map"
     hashes: dict[str, str] = field(default_factory=dict)
     boxes: dict[int, NDArray[np.float64]] = field(default_factory=dict)
 

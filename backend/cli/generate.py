@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +29,14 @@ from backend.contract import (
 from backend.errors import Problem
 from backend.files import write_together
 from backend.pipelines import find_pipeline
-from backend.pipelines.base import PipelineInfo
+from backend.pipelines.base import MethodInfo
+from backend.preparations import chosen_preparations
+from backend.questions import read_question
 
 if TYPE_CHECKING:
     from backend.jobs.service import JobService
 
-PARAMETER = "parameter:"
+PARAMETER, PREPARE = "parameter", "prepare:"
 RESULT_FILES = ("scene.glb", "result.json")
 BAR = "{desc:<12} {percentage:3.0f} % |{bar}| {elapsed}{postfix}"
 
@@ -52,19 +55,27 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--camera", type=Path, metavar="FILE", help="camera.json; see docs/api.md for its fields")
     parser.add_argument("--depth", type=Path, metavar="FILE", help="planar depth in metres, .npy")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help=f"0 to {MAXIMUM_SEED} (default 0)")
+    parser.add_argument(
+        "--prepare", action="append", default=[], metavar="ID",
+        help="do this to the shot first; giving one of its options says so too",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pick", metavar="N,N", help="which are taken when there is something to choose; what is proposed if left out"
+    )
     parser.add_argument("--name", default="", help="what to call the shot")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the result goes")
     parser.add_argument("--quiet", action="store_true", help="say nothing but what goes wrong")
     parser.add_argument("--json", action="store_true", help="print result.json")
 
 
-def add_parameters(parser: argparse.ArgumentParser, info: PipelineInfo) -> None:
-    """The options of one pipeline, drawn from its parameters."""
+def add_parameters(parser: argparse.ArgumentParser, info: MethodInfo, prefix: str = "") -> None:
+    """The options of one pipeline, or with its id as prefix of one preparation, drawn from its parameters."""
     group = parser.add_argument_group(f"{info.title}, version {info.version}")
     for name, field in properties(info).items():
         text = f"{field.get('description', '')} [{values_of(field)}; default {field.get('default')}]"
-        option = f"--{name.replace('_', '-')}"
-        group.add_argument(option, dest=PARAMETER + name, metavar="VALUE", help=text.replace("%", "%%"))
+        option = "--" + "-".join(filter(None, (prefix, name.replace("_", "-"))))
+        destination = ":".join((PREPARE + prefix if prefix else PARAMETER, name))
+        group.add_argument(option, dest=destination, metavar="VALUE", help=text.replace("%", "%%"))
 
 
 def generate(chosen: argparse.Namespace) -> None:
@@ -83,7 +94,7 @@ def generate(chosen: argparse.Namespace) -> None:
 
     with JobService(chosen.data, adopt=False) as service:
         job = service.submit(request, images, instances, depth).id
-        _wait(service, job, quiet=chosen.quiet)
+        _wait(service, job, _picked(chosen.pick), quiet=chosen.quiet)
         files = {name: service.file(job, name).read_bytes() for name in RESULT_FILES}
     try:
         write_together(chosen.out, files)
@@ -95,7 +106,7 @@ def generate(chosen: argparse.Namespace) -> None:
         _summarise(Result.model_validate_json(files["result.json"]), chosen.out)
 
 
-def _wait(service: JobService, job: str, quiet: bool) -> None:
+def _wait(service: JobService, job: str, picked: list[int] | None, quiet: bool) -> None:
     """Show the job's progress until it is done. An interruption cancels it and passes on once it has ended."""
     seen = 0
     with tqdm(desc="waiting", total=100, bar_format=BAR, disable=True if quiet else None, leave=False) as bar:
@@ -103,6 +114,8 @@ def _wait(service: JobService, job: str, quiet: bool) -> None:
             for event in service.events(job):
                 seen = event.id
                 _show(event, bar)
+                if event.type == "needs_input":
+                    service.answer(job, _answer(event.data["question"], picked))
         except (KeyboardInterrupt, Problem):
             service.cancel(job)
             for _ in service.events(job, seen):
@@ -122,9 +135,27 @@ def _show(event: Event, bar: tqdm[Any]) -> None:
         warning = Warning.model_validate(event.data)
         with bar.external_write_mode(file=sys.stderr):
             complain(warning.message, warning.hint)
-    elif event.type == "needs_input":
+
+
+def _picked(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        detail = f"--pick takes numbers with commas between them, such as 0,2; '{text[:40]}' came."
+        raise Problem("request-invalid", detail) from None
+
+
+def _answer(asked: dict[str, Any], picked: list[int] | None) -> dict[str, Any]:
+    """What was picked beforehand, or what the question proposes."""
+    question = read_question(asked)
+    if question is None:
         detail = "The pipeline asks a question, and the command line cannot answer it."
         raise Problem("input-not-expected", detail, "Run it from Blender, or choose other options.")
+    answer = question.default_answer() if picked is None or question.kind != "choose" else {"chosen": picked}
+    question.check(answer)
+    return answer
 
 
 def _raise_unless_done(view: JobView) -> None:
@@ -143,13 +174,18 @@ def _summarise(result: Result, folder: Path) -> None:
 
 def _request(chosen: argparse.Namespace) -> GenerateRequest:
     """The request that the arguments describe, checked. Raises Problem."""
-    given = {key.removeprefix(PARAMETER): value for key, value in vars(chosen).items() if key.startswith(PARAMETER)}
-    parameters = find_pipeline(chosen.pipeline).check({name: text for name, text in given.items() if text is not None})
+    given = {key: value for key, value in vars(chosen).items() if ":" in key and value is not None}
+    parameters = _parameters(find_pipeline(chosen.pipeline), given, PARAMETER)
+    prepare: dict[str, dict[str, Any]] = {name: {} for name in chosen.prepare}
+    prepare |= {key.split(":")[1]: {} for key in given if key.startswith(PREPARE)}
+    for info in chosen_preparations(prepare):
+        prepare[info.id] = _parameters(info, given, PREPARE + info.id)
     camera = parse_file(chosen.camera, Camera, "camera-invalid", "camera") if chosen.camera else None
     labels = parse_file(chosen.labels, list[InstanceLabel], "request-invalid", "label table") if chosen.labels else []
     fields = {
         "pipeline": chosen.pipeline,
-        "parameters": parameters.model_dump(mode="json", exclude_unset=True),
+        "parameters": parameters,
+        "prepare": prepare,
         "seed": chosen.seed,
         "camera": camera,
         "instances": labels,
@@ -157,3 +193,17 @@ def _request(chosen: argparse.Namespace) -> GenerateRequest:
     }
     request: GenerateRequest = checked(fields, GenerateRequest, "request-invalid", "The request")
     return request
+
+
+def _parameters(info: MethodInfo, given: dict[str, str], prefix: str) -> dict[str, Any]:
+    """What was given for one method, checked; lists and objects are written as JSON."""
+    values: dict[str, Any] = {}
+    for key, text in given.items():
+        before, _, name = key.rpartition(":")
+        if before != prefix:
+            continue
+        values[name] = text
+        if properties(info)[name].get("type") in ("array", "object"):
+            with suppress(ValueError):  # what is no JSON is refused with the others
+                values[name] = json.loads(text)
+    return info.check(values).model_dump(mode="json", exclude_unset=True)

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from backend.cli.output import say, say_json, table
 from backend.contract import GenerateRequest, Result
 from backend.pipelines import PIPELINES
-from backend.pipelines.base import PipelineInfo
+from backend.pipelines.base import MethodInfo, PipelineInfo
 
 SCHEMAS: dict[str, type[BaseModel]] = {"request": GenerateRequest, "result": Result}
 
@@ -55,8 +55,8 @@ def jobs(chosen: argparse.Namespace) -> None:
         say("There are no jobs.")
 
 
-def properties(info: PipelineInfo) -> dict[str, dict[str, Any]]:
-    """The JSON schema of each of a pipeline's parameters, by name."""
+def properties(info: MethodInfo) -> dict[str, dict[str, Any]]:
+    """The JSON schema of each of a method's parameters, by name."""
     found: dict[str, dict[str, Any]] = info.parameters.model_json_schema().get("properties", {})
     return found
 

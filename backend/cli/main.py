@@ -14,6 +14,7 @@ from backend.cli import generate, listing, output, place
 from backend.errors import ERRORS, Problem
 from backend.jobs.folders import default_data_folder
 from backend.pipelines import find_pipeline
+from backend.preparations import preparations
 
 DONE, FAILURE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 INPUT_STATUS = (413, 422)
@@ -119,6 +120,8 @@ def _add_generate(commands: argparse._SubParsersAction[Parser], arguments: Seque
         info = find_pipeline(identifier)
         parser.epilog = None
         generate.add_parameters(parser, info)
+        for preparation in preparations().values():
+            generate.add_parameters(parser, preparation, preparation.id)
     parser.set_defaults(command=generate.generate)
 
 

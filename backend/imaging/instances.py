@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from backend.contract import InstanceLabel
+from backend.contract import MAXIMUM_INSTANCES, InstanceLabel
 from backend.errors import Problem
 from backend.imaging.reading import (
     Blame,
@@ -33,7 +33,6 @@ from backend.imaging.reading import (
 )
 from backend.shot import InstanceMap
 
-MAXIMUM_INSTANCES = 1000
 MAXIMUM_ID = 65535
 SMOOTHED_INSTANCES = 16
 """More unnamed instances than this without any solid spot, and in the majority, are the blur of smoothed edges."""

@@ -36,28 +36,43 @@ CUT_OUT_SHARE = 0.001
 
 def check_inputs(
     request: GenerateRequest, images: Sequence[bytes], instances: bytes | None, depth: bytes | None
-) -> None:
+) -> int | None:
     """Decode every file and match it with the others; nothing is kept.
+
+    Returns:
+        How many objects the instance map has; None without a map.
 
     Raises:
         Problem: request-invalid, or any code of pictures, instance maps, depth and camera but background-unclear,
             which takes the worker to find out.
     """
-    _read(request, images, instances, depth)
+    instance_map = _read(request, images, instances, depth)[1]
+    return None if instance_map is None else len(instance_map.names)
 
 
-def make_shot(request: GenerateRequest, images: Sequence[bytes], instances: bytes | None, depth: bytes | None) -> Shot:
+def make_shot(
+    request: GenerateRequest,
+    images: Sequence[bytes],
+    instances: bytes | None,
+    depth: bytes | None,
+    *,
+    find_object: bool = True,
+) -> Shot:
     """The shot that a request and its files describe.
 
     Without an instance map the picture shows one object, named after the request: what is opaque if the picture is
-    cut out, otherwise what stands out from the background. Without a camera `default_camera` is assumed.
+    cut out, otherwise what stands out from the background. With `find_object` false the map stays empty: the objects
+    are found later. Without a camera `default_camera` is assumed.
 
     Raises:
         Problem: as `check_inputs`, and background-unclear.
     """
     pictures, instance_map, distances, camera = _read(request, images, instances, depth)
-    source: Literal["map", "alpha", "background"] = "map"
-    if instance_map is None:
+    source: Literal["map", "alpha", "background", "found"] = "map"
+    if instance_map is None and not find_object:
+        source = "found"
+        instance_map = InstanceMap(np.zeros(pictures[0].shape[:2], np.uint16), {})
+    elif instance_map is None:
         mask = _cut_out(pictures[0])
         source = "background" if mask is None else "alpha"
         if mask is None:
@@ -80,8 +95,10 @@ def make_shot(request: GenerateRequest, images: Sequence[bytes], instances: byte
     )
 
 
-def read_job_folder(folder: Path) -> tuple[GenerateRequest, Shot]:
+def read_job_folder(folder: Path, *, find_object: bool = True) -> tuple[GenerateRequest, Shot]:
     """The request and the shot of a job's folder: `request.json` and `inputs/`, as the server wrote them.
+
+    find_object: see `make_shot`.
 
     Raises:
         Problem: as `make_shot`.
@@ -96,6 +113,7 @@ def read_job_folder(folder: Path) -> tuple[GenerateRequest, Shot]:
         [path.read_bytes() for path in images],
         instances.read_bytes() if instances.exists() else None,
         depth.read_bytes() if depth.exists() else None,
+        find_object=find_object,
     )
     return request, shot
 

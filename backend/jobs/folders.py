@@ -1,4 +1,4 @@
-"""The folder of a job: `request.json`, `inputs/`, `output/`, `log.txt`. See docs/architecture.md.
+"""The folder of a job: `request.json`, `inputs/`, `kept/`, `output/`, `log.txt`. See docs/architecture.md.
 
 A folder is written under another name and renamed when it is complete. Ids are 96 random bits in lower-case
 hexadecimal: nobody guesses them, and no file system folds, reserves or misreads them.
@@ -24,6 +24,9 @@ HOME_VARIABLE = "SET_DRESSER_HOME"
 JOB_ID = re.compile(r"[0-9a-f]{24}")
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 PARTIAL = ".partial"
+KEPT = "kept"
+"""Folder of what a job shows before it has a result; see `Context.keep`."""
+
 ABANDONED_SECONDS = 3600.0
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -69,15 +72,23 @@ class JobFolders:
         return job
 
     def files(self, job: str) -> tuple[str, ...]:
-        """The names of the result's files, sorted: plain names only, nothing half-written."""
-        output = self.path(job) / "output"
-        names = (entry.name for entry in output.iterdir() if entry.is_file()) if output.is_dir() else ()
+        """The names of the files of an ended job, sorted: plain names only, nothing half-written."""
+        folders = [self.path(job) / name for name in ("output", KEPT)]
+        names = {entry.name for folder in folders if folder.is_dir() for entry in folder.iterdir() if entry.is_file()}
         return tuple(sorted(name for name in names if FILE_NAME.fullmatch(name)))
+
+    def find(self, job: str, name: str) -> Path | None:
+        """A file of the result, or one that the job has kept so far; None if there is no such file."""
+        if not FILE_NAME.fullmatch(name):
+            return None
+        paths = (self.path(job) / folder / name for folder in ("output", KEPT))
+        return next((path for path in paths if path.is_file()), None)
 
     def clear_output(self, job: str) -> None:
         """Remove what an attempt that did not end well has written."""
         output = self.path(job) / "output"
         shutil.rmtree(output, ignore_errors=True)
+        shutil.rmtree(self.path(job) / KEPT, ignore_errors=True)
         output.mkdir(exist_ok=True)
 
     def remove(self, job: str) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from backend.contract import GenerateRequest, Progress, Result, Warning
+from backend.errors import Problem
 from backend.export import write_result
+from backend.files import write_together
 from backend.imaging.instances import unseen
 from backend.imaging.intake import read_job_folder
+from backend.jobs.folders import FILE_NAME, KEPT, storage_problem
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import Context
+from backend.preparations import chosen_preparations
+from backend.preparations.base import Prepared
 
 
 def run_job(
@@ -21,7 +27,7 @@ def run_job(
     cancelled: Callable[[], bool],
     answer: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> Result:
-    """Read the folder's inputs, run the pipeline, write `output/`.
+    """Read the folder's inputs, prepare the shot, run the pipeline, write `output/`.
 
     report, cancelled, answer: see `Context`.
     Raises Problem for what the user can change, Cancelled, and whatever a faulty pipeline raises.
@@ -29,14 +35,39 @@ def run_job(
     request = GenerateRequest.model_validate_json((folder / "request.json").read_bytes())
     info = find_pipeline(request.pipeline)
     parameters = info.check(request.parameters)
-    context = Context(info=info, seed=request.seed, report=report, cancelled=cancelled, answer=answer)
+    preparations = [(one, one.check(request.prepare[one.id])) for one in chosen_preparations(request.prepare)]
+    stages = tuple(stage for method in (*(one for one, _ in preparations), info) for stage in method.stages)
+    kept = folder / KEPT
+    shutil.rmtree(kept, ignore_errors=True)  # of an attempt that was interrupted
+
+    def save(name: str, data: bytes) -> None:
+        if not FILE_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no plain file name")
+        try:
+            write_together(kept, {name: data})
+        except OSError as error:
+            raise storage_problem(error, f"{name} cannot be kept") from error
+
+    context = Context(info, request.seed, report, cancelled, answer, save=save, stages=stages)
     # A sign of life before the pictures are read, which can take longer than a user is certain of a click.
-    first, count = info.stages[0].name, len(info.stages)
-    report(Progress(stage=first, stage_index=0, stage_count=count, fraction=0, elapsed=0, message="Reading"))
-    _, shot = read_job_folder(folder)
+    report(
+        Progress(stage=stages[0].name, stage_index=0, stage_count=len(stages), fraction=0, elapsed=0, message="Reading")
+    )
+    _, shot = read_job_folder(folder, find_object=not any(one.finds_instances for one, _ in preparations))
     if shot.instance_source == "map":
         for label in unseen(request.instances, shot.instances):
             message = f"{label.name or f'Object {label.id}'} is not to be seen in the instance map; it gets no prop."
             context.warn("instance-unseen", message, "Move it into the picture, or out from behind others.", label.id)
+    prepared: dict[str, dict[str, Any]] = {}
+    for one, chosen in preparations:
+        done: Prepared = one.load()(shot, chosen, context)
+        shot = done.shot
+        prepared[one.id] = {
+            "version": one.version,
+            "parameters": chosen.model_dump(mode="json"),
+            "record": dict(done.record),
+        }
+    if not shot.instances.names:
+        raise Problem("instances-empty", "No object was found in the picture.")
     scene = info.load()(shot, parameters, context)
-    return write_result(folder, job, request, shot, scene, context, info, parameters)
+    return write_result(folder, job, request, shot, scene, context, info, parameters, prepared)

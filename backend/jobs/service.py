@@ -15,13 +15,15 @@ from backend.contract import Event, GenerateRequest, JobState, JobView
 from backend.errors import Problem
 from backend.imaging.intake import check_inputs
 from backend.jobs.executor import Executor, Interrupted, Report, WorkerState
-from backend.jobs.folders import JobFolders, storage_problem
+from backend.jobs.folders import KEPT, JobFolders, storage_problem
 from backend.jobs.local import LocalExecutor
 from backend.jobs.news import News
 from backend.jobs.owners import Ownership
 from backend.jobs.store import JobStore, StoredJob
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import Cancelled
+from backend.preparations import chosen_preparations
+from backend.questions import read_question
 
 IDLE_SECONDS = 300.0
 GRACE_SECONDS = 5.0
@@ -163,7 +165,14 @@ class JobService:
             raise Problem("request-invalid", detail, "Send that many parts named 'image'.")
         if info.weights:
             raise Problem("weights-missing", f"{info.title} needs {', '.join(info.weights)}.")
-        check_inputs(request, images, instances, depth)
+        for preparation in chosen_preparations(request.prepare):
+            preparation.check(request.prepare[preparation.id])
+            preparation.check_inputs(has_instances=instances is not None, has_depth=depth is not None)
+        count = check_inputs(request, images, instances, depth)
+        if count is not None and not info.instances[0] <= count <= info.instances[1]:
+            few = count < info.instances[0]
+            detail = f"{info.title} takes {info.instances[0]} to {info.instances[1]} objects at once; {count} came."
+            raise Problem("instances-empty" if few else "instances-too-many", detail, "Select fewer objects, or merge.")
         job = self.folders.create(request, images, instances, depth)
         try:
             stored = self._store.add(job, self._owner.id, request.name, info.id)
@@ -199,8 +208,8 @@ class JobService:
         self.news.publish()
 
     def answer(self, job: str, answer: dict[str, Any]) -> JobView:
-        """Answer the question of a job in needs_input. Raises Problem("input-not-expected")."""
-        self._stored(job)
+        """Answer the question of a job in needs_input. Raises Problem("input-not-expected", "answer-invalid")."""
+        asked = self._stored(job).view.question
         try:
             length = len(json.dumps(answer, allow_nan=False))
         except ValueError as error:
@@ -209,18 +218,23 @@ class JobService:
             raise Problem("request-too-large", "The answer is longer than a megabyte.", "Send a shorter answer.")
         if self._owner is None or self._executor is None:
             raise Problem("input-not-expected", "The job is run by another process.")
+        if asked is not None and (question := read_question(asked)) is not None:
+            question.check(answer)
         self._store.resume(job, self._owner.id)
         self._executor.answer(job, answer)
         self.news.publish()
         return self.get(job)
 
     def file(self, job: str, name: str) -> Path:
-        """The path of a file of the result. Raises Problem("job-not-finished", "file-not-found")."""
+        """The path of a file of the result, or of one that a running job has kept to be seen.
+
+        Raises Problem("job-not-finished", "file-not-found").
+        """
         view = self.get(job)
-        if not view.state.ended:
+        path = self.folders.find(job, name)
+        if not view.state.ended and (path is None or path.parent.name != KEPT):
             raise Problem("job-not-finished", f"The job is {view.state.value}.")
-        path = self.folders.path(job) / "output" / name
-        if name not in view.files or not path.is_file():
+        if path is None or (view.state.ended and name not in view.files):
             has = f"It has {', '.join(view.files)}." if view.files else "It has none."
             raise Problem("file-not-found", f"The job has no file '{name[:40]}'.", has)
         return path

@@ -300,6 +300,10 @@ class JobStore:
                 " AND (state IN ('running', 'needs_input') OR (state = 'queued' AND number < ?))"
             )
             position = connection.execute(query, (row["owner"], row["number"])).fetchone()[0]
+        question = None
+        if row["state"] == JobState.NEEDS_INPUT:
+            query = "SELECT data FROM events WHERE job = ? AND type = 'needs_input' ORDER BY id DESC LIMIT 1"
+            question = json.loads(connection.execute(query, (row["id"],)).fetchone()[0])["question"]
         view = JobView.model_validate(
             {
                 **{key: row[key] for key in ("id", "name", "pipeline", "state", "created", "started", "finished")},
@@ -307,6 +311,7 @@ class JobStore:
                 "problem": json.loads(row["problem"]) if row["problem"] else None,
                 "files": json.loads(row["files"]),
                 "position": position,
+                "question": question,
             }
         )
         return StoredJob(view, row["owner"], row["attempts"], bool(row["cancel"]))

@@ -1,30 +1,16 @@
 """The pipelines this backend knows, by identifier. Importing this module imports no pipeline's code.
 
-More come from plug-ins: the environment variable SET_DRESSER_PLUGINS names modules, separated by commas, each with
-a sequence `PIPELINES` of `PipelineInfo`. Such a module is imported by the server, so it must be as light as the
-descriptions here.
+More come from plug-ins; see `backend/plugins.py`.
 """
 
 from __future__ import annotations
 
-import importlib
-import os
-from collections.abc import Iterator
-
 from backend.errors import Problem
 from backend.pipelines.base import PipelineInfo
 from backend.pipelines.inflate import INFLATE
+from backend.plugins import plugged
 
-
-def _plugins(names: str) -> Iterator[PipelineInfo]:
-    """The pipelines of the named modules. A module that cannot be imported ends the start with its own error."""
-    for name in filter(None, map(str.strip, names.split(","))):
-        yield from importlib.import_module(name).PIPELINES
-
-
-PIPELINES: dict[str, PipelineInfo] = {
-    info.id: info for info in (INFLATE, *_plugins(os.environ.get("SET_DRESSER_PLUGINS", "")))
-}
+PIPELINES: dict[str, PipelineInfo] = {info.id: info for info in (INFLATE, *plugged("PIPELINES"))}
 
 
 def find_pipeline(identifier: str) -> PipelineInfo:

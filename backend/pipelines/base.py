@@ -15,9 +15,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from backend.contract import Progress, StageTime, Warning
+from backend.contract import MAXIMUM_INSTANCES, Progress, StageTime, Warning
 from backend.errors import Problem
-from backend.scene import Scene
+from backend.questions import Question
 from backend.shot import Shot
 
 
@@ -40,11 +40,11 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class PipelineInfo:
-    """All that is known of a pipeline without loading it.
+class MethodInfo:
+    """All that is known of a pipeline, or of a preparation, without loading it.
 
-    entry: "module:function" of `run(shot, parameters, context) -> Scene`.
-    images: least and most pictures it takes.
+    entry: "module:function" of what does the work; see the subclasses.
+    weights: ids of `backend/weights.py` that it always needs.
     memory_bytes: GPU memory it wants; 0 for none.
     licence: SPDX expression of code and weights together, with what it forbids in `licence_note`.
     """
@@ -56,7 +56,6 @@ class PipelineInfo:
     entry: str
     parameters: type[Parameters]
     stages: tuple[Stage, ...]
-    images: tuple[int, int] = (1, 1)
     weights: tuple[str, ...] = ()
     memory_bytes: int = 0
     licence: str = "GPL-3.0-or-later"
@@ -71,15 +70,31 @@ class PipelineInfo:
             detail = f"{self.title} cannot use these parameters: {'; '.join(wrong)}."
             raise Problem("parameters-invalid", detail, fields=wrong) from error
 
-    def load(self) -> Callable[[Shot, Any, Context], Scene]:
+    def load(self) -> Callable[[Shot, Any, Context], Any]:
         """Import the function that runs it (in the worker)."""
         module, _, function = self.entry.partition(":")
-        loaded: Callable[[Shot, Any, Context], Scene] = getattr(importlib.import_module(module), function)
+        loaded: Callable[[Shot, Any, Context], Any] = getattr(importlib.import_module(module), function)
         return loaded
+
+
+@dataclass(frozen=True)
+class PipelineInfo(MethodInfo):
+    """A pipeline. `entry` names `run(shot, parameters, context) -> Scene`.
+
+    images: least and most pictures it takes.
+    instances: least and most objects of an instance map.
+    """
+
+    images: tuple[int, int] = (1, 1)
+    instances: tuple[int, int] = (1, MAXIMUM_INSTANCES)
 
 
 class Cancelled(Exception):
     """Raised inside a pipeline by the next progress report after the user has cancelled."""
+
+
+def _nobody_keeps(name: str, data: bytes) -> None:
+    raise Problem("internal", f"The pipeline made the file {name} where nobody can keep it.")
 
 
 def _nobody_answers(question: dict[str, Any]) -> dict[str, Any]:
@@ -95,18 +110,25 @@ class Context:
 
     report: takes each Progress and each Warning.
     answer: takes a question and returns the user's answer; blocks until there is one.
+    save: keeps a file with the job; see `keep`.
+    stages: those of the whole run, in order; the stages of `info` if nothing comes before them.
     """
 
-    info: PipelineInfo
+    info: MethodInfo
     seed: int
     report: Callable[[Progress | Warning], None]
     cancelled: Callable[[], bool] = lambda: False
     answer: Callable[[dict[str, Any]], dict[str, Any]] = _nobody_answers
+    save: Callable[[str, bytes], None] = _nobody_keeps
     device: str = "cpu"
+    stages: tuple[Stage, ...] = ()
     timings: list[StageTime] = field(default_factory=list)
     warnings: list[Warning] = field(default_factory=list)
     _index: int = -1
     _started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.stages = self.stages or self.info.stages
 
     @property
     def elapsed(self) -> float:
@@ -115,8 +137,8 @@ class Context:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Enter a stage of `info.stages`; times it and reports its beginning."""
-        self._index = [stage.name for stage in self.info.stages].index(name)
+        """Enter a stage of `stages`; times it and reports its beginning."""
+        self._index = [stage.name for stage in self.stages].index(name)
         self.progress(0.0)
         began = time.monotonic()
         yield
@@ -125,7 +147,7 @@ class Context:
     def progress(self, fraction: float, message: str = "") -> None:
         """Report how much of the current stage is done, 0 to 1."""
         self.check()
-        stages = self.info.stages
+        stages = self.stages
         total = sum(stage.weight for stage in stages)
         before = sum(stage.weight for stage in stages[: self._index])
         overall = (before + stages[self._index].weight * min(max(fraction, 0.0), 1.0)) / total
@@ -147,13 +169,24 @@ class Context:
         if self.cancelled():
             raise Cancelled
 
-    def ask(self, question: dict[str, Any]) -> dict[str, Any]:
-        """Ask the user and wait: the job is in `needs_input` until the answer comes. Both are JSON objects.
+    def keep(self, name: str, data: bytes) -> None:
+        """Keep a file with the job, for the user to see at once: a candidate, a preview, the picture that was used.
+
+        `name` is a plain file name; a question and result.json may mention it.
+        """
+        self.save(name, data)
+
+    def ask(self, question: dict[str, Any] | Question) -> dict[str, Any]:
+        """Ask the user and wait: the job is in `needs_input` until the answer comes.
+
+        Args:
+            question: one of `backend/questions.py`, whose answer is checked before it comes here; or any JSON object
+                of a plug-in.
 
         Raises `Cancelled` if the user cancels instead.
         """
         self.check()
-        return self.answer(question)
+        return self.answer(question.model_dump(mode="json") if isinstance(question, Question) else question)
 
     def warn(self, code: str, message: str, hint: str = "", instance: int | None = None) -> None:
         """Tell the user something without stopping."""

@@ -16,17 +16,18 @@ from backend.contract import GenerateRequest, JobView
 from backend.errors import Problem
 from backend.jobs.service import JobService
 from backend.pipelines import PIPELINES
+from backend.preparations import preparations as all_preparations
 from backend.server import problems
 from backend.server.middleware import BodyLimit, Guard
 from backend.server.problems import documented
 from backend.server.stream import stream
 from backend.server.upload import FORM, read_form
-from backend.server.views import Answer, DeleteOptions, Health, Leaving, ListOptions, PipelineView
+from backend.server.views import Answer, DeleteOptions, Health, Leaving, ListOptions, PipelineView, PreparationView
 
 LARGEST_UPLOAD = 256_000_000
 LARGEST_BODY = 2_000_000
 CHUNK = 1 << 18
-MEDIA_TYPES = {".glb": "model/gltf-binary", ".json": "application/json"}
+MEDIA_TYPES = {".glb": "model/gltf-binary", ".json": "application/json", ".png": "image/png"}
 LAST_EVENT = 2**63 - 1
 
 
@@ -68,6 +69,11 @@ def _add_server_routes(app: FastAPI, service: JobService, leave: Callable[[], No
     def pipelines() -> list[PipelineView]:
         """Every pipeline, with the schema of its parameters."""
         return [PipelineView.of(info) for info in PIPELINES.values()]
+
+    @app.get("/preparations", responses=documented())
+    def preparations() -> list[PreparationView]:
+        """Everything that can be done to a shot before a pipeline gets it, in the order in which it is done."""
+        return [PreparationView.of(info) for info in all_preparations().values()]
 
     @app.post("/shutdown", status_code=202, responses=documented())
     async def shutdown() -> Leaving:
@@ -115,7 +121,10 @@ def _add_job_routes(app: FastAPI, service: JobService) -> None:
         headers = {"Cache-Control": "no-store"}
         return StreamingResponse(stream(service, job, last_event_id), media_type="text/event-stream", headers=headers)
 
-    @app.post("/jobs/{job}/input", responses=documented("job-not-found", "input-not-expected", "request-too-large"))
+    @app.post(
+        "/jobs/{job}/input",
+        responses=documented("job-not-found", "input-not-expected", "answer-invalid", "request-too-large"),
+    )
     def answer(job: str, body: Answer) -> JobView:
         """Answer the question of a job in `needs_input`."""
         return service.answer(job, body.answer)
@@ -141,7 +150,7 @@ def _add_job_routes(app: FastAPI, service: JobService) -> None:
         },
     )
     def file(job: str, name: str) -> StreamingResponse:
-        """A file of the result, one of `files`."""
+        """A file of the result, one of `files`; while the job runs, a picture that its question mentions."""
         path = service.file(job, name)
         try:
             size = path.stat().st_size

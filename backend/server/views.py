@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 from backend import PROTOCOL_VERSION, __version__
 from backend.contract import Strict
 from backend.jobs.executor import WorkerState
-from backend.pipelines.base import PipelineInfo
+from backend.pipelines.base import MethodInfo, PipelineInfo
+from backend.preparations.base import PreparationInfo
 
 
 class Health(BaseModel):
@@ -35,8 +36,8 @@ class StageView(BaseModel):
     weight: float = Field(description="Usual share of the time; only the ratio counts.")
 
 
-class PipelineView(BaseModel):
-    """A pipeline as GET /pipelines shows it."""
+class MethodView(BaseModel):
+    """What pipelines and preparations have in common."""
 
     id: str
     version: str
@@ -44,29 +45,56 @@ class PipelineView(BaseModel):
     description: str
     parameters: dict[str, Any] = Field(description="JSON schema of the parameters, an object.")
     stages: list[StageView]
-    images: Images
     memory_bytes: int = Field(description="GPU memory it wants; 0 for none.")
     licence: str = Field(description="SPDX expression of code and weights together.")
     licence_note: str
     weights: list[str] = Field(description="Downloads it needs.")
     ready: bool = Field(description="Whether it can run now: every download it needs is there.")
 
+
+class PipelineView(MethodView):
+    """A pipeline as GET /pipelines shows it."""
+
+    images: Images
+    most_instances: int = Field(description="How many objects it takes at once.")
+
     @classmethod
     def of(cls, info: PipelineInfo) -> PipelineView:
+        images = Images(least=info.images[0], most=info.images[1])
+        return cls(**_common(info), images=images, most_instances=info.instances[1])
+
+
+class PreparationView(MethodView):
+    """A preparation as GET /preparations shows it."""
+
+    needs_depth: bool = Field(description="The request must bring the depth.")
+    needs_instances: bool = Field(description="The request must bring an instance map.")
+    finds_instances: bool = Field(description="It makes the instance map; the request must not bring one.")
+
+    @classmethod
+    def of(cls, info: PreparationInfo) -> PreparationView:
         return cls(
-            id=info.id,
-            version=info.version,
-            title=info.title,
-            description=info.description,
-            parameters=info.parameters.model_json_schema(),
-            stages=[StageView(name=stage.name, weight=stage.weight) for stage in info.stages],
-            images=Images(least=info.images[0], most=info.images[1]),
-            memory_bytes=info.memory_bytes,
-            licence=info.licence,
-            licence_note=info.licence_note,
-            weights=list(info.weights),
-            ready=not info.weights,
+            **_common(info),
+            needs_depth=info.needs_depth,
+            needs_instances=info.needs_instances,
+            finds_instances=info.finds_instances,
         )
+
+
+def _common(info: MethodInfo) -> dict[str, Any]:
+    return {
+        "id": info.id,
+        "version": info.version,
+        "title": info.title,
+        "description": info.description,
+        "parameters": info.parameters.model_json_schema(),
+        "stages": [StageView(name=stage.name, weight=stage.weight) for stage in info.stages],
+        "memory_bytes": info.memory_bytes,
+        "licence": info.licence,
+        "licence_note": info.licence_note,
+        "weights": list(info.weights),
+        "ready": not info.weights,
+    }
 
 
 class Answer(Strict):

@@ -1,8 +1,9 @@
-"""Pipelines that behave in one particular way, for tests: SET_DRESSER_PLUGINS=tests.backend.jobs.fake_pipelines."""
+"""Pipelines and a preparation for tests, each with a habit: SET_DRESSER_PLUGINS=tests.backend.jobs.fake_pipelines."""
 
 from pydantic import Field
 
 from backend.pipelines.base import Parameters, PipelineInfo, Stage
+from backend.preparations.base import PreparationInfo
 
 
 class FakeParameters(Parameters):
@@ -28,3 +29,15 @@ def _fake(name: str) -> PipelineInfo:
 
 NAMES = ("steady", "deaf", "crashing", "raising", "asking", "noisy", "revealing")
 PIPELINES = [_fake(name) for name in NAMES]
+PREPARATIONS = [
+    PreparationInfo(
+        id="halves",
+        version="3",
+        title="Halves",
+        description="For tests.",
+        entry="tests.backend.jobs.fake_runs:halves",
+        parameters=FakeParameters,
+        stages=(Stage("halve", 2),),
+        finds_instances=True,
+    ),
+]

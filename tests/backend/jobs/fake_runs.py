@@ -6,14 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from backend.errors import Problem
 from backend.pipelines.base import Context
+from backend.preparations.base import Prepared
+from backend.questions import Choice, ChooseQuestion
 from backend.scene import Mesh, Prop, Scene
-from backend.shot import Shot
+from backend.shot import InstanceMap, Shot
 from tests.backend.jobs.fake_pipelines import FakeParameters
 
 STEP = 0.01
@@ -94,6 +97,22 @@ def asking(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:
         answer = context.ask({"title": "Which views?", "choices": [1, 2, 3]})
         context.warn("echo", f"You chose {answer['choice']}.")
     return _tetrahedra(shot)
+
+
+def halves(shot: Shot, parameters: FakeParameters, context: Context) -> Prepared:
+    """Finds the left and the right half, and asks for one or both."""
+    sides = ("left", "right")
+    with context.stage("halve"):
+        for side in sides:
+            context.keep(f"{side}.png", side.encode())
+        choices = [Choice(file=f"{side}.png", label=side) for side in sides]
+        answer = context.ask(ChooseQuestion(title="Which half?", choices=choices, most=2, default=[1]))
+    labels = np.zeros(shot.image.shape[:2], np.uint16)
+    middle = labels.shape[1] // 2
+    for number in answer["chosen"]:
+        labels[:, slice(0, middle) if number == 0 else slice(middle, None)] = number + 1
+    names = {number + 1: sides[number] for number in sorted(answer["chosen"])}
+    return Prepared(replace(shot, instances=InstanceMap(labels, names)), {"pixels": np.count_nonzero(labels)})
 
 
 def noisy(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:

@@ -81,11 +81,14 @@ class RunningServer:
         **parameters: Any,
     ) -> dict[str, Any]:
         request = {"pipeline": pipeline, "parameters": parameters, "name": "a test"}
-        answer = (client or self.client).post(
-            "/jobs", data={"request": json.dumps(request)}, files={"image": ("a.png", picture or cut_out())}
-        )
+        answer = self.post_job(request, {"image": ("a.png", picture or cut_out())}, client)
         assert answer.status_code == 201, answer.text
         return dict(answer.json())
+
+    def post_job(
+        self, request: dict[str, Any], files: dict[str, tuple[str, bytes]], client: httpx.Client | None = None
+    ) -> httpx.Response:
+        return (client or self.client).post("/jobs", data={"request": json.dumps(request)}, files=files)
 
     def job(self, job: str) -> dict[str, Any]:
         answer = self.client.get(f"/jobs/{job}")
@@ -105,6 +108,15 @@ class RunningServer:
             if data.get("message", "").startswith("pid "):
                 return int(data["message"].removeprefix("pid "))
         raise AssertionError(f"the worker of {job} did not tell its process id: {self.job(job)}")
+
+    def events_so_far(self, job: str) -> list[Event]:
+        """What the stream tells up to the question of a job in needs_input."""
+        told = []
+        for event in self.events(job):
+            told.append(event)
+            if event[1] == "needs_input":
+                break
+        return told
 
     def events(self, job: str, after: int | None = None, client: httpx.Client | None = None) -> Iterator[Event]:
         headers = {} if after is None else {"Last-Event-ID": str(after)}

@@ -15,6 +15,7 @@ HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 OPERATIONS = (
     "GET /health",
     "GET /pipelines",
+    "GET /preparations",
     "POST /jobs",
     "GET /jobs",
     "GET /jobs/{job}",
@@ -23,7 +24,7 @@ OPERATIONS = (
     "DELETE /jobs/{job}",
     "GET /jobs/{job}/files/{name}",
 )
-WITHOUT_INPUT = ("GET /health", "GET /pipelines")
+WITHOUT_INPUT = ("GET /health", "GET /pipelines", "GET /preparations")
 DELIBERATE = {
     # A picture of random bytes matches its schema ("binary") and is refused all the same; so is an invented pipeline.
     "positive_data_acceptance",

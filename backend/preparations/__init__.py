@@ -1,0 +1,34 @@
+"""What can be done to a shot before a pipeline gets it, in this order. Importing this imports no preparation's code."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from backend.errors import Problem
+from backend.plugins import plugged
+from backend.preparations.base import PreparationInfo
+
+OURS: tuple[PreparationInfo, ...] = ()
+
+
+@cache
+def preparations() -> dict[str, PreparationInfo]:
+    """Every preparation by its identifier, those of plug-ins after ours.
+
+    A function because a plug-in imports `preparations.base`, and this package with it.
+    """
+    return {info.id: info for info in (*OURS, *plugged("PREPARATIONS"))}
+
+
+def chosen_preparations(wanted: dict[str, dict[str, Any]]) -> list[PreparationInfo]:
+    """The preparations that a request names, in the order in which they are done.
+
+    Raises Problem("preparation-unknown").
+    """
+    for identifier in wanted:
+        if identifier not in preparations():
+            known = ", ".join(preparations())
+            detail = f"No preparation is called '{identifier[:80]}'."
+            raise Problem("preparation-unknown", detail, f"Choose among: {known}.")
+    return [info for info in preparations().values() if info.id in wanted]
