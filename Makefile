@@ -31,7 +31,7 @@ lint: $(BACKEND)/.dev
 test-backend: $(BACKEND)/.dev
 	$(BIN)/python -m pytest tests/backend tests/models tests/parity tests/structure $(ARGS)
 
-test-blender: $(BACKEND)/.server $(BPY)/.ready zip
+test-blender: $(BACKEND)/.dev $(BPY)/.ready zip
 	$(BPY)/$(SCRIPTS)/python -m pytest tests/blender_addon $(ARGS)
 
 test-blender-matrix:
@@ -46,7 +46,7 @@ zip:
 # uv resolves one file for all three systems; pip and uv both install it.
 lock: $(BACKEND)/.dev
 	$(BIN)/python -m pip install --quiet uv
-	for name in server dev learned; do \
+	for name in server dev learned uv; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
 	    --no-emit-find-links --custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt \
 	    || exit 1; done

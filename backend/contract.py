@@ -203,6 +203,7 @@ class Result(BaseModel):
     )
     instances: list[InstanceLabel] = Field(default_factory=list, description="Label table of the request.")
     props: list[PropRecord]
+    record: dict[str, Any] = Field(default_factory=dict, description="What the pipeline measured of the whole.")
     warnings: list[Warning]
     timings: list[StageTime]
     seconds: Seconds

@@ -77,6 +77,9 @@ ERRORS = MappingProxyType(
             "The instance map has too many objects",
             "Save it without smoothing or compression, so that each object has exactly one colour.",
         ),
+        "instances-not-found": ErrorKind(
+            422, "Nothing was found in the picture", "Lower the threshold, use other words, or draw boxes."
+        ),
         "depth-unreadable": ErrorKind(
             422,
             "The depth cannot be read",
@@ -98,6 +101,48 @@ ERRORS = MappingProxyType(
         ),
         "weights-foreign": ErrorKind(
             409, "The files belong to another model", "Put the right model into the folder that is named."
+        ),
+        # models and their download
+        "model-not-found": ErrorKind(404, "There is no such model", "Choose one from the list of models."),
+        "licence-not-accepted": ErrorKind(
+            409, "The model's licence is not accepted", "Read what the licence says, accept it, and start again."
+        ),
+        "model-busy": ErrorKind(
+            409, "The model is being downloaded or checked", "Wait until that has ended, or pause it."
+        ),
+        "model-not-ours": ErrorKind(
+            409, "The model was put there by another program", "Remove it by hand, or with what put it there."
+        ),
+        "offline": ErrorKind(
+            409,
+            "Going online is switched off",
+            "Switch on Allow Online Access in Blender's preferences (System, Network), then try again.",
+        ),
+        "hub-access-denied": ErrorKind(
+            403,
+            "The hub refuses access to the model",
+            "Accept the terms on the model's page, then log in on this computer with: hf auth login",
+        ),
+        "hub-not-found": ErrorKind(
+            404, "The hub does not have it", "It may have been moved or withdrawn; look at the model's page."
+        ),
+        "hub-busy": ErrorKind(429, "The hub asks to wait", "Try again later; what has come so far is kept."),
+        "hub-failed": ErrorKind(
+            502, "The hub does not answer as it should", "Try again later; what has come so far is kept."
+        ),
+        "hub-unreachable": ErrorKind(
+            502,
+            "The hub cannot be reached",
+            "Look after the network connection and start again; what has come so far is kept.",
+        ),
+        "certificate-refused": ErrorKind(
+            502,
+            "The connection to the hub is not trustworthy",
+            "A proxy or an antivirus program may be reading the connection: have its certificate installed in the "
+            "system, name it in the environment variable SSL_CERT_FILE, or correct the computer's clock.",
+        ),
+        "download-damaged": ErrorKind(
+            502, "What came is not what the hub announced", "Try again later, or over another network."
         ),
         "device-missing": ErrorKind(
             409, "The device is not there", "Choose another one, or leave the choice to the backend (auto)."

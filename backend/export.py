@@ -70,6 +70,7 @@ def write_result(
         instances=request.instances,
         prepared=prepared or {},
         props=props,
+        record=scene.record,
         warnings=context.warnings,
         timings=context.timings,
         seconds=context.elapsed,

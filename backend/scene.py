@@ -52,6 +52,10 @@ class Prop:
 
 @dataclass
 class Scene:
-    """The props of one shot, in the order of their instance ids."""
+    """The props of one shot, in the order of their instance ids.
+
+    record: what the pipeline measured of the whole, for result.json (JSON, NumPy's numbers allowed).
+    """
 
     props: list[Prop]
+    record: dict[str, Any] = field(default_factory=dict)

@@ -52,3 +52,8 @@ class Shot:
     def image(self) -> NDArray[np.uint8]:
         """The first picture, HxWx4."""
         return self.images[0]
+
+    def title(self, instance: int) -> str:
+        """How to speak of an instance: its name in quotation marks, or its number."""
+        name = self.instances.names.get(instance)
+        return f"'{name}'" if name else f"Object {instance}"

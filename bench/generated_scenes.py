@@ -11,8 +11,8 @@ import trimesh
 from numpy.typing import NDArray
 
 from backend.camera import Camera
+from backend.geometry.raster import Lens, render
 from backend.registration.pose import picture_from_world
-from backend.registration.raster import Lens, render
 from backend.scene import Mesh
 from backend.shot import InstanceMap
 

@@ -7,16 +7,21 @@ import atexit
 
 import bpy
 
-from . import block_outs, operators, panels, preferences, properties, session
+from . import asking, block_outs, box_overlay, operators, panels, preferences, properties, session, thumbnails
 from .api import (
     Job,
     SetDresserError,
+    answer,
     cancel,
     delete_job,
     generate,
     import_job,
+    install,
+    installation,
     jobs,
     pipelines,
+    preparations,
+    question,
     server_status,
     shutdown,
     start_server,
@@ -25,12 +30,17 @@ from .api import (
 __all__ = [
     "Job",
     "SetDresserError",
+    "answer",
     "cancel",
     "delete_job",
     "generate",
     "import_job",
+    "install",
+    "installation",
     "jobs",
     "pipelines",
+    "preparations",
+    "question",
     "register",
     "server_status",
     "shutdown",
@@ -38,8 +48,14 @@ __all__ = [
     "unregister",
 ]
 
-_CLASSES = (preferences.SetDresserPreferences, *properties.CLASSES, *operators.CLASSES, *panels.CLASSES)
-_ROOMS = (block_outs, properties, session)
+_CLASSES = (
+    preferences.SetDresserPreferences,
+    *properties.CLASSES,
+    *asking.CLASSES,
+    *operators.CLASSES,
+    *panels.CLASSES,
+)
+_ROOMS = (block_outs, properties, asking, thumbnails, box_overlay, session)
 
 
 def register() -> None:

@@ -8,6 +8,13 @@
 In a window, leave `wait` off: the job goes on while Blender is used, and its props come in when they are done. In
 background mode nothing calls the add-on by itself, so a job only goes on while something waits for it: `wait=True`
 (the default there) or `job.wait()`.
+
+A job may ask something on its way. Waiting ends then as well, and `job.question` is no longer None:
+
+    job = set_dresser.generate(prepare={"imagine": {"prompt": "a workshop"}}, wait=True)
+    while job.question:
+        job.answer({"chosen": [2]})
+        job.wait()
 """
 
 from __future__ import annotations
@@ -22,7 +29,7 @@ from typing import Any
 
 import bpy
 
-from . import capture, folders, importer, intrinsics, session
+from . import folders, importer, session, setting_up, sources
 from . import jobs as job_steps
 from .jobs import JobRecord
 from .messages import SetDresserError
@@ -30,12 +37,17 @@ from .messages import SetDresserError
 __all__ = [
     "Job",
     "SetDresserError",
+    "answer",
     "cancel",
     "delete_job",
     "generate",
     "import_job",
+    "install",
+    "installation",
     "jobs",
     "pipelines",
+    "preparations",
+    "question",
     "server_status",
     "shutdown",
     "start_server",
@@ -96,6 +108,11 @@ class Job:
         return list(self._record.warnings)
 
     @property
+    def question(self) -> dict[str, Any] | None:
+        """What it asks, as in docs/api.md; None if it asks nothing, or an answer is on its way."""
+        return dict(self._record.question.document) if self._record.question and self._record.asks else None
+
+    @property
     def objects(self) -> list[bpy.types.Object]:
         """The props of the last import that are still in the file."""
         found = (bpy.data.objects.get(name) for name in self._record.imported)
@@ -112,11 +129,15 @@ class Job:
         return self._record.folder / "scene.glb" if self._record.folder else None
 
     def wait(self, timeout: float = 600.0) -> Job:
-        """Wait until the job has ended and its props are in the scene. Blocks: for scripts, not for a window.
+        """Wait until the job has ended and its props are in the scene, or until it asks something: `question` is not
+        None then. Blocks: for scripts, not for a window.
 
         Raises SetDresserError: if it fails, is cancelled, or takes longer than `timeout` seconds (it goes on then).
         """
-        _wait_until(lambda: self._record.task is None, timeout, f"The job is still {self.state}")
+        record = self._record
+        _wait_until(lambda: record.task is None or record.asks, timeout, f"The job is still {self.state}")
+        if record.asks:
+            return self
         if self._record.problem is not None:
             raise self._record.problem
         if self.state == "cancelled":
@@ -124,6 +145,10 @@ class Job:
         if self.state != "done":
             raise SetDresserError("The backend was stopped.", "Start it; the job goes on then.", "stopped")
         return self
+
+    def answer(self, given: dict[str, Any] | None = None, *, wait: bool | None = None) -> None:
+        """Answer its question; see `answer`."""
+        answer(self, given, wait=wait)
 
     def cancel(self) -> None:
         session.current.cancel(self._record)
@@ -137,6 +162,7 @@ def generate(
     match_camera: bool = False,
     pipeline: str = "inflate",
     parameters: dict[str, Any] | None = None,
+    prepare: dict[str, dict[str, Any]] | None = None,
     seed: int = 0,
     name: str = "",
     import_result: bool = True,
@@ -153,25 +179,28 @@ def generate(
         match_camera: the picture was taken with the scene's active camera.
         pipeline: identifier, one of `pipelines()`.
         parameters: the pipeline's own; its defaults count for those left out.
+        prepare: what is done to the shot first: identifier, one of `preparations()`, and its parameters.
         seed: where chance starts from.
         name: what to call the job; after its source if left out.
         import_result: whether to import when it is done.
         hide_block_outs: whether each block-out is hidden when its prop has come.
-        wait: whether to return only when the props are there; by default in background mode only.
+        wait: whether to return only when the props are there, or the job asks something (`job.question`); by default
+            in background mode only.
         timeout: longest wait in seconds.
 
     Raises SetDresserError, with a sentence, a hint and a code.
     """
     context = bpy.context
     folder = folders.temporary() / "shots" / uuid.uuid4().hex
-    shot = _capture(context, folder, source, objects, labels, match_camera)
+    shot = sources.take(context, folder, source, objects, labels, match_camera)
     request = {
         "pipeline": pipeline,
         "parameters": parameters or {},
+        "prepare": prepare or {},
         "seed": seed,
         "camera": shot.camera,
         "instances": shot.labels,
-        "name": (name or _name(context, source))[:200],
+        "name": (name or sources.name(context, source))[:200],
     }
     _check_can_be_sent(request)
     files = {"image": shot.image, "instances": shot.instances, "depth": shot.depth}
@@ -190,6 +219,42 @@ def generate(
     if bpy.app.background if wait is None else wait:
         job.wait(timeout)
     return job
+
+
+def question(job: Job | str) -> dict[str, Any] | None:
+    """What a job asks, as in docs/api.md; None if it asks nothing, or an answer is on its way."""
+    return Job(find_record(job)).question
+
+
+def answer(
+    job: Job | str,
+    given: dict[str, Any] | None = None,
+    *,
+    wait: bool | None = None,
+    timeout: float = SHORT_TIMEOUT,
+) -> None:
+    """Answer what a job asks.
+
+    Args:
+        given: {"chosen": [indices]}, {"instances": [{"ids": [ids], "name": name}]}, or what a plug-in's own question
+            wants; what the question itself proposes if left out.
+        wait: whether to return only when the server has taken the answer; by default in background mode only.
+        timeout: longest wait in seconds.
+
+    Raises SetDresserError: if the job asks nothing; and, if it waits, what the server has against the answer. The
+    question stands then.
+    """
+    record = find_record(job)
+    asked = record.question
+    if asked is None or asked.sending:
+        raise SetDresserError("The job asks nothing.", "It may have gone on or ended.", "input-not-expected")
+    given = asked.default_answer() if given is None else given
+    _check_can_be_sent(given)
+    session.current.answer(record, given)
+    if bpy.app.background if wait is None else wait:
+        _wait_until(lambda: not asked.sending, timeout, "The answer has not been taken")
+        if asked.problem is not None:
+            raise asked.problem
 
 
 def cancel(job: Job | str) -> None:
@@ -230,12 +295,58 @@ def pipelines(*, timeout: float = SHORT_TIMEOUT) -> list[dict[str, Any]]:
     return list(session.current.pipelines)
 
 
+def preparations(*, timeout: float = SHORT_TIMEOUT) -> list[dict[str, Any]]:
+    """What the server can do to a shot before a pipeline gets it; as `pipelines`."""
+    _refresh(timeout)
+    return list(session.current.preparations)
+
+
 def start_server(*, wait: bool | None = None, timeout: float = SHORT_TIMEOUT) -> dict[str, Any]:
     """Start the server, if it does not run; returns `server_status()`."""
     session.current.start_server()
     if bpy.app.background if wait is None else wait:
         _refresh(timeout)
     return server_status()
+
+
+def install(
+    build: str = "",
+    *,
+    repair: bool = False,
+    offline_folder: str | os.PathLike[str] | None = None,
+    wait: bool | None = None,
+    timeout: float = 3600.0,
+) -> dict[str, Any]:
+    """Install the backend's own Python environment, or finish, update or extend it; Blender's Python is not changed.
+
+    Args:
+        build: the build of PyTorch: "auto" for what suits the machine, "none" for no learned pipelines, or "cpu",
+            "cu126", "cu130", "rocm7.2", "mps"; the preferences' choice if left out.
+        repair: make it anew, from new downloads.
+        offline_folder: install from this folder, made by `build_addon.py --offline`; the preferences' if left out.
+        wait: whether to return only when it is done; by default in background mode only.
+        timeout: longest wait in seconds; it goes on then.
+
+    Returns `installation()`. Raises SetDresserError: if it must not go online, or, if it waits, if it fails.
+    """
+    current = session.current
+    setting_up.install(current, build, offline_folder, repair)
+    session.wake()
+    if bpy.app.background if wait is None else wait:
+        _wait_until(lambda: not current.installation.installing, timeout, "The installation has not ended")
+        if current.installation.problem is not None:
+            raise current.installation.problem
+    return installation()
+
+
+def installation() -> dict[str, Any]:
+    """What is known of the backend's environment; asks nobody.
+
+    state: not_installed, interrupted, installing, complete, outdated or broken; message, hint: in sentences; python:
+    of the environment that may be started, "" if none may; build, folder, download, disk: what would be, or is being,
+    installed, where, and bytes, about; step, written, rate: while it is installed; log: the installer's.
+    """
+    return setting_up.describe(session.current.installation)
 
 
 def server_status() -> dict[str, Any]:
@@ -289,75 +400,12 @@ def place_result(context: bpy.types.Context, record: JobRecord) -> list[str]:
     return record.imported
 
 
-def _capture(
-    context: bpy.types.Context,
-    folder: Path,
-    source: str | os.PathLike[str] | bpy.types.Image,
-    objects: Iterable[bpy.types.Object] | bpy.types.Collection | None,
-    labels: str | os.PathLike[str] | bpy.types.Image | None,
-    match_camera: bool,
-) -> capture.Capture:
-    if source == "camera":
-        chosen = context.selected_objects if objects is None else objects
-        if isinstance(chosen, bpy.types.Collection):
-            chosen = chosen.all_objects
-        return capture.capture_camera(context, list(chosen), folder)
-    if isinstance(source, bpy.types.Image):
-        if labels is not None and not isinstance(labels, bpy.types.Image):
-            raise SetDresserError("The label image must be an image like the picture.", "Open it in Blender.", "labels")
-        camera = _active_camera(context, source) if match_camera else None
-        return capture.capture_image(source, folder, labels, camera)
-    path = _path(source)
-    if isinstance(labels, bpy.types.Image):
-        raise SetDresserError("The label image must be a file like the picture.", "Save it as PNG.", "labels")
-    if not str(source):
-        raise SetDresserError("No picture is chosen.", "Choose an image file.", "no-picture")
-    camera = _camera_of_file(context, path) if match_camera else None
-    return capture.capture_image_file(path, folder, _path(labels) if labels else None, camera)
-
-
-def _path(text: str | os.PathLike[str]) -> Path:
-    return Path(bpy.path.abspath(os.fspath(text)))
-
-
-def _camera_of_file(context: bpy.types.Context, path: Path) -> dict[str, Any]:
-    """The active camera for a picture file, whose size Blender itself reads, whatever its format."""
+def _check_can_be_sent(values: dict[str, Any]) -> None:
     try:
-        image = bpy.data.images.load(str(path), check_existing=False)
-    except RuntimeError as error:
-        raise SetDresserError(
-            f"The picture {path} cannot be read.", "Choose the file again.", "image-unreadable"
-        ) from error
-    try:
-        return _active_camera(context, image)
-    finally:
-        bpy.data.images.remove(image)
-
-
-def _active_camera(context: bpy.types.Context, image: bpy.types.Image) -> dict[str, Any]:
-    camera = context.scene.camera
-    if camera is None or camera.type != "CAMERA":
-        raise SetDresserError("The scene has no active camera.", "Add one, or let a camera be assumed.", "no-camera")
-    width, height = image.size
-    if not (width and height):
-        message = f"The size of {image.name} is not known."
-        raise SetDresserError(message, "Check its file path, or let a camera be assumed.", "image-unreadable")
-    evaluated = camera.evaluated_get(context.evaluated_depsgraph_get())
-    return intrinsics.camera_json(context.scene, evaluated, width, height)
-
-
-def _name(context: bpy.types.Context, source: str | os.PathLike[str] | bpy.types.Image) -> str:
-    if source == "camera":
-        return context.scene.camera.name
-    return source.name if isinstance(source, bpy.types.Image) else _path(source).stem
-
-
-def _check_can_be_sent(request: dict[str, Any]) -> None:
-    try:
-        json.dumps(request, allow_nan=False)
+        json.dumps(values, allow_nan=False)
     except (TypeError, ValueError) as error:
         hint = "Use numbers, texts, truth values, and lists and dictionaries of them."
-        raise SetDresserError(f"The parameters cannot be sent: {error}.", hint, "parameters-invalid") from error
+        raise SetDresserError(f"These values cannot be sent: {error}.", hint, "parameters-invalid") from error
 
 
 def _refresh(timeout: float) -> None:

@@ -146,6 +146,9 @@ class Client:
     def pipelines(self) -> Exchange:
         return self.get("/pipelines")
 
+    def preparations(self) -> Exchange:
+        return self.get("/preparations")
+
     def jobs(self) -> Exchange:
         return self.get("/jobs")
 
@@ -170,6 +173,11 @@ class Client:
         content_type = f"multipart/form-data; boundary={boundary}"
         return self._exchange("POST", "/jobs", {"Content-Type": content_type}, body=_multipart(boundary, parts))
 
+    def answer(self, identifier: str, answer: Mapping[str, Any]) -> Exchange:
+        """Answer the question of a job."""
+        body = json.dumps({"answer": answer}, allow_nan=False).encode()
+        return self._exchange("POST", f"{_job(identifier)}/input", {"Content-Type": "application/json"}, body=[body])
+
     def events(self, identifier: str, last: int, parser: EventParser) -> Exchange:
         """The job's events after number `last`, written into `parser` as they happen."""
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(last)}
@@ -179,7 +187,7 @@ class Client:
         )
 
     def download(self, identifier: str, name: str, path: Path) -> Exchange:
-        """A file of a finished job, into `path`, which is there whole or not at all."""
+        """A file of a finished job, or one that a question mentions, into `path`: there whole or not at all."""
         target = f"{_job(identifier)}/files/{quote(name, safe='')}"
         return self._exchange("GET", target, sink=FileSink(path), limit=FILE_LIMIT)
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from .installer import records
 from .messages import SetDresserError
 
 ADDON_FOLDER = Path(__file__).resolve().parent
 PYTHON_VARIABLE = "SET_DRESSER_PYTHON"
-_INSIDE = Path("Scripts/python.exe") if sys.platform == "win32" else Path("bin/python")
 
 
 class NotSetUp(SetDresserError):
@@ -42,12 +41,12 @@ def backend_folder(addon_folder: Path = ADDON_FOLDER) -> Path:
     raise NotSetUp(message, "Install the zip that build_addon.py writes, not a zip of the source code.", "not-set-up")
 
 
-def find_python(chosen: str, private: Path, variables: Mapping[str, str] = os.environ) -> Path:
+def find_python(chosen: str, private: Path | None, variables: Mapping[str, str] = os.environ) -> Path:
     """The interpreter: the one chosen in the preferences, else `SET_DRESSER_PYTHON`, else the private environment.
 
     Args:
         chosen: the preference; "" if none. A folder means the environment in it.
-        private: folder of the add-on's own environment.
+        private: folder of the environment that the add-on has made; None if there is none. Only a complete one counts.
 
     Raises NotSetUp: if the one that counts is not there, or none is.
     """
@@ -56,15 +55,12 @@ def find_python(chosen: str, private: Path, variables: Mapping[str, str] = os.en
         if not text.strip():
             continue
         path = Path(text.strip()).expanduser()
-        path = path / _INSIDE if path.is_dir() else path
+        path = records.python_of(path) if path.is_dir() else path
         if not path.is_file():
             hint = "Choose the python program of the backend's environment in the add-on's preferences."
             raise NotSetUp(f"{source} is not there: {path}.", hint, "not-set-up")
         return path.absolute()
-    if (private / _INSIDE).is_file():
-        return private / _INSIDE
-    hint = (
-        "Make a Python 3.11 environment, install bundle/requirements.txt of the add-on into it, and choose its Python "
-        "in the add-on's preferences. The README shows the two commands."
-    )
-    raise NotSetUp("No Python is chosen that could run the backend.", hint, "not-set-up")
+    if private is not None and records.is_complete(private):
+        return records.python_of(private)
+    hint = "Press Install in the panel, or choose a Python that has the backend's packages in the add-on's preferences."
+    raise NotSetUp("No Python is there that could run the backend.", hint, "not-set-up")

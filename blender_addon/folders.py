@@ -24,15 +24,15 @@ def temporary() -> Path:
     return Path(bpy.app.tempdir) / "set_dresser"
 
 
-def read_pipelines() -> list[dict[str, Any]]:
-    """The pipelines that the last server told of; none if there was none or the file is damaged."""
+def read_views(kind: str) -> list[dict[str, Any]]:
+    """The "pipelines" or "preparations" that the last server told of; none if there was none or the file is damaged."""
     try:
-        views = json.loads((user() / "pipelines.json").read_text(encoding="utf-8"))
+        views = json.loads((user() / f"{kind}.json").read_text(encoding="utf-8"))
         return [view for view in views if isinstance(view["id"], str) and isinstance(view["parameters"], dict)]
     except (OSError, ValueError, TypeError, KeyError):
         return []
 
 
-def keep_pipelines(views: list[dict[str, Any]]) -> None:
+def keep_views(kind: str, views: list[dict[str, Any]]) -> None:
     """Write them for the next time, so that the panel is complete before the server runs."""
-    write_whole(user() / "pipelines.json", json.dumps(views).encode())
+    write_whole(user() / f"{kind}.json", json.dumps(views).encode())

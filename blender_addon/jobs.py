@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import thumbnails
 from .client import EventParser, ServerEvent, ServerProblem, answer
 from .http_framing import ConnectionProblem
 from .messages import SetDresserError, as_error
+from .questions import Question
 from .tasks import Steps
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ class JobRecord:
     arrival: "", "fetching", "waiting" (for a moment in which Blender can import), or "imported".
     imported: names of the objects that the last import made; import_count counts imports.
     scene: name of the scene that the props belong to.
+    question: what it asks, while it is in needs_input.
     """
 
     id: str
@@ -61,6 +64,8 @@ class JobRecord:
     last_event: int = 0
     cancelling: bool = False
     task: Steps | None = None
+    question: Question | None = None
+    _ahead_of: tuple[str, dict[str, Any] | None] | None = None
 
     @property
     def ended(self) -> bool:
@@ -81,31 +86,74 @@ class JobRecord:
         """Whether its props are still to come in by themselves."""
         return self.state == "done" and self.import_when_done and not self.import_count and self.problem is None
 
+    @property
+    def asks(self) -> bool:
+        """Whether it waits for an answer that nobody has sent yet."""
+        return self.question is not None and not self.question.sending
+
     def take_view(self, view: Mapping[str, Any]) -> None:
         """What the server's list says about it."""
+        state, asked = str(view["state"]), view.get("question")
+        if not self.created:
+            self._ahead_of = state, asked
         self.id = str(view["id"])
         self.name = str(view.get("name") or "")
         self.pipeline = str(view.get("pipeline") or "")
         self.created = str(view.get("created") or "")
         self.position = view.get("position")
         self._take_progress(view.get("progress"))
-        self._take_state(str(view["state"]), view.get("problem"))
+        self._take_state(state, view.get("problem"))
+        self._take_question(asked)
 
     def take_event(self, event: ServerEvent) -> None:
         """What an event says about it; kinds of events that are not known are left aside."""
         self.last_event = max(self.last_event, event.id)
-        if event.type == "state":
-            self._take_state(str(event.data.get("state", self.state)), event.data.get("problem"))
-        elif event.type == "progress":
-            self._take_progress(event.data)
-        elif event.type == "warning":
+        if event.type == "warning":
             self.warnings.append(event.data)
+        elif self._is_news(event):
+            if event.type == "state":
+                self._take_state(str(event.data.get("state", self.state)), event.data.get("problem"))
+            elif event.type == "progress":
+                self._take_progress(event.data)
+            elif event.type == "needs_input":
+                self._take_question(event.data.get("question"))
+
+    def go_on(self) -> None:
+        """Its question was answered."""
+        self._take_state("running", None)
+
+    def put_back(self) -> None:
+        """Its server has left; it goes on when there is one again."""
+        self.message = ""
+        self._take_state("queued", None)
 
     def fail(self, error: Exception) -> None:
         self.state = "failed"
         self.problem = as_error(error)
 
+    def _is_news(self, event: ServerEvent) -> bool:
+        """False for what the list has told already: a stream begins with all that ever happened, and an old question
+        must not come up again."""
+        if self._ahead_of is None:
+            return True
+        state, question = self._ahead_of
+        told = str(event.data.get("state", "")) if event.type == "state" else ""
+        if told == state if question is None else event.data.get("question") == question:
+            self._ahead_of = None
+        elif told in ENDED:
+            self._ahead_of = None
+            return True
+        return False
+
+    def _take_question(self, document: Any) -> None:
+        if not isinstance(document, dict) or self.state != "needs_input":
+            return
+        if self.question is None or self.question.document != document:
+            self.question = Question(self.id, document)
+
     def _take_state(self, state: str, problem: Any) -> None:
+        if state != "needs_input":
+            self.question = None
         if state == "queued":
             self.stage, self.message, self.fraction, self.eta = "", "", 0.0, None
         elif state == "done":
@@ -231,10 +279,43 @@ def read_result(record: JobRecord) -> dict[str, Any]:
     return result
 
 
+def fetch_pictures(session: Session, record: JobRecord, question: Question) -> Steps:
+    """Have the pictures that a question mentions in the job's folder, and small ones of them for the panel."""
+    for name in question.files:
+        path = session.picture_path(question, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        client = yield from session.ready_client()
+        exchange = client.download(record.id, name, path)
+        yield from session.tasks.finish(exchange)
+        answer(exchange)
+        thumbnails.load(question.key, name, path)
+        session.changed()
+
+
+def send_answer(session: Session, record: JobRecord, question: Question, given: dict[str, Any]) -> Steps:
+    """Answer the job's question. If the server refuses the answer, the question stays and says why."""
+    question.sending, question.problem = True, None
+    try:
+        client = yield from session.ready_client()
+        exchange = client.answer(record.id, given)
+        yield from session.tasks.finish(exchange)
+        answer(exchange)
+        if record.question is question:  # the events may have told more by now
+            record.go_on()
+    finally:
+        question.sending = False
+        session.changed()
+
+
 def refresh(session: Session) -> Steps:
-    """Fetch the pipelines and the list of jobs, and follow what has not ended."""
+    """Fetch the pipelines, the preparations and the list of jobs, and follow what has not ended."""
     client = yield from session.ready_client()
-    for exchange, take in ((client.pipelines(), session.take_pipelines), (client.jobs(), session.take_jobs)):
+    lists = (
+        (client.pipelines(), session.take_pipelines),
+        (client.preparations(), session.take_preparations),
+        (client.jobs(), session.take_jobs),
+    )
+    for exchange, take in lists:
         yield from session.tasks.finish(exchange)
         _take(take, answer(exchange))
         session.changed()
@@ -245,7 +326,9 @@ def cancel(session: Session, record: JobRecord) -> Steps:
     client = yield from session.ready_client()
     exchange = client.cancel(record.id)
     yield from session.tasks.finish(exchange)
-    record.take_view(answer(exchange))
+    view = answer(exchange)
+    if not record.busy:  # whoever follows it hears more, and sooner
+        record.take_view(view)
     session.changed()
 
 

@@ -1,7 +1,8 @@
-"""A pipeline's parameters as Blender properties, made from the JSON schema that the server tells.
+"""The parameters of pipelines and preparations as Blender properties, made from the JSON schemas the server tells.
 
-For every pipeline there is a property group on the scene, `scene.set_dresser_<pipeline>`. Blender keeps the values by
-name in the file, so they come back when the group is registered again, also before the server has run.
+For every method there is a property group on the scene: `scene.set_dresser_<pipeline>` and
+`scene.prepare_set_dresser_<preparation>`. Blender keeps the values by name in the file, so they come back when the
+group is registered again, also before the server has run.
 """
 
 from __future__ import annotations
@@ -18,74 +19,80 @@ INTEGER_RANGE = (-(2**31), 2**31 - 1)
 FLOAT_RANGE = (-3.0e38, 3.0e38)
 _TAKEN = frozenset({"name", "rna_type", "bl_rna", "id_data", "get", "items", "keys", "values", "pop", "type_recast"})
 
-_groups: dict[str, type[bpy.types.PropertyGroup]] = {}
-_names: dict[str, dict[str, str]] = {}
-_schemas: dict[str, Mapping[str, Any]] = {}
+
+class Groups:
+    """The property groups of one kind of method, by the method's identifier.
+
+    prefix: what the names of the scene's properties begin with; kinds that have different ones never collide.
+    """
+
+    def __init__(self, prefix: str, class_prefix: str) -> None:
+        self._prefix = prefix
+        self._class_prefix = class_prefix
+        self._groups: dict[str, type[bpy.types.PropertyGroup]] = {}
+        self._names: dict[str, dict[str, str]] = {}
+        self._schemas: dict[str, Mapping[str, Any]] = {}
+
+    def register(self, methods: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """Make the property groups of these (identifier, parameter schema) pairs; those of others go."""
+        wanted = dict(methods)
+        for method in list(self._groups):
+            if wanted.get(method) != self._schemas[method]:
+                self._remove(method)
+        for method, schema in wanted.items():
+            if method not in self._groups:
+                self._add(method, schema)
+
+    def unregister(self) -> None:
+        for method in list(self._groups):
+            self._remove(method)
+
+    def group(self, scene: bpy.types.Scene, method: str) -> bpy.types.PropertyGroup | None:
+        """The property group that holds the method's parameters; None if the method is not known (yet)."""
+        return getattr(scene, self._attribute(method), None) if method in self._groups else None
+
+    def attributes(self, method: str) -> list[str]:
+        """The names of the group's properties, in the schema's order."""
+        return list(self._names.get(method, {}).values())
+
+    def values(self, scene: bpy.types.Scene, method: str) -> dict[str, Any]:
+        """The parameters as the server takes them. Empty if the method is not known (yet): its defaults count then."""
+        holder = self.group(scene, method)
+        if holder is None:
+            return {}
+        return {name: _plain(holder, attribute) for name, attribute in self._names[method].items()}
+
+    def _add(self, method: str, schema: Mapping[str, Any]) -> None:
+        annotations: dict[str, Any] = {}
+        names: dict[str, str] = {}
+        for name, field in schema.get("properties", {}).items():
+            made = _property(name, _resolved(field, schema))
+            if made is not None:
+                attribute = _property_name(name)
+                annotations[attribute], names[name] = made, attribute
+        label = self._class_prefix + re.sub(r"\W", "_", method)
+        made_class = type(label, (bpy.types.PropertyGroup,), {"__annotations__": annotations})
+        bpy.utils.register_class(made_class)
+        setattr(bpy.types.Scene, self._attribute(method), bpy.props.PointerProperty(type=made_class))
+        self._groups[method], self._names[method], self._schemas[method] = made_class, names, schema
+
+    def _remove(self, method: str) -> None:
+        delattr(bpy.types.Scene, self._attribute(method))
+        bpy.utils.unregister_class(self._groups.pop(method))
+        del self._names[method], self._schemas[method]
+
+    def _attribute(self, method: str) -> str:
+        return self._prefix + re.sub(r"\W", "_", method)[:40]
 
 
-def register(pipelines: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
-    """Make the property groups of these (pipeline, parameter schema) pairs; those of others go."""
-    wanted = dict(pipelines)
-    for pipeline in list(_groups):
-        if wanted.get(pipeline) != _schemas[pipeline]:
-            _remove(pipeline)
-    for pipeline, schema in wanted.items():
-        if pipeline not in _groups:
-            _add(pipeline, schema)
-
-
-def unregister() -> None:
-    for pipeline in list(_groups):
-        _remove(pipeline)
-
-
-def group(scene: bpy.types.Scene, pipeline: str) -> bpy.types.PropertyGroup | None:
-    """The property group that holds the pipeline's parameters; None if the pipeline is not known (yet)."""
-    return getattr(scene, _attribute(pipeline), None) if pipeline in _groups else None
-
-
-def attributes(pipeline: str) -> list[str]:
-    """The names of the group's properties, in the schema's order."""
-    return list(_names.get(pipeline, {}).values())
-
-
-def values(scene: bpy.types.Scene, pipeline: str) -> dict[str, Any]:
-    """The parameters as the server takes them. Empty if the pipeline is not known (yet): its defaults count then."""
-    holder = group(scene, pipeline)
-    if holder is None:
-        return {}
-    return {name: _plain(holder, attribute) for name, attribute in _names[pipeline].items()}
+pipelines = Groups("set_dresser_", "SetDresserParameters_")
+preparations = Groups("prepare_set_dresser_", "SetDresserPreparation_")
 
 
 def enum_number(identifier: str) -> int:
     """A number for an enumeration's item that depends on its name only: Blender stores the number, and a list that
     has changed its order must not change the choice."""
     return zlib.crc32(identifier.encode()) & 0x7FFFFFFF
-
-
-def _add(pipeline: str, schema: Mapping[str, Any]) -> None:
-    annotations: dict[str, Any] = {}
-    names: dict[str, str] = {}
-    for name, field in schema.get("properties", {}).items():
-        made = _property(name, _resolved(field, schema))
-        if made is not None:
-            attribute = _property_name(name)
-            annotations[attribute], names[name] = made, attribute
-    label = re.sub(r"\W", "_", pipeline)
-    made_class = type(f"SetDresserParameters_{label}", (bpy.types.PropertyGroup,), {"__annotations__": annotations})
-    bpy.utils.register_class(made_class)
-    setattr(bpy.types.Scene, _attribute(pipeline), bpy.props.PointerProperty(type=made_class))
-    _groups[pipeline], _names[pipeline], _schemas[pipeline] = made_class, names, schema
-
-
-def _remove(pipeline: str) -> None:
-    delattr(bpy.types.Scene, _attribute(pipeline))
-    bpy.utils.unregister_class(_groups.pop(pipeline))
-    del _names[pipeline], _schemas[pipeline]
-
-
-def _attribute(pipeline: str) -> str:
-    return "set_dresser_" + re.sub(r"\W", "_", pipeline)[:40]
 
 
 def _property_name(name: str) -> str:
@@ -104,8 +111,8 @@ def _resolved(field: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[st
 
 def _property(name: str, field: Mapping[str, Any]) -> Any:
     """The Blender property for one field; None for what has no control (lists, objects, defaults of null): the
-    pipeline's default counts there."""
-    default = field.get("default")
+    method's default counts there. A text without a default begins empty."""
+    default = field.get("default", "" if field.get("type") == "string" else None)
     common = {"name": str(field.get("title") or name), "description": str(field.get("description", ""))}
     if "enum" in field and all(isinstance(choice, str) for choice in field["enum"]):
         return _enumeration(field["enum"], default, common)

@@ -7,6 +7,8 @@ from typing import Any
 
 import bpy
 
+from .installation import build_items
+
 
 def _changed(self: SetDresserPreferences, context: bpy.types.Context) -> None:
     from . import session
@@ -29,6 +31,18 @@ class SetDresserPreferences(bpy.types.AddonPreferences):
         subtype="DIR_PATH",
         update=_changed,
     )
+    torch_build: bpy.props.EnumProperty(
+        name="PyTorch",
+        description="What is installed for the learned pipelines",
+        items=build_items(),
+        update=_changed,
+    )
+    offline_folder: bpy.props.StringProperty(
+        name="Offline Folder",
+        description="Install from the packages in this folder, made by build_addon.py --offline, without the network",
+        subtype="DIR_PATH",
+        update=_changed,
+    )
 
     def draw(self, context: bpy.types.Context) -> None:
         from . import panels
@@ -36,6 +50,8 @@ class SetDresserPreferences(bpy.types.AddonPreferences):
         self.layout.use_property_split = True
         self.layout.prop(self, "python_path")
         self.layout.prop(self, "data_folder")
+        self.layout.prop(self, "offline_folder")
+        panels.draw_installation(self.layout, context, everything=True)
         panels.draw_server(self.layout, context)
 
 
@@ -44,4 +60,4 @@ def get() -> Any:
     addon = bpy.context.preferences.addons.get(__package__)
     if addon is not None and addon.preferences is not None:
         return addon.preferences
-    return SimpleNamespace(python_path="", data_folder="")
+    return SimpleNamespace(python_path="", data_folder="", torch_build="", offline_folder="")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
-from . import session
+from . import parameters, session
 
 SOURCES = [
     ("CAMERA", "Active Camera", "What the scene's camera renders"),
@@ -22,7 +24,10 @@ LABELS = [
         "Label Image",
         "A picture of the same size with one colour or index per object, black for the background",
     ),
+    ("FIND", "Find Objects", "The objects are found in the picture: by words, by boxes drawn on it, or both"),
 ]
+IMAGINE, SEGMENT = "imagine", "segment"
+"""The preparations that the panel knows what to do with: a picture of the block-out, and objects of a picture."""
 
 _pipeline_items: list[tuple[str, str, str, int]] = []
 """Blender does not keep an enumeration's strings alive; this does."""
@@ -47,6 +52,15 @@ def _choose_number(self: SetDresserSettings, number: int) -> None:
     self.pipeline_id = session.current.pipelines[number]["id"]
 
 
+class SetDresserBox(bpy.types.PropertyGroup):
+    """A box in pixels of the picture, from the upper left corner, y down; `name` is what the prop will be called."""
+
+    left: bpy.props.IntProperty(name="Left", min=0)
+    top: bpy.props.IntProperty(name="Top", min=0)
+    right: bpy.props.IntProperty(name="Right", min=0)
+    bottom: bpy.props.IntProperty(name="Bottom", min=0)
+
+
 class SetDresserSettings(bpy.types.PropertyGroup):
     """`scene.set_dresser`"""
 
@@ -69,6 +83,11 @@ class SetDresserSettings(bpy.types.PropertyGroup):
         description="One colour or index per object, black for the background",
         type=bpy.types.Image,
     )
+    boxes: bpy.props.CollectionProperty(type=SetDresserBox)
+    box_index: bpy.props.IntProperty(name="Active Box")
+    imagine: bpy.props.BoolProperty(
+        name="Imagine", description="Paint the block-out from a description first, and make the props of that picture"
+    )
     use_active_camera: bpy.props.BoolProperty(
         name="Match Active Camera",
         description="The picture was taken with the scene's camera; otherwise a camera is assumed "
@@ -86,13 +105,39 @@ class SetDresserSettings(bpy.types.PropertyGroup):
     seed: bpy.props.IntProperty(name="Seed", description="Where chance starts from", min=0, max=2**31 - 1)
 
 
-CLASSES = (SetDresserSettings,)
+CLASSES = (SetDresserBox, SetDresserSettings)
 
 
 def chosen_pipeline(settings: SetDresserSettings) -> str:
     """The pipeline that is chosen; the first one if that is not there any more, "" if none is known."""
     views = session.current.pipelines
     return views[_chosen_number(settings)]["id"] if views else ""
+
+
+def view_of(views: list[dict[str, Any]], identifier: str) -> dict[str, Any] | None:
+    """What the server says about a pipeline or a preparation; None if it does not have it."""
+    return next((view for view in views if view["id"] == identifier), None)
+
+
+def chosen_preparation(settings: SetDresserSettings) -> str:
+    """The preparation that the settings ask for; "" for none."""
+    if settings.source == "CAMERA":
+        return IMAGINE if settings.imagine else ""
+    return SEGMENT if settings.labels == "FIND" else ""
+
+
+def preparation_values(scene: bpy.types.Scene) -> dict[str, dict[str, Any]]:
+    """What the settings ask for, as `prepare` of `api.generate`."""
+    chosen = chosen_preparation(scene.set_dresser)
+    if not chosen:
+        return {}
+    values = parameters.preparations.values(scene, chosen)
+    if chosen == SEGMENT:
+        values["boxes"] = [
+            {"left": box.left, "top": box.top, "right": box.right, "bottom": box.bottom, "name": box.name}
+            for box in scene.set_dresser.boxes
+        ]
+    return {chosen: values}
 
 
 def register() -> None:

@@ -16,16 +16,19 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import environment, folders, jobs, parameters, preferences
+from . import asking, environment, folders, jobs, parameters, preferences, setting_up, thumbnails
 from .client import Client
+from .installation import Installation
 from .jobs import JobRecord
 from .messages import SetDresserError, as_error
+from .questions import Question
 from .server_process import ServerProcess, ServerState
 from .tasks import Steps, Tasks
 
 BUDGET = 0.004
-MOVING, FOLLOWING, WATCHING = 0.01, 0.05, 1.0
-"""Seconds until the next slice: while bytes move, while a job runs, while the server merely lives."""
+MOVING, FOLLOWING, INSTALLING, WATCHING = 0.01, 0.05, 0.1, 1.0
+"""Seconds until the next slice: while bytes move, while a job runs, while the backend is being installed, while the
+server merely lives."""
 
 
 class Slices:
@@ -48,9 +51,11 @@ class Session:
 
     def __init__(self) -> None:
         self.server = ServerProcess()
+        self.installation = Installation(folders.temporary)
         self.tasks = Tasks()
         self.jobs: dict[str, JobRecord] = {}
         self.pipelines: list[dict[str, Any]] = []
+        self.preparations: list[dict[str, Any]] = []
         self.problem: SetDresserError | None = None
         self.set_up_problem: SetDresserError | None = None
         self.slices, self.imports = Slices(), Slices()
@@ -75,22 +80,27 @@ class Session:
                 self.tasks.start(jobs.refresh(self), self.report)
             elif state in (ServerState.CRASHED, ServerState.INCOMPATIBLE):
                 self.problem = self.server.problem
+        if self.installation.poll(self.server.running):
+            self.changed() if self.installation.busy else self.check_set_up()
         self.tasks.advance(budget)
         if self._changed:
             self._changed = False
-            _redraw()
+            self._show_questions()
+            redraw()
         self.slices.seconds.append(time.perf_counter() - began - self._importing)
         return self._delay()
 
     def busy(self) -> bool:
         """Whether the tick is needed."""
-        return bool(self.tasks) or self.server.running
+        return bool(self.tasks) or self.server.running or self.installation.busy
 
     def _delay(self) -> float:
         if not self.tasks:
+            if self.installation.busy:
+                return INSTALLING
             return MOVING if self.server.state is ServerState.STOPPING else WATCHING
-        following = all(job.state in ("queued", "running", "needs_input") for job in self.jobs.values() if job.busy)
-        return FOLLOWING if following and self.server.state is ServerState.READY else MOVING
+        followed = [job for job in self.jobs.values() if job.busy and job.state in ("queued", "running", "needs_input")]
+        return FOLLOWING if len(followed) == len(self.tasks) and self.server.state is ServerState.READY else MOVING
 
     def changed(self) -> None:
         """Something that the panel shows is different now."""
@@ -108,11 +118,12 @@ class Session:
         user = folders.user()
         chosen = preferences.get()
         data = Path(bpy.path.abspath(chosen.data_folder)) if chosen.data_folder else user / "data"
-        python = environment.find_python(bpy.path.abspath(chosen.python_path), user / "environment")
+        python = environment.find_python(bpy.path.abspath(chosen.python_path), self.installation.folder)
         return environment.Environment(python, environment.backend_folder(), data, user)
 
     def check_set_up(self) -> None:
         """Look whether the server could be started, for the panel, which must not touch the disk."""
+        setting_up.look(self.installation)
         try:
             self.environment()
             self.set_up_problem = None
@@ -120,10 +131,17 @@ class Session:
             self.set_up_problem = error
         self.changed()
 
+    def begin_set_up(self) -> None:
+        """In a window: find out what the panel will offer, or remove what an earlier installation has left."""
+        if not setting_up.uses_another_python():
+            setting_up.begin(self.installation)
+            wake()
+
     def start_server(self) -> None:
         """Start the server if it does not run. Raises SetDresserError."""
         self.check_set_up()
         self.server.start(self.environment())
+        self.installation.hold()
         self._seen = self.server.state
         self.changed()
         wake()
@@ -137,7 +155,7 @@ class Session:
                 hint = "Generate it again."
                 record.fail(SetDresserError("The backend was stopped before it had the job.", hint, "stopped"))
             elif not record.ended:
-                record.state, record.message = "queued", ""
+                record.put_back()
         self.server.stop()
         self.changed()
         wake()
@@ -170,16 +188,26 @@ class Session:
     def take_pipelines(self, views: list[dict[str, Any]]) -> None:
         """The list of GET /pipelines."""
         if views != self.pipelines:
-            parameters.register([(view["id"], view["parameters"]) for view in views])
+            parameters.pipelines.register(_schemas(views))
             self.pipelines = views
-            folders.keep_pipelines(views)
+            folders.keep_views("pipelines", views)
+
+    def take_preparations(self, views: list[dict[str, Any]]) -> None:
+        """The list of GET /preparations."""
+        if views != self.preparations:
+            parameters.preparations.register(_schemas(views))
+            self.preparations = views
+            folders.keep_views("preparations", views)
 
     def take_jobs(self, views: list[dict[str, Any]]) -> None:
         """The list of GET /jobs, newest first. Jobs that have not ended are followed."""
         listed: dict[str, JobRecord] = {}
         for view in views:
             record = self.jobs.get(str(view["id"])) or JobRecord(id=str(view["id"]))
-            record.take_view(view)
+            if record.last_event and record.busy:  # its events tell more, and sooner
+                record.position = view.get("position")
+            else:
+                record.take_view(view)
             listed[record.id] = record
         # What was sent while the list was on its way is not on it.
         newer = {key: record for key, record in self.jobs.items() if not record.sent or record.busy}
@@ -252,6 +280,26 @@ class Session:
             record.scene = bpy.context.scene.name
             self._run(record, jobs.bring_in(self, record))
 
+    def answer(self, record: JobRecord, given: dict[str, Any]) -> None:
+        """Answer what a job asks."""
+        question = record.question
+        if question is not None and not question.sending:
+            self.tasks.start(jobs.send_answer(self, record, question, given), question.fail)
+            self.changed()
+            wake()
+
+    def _show_questions(self) -> None:
+        """Begin to show what is asked, and end to show what is not asked any more."""
+        asking_jobs = [record for record in self.jobs.values() if record.question is not None]
+        asked = {record.question.key: record.question for record in asking_jobs}
+        asking.keep(asked)
+        thumbnails.keep(asked)
+        for record in asking_jobs:
+            question = record.question
+            if not question.shown:
+                question.shown = True
+                self.tasks.start(jobs.fetch_pictures(self, record, question), question.fail)
+
     def refresh(self) -> None:
         self.tasks.start(jobs.refresh(self), self.report)
         wake()
@@ -290,6 +338,10 @@ class Session:
             folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def picture_path(self, question: Question, name: str) -> Path:
+        """Where a picture of a question lies, once it has been fetched."""
+        return self.result_folder(question.job, create=False) / question.digest / name
+
     def import_hindrance(self) -> str:
         """Why an import must wait; "" if it need not."""
         if bpy.app.background:
@@ -327,11 +379,15 @@ class Session:
             if record.arrival in ("fetching", "waiting"):
                 self._stop(record)
             record.arrival = ""
+        self._show_questions()  # what was set so far went with the former file
         self.changed()
 
     def close(self) -> None:
         """End everything. Waits two seconds at most, for the server to leave."""
         self.tasks.stop_all()
+        asking.keep({})
+        thumbnails.keep({})
+        self.installation.end_now()
         self.server.end_now()
         shutil.rmtree(folders.temporary(), ignore_errors=True)
 
@@ -380,9 +436,11 @@ def register() -> None:
     current = Session()
     bpy.app.handlers.load_post.append(_file_loaded)
     current.check_set_up()
-    known = folders.read_pipelines()
-    parameters.register([(view["id"], view["parameters"]) for view in known])
-    current.pipelines = known
+    if _timers_fire():
+        current.begin_set_up()
+    current.pipelines, current.preparations = folders.read_views("pipelines"), folders.read_views("preparations")
+    parameters.pipelines.register(_schemas(current.pipelines))
+    parameters.preparations.register(_schemas(current.preparations))
 
 
 def unregister() -> None:
@@ -391,10 +449,16 @@ def unregister() -> None:
         bpy.app.timers.unregister(_tick)
     bpy.app.handlers.load_post.remove(_file_loaded)
     current.close()
-    parameters.unregister()
+    parameters.pipelines.unregister()
+    parameters.preparations.unregister()
 
 
-def _redraw() -> None:
+def _schemas(views: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    return [(view["id"], view["parameters"]) for view in views]
+
+
+def redraw() -> None:
+    """Have the panel drawn anew."""
     if bpy.app.background:
         return
     for window in bpy.context.window_manager.windows:

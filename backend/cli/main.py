@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from backend import __version__
-from backend.cli import generate, listing, output, place
+from backend.cli import generate, listing, models, output, place
 from backend.errors import ERRORS, Problem
 from backend.jobs.folders import default_data_folder
 from backend.pipelines import find_pipeline
 from backend.preparations import preparations
+from backend.weights import models_kept_in
 
 DONE, FAILURE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 INPUT_STATUS = (413, 422)
@@ -39,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return serve(list(arguments[1:]))
     try:
         chosen = _parser(arguments).parse_args(arguments)
-        chosen.command(chosen)
+        with models_kept_in(getattr(chosen, "data", None) or default_data_folder()):
+            chosen.command(chosen)
         sys.stdout.flush()
         return DONE
     except Problem as problem:
@@ -88,6 +90,10 @@ def _parser(arguments: Sequence[str]) -> Parser:
     _add_data(jobs)
     jobs.add_argument("--json", action="store_true", help="as JSON")
     jobs.set_defaults(command=listing.jobs)
+
+    models.add_options(
+        commands.add_parser("models", help="list, download, check models", description="List the models."), _add_data
+    )
 
     schema = commands.add_parser("schema", help="print a JSON schema", description="Print a JSON schema.")
     schema.add_argument("document", choices=tuple(listing.SCHEMAS))

@@ -2,8 +2,7 @@
 
 Nothing of the background may show, neither at the rim nor in a mip map nor between the tiles. So only pixels that are
 certainly the object's own give colour, and every other texel is filled from them: the background is nowhere in the
-texture. Filling is push-pull (Gortler, Grzeszczuk, Szeliski, Cohen: The Lumigraph, 1996): a pyramid of weighted means
-is built, and gaps are filled from coarser levels on the way back. The same pyramid blurs the back.
+texture. The same pyramid that fills (`pyramid.py`) blurs the back.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from backend.geometry.lens import Lens
+from backend.geometry.pyramid import push_pull
 
 Floats = NDArray[np.float64]
 Values = NDArray[np.float32]
@@ -63,7 +63,7 @@ def paint(image: Pixels, mask: Mask, lens: Lens, size: int, back: Literal["soft"
         slice(top - around[0].start, bottom - around[0].start),
         slice(left - around[1].start, right - around[1].start),
     )
-    own = _own_pixels(image[around], mask[around])[within]
+    own = own_pixels(image[around], mask[around])[within]
 
     width, height = right - left, bottom - top
     tiles = 2 if back == "soft" else 1
@@ -76,10 +76,10 @@ def paint(image: Pixels, mask: Mask, lens: Lens, size: int, back: Literal["soft"
 
     weights = own.astype(np.float32)
     planes = [np.multiply(image[crop][..., channel], weights, dtype=np.float32) for channel in range(3)]
-    sums = np.dstack([_resized(plane, inner) for plane in (*planes, weights)])
+    sums = np.dstack([resized(plane, inner) for plane in (*planes, weights)])
     sums = np.pad(sums, ((margin, margin), (margin, margin), (0, 0)))
-    covered = np.pad(_resized(mask[crop].astype(np.float32), inner) > 0.5, margin)
-    front, soft = _push_pull(sums, _blur_levels(covered))
+    covered = np.pad(resized(mask[crop].astype(np.float32), inner) > 0.5, margin)
+    front, soft = push_pull(sums, _blur_levels(covered))
     parts = [front, soft][:tiles]
     texture = np.concatenate(parts, axis=1 if beside else 0)
 
@@ -103,7 +103,7 @@ def _bounds(mask: Mask, lens: Lens) -> tuple[int, int, int, int]:
     return int(left), int(top), int(right), int(bottom)
 
 
-def _own_pixels(image: Pixels, mask: Mask) -> Mask:
+def own_pixels(image: Pixels, mask: Mask) -> Mask:
     """HxW, True where a pixel's colour is certainly the object's own.
 
     The outermost two pixels of a mask may be mixed with what is behind it, by anti-aliasing, lens or compression. They
@@ -147,7 +147,7 @@ def _is_pure(image: Pixels, mask: Mask, thin: Mask) -> Mask:
     return pure
 
 
-def _resized(values: Values, size: tuple[int, int]) -> Values:
+def resized(values: Values, size: tuple[int, int]) -> Values:
     """Area averages, HxW, at another (width, height)."""
     if (values.shape[1], values.shape[0]) == size:
         return values
@@ -159,54 +159,3 @@ def _blur_levels(covered: Mask) -> Values:
     distance = ndimage.distance_transform_edt(covered)
     levels: Values = np.log2(1 + SOFTNESS * distance).astype(np.float32)
     return levels
-
-
-def _push_pull(sums: Values, levels: Values) -> tuple[Values, Values]:
-    """Fill and blur in one walk through the pyramid.
-
-    Args:
-        sums: HxWx4, weighted colours and weight; weight 0 where the colour is unknown.
-        levels: HxW, pyramid level from which each texel of the soft tile is taken.
-
-    Returns:
-        The filled tile and the soft tile, both HxWx3.
-    """
-    if min(sums.shape[:2]) <= 1:
-        weight = sums[..., 3:]
-        mean = sums[..., :3].sum(axis=(0, 1)) / max(float(weight.sum()), 1e-12)
-        filled = np.where(weight > 0, sums[..., :3] / np.maximum(weight, 1e-12), mean).astype(np.float32)
-        return filled, filled
-    coarse_filled, coarse_soft = _push_pull(_halved(sums), _halved(levels[..., None])[..., 0] - 1)
-    weight = sums[..., 3:]
-    known = np.minimum(4 * weight, 1)
-    own = sums[..., :3] / np.maximum(weight, 1e-12)
-    filled = _doubled(coarse_filled, sums.shape[:2])
-    filled += (own - filled) * known
-    sharp = np.clip(1 - levels, 0, 1)[..., None]
-    soft = _doubled(coarse_soft, sums.shape[:2])
-    soft += (filled - soft) * sharp
-    return filled, soft
-
-
-def _halved(values: Values) -> Values:
-    """Means of 2 x 2 blocks; an odd last row or column is repeated."""
-    odd_rows, odd_columns = values.shape[0] % 2, values.shape[1] % 2
-    if odd_rows or odd_columns:
-        values = np.pad(values, ((0, odd_rows), (0, odd_columns), (0, 0)), mode="edge")
-    rows = values[::2] + values[1::2]
-    halved: Values = (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
-    return halved
-
-
-def _doubled(values: Values, shape: tuple[int, ...]) -> Values:
-    """Bilinear enlargement to the shape that `_halved` came from."""
-    for axis in (0, 1):
-        low, high = np.roll(values, 1, axis), np.roll(values, -1, axis)
-        first, last = [slice(None)] * 3, [slice(None)] * 3
-        first[axis], last[axis] = slice(0, 1), slice(-1, None)
-        low[tuple(first)], high[tuple(last)] = values[tuple(first)], values[tuple(last)]
-        pairs = np.stack([0.75 * values + 0.25 * low, 0.75 * values + 0.25 * high], axis=axis + 1)
-        values = pairs.reshape(
-            *[side * 2 if side_axis == axis else side for side_axis, side in enumerate(values.shape)]
-        )
-    return np.ascontiguousarray(values[: shape[0], : shape[1]])

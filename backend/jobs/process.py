@@ -1,4 +1,4 @@
-"""One worker process as its server sees it: messages in, messages out, and a certain end."""
+"""One child process as its server sees it: messages in, messages out, and a certain end."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ logger = logging.getLogger(__name__)
 
 
 class WorkerProcess:
-    """A running `python -m backend.jobs.worker`.
+    """A running `python -m <module> <pid of this process> <arguments>`; the worker of jobs unless another is named.
 
     It is started in the thread that keeps it: on Linux the worker dies with that thread, not only with the process.
     What it says on standard error goes to `log`, never into a pipe that nobody might read.
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, module: str = "backend.jobs.worker", *arguments: str) -> None:
         self._log = log
         self.inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-        command = [sys.executable, "-m", "backend.jobs.worker", str(os.getpid())]
+        command = [sys.executable, "-m", module, str(os.getpid()), *arguments]
         with log.open("wb") as stream:
             self._process = subprocess.Popen(
                 command,

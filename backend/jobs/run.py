@@ -18,6 +18,7 @@ from backend.pipelines import find_pipeline
 from backend.pipelines.base import Context
 from backend.preparations import chosen_preparations
 from backend.preparations.base import Prepared
+from backend.residency import residency
 
 
 def run_job(
@@ -58,6 +59,8 @@ def run_job(
         for label in unseen(request.instances, shot.instances):
             message = f"{label.name or f'Object {label.id}'} is not to be seen in the instance map; it gets no prop."
             context.warn("instance-unseen", message, "Move it into the picture, or out from behind others.", label.id)
+    if preparations or residency.held_by(info.id) is None:
+        residency.clear()
     prepared: dict[str, dict[str, Any]] = {}
     for one, chosen in preparations:
         done: Prepared = one.load()(shot, chosen, context)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from backend import engine, weights
 from backend.contract import Event, GenerateRequest, JobState, JobView
 from backend.errors import Problem
 from backend.imaging.intake import check_inputs
@@ -21,7 +22,7 @@ from backend.jobs.news import News
 from backend.jobs.owners import Ownership
 from backend.jobs.store import JobStore, StoredJob
 from backend.pipelines import find_pipeline
-from backend.pipelines.base import Cancelled
+from backend.pipelines.base import Cancelled, MethodInfo, Parameters
 from backend.preparations import chosen_preparations
 from backend.questions import read_question
 
@@ -157,17 +158,20 @@ class JobService:
         if self._owner is None:
             raise RuntimeError("submit() needs a service that was started")
         info = find_pipeline(request.pipeline)
-        info.check(request.parameters)
+        methods: dict[MethodInfo, Parameters] = {info: info.check(request.parameters)}
         least, most = info.images
         if not least <= len(images) <= most:
             wanted = f"{least}" if least == most else f"{least} to {most}"
             detail = f"{info.title} takes {wanted} picture(s); {len(images)} came."
             raise Problem("request-invalid", detail, "Send that many parts named 'image'.")
-        if info.weights:
-            raise Problem("weights-missing", f"{info.title} needs {', '.join(info.weights)}.")
         for preparation in chosen_preparations(request.prepare):
-            preparation.check(request.prepare[preparation.id])
+            methods[preparation] = preparation.check(request.prepare[preparation.id])
             preparation.check_inputs(has_instances=instances is not None, has_depth=depth is not None)
+        for method, parameters in methods.items():
+            if method.learned:
+                engine.check(method.title)
+            for needed in (*method.weights, *parameters.needed_weights()):
+                weights.locate(needed)
         count = check_inputs(request, images, instances, depth)
         if count is not None and not info.instances[0] <= count <= info.instances[1]:
             few = count < info.instances[0]

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO, NoReturn
 from backend.contract import Progress, Warning
 from backend.errors import Problem
 from backend.jobs.channel import Message, encode, messages
+from backend.jobs.child import die_with, leave, take_pipes
 from backend.jobs.folders import NO_SPACE
 from backend.jobs.run import run_job
 from backend.pipelines import PIPELINES
@@ -167,35 +168,9 @@ def _redirect(descriptor: int) -> None:
     os.dup2(descriptor, 2)
 
 
-def leave() -> NoReturn:
-    """End at once, with every process this one has started."""
-    if sys.platform != "win32" and os.getpgrp() == os.getpid():
-        import signal
-
-        os.killpg(0, signal.SIGKILL)
-    os._exit(0)
-
-
-def die_with(server: int) -> None:
-    """Have Linux kill this process when the server's thread that started it ends."""
-    if sys.platform == "linux":
-        import ctypes
-        import signal
-
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-        if os.getppid() != server:  # it ended before the call
-            leave()
-
-
 def main() -> NoReturn:
     die_with(int(sys.argv[1]))
-    commands, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)  # nobody but the reader reads commands
-    os.dup2(2, 1)  # nobody but `replies` writes replies
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    commands, replies = take_pipes()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     faulthandler.enable()
     Worker(commands, replies).serve()

@@ -30,6 +30,10 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    def needed_weights(self) -> tuple[str, ...]:
+        """Ids of `backend/weights.py` that these very values need, beyond those that the method always needs."""
+        return ()
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -60,6 +64,11 @@ class MethodInfo:
     memory_bytes: int = 0
     licence: str = "GPL-3.0-or-later"
     licence_note: str = ""
+
+    @property
+    def learned(self) -> bool:
+        """Whether it runs networks, and so needs what `backend/engine.py` looks for."""
+        return self.memory_bytes > 0
 
     def check(self, values: dict[str, Any]) -> Parameters:
         """The parameters, checked. Raises Problem("parameters-invalid") naming each wrong one."""

@@ -8,8 +8,10 @@ from typing import Any
 from backend.errors import Problem
 from backend.plugins import plugged
 from backend.preparations.base import PreparationInfo
+from backend.preparations.imagine import IMAGINE
+from backend.preparations.segment import SEGMENT
 
-OURS: tuple[PreparationInfo, ...] = ()
+OURS: tuple[PreparationInfo, ...] = (IMAGINE, SEGMENT)
 
 
 @cache

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera import Camera
+from backend.geometry.raster import View
 from backend.registration.model import Model
 from backend.registration.observation import OTHER, Observation, sample, slope
 from backend.registration.pose import PARAMETERS, Pose, picture_from_world
-from backend.registration.raster import View
 from backend.registration.snap import Box
 
 Floats = NDArray[np.float64]

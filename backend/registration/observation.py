@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from backend.camera import Camera
-from backend.registration.raster import Lens
+from backend.geometry.raster import Lens
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera import Camera
+from backend.geometry.raster import View, render
 from backend.registration import evidence
 from backend.registration.evidence import Rows
 from backend.registration.model import Model
 from backend.registration.observation import OTHER, Observation
 from backend.registration.pose import PARAMETERS, Pose
-from backend.registration.raster import View, render
 from backend.registration.snap import Box
 
 Floats = NDArray[np.float64]

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera import Camera
+from backend.geometry.raster import Lens
 from backend.registration.model import Model
 from backend.registration.observation import Observation
 from backend.registration.pose import Pose, picture_from_world, upright
-from backend.registration.raster import Lens
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -13,12 +13,14 @@ from starlette.concurrency import run_in_threadpool
 
 from backend import __version__
 from backend.contract import GenerateRequest, JobView
+from backend.downloads.manager import Downloads
 from backend.errors import Problem
 from backend.jobs.service import JobService
 from backend.pipelines import PIPELINES
 from backend.preparations import preparations as all_preparations
 from backend.server import problems
 from backend.server.middleware import BodyLimit, Guard
+from backend.server.models_routes import add_model_routes
 from backend.server.problems import documented
 from backend.server.stream import stream
 from backend.server.upload import FORM, read_form
@@ -32,11 +34,17 @@ LAST_EVENT = 2**63 - 1
 
 
 def create_app(
-    service: JobService, token: str, *, port: int, leave: Callable[[], None], largest_upload: int = LARGEST_UPLOAD
+    service: JobService,
+    downloads: Downloads,
+    token: str,
+    *,
+    port: int,
+    leave: Callable[[], None],
+    largest_upload: int = LARGEST_UPLOAD,
 ) -> FastAPI:
     """The server's application.
 
-    service: started and stopped by the caller.
+    service, downloads: started and stopped by the caller.
     token: every request carries it as `Authorization: Bearer <token>`.
     port: the one that clients connect to; part of the Host they must name.
     leave: called once the answer to POST /shutdown is on its way; must return at once.
@@ -55,6 +63,7 @@ def create_app(
     problems.install(app)
     _add_server_routes(app, service, leave)
     _add_job_routes(app, service)
+    add_model_routes(app, downloads)
     _complete_openapi(app)
     return app
 

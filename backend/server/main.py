@@ -22,11 +22,13 @@ from pathlib import Path
 import uvicorn
 
 from backend import PROTOCOL_VERSION, __version__
+from backend.downloads.manager import Downloads
 from backend.errors import Problem
 from backend.jobs.folders import default_data_folder
 from backend.jobs.service import GRACE_SECONDS, IDLE_SECONDS, JobService
 from backend.server.app import create_app
 from backend.server.watch import read_line, when_input_closes, when_process_ends
+from backend.weights import models_kept_in
 
 TOKEN_VARIABLE = "SET_DRESSER_TOKEN"
 SHORTEST_TOKEN = 16
@@ -95,18 +97,19 @@ def serve(
             f"Set the environment variable {TOKEN_VARIABLE}, or give --token-stdin and a line of standard input.\n"
         )
         return 1
-    try:
-        service = JobService(data, idle_seconds=idle_seconds, grace_seconds=grace_seconds)
-        listener = _listen()
-        service.start()
-    except (Problem, OSError) as error:
-        text = f"{error.detail}\n{error.hint}" if isinstance(error, Problem) else f"No port can be opened: {error}"
-        sys.stderr.write(f"{text}\n")
-        return 1
-    try:
-        _serve(service, listener, token, parent, watch_stdin)
-    finally:
-        service.stop()
+    with contextlib.ExitStack() as ending:
+        try:
+            service = JobService(data, idle_seconds=idle_seconds, grace_seconds=grace_seconds)
+            listener = _listen()
+            ending.enter_context(models_kept_in(data))
+            service.start()
+        except (Problem, OSError) as error:
+            text = f"{error.detail}\n{error.hint}" if isinstance(error, Problem) else f"No port can be opened: {error}"
+            sys.stderr.write(f"{text}\n")
+            return 1
+        ending.callback(service.stop)
+        downloads = ending.enter_context(Downloads(data))
+        _serve(service, downloads, listener, token, parent, watch_stdin)
     return 0
 
 
@@ -121,7 +124,14 @@ def _listen() -> socket.socket:
     return listener
 
 
-def _serve(service: JobService, listener: socket.socket, token: str, parent: int | None, watch_stdin: bool) -> None:
+def _serve(
+    service: JobService,
+    downloads: Downloads,
+    listener: socket.socket,
+    token: str,
+    parent: int | None,
+    watch_stdin: bool,
+) -> None:
     port = listener.getsockname()[1]
 
     def leave() -> None:
@@ -135,7 +145,7 @@ def _serve(service: JobService, listener: socket.socket, token: str, parent: int
         _shake_hands(port, leave)
         service.warm()
 
-    app = create_app(service, token, port=port, leave=leave)
+    app = create_app(service, downloads, token, port=port, leave=leave)
     config = uvicorn.Config(
         app, log_config=None, server_header=False, timeout_graceful_shutdown=CONNECTIONS_SECONDS, ws="none"
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from backend import PROTOCOL_VERSION, __version__
+from backend import PROTOCOL_VERSION, __version__, engine, weights
 from backend.contract import Strict
 from backend.jobs.executor import WorkerState
 from backend.pipelines.base import MethodInfo, PipelineInfo
@@ -49,7 +49,7 @@ class MethodView(BaseModel):
     licence: str = Field(description="SPDX expression of code and weights together.")
     licence_note: str
     weights: list[str] = Field(description="Downloads it needs.")
-    ready: bool = Field(description="Whether it can run now: every download it needs is there.")
+    ready: bool = Field(description="Whether it can run now: libraries and downloads are there.")
 
 
 class PipelineView(MethodView):
@@ -93,7 +93,8 @@ def _common(info: MethodInfo) -> dict[str, Any]:
         "licence": info.licence,
         "licence_note": info.licence_note,
         "weights": list(info.weights),
-        "ready": not info.weights,
+        "ready": not (info.learned and engine.missing())
+        and all(weights.present(each) == weights.State.ready for each in info.weights),
     }
 
 

@@ -30,3 +30,17 @@ class ForJob(Thin):
     """An operator on one job of the list."""
 
     job: bpy.props.StringProperty(name="Job", description="Its id", options={"HIDDEN", "SKIP_SAVE"})
+
+
+def image_editor(context: bpy.types.Context) -> tuple[bpy.types.Window, bpy.types.Area]:
+    """An Image Editor in one of the windows; in a new window if there is none."""
+    windows = [context.window, *context.window_manager.windows]
+    for window in windows:
+        for area in window.screen.areas:
+            if area.type == "IMAGE_EDITOR" and area.ui_type == "IMAGE_EDITOR":
+                return window, area
+    bpy.ops.wm.window_new()
+    window = context.window_manager.windows[-1]
+    area = window.screen.areas[0]
+    area.ui_type = "IMAGE_EDITOR"
+    return window, area

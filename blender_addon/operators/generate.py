@@ -27,7 +27,8 @@ class SET_DRESSER_OT_generate(Thin, bpy.types.Operator):
         api.generate(
             **_shot(settings),
             pipeline=pipeline,
-            parameters=parameters.values(scene, pipeline),
+            parameters=parameters.pipelines.values(scene, pipeline),
+            prepare=properties.preparation_values(scene),
             seed=settings.seed,
             hide_block_outs=settings.hide_block_outs,
             wait=False,

@@ -11,6 +11,7 @@ from torch import Tensor
 from models.midi.conditioning import Conditions
 from models.midi.scheduler import Schedule
 from models.midi.transformer import Context, MidiTransformer, instance_groups
+from models.midi.windows import Windows
 
 Progress = Callable[[int, int], None]
 """Is told (steps done, steps) before each step and at the end. An exception it raises ends the run."""
@@ -47,6 +48,7 @@ def denoise(
     guidance: Guidance = GUIDANCE,
     groups: tuple[int, ...] | None = None,
     progress: Progress | None = None,
+    windows: Windows | None = None,
 ) -> Tensor:
     """Follows the flow from noise to latents, on the device of the transformer.
 
@@ -54,26 +56,56 @@ def denoise(
         conditions: of n instances.
         noise: [n, tokens, channels], standard normal.
         groups: sizes of the runs of rows that form a scene, summing to n; None: all rows are one scene.
+        windows: of one scene: the rows that are computed together, one pass after the other; see `windows.py`. None:
+            all at once.
 
     Returns:
         [n, tokens, channels] float32; the latents are float32 throughout, whatever the network computes in.
     """
     device = transformer.proj_in.weight.device
-    groups = groups or instance_groups(len(noise), len(noise))
-    context = transformer.context(conditions.clip.to(device), conditions.dino.to(device))
+    if windows is not None and groups is not None:
+        raise ValueError("windows are of one scene, groups are several")
+    passes = []
+    for window in windows or (tuple(range(len(noise))),):
+        rows = torch.tensor(window)
+        context = transformer.context(conditions.clip[rows].to(device), conditions.dino[rows].to(device))
+        passes.append(_Pass(rows.to(device), context, groups or instance_groups(len(rows), len(rows))))
     latents = noise.to(device=device, dtype=torch.float32)
     for index in range(len(schedule)):
         if progress is not None:
             progress(index, len(schedule))
-        time = schedule.timesteps[index].to(device).expand(len(latents))
-        if guidance.works_at(index / len(schedule)):
-            velocity = _guided(transformer, latents, time, context, groups, guidance)
-        else:
-            velocity = transformer(latents, time, context, groups).float()
+        guided = guidance if guidance.works_at(index / len(schedule)) else None
+        velocity = _mean_velocity(transformer, latents, schedule.timesteps[index].to(device), passes, guided)
         latents = schedule.step(latents, velocity, index)
     if progress is not None:
         progress(len(schedule), len(schedule))
     return latents
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """Rows of the batch that go through the network together, what they are told, and the scenes among them."""
+
+    rows: Tensor
+    context: Context
+    groups: tuple[int, ...]
+
+
+def _mean_velocity(
+    transformer: MidiTransformer, latents: Tensor, timestep: Tensor, passes: list[_Pass], guidance: Guidance | None
+) -> Tensor:
+    """Of every row the mean over the passes it is in, [n, tokens, channels] float32."""
+    total = torch.zeros_like(latents)
+    times = torch.zeros(len(latents), 1, 1, device=latents.device)
+    for each in passes:
+        some, time = latents[each.rows], timestep.expand(len(each.rows))
+        if guidance is None:
+            velocity = transformer(some, time, each.context, each.groups).float()
+        else:
+            velocity = _guided(transformer, some, time, each.context, each.groups, guidance)
+        total[each.rows] += velocity
+        times[each.rows] += 1
+    return total / times
 
 
 def _guided(

@@ -25,6 +25,7 @@ from models.midi.pictures import Frame, Labels, Padding, Pixels, Preprocessor, f
 from models.midi.scheduler import SchedulerConfig, make_schedule
 from models.midi.transformer import MidiTransformer, TransformerConfig
 from models.midi.vae import MidiVae, VaeConfig
+from models.midi.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,11 @@ class MidiPipeline:
     def vae(self) -> MidiVae:
         return cast(MidiVae, self.part("vae"))
 
+    @property
+    def loaded_bytes(self) -> int:
+        """What the networks that are loaded take on the device."""
+        return sum(parameter.nbytes for part in self._loaded.values() for parameter in part.parameters())
+
     def release(self, *parts: str) -> None:
         """Lets networks go: names of `LOADERS`, all if none is named. They are loaded again when needed."""
         for part in parts or tuple(LOADERS):
@@ -122,10 +128,11 @@ class MidiPipeline:
         groups: tuple[int, ...] | None = None,
         mu: float | None = None,
         progress: Progress | None = None,
+        windows: Windows | None = None,
     ) -> Tensor:
         """From noise to latents [n, tokens, channels] float32; see `denoising.denoise` and `make_schedule`."""
         schedule = make_schedule(steps, self.scheduler_config, mu)
-        return denoise(self.transformer, conditions, noise, schedule, guidance, groups, progress)
+        return denoise(self.transformer, conditions, noise, schedule, guidance, groups, progress, windows)
 
     def __call__(
         self,

@@ -39,10 +39,16 @@ class Recorder:
                 _check(parameter, arguments)
             drawn = Drawn(function=name, **arguments)
             self.drawn.append(drawn)
+            if name == "template_list":
+                assert arguments["propname"] in arguments["dataptr"].bl_rna.properties
+                assert arguments["active_propname"] in arguments["active_dataptr"].bl_rna.properties
+                assert arguments["listtype_name"] == "" or hasattr(bpy.types, arguments["listtype_name"])
             if name == "prop":
                 assert arguments["property"] in arguments["data"].bl_rna.properties
             if name in CONTAINERS:
                 return Recorder(self.drawn)
+            if name == "panel":
+                return Recorder(self.drawn), Recorder(self.drawn)
             if name == "operator":
                 drawn.given = Arguments(arguments["operator"])
                 return drawn.given

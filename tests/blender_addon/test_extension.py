@@ -34,7 +34,8 @@ def test_the_zip_holds_what_it_needs_and_nothing_else(archive: Path) -> None:
         "bundle/backend/__main__.py",
         "bundle/backend/pipelines/inflate/run.py",
         "bundle/models/__init__.py",
-        "bundle/requirements.txt",
+        "installer/__main__.py",
+        *(f"bundle/requirements/{name}" for name in ("server.txt", "learned.txt", "torch.txt", "uv.txt")),
     }
     assert needed <= set(names)
     assert names == sorted(names)
@@ -42,8 +43,10 @@ def test_the_zip_holds_what_it_needs_and_nothing_else(archive: Path) -> None:
     allowed = {".py", ".toml", ".txt", ".json", ".md", ".html", ""}
     assert {Path(name).suffix for name in names} <= allowed
     assert not [name for name in names if "pycache" in name or "test" in name or name.startswith(("/", "."))]
-    requirements = zipfile.ZipFile(archive).read("bundle/requirements.txt").decode()
-    assert requirements == (ROOT / "requirements" / "server.txt").read_text()
+    for name in ("server.txt", "learned.txt"):
+        requirements = zipfile.ZipFile(archive).read(f"bundle/requirements/{name}").decode()
+        assert requirements == (ROOT / "requirements" / name).read_text()
+        assert "--hash=sha256:" in requirements
 
 
 def test_the_same_sources_give_the_same_bytes(archive: Path, tmp_path: Path) -> None:
@@ -71,7 +74,9 @@ def test_versions_that_differ_are_not_packed(tmp_path: Path) -> None:
     assert not (tmp_path / "dist").exists()
 
 
-def test_blenders_own_tool_accepts_it(archive: Path) -> None:
+@pytest.mark.parametrize("platform", ["", "linux-x64"])
+def test_blenders_own_tool_accepts_it(platform: str, tmp_path: Path) -> None:
+    archive = build_addon.build(ROOT, tmp_path, platform)
     (tool,) = Path(bpy.utils.resource_path("LOCAL")).glob("scripts/addons_core/bl_pkg/cli/blender_ext.py")
     done = subprocess.run(
         [sys.executable, tool, "validate", archive], capture_output=True, text=True, timeout=60, check=False

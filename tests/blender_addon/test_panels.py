@@ -30,9 +30,32 @@ PIPELINES = [
 ]
 
 
+PREPARATIONS = [
+    {
+        "id": "segment",
+        "title": "Find objects",
+        "parameters": {
+            "properties": {
+                "labels": {"type": "string", "default": ""},
+                "boxes": {"type": "array", "default": []},
+                "threshold": {"type": "number", "default": 0.3},
+            }
+        },
+    },
+    {
+        "id": "imagine",
+        "title": "Imagine",
+        "memory_bytes": 12_000_000_000,
+        "licence_note": "Not for everything.",
+        "parameters": {"properties": {"prompt": {"type": "string", "default": ""}}},
+    },
+]
+
+
 @pytest.fixture(autouse=True)
 def pipelines(addon: Any) -> None:
     session.current.take_pipelines(PIPELINES)
+    session.current.take_preparations(PREPARATIONS)
     session.current.set_up_problem = None
 
 
@@ -132,6 +155,29 @@ def _no_camera_to_match(settings: Any) -> None:
     bpy.context.scene.camera = None
 
 
+def _nothing_to_find(settings: Any) -> None:
+    settings.source, settings.image_path, settings.labels = "FILE", "picture.png", "FIND"
+
+
+def _no_segment(settings: Any) -> None:
+    _nothing_to_find(settings)
+    session.current.take_preparations(PREPARATIONS[1:])
+
+
+def _no_imagine(settings: Any) -> None:
+    settings.imagine = True
+    session.current.take_preparations(PREPARATIONS[:1])
+
+
+def _imagine_not_ready(settings: Any) -> None:
+    settings.imagine = True
+    session.current.take_preparations([{**PREPARATIONS[1], "ready": False, "weights": ["sdxl"]}])
+
+
+def _pipeline_not_ready(settings: Any) -> None:
+    session.current.take_pipelines([{**PIPELINES[0], "ready": False, "weights": ["one"]}])
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -144,6 +190,11 @@ def _no_camera_to_match(settings: Any) -> None:
         (_no_image, "Choose an image"),
         (_no_labels, "Choose a label image"),
         (_no_camera_to_match, "The scene has no active camera"),
+        (_nothing_to_find, "Write what to find, or draw boxes"),
+        (_no_segment, "This backend cannot find objects"),
+        (_no_imagine, "This backend cannot paint pictures"),
+        (_imagine_not_ready, "Imagine cannot run yet: weights are missing (sdxl)"),
+        (_pipeline_not_ready, "One cannot run yet: weights are missing (one)"),
     ],
 )
 def test_a_grey_generate_says_why(settings: Any, make: Any, reason: str) -> None:
@@ -159,11 +210,37 @@ def test_every_source_draws_its_own_controls(settings: Any) -> None:
     settings.source = "IMAGE"
     chosen = [drawn.property for drawn in draw().drawn if drawn.function == "template_ID"]
     assert chosen == ["image", "labels_image"]
+    settings.labels = "FIND"
+    layout = draw()
+    assert {"labels", "threshold"} <= set(layout.controls)
+    assert {"set_dresser.add_box", "set_dresser.remove_box", "set_dresser.draw_boxes"} <= set(layout.buttons)
     settings.source, settings.instances = "CAMERA", "COLLECTION"
     settings.collection = bpy.data.collections["Collection"]
     layout = draw()
     assert "collection" in layout.controls
     assert "3 objects in the collection" in layout.texts
+
+
+def test_imagine_is_off_and_draws_its_parameters_and_notes(settings: Any) -> None:
+    layout = draw()
+    assert not settings.imagine
+    assert {"imagine", "prompt"} <= set(layout.controls)
+    texts = layout.texts.replace("\n", " ")
+    assert "Wants 12 GB of GPU memory" in texts
+    assert "Licence: Not for everything." in texts
+    settings.source = "FILE"
+    assert "imagine" not in draw().controls
+
+
+def test_what_is_lacking_is_said_before_it_is_switched_on() -> None:
+    session.current.take_preparations([])
+    assert "This backend cannot paint pictures" in draw().texts.replace("\n", " ")
+    assert bpy.ops.set_dresser.generate.poll()
+
+
+def test_a_limit_on_objects_is_said() -> None:
+    session.current.take_pipelines([{**PIPELINES[0], "most_instances": 7}])
+    assert "Up to 7 objects at once" in draw().texts
 
 
 def test_the_parameters_are_the_chosen_pipelines(settings: Any) -> None:
@@ -176,7 +253,7 @@ def test_the_parameters_are_the_chosen_pipelines(settings: Any) -> None:
 def test_a_pipeline_that_is_gone_gives_way_to_the_first(settings: Any) -> None:
     settings.pipeline = "test-two"
     session.current.pipelines = PIPELINES[:1]
-    parameters.register([("test-one", PIPELINES[0]["parameters"])])
+    parameters.pipelines.register([("test-one", PIPELINES[0]["parameters"])])
     assert "detail" in draw().controls
 
 

@@ -45,9 +45,9 @@ DEFAULTS = {
 
 @pytest.fixture(autouse=True)
 def registered() -> Iterator[None]:
-    parameters.register([("test-one", SCHEMA)])
+    parameters.pipelines.register([("test-one", SCHEMA)])
     yield
-    parameters.unregister()
+    parameters.pipelines.unregister()
 
 
 def scene() -> bpy.types.Scene:
@@ -55,67 +55,67 @@ def scene() -> bpy.types.Scene:
 
 
 def test_every_control_begins_with_the_pipelines_default() -> None:
-    assert parameters.values(scene(), "test-one") == DEFAULTS
+    assert parameters.pipelines.values(scene(), "test-one") == DEFAULTS
 
 
 def test_titles_descriptions_and_ranges_are_the_schemas() -> None:
-    drawn = parameters.group(scene(), "test-one").bl_rna.properties
+    drawn = parameters.pipelines.group(scene(), "test-one").bl_rna.properties
     assert (drawn["thickness"].name, drawn["detail"].description) == ("Thickness", "How fine.")
     assert (drawn["detail"].hard_min, drawn["detail"].hard_max) == (32, 1024)
     assert drawn["thickness"].hard_max == 3.0
     assert drawn["open"].hard_min > 0
     assert drawn["huge"].hard_max == 2**31 - 1
     assert [item.identifier for item in drawn["back"].enum_items] == ["soft", "mirror"]
-    assert parameters.attributes("test-one")[-2:] == ["parameter_name", "parameter_class"]
+    assert parameters.pipelines.attributes("test-one")[-2:] == ["parameter_name", "parameter_class"]
 
 
 def test_a_range_holds() -> None:
-    holder = parameters.group(scene(), "test-one")
+    holder = parameters.pipelines.group(scene(), "test-one")
     holder.detail = 5
     holder.thickness = 99
-    assert parameters.values(scene(), "test-one")["detail"] == 32
-    assert parameters.values(scene(), "test-one")["thickness"] == 3.0
+    assert parameters.pipelines.values(scene(), "test-one")["detail"] == 32
+    assert parameters.pipelines.values(scene(), "test-one")["thickness"] == 3.0
 
 
 def test_numbers_come_back_as_they_were_typed() -> None:
-    holder = parameters.group(scene(), "test-one")
+    holder = parameters.pipelines.group(scene(), "test-one")
     for value in (0.1, 0.05, 1 / 3, 2.7):
         holder.thickness = value
-        assert parameters.values(scene(), "test-one")["thickness"] == float(f"{value:.6g}")
+        assert parameters.pipelines.values(scene(), "test-one")["thickness"] == float(f"{value:.6g}")
 
 
 def test_values_outlive_another_list_of_pipelines() -> None:
     """Also one whose enumeration has changed its order, and a field that is gone for a while."""
-    holder = parameters.group(scene(), "test-one")
+    holder = parameters.pipelines.group(scene(), "test-one")
     holder.detail, holder.back = 100, "soft"
-    parameters.register([("other", {"properties": {}})])
-    assert parameters.group(scene(), "test-one") is None
-    assert parameters.values(scene(), "test-one") == {}
+    parameters.pipelines.register([("other", {"properties": {}})])
+    assert parameters.pipelines.group(scene(), "test-one") is None
+    assert parameters.pipelines.values(scene(), "test-one") == {}
     changed = {**SCHEMA["properties"], "back": {"enum": ["new", "mirror", "soft"], "default": "new"}}
-    parameters.register([("test-one", {**SCHEMA, "properties": changed})])
-    assert parameters.values(scene(), "test-one") == {**DEFAULTS, "detail": 100, "back": "soft"}
+    parameters.pipelines.register([("test-one", {**SCHEMA, "properties": changed})])
+    assert parameters.pipelines.values(scene(), "test-one") == {**DEFAULTS, "detail": 100, "back": "soft"}
 
 
 def test_values_are_saved_with_the_file(tmp_path: Path) -> None:
-    holder = parameters.group(scene(), "test-one")
+    holder = parameters.pipelines.group(scene(), "test-one")
     holder.detail, holder.quality = 99, "draft"
     path = str(tmp_path / "saved.blend")
     bpy.ops.wm.save_as_mainfile(filepath=path)
     bpy.ops.wm.read_homefile(use_factory_startup=True)
-    assert parameters.values(scene(), "test-one") == DEFAULTS
-    parameters.unregister()
+    assert parameters.pipelines.values(scene(), "test-one") == DEFAULTS
+    parameters.pipelines.unregister()
     bpy.ops.wm.open_mainfile(filepath=path)
-    parameters.register([("test-one", SCHEMA)])
-    assert parameters.values(scene(), "test-one") == {**DEFAULTS, "detail": 99, "quality": "draft"}
+    parameters.pipelines.register([("test-one", SCHEMA)])
+    assert parameters.pipelines.values(scene(), "test-one") == {**DEFAULTS, "detail": 99, "quality": "draft"}
 
 
 def test_the_same_list_again_changes_nothing() -> None:
-    before = type(parameters.group(scene(), "test-one"))
-    parameters.register([("test-one", {**SCHEMA})])
-    assert type(parameters.group(scene(), "test-one")) is before
+    before = type(parameters.pipelines.group(scene(), "test-one"))
+    parameters.pipelines.register([("test-one", {**SCHEMA})])
+    assert type(parameters.pipelines.group(scene(), "test-one")) is before
 
 
 def test_nothing_is_left_behind() -> None:
-    parameters.unregister()
+    parameters.pipelines.unregister()
     assert not hasattr(bpy.types.Scene, "set_dresser_test_one")
     assert not hasattr(bpy.types, "SetDresserParameters_test_one")

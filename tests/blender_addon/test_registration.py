@@ -11,7 +11,7 @@ import bpy
 import pytest
 
 import blender_addon
-from blender_addon import folders, panels, session
+from blender_addon import box_overlay, folders, panels, session, thumbnails
 from tests.backend.waiting import is_gone
 from tests.blender_addon.conftest import ROOT
 
@@ -29,6 +29,9 @@ def remains() -> dict[str, Any]:
         "object": set(bpy.types.Object.bl_rna.properties.keys()),
         "classes": {each.__name__ for each in bpy.types.PropertyGroup.__subclasses__() if each.is_registered},
         "handlers": handlers,
+        "overlay": box_overlay.shown(),
+        "thumbnails": thumbnails._previews,
+        "manager": set(bpy.types.WindowManager.bl_rna.properties.keys()),
         "timer": bpy.app.timers.is_registered(session._tick),
         "operators": "set_dresser" in dir(bpy.ops) and dir(bpy.ops.set_dresser),
     }
@@ -71,10 +74,12 @@ def test_blender_enables_and_disables_it(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_panel_is_complete_before_the_server_has_run(addon: Any) -> None:
     """The list of pipelines is remembered from the last time."""
     assert session.current.pipelines == []
-    addon.pipelines()
+    pipelines = addon.pipelines()
+    preparations = list(session.current.preparations)
     addon.unregister()
     addon.register()
-    assert [view["id"] for view in session.current.pipelines] == ["inflate", "test-box"]
+    assert {"inflate", "test-box"} <= {view["id"] for view in pipelines}
+    assert (session.current.pipelines, session.current.preparations) == (pipelines, preparations)
     assert bpy.context.scene.set_dresser_inflate.detail == 256
     assert not session.current.server.running
 

@@ -13,6 +13,7 @@ import pytest
 from blender_addon import server_process
 from blender_addon.client import answer
 from blender_addon.environment import Environment, NotSetUp, backend_folder, find_python
+from blender_addon.installer import records
 from blender_addon.messages import SetDresserError
 from blender_addon.server_process import ServerProcess, ServerState
 from tests.backend.waiting import is_gone, until
@@ -269,6 +270,10 @@ def test_the_chosen_python_counts_before_the_variable_and_that_before_the_privat
     assert find_python(str(chosen), tmp_path / "c", variables) == chosen
     assert find_python(str(tmp_path / "a"), tmp_path / "c", variables) == chosen
     assert find_python("", tmp_path / "c", variables) == variable
+    with pytest.raises(NotSetUp):
+        find_python(" ", tmp_path / "c", {})
+    (tmp_path / "c" / "pyvenv.cfg").write_text(f"home = {tmp_path}\n")
+    records.write_marker(tmp_path / "c", records.Record("none", "3.11", {}))
     assert find_python(" ", tmp_path / "c", {}) == private
 
 

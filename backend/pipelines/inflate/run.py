@@ -33,7 +33,7 @@ def run(shot: Shot, parameters: InflateParameters, context: Context) -> Scene:
             if mask.any():
                 lenses[instance] = make_lens(mask, parameters.detail, parameters.speck, parameters.thickness)
             else:
-                message = f"{_title(shot, instance)} has no pixels and was left out."
+                message = f"{shot.title(instance)} has no pixels and was left out."
                 context.warn("instance-empty", message, "Look at the instance map.", instance)
     if not lenses:
         raise Problem("geometry-failed", "No object in the instance map has any pixels.")
@@ -61,7 +61,7 @@ def _each(shot: Shot, instances: list[int], context: Context) -> Iterator[tuple[
 
 
 def _warn_of_placement(shot: Shot, instance: int, how: str, context: Context) -> None:
-    title = _title(shot, instance)
+    title = shot.title(instance)
     if how != "depth" and shot.depth is not None:
         context.warn(
             "placement-without-depth",
@@ -76,7 +76,3 @@ def _warn_of_placement(shot: Shot, instance: int, how: str, context: Context) ->
             "Give the depth too, or move the object by hand.",
             instance,
         )
-
-
-def _title(shot: Shot, instance: int) -> str:
-    return f"'{shot.instances.names[instance]}'" if shot.instances.names[instance] else f"Object {instance}"

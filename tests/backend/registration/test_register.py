@@ -19,8 +19,8 @@ from backend.scene import Mesh
 from backend.shot import InstanceMap
 from bench.generated_scenes import Case, make_case, see
 from bench.registration import VARIANTS, Row, run
+from tests.backend.geometry.test_raster import SOLIDS, solid_mesh
 from tests.backend.ray_caster import Solid, cast, look
-from tests.backend.registration.test_raster import SOLIDS, solid_mesh
 
 Floats = NDArray[np.float64]
 SCENES = 40

@@ -23,8 +23,14 @@ OPERATIONS = (
     "POST /jobs/{job}/input",
     "DELETE /jobs/{job}",
     "GET /jobs/{job}/files/{name}",
+    "GET /models",
+    "GET /models/{model}",
+    "POST /models/{model}",
+    "DELETE /models/{model}/download",
+    "POST /models/{model}/verify",
+    "DELETE /models/{model}",
 )
-WITHOUT_INPUT = ("GET /health", "GET /pipelines", "GET /preparations")
+WITHOUT_INPUT = ("GET /health", "GET /pipelines", "GET /preparations", "GET /models")
 DELIBERATE = {
     # A picture of random bytes matches its schema ("binary") and is refused all the same; so is an invented pipeline.
     "positive_data_acceptance",
@@ -34,7 +40,9 @@ load_all_checks()
 
 @pytest.fixture(scope="module")
 def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with RunningServer(tmp_path_factory.mktemp("contract") / "data", SET_DRESSER_PLUGINS="") as server:
+    with RunningServer(
+        tmp_path_factory.mktemp("contract") / "data", SET_DRESSER_PLUGINS="", SET_DRESSER_OFFLINE="1"
+    ) as server:
         server.wait(server.submit("inflate")["id"])
         yield schemathesis.openapi.from_url(f"http://127.0.0.1:{server.port}/openapi.json", headers=HEADERS)
         assert server.client.get("/health").status_code == 200

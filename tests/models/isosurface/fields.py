@@ -9,6 +9,7 @@ import torch
 from skimage.measure import marching_cubes
 from torch import Tensor
 
+from bench.shapes import ball, union
 from models.isosurface import Bounds, Field
 
 CUBE = Bounds.of(-1.0, 1.0)
@@ -28,10 +29,6 @@ def box(centre: tuple[float, float, float], half: tuple[float, float, float], tu
     return field
 
 
-def ball(centre: tuple[float, float, float], radius: float) -> Field:
-    return lambda points: (points - torch.tensor(centre)).norm(dim=1) - radius
-
-
 def pole(x: float, y: float, radius: float, half_height: float) -> Field:
     def field(points: Tensor) -> Tensor:
         across = (points[:, :2] - torch.tensor([x, y])).norm(dim=1) - radius
@@ -44,10 +41,6 @@ def pole(x: float, y: float, radius: float, half_height: float) -> Field:
 def torus(points: Tensor) -> Tensor:
     ring = torch.stack([points[:, :2].norm(dim=1) - 0.65, points[:, 2]], dim=1)
     return ring.norm(dim=1) - 0.25
-
-
-def union(*fields: Field) -> Field:
-    return lambda points: torch.stack([field(points) for field in fields]).amin(0)
 
 
 CHAIR = union(

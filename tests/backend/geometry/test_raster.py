@@ -9,9 +9,9 @@ import trimesh
 from numpy.typing import NDArray
 
 from backend.camera import Camera
+from backend.geometry.raster import Lens, View, render
 from backend.geometry.silhouette import mask_iou, silhouette
 from backend.registration.pose import picture_from_world
-from backend.registration.raster import Lens, View, render
 from backend.scene import Mesh
 from bench.generated_scenes import make_case
 from tests.backend.ray_caster import Solid, cast, look

@@ -59,6 +59,16 @@ class View:
     depth: Floats
 
 
+@dataclass(frozen=True)
+class Fragments:
+    """Every pixel centre in every triangle. triangle: (N,) its number; pixel: (N,) row * width + column;
+    nearness: (N,) 1 / depth."""
+
+    triangle: Integers
+    pixel: Integers
+    nearness: Floats
+
+
 def render(points: Floats, faces: Integers, labels: Integers, one_sided: NDArray[np.bool_], lens: Lens) -> View:
     """Draw triangles; the nearest one wins.
 
@@ -69,38 +79,42 @@ def render(points: Floats, faces: Integers, labels: Integers, one_sided: NDArray
         one_sided: (F,) True where the triangle belongs to a closed surface, so that its back need not be drawn.
         lens: the picture.
     """
-    size = lens.width * lens.height
-    nearness = np.zeros(size)
-    seen = np.zeros(size, dtype=np.int64)
-    corners = points[faces]
-    far = float(corners[..., 2].max(initial=0.0))
-    ahead = corners[..., 2].min(axis=1) > NEAREST * far
-    corners, labels, one_sided = corners[ahead], labels[ahead], one_sided[ahead]
-    flat = lens.project(corners)
-    one, two = flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0]
-    area = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
-    # Counter-clockwise seen from outside means clockwise numbers here, as y points down.
-    drawn = np.where(one_sided, area < 0, area != 0)
-    drawn &= (flat.max(axis=1) > 0).all(axis=1) & (flat.min(axis=1) < (lens.width, lens.height)).all(axis=1)
-    which, pixel = _fragments(flat[drawn], lens.width, lens.height)
-    if len(which):
-        one, two, area, flat = one[drawn], two[drawn], area[drawn], flat[drawn]
-        inverse = 1.0 / corners[drawn][..., 2]
-        first, second = inverse[:, 1] - inverse[:, 0], inverse[:, 2] - inverse[:, 0]
-        across = (first * two[:, 1] - second * one[:, 1]) / area
-        down = (second * one[:, 0] - first * two[:, 0]) / area
-        start = inverse[:, 0] - across * flat[:, 0, 0] - down * flat[:, 0, 1]
-        row, column = np.divmod(pixel, lens.width)
-        near = start[which] + across[which] * (column + 0.5) + down[which] * (row + 0.5)
-        # A sliver's plane may run away between its corners' depths; it never leaves them.
-        near = np.clip(near, inverse.min(axis=1)[which], inverse.max(axis=1)[which])
-        np.maximum.at(nearness, pixel, near)
-        wins = near == nearness[pixel]
-        seen[pixel[wins]] = labels[drawn][which[wins]]
+    nearness = np.zeros(lens.width * lens.height)
+    seen = np.zeros(lens.width * lens.height, dtype=np.int64)
+    drawn = fragments(points, faces, one_sided, lens)
+    np.maximum.at(nearness, drawn.pixel, drawn.nearness)
+    wins = drawn.nearness == nearness[drawn.pixel]
+    seen[drawn.pixel[wins]] = labels[drawn.triangle[wins]]
     with np.errstate(divide="ignore"):
         depth = 1.0 / nearness
     shape = (lens.height, lens.width)
     return View(seen.reshape(shape), depth.reshape(shape))
+
+
+def fragments(points: Floats, faces: Integers, one_sided: NDArray[np.bool_], lens: Lens) -> Fragments:
+    """What every triangle covers, hidden or not; the arguments are those of `render`."""
+    corners = points[faces]
+    far = float(corners[..., 2].max(initial=0.0))
+    kept = np.flatnonzero(corners[..., 2].min(axis=1) > NEAREST * far)
+    corners = corners[kept]
+    flat = lens.project(corners)
+    one, two = flat[:, 1] - flat[:, 0], flat[:, 2] - flat[:, 0]
+    area = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
+    # Counter-clockwise seen from outside means clockwise numbers here, as y points down.
+    drawn = np.where(one_sided[kept], area < 0, area != 0)
+    drawn &= (flat.max(axis=1) > 0).all(axis=1) & (flat.min(axis=1) < (lens.width, lens.height)).all(axis=1)
+    which, pixel = _fragments(flat[drawn], lens.width, lens.height)
+    one, two, area, flat = one[drawn], two[drawn], area[drawn], flat[drawn]
+    inverse = 1.0 / corners[drawn][..., 2]
+    first, second = inverse[:, 1] - inverse[:, 0], inverse[:, 2] - inverse[:, 0]
+    across = (first * two[:, 1] - second * one[:, 1]) / area
+    down = (second * one[:, 0] - first * two[:, 0]) / area
+    start = inverse[:, 0] - across * flat[:, 0, 0] - down * flat[:, 0, 1]
+    row, column = np.divmod(pixel, lens.width)
+    near = start[which] + across[which] * (column + 0.5) + down[which] * (row + 0.5)
+    # A sliver's plane may run away between its corners' depths; it never leaves them.
+    near = np.clip(near, inverse.min(axis=1)[which], inverse.max(axis=1)[which])
+    return Fragments(kept[drawn][which], pixel, near)
 
 
 def _fragments(triangles: Floats, width: int, height: int) -> tuple[Integers, Integers]:

@@ -1,0 +1,98 @@
+"""MIDI: all objects of one picture generated together, each a complete mesh of its own, standing in place."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from backend.pipelines.base import Parameters, PipelineInfo, Stage
+
+MOST_INSTANCES = 48
+
+STEPS = {"draft": 15, "standard": 30, "final": 50}
+"""Steps of each quality."""
+
+
+class MidiParameters(Parameters):
+    """What an artist can turn."""
+
+    quality: Literal["draft", "standard", "final"] = Field(
+        "standard", title="Quality", description="Steps from noise to shape: 15, 30 or 50."
+    )
+    steps: int = Field(
+        0, ge=0, le=200, title="Steps", description="A number of steps of your own; 0 leaves it to quality."
+    )
+    resolution: Literal["65", "129", "257", "513"] = Field(
+        "257", title="Resolution", description="Fineness of each mesh before it is simplified: points along its box."
+    )
+    faces: int = Field(
+        20000, ge=0, le=2_000_000, title="Target faces", description="Triangles of each mesh; 0 keeps all of them."
+    )
+    colour: bool = Field(
+        True, title="Colour", description="Paint the picture onto what the camera sees, and fill the rest to match."
+    )
+    texture_size: int = Field(
+        1024, ge=64, le=4096, title="Texture size", description="Longest side of each object's texture in pixels."
+    )
+    guidance: float = Field(
+        7.0, ge=1.0, le=20.0, title="Guidance", description="How strictly shapes follow the picture; 1 switches it off."
+    )
+    guidance_start: float = Field(
+        0.0, ge=0.0, le=1.0, title="Guidance from", description="Share of the steps after which guidance begins."
+    )
+    guidance_end: float = Field(
+        1.0, ge=0.0, le=1.0, title="Guidance until",
+        description="Share of the steps after which guidance ends; ending earlier saves time.",
+    )  # fmt: skip
+    instances_per_pass: int = Field(
+        7, ge=2, le=24, title="Objects per pass",
+        description="Objects generated together; a larger set is done in overlapping groups.",
+    )  # fmt: skip
+    smallest_mask: int = Field(
+        64, ge=1, le=100000, title="Smallest mask",
+        description="Objects with fewer visible pixels than this are left out.",
+    )  # fmt: skip
+    floaters: float = Field(
+        0.02, ge=0.0, le=1.0, title="Remove floaters",
+        description="Drop loose pieces smaller than this share of an object's largest piece.",
+    )  # fmt: skip
+    snap: Literal["none", "bounds", "axes"] = Field(
+        "none", title="Fit to block-out",
+        description="Leave each prop as generated, scale it into its block-out's box, or stretch it along the box.",
+    )  # fmt: skip
+    to_ground: bool = Field(False, title="To the ground", description="Stand every prop on the ground.")
+    tilt: bool = Field(
+        False, title="Allow tilt", description="Let the whole scene lean when it is fitted to the picture."
+    )
+    padding: Literal["square", "reference", "none"] = Field(
+        "square", title="Padding",
+        description="How the picture becomes a square: with room around the objects, as published, or not at all.",
+    )  # fmt: skip
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", title="Precision", description="Number format of the networks; auto takes what the device is good at."
+    )
+
+
+MIDI = PipelineInfo(
+    id="midi",
+    version="1",
+    title="MIDI",
+    description="Complete props, back sides included: all objects of a picture generated together.",
+    entry="backend.pipelines.midi.run:run",
+    parameters=MidiParameters,
+    stages=(
+        Stage("encode", 4),
+        Stage("denoise", 60),
+        Stage("decode", 25),
+        Stage("clean", 4),
+        Stage("place", 3),
+        Stage("texture", 3),
+        Stage("export", 1),
+    ),
+    instances=(1, MOST_INSTANCES),
+    weights=("midi",),
+    memory_bytes=8_000_000_000,
+    licence="GPL-3.0-or-later AND Apache-2.0",
+    licence_note="The weights are Apache-2.0 by their listing; see the model card of VAST-AI/MIDI-3D.",
+)

@@ -1,0 +1,217 @@
+"""The parts of a Stable Diffusion checkpoint, each loaded strictly: every tensor by name and shape, or a sentence.
+
+The networks are those of diffusers and transformers, built without memory (meta device) from the folder's configuration
+and filled by `models/loading.py`, straight to the device and precision that is wanted. Nothing comes from the network.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from models.loading import CheckpointError, CheckpointForeign, CheckpointMissing, load_module, read_headers, read_json
+
+# Names of the attention of older files of the picture decoder → those of today's diffusers.
+RENAMED = ((".query.", ".to_q."), (".key.", ".to_k."), (".value.", ".to_v."), (".proj_attn.", ".to_out.0."))
+POSITION_IDS = "text_model.embeddings.position_ids"
+
+
+@dataclass(frozen=True)
+class Family:
+    """One generation of Stable Diffusion.
+
+    base, control: ids of `backend/weights.py`.
+    text: folders of its text encoders, each with its class in transformers and the folder of its tokenizer.
+    pipeline, scheduler: classes of diffusers. The scheduler is the one of the model card of the depth ControlNet.
+    """
+
+    title: str
+    base: str
+    control: str
+    text: tuple[tuple[str, str, str], ...]
+    pipeline: str
+    scheduler: str
+
+
+FAMILIES = {
+    "sdxl": Family(
+        title="SDXL",
+        base="sdxl",
+        control="controlnet-depth-sdxl",
+        text=(
+            ("text_encoder", "CLIPTextModel", "tokenizer"),
+            ("text_encoder_2", "CLIPTextModelWithProjection", "tokenizer_2"),
+        ),
+        pipeline="StableDiffusionXLControlNetPipeline",
+        scheduler="EulerDiscreteScheduler",
+    ),
+    "sd15": Family(
+        title="Stable Diffusion 1.5",
+        base="sd15",
+        control="controlnet-depth-sd15",
+        text=(("text_encoder", "CLIPTextModel", "tokenizer"),),
+        pipeline="StableDiffusionControlNetPipeline",
+        scheduler="UniPCMultistepScheduler",
+    ),
+}
+
+
+def native_side(base: Path) -> int:
+    """Side in pixels of the squares that a model was trained on, from its configuration.
+
+    Raises:
+        CheckpointError: the configuration is missing or makes no sense.
+    """
+    latent: object = read_json(base / "unet" / "config.json").get("sample_size")
+    blocks = read_json(base / "vae" / "config.json").get("block_out_channels")
+    if not isinstance(latent, int) or latent < 1 or not isinstance(blocks, list) or not blocks:
+        raise CheckpointForeign(f"{base} does not say at which size it paints (sample_size, block_out_channels).")
+    side: int = latent * 2 ** (len(blocks) - 1)
+    return side
+
+
+def numbers_of(folder: Path, stem: str = "diffusion_pytorch_model") -> int:
+    """How many numbers the tensors of one part are, read from the headers of its files.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+    headers = read_headers(folder, stored_stem(folder, stem))
+    return sum(math.prod(header.shape) for header in headers.values())
+
+
+def check_base(family: Family, folder: Path) -> None:
+    """Everything that can be known of the parts beside the ControlNet without reading a tensor.
+
+    Raises:
+        CheckpointError: a part is missing, damaged or that of another model.
+    """
+    load_scheduler(folder / "scheduler", family.scheduler)
+    for part, class_name, tokenizer in family.text:
+        load_tokenizer(folder / tokenizer)
+        load_text_encoder(folder / part, class_name, "meta", torch.float32)
+    load_network(folder / "unet", "UNet2DConditionModel", "meta", torch.float32)
+    load_network(folder / "vae", "AutoencoderKL", "meta", torch.float32)
+
+
+def check_control(folder: Path) -> None:
+    """The same for the ControlNet."""
+    load_network(folder, "ControlNetModel", "meta", torch.float32)
+
+
+def stored_stem(folder: Path, stem: str) -> str:
+    """The name of a part's files without the ending: the half-precision form if that is there."""
+    half = f"{stem}.fp16"
+    there = any((folder / f"{half}.safetensors{end}").is_file() for end in ("", ".index.json"))
+    return half if there else stem
+
+
+def load_network(folder: Path, class_name: str, device: str, dtype: torch.dtype) -> nn.Module:
+    """One network of diffusers: UNet2DConditionModel, ControlNetModel or AutoencoderKL.
+
+    device: "meta" only checks, see `load_module`.
+
+    Raises:
+        CheckpointError: see `load_module`; also where the configuration describes another network.
+    """
+    import diffusers
+
+    file = folder / "config.json"
+    config = read_json(file)
+    if config.get("_class_name") != class_name:
+        raise CheckpointForeign(f"{file} describes a {config.get('_class_name')}, not a {class_name}.")
+    network = _on_meta(lambda: getattr(diffusers, class_name).from_config(config), file)
+    return load_module(
+        network, folder, stored_stem(folder, "diffusion_pytorch_model"), device, dtype, rename=_todays_name
+    )
+
+
+def load_text_encoder(folder: Path, class_name: str, device: str, dtype: torch.dtype) -> nn.Module:
+    """The text half of CLIP. Errors: see `load_network`."""
+    import transformers
+
+    file = folder / "config.json"
+    config = read_json(file)
+    if (kind := config.get("model_type")) != "clip_text_model":
+        raise CheckpointForeign(f"{file} describes a {kind}, not a clip_text_model.")
+    network: Any = _on_meta(
+        lambda: getattr(transformers, class_name)(transformers.CLIPTextConfig.from_dict(config)), file
+    )
+    load_module(
+        network, folder, stored_stem(folder, "model"), device, dtype, rename=_without_prefix, ignore=[POSITION_IDS]
+    )
+    for part in network.modules():
+        if isinstance(getattr(part, "position_ids", None), torch.Tensor):
+            # The one buffer that newer files lack.
+            part.position_ids = torch.arange(part.position_ids.shape[-1], device=device)[None]
+    whole: nn.Module = network
+    return whole
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """CLIP's tokenizer.
+
+    Raises:
+        CheckpointError: its files are missing or of another kind.
+    """
+    from transformers import CLIPTokenizer
+
+    if not (folder / "vocab.json").is_file() and not (folder / "tokenizer.json").is_file():
+        raise CheckpointMissing(f"{folder / 'vocab.json'} is missing.")
+    try:
+        return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # whatever the tokenizers library says of a damaged file: it has no classes of its own
+        raise CheckpointError(f"{folder} holds no usable tokenizer ({error}).") from error
+
+
+def load_scheduler(folder: Path, class_name: str) -> Any:
+    """The noise schedule of a folder, in the way of stepping that `class_name` names.
+
+    Raises:
+        CheckpointError: the file is missing or describes no schedule.
+    """
+    import diffusers
+
+    file = folder / "scheduler_config.json"
+    config = read_json(file)
+    try:
+        return getattr(diffusers, class_name).from_config(config)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise CheckpointForeign(f"{file} describes no schedule that can be used: {error}") from error
+
+
+def _on_meta(build: Any, file: Path) -> nn.Module:
+    from huggingface_hub.errors import StrictDataclassError
+
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # nothing is initialised, which torch remarks on
+            network: nn.Module = build()
+    except (
+        StrictDataclassError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        ZeroDivisionError,
+        RuntimeError,
+    ) as error:
+        raise CheckpointForeign(f"{file} does not describe a network that can be built: {error}") from error
+    return network
+
+
+def _todays_name(name: str) -> str:
+    for old, new in RENAMED:
+        name = name.replace(old, new)
+    return name
+
+
+def _without_prefix(name: str) -> str:
+    """Published text encoders have a prefix that newer releases of transformers drop in one of the two classes."""
+    return name.removeprefix("text_model.")

@@ -1,0 +1,296 @@
+"""Depth-conditioned diffusion: words and a control picture to a painted picture (Zhang et al. 2023, ControlNet)."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from backend.devices import Device, release
+from backend.errors import Problem
+from backend.memory import ITEM_BYTES, Plan, choose_dtype
+from backend.preparations.imagine.networks import (
+    Family,
+    check_base,
+    check_control,
+    load_network,
+    load_scheduler,
+    load_text_encoder,
+    load_tokenizer,
+    native_side,
+    numbers_of,
+)
+from backend.preparations.imagine.offload import bring_layer_by_layer
+from backend.weights import problem_of
+from models.loading import CheckpointError
+
+# Beside the weights, per pixel of the picture. Counted are the tensors that live at a time with the published
+# configurations: 215 numbers (SDXL) and 332 (1.5) in a step of both networks with guidance, 3072 bytes in the float32
+# decoder. The rest is for the work space of the convolutions.
+STEP_NUMBERS_PER_PIXEL = 400
+DECODER_BYTES_PER_PIXEL = 4000
+LAYER_BYTES = 400_000_000
+"""What is on the device at a time when layers come and go one by one."""
+
+
+@dataclass(frozen=True)
+class Commission:
+    """What is to be painted.
+
+    control: height x width x 3 float32 in 0..1, at the working size.
+    steps, guidance, strength: see `ImagineParameters`.
+    """
+
+    prompt: str
+    negative_prompt: str
+    control: NDArray[np.float32]
+    steps: int
+    guidance: float
+    strength: float
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the two checkpoints lie."""
+
+    base: Path
+    control: Path
+
+
+def ladder(family: Family, folders: Folders, device: Device, size: tuple[int, int]) -> list[Plan]:
+    """The ways of painting at a (width, height), the fastest first.
+
+    Text encoders are never there together with the rest: the words are the same for all candidates, so they are read
+    once and their networks are gone before the next ones are loaded.
+
+    Raises:
+        Problem: weights-missing, weights-damaged, weights-foreign; both checkpoints are looked through first.
+    """
+    dtype = choose_dtype(device)
+    item, pixels = ITEM_BYTES[dtype], size[0] * size[1]
+    with told(family.base):
+        check_base(family, folders.base)
+        text = sum(numbers_of(folders.base / folder, "model") for folder, _, _ in family.text) * item
+        unet, decoder = (numbers_of(folders.base / folder) for folder in ("unet", "vae"))
+    with told(family.control):
+        check_control(folders.control)
+        control = numbers_of(folders.control)
+    resident, decoder_bytes = (unet + control) * item, decoder * 4
+    step = STEP_NUMBERS_PER_PIXEL * item * pixels
+    # A tile has half the native side: a quarter of the pixels.
+    whole, tile = DECODER_BYTES_PER_PIXEL * pixels, DECODER_BYTES_PER_PIXEL * pixels // 4
+    precision = "32-bit" if item == 4 else "16-bit"
+
+    def plan(name: str, manner: str, weights: int, decode: int, **settings: bool) -> Plan:
+        needs = max(text, weights + decoder_bytes + max(step, decode))
+        return Plan(name, f"{precision}, {manner}", needs, dtype, settings)
+
+    plans = [
+        plan("full", "everything on the device", resident, whole, tiled=False, offload=False),
+        plan("tiled", "the picture decoded in tiles", resident, tile, tiled=True, offload=False),
+    ]
+    if device.kind != "cpu":
+        plans.append(plan("layers", "layer by layer (slow)", LAYER_BYTES, tile, tiled=True, offload=True))
+    return plans
+
+
+class Painter:
+    """Networks that are loaded and a commission that is understood; see `open_painter`."""
+
+    def __init__(self, pipeline: Any, words: dict[str, Any], commission: Commission, device: Device) -> None:
+        self._pipeline = pipeline
+        self._words = words
+        self._commission = commission
+        self._device = device
+
+    def paint(self, seed: int, on_step: Callable[[int], None]) -> NDArray[np.uint8]:
+        """One picture.
+
+        Args:
+            seed: the noise is drawn from it in float32 on the CPU, so it means the same on every device.
+            on_step: is told how many steps are done; what it raises ends the painting and comes out here.
+
+        Returns:
+            height x width x 3 uint8, sRGB.
+
+        Raises:
+            Problem: internal, if the networks overflowed.
+        """
+        commission, pipeline = self._commission, self._pipeline
+        height, width = commission.control.shape[:2]
+        generator = torch.Generator("cpu").manual_seed(seed)
+        vae, dtype = pipeline.vae, pipeline.unet.dtype
+        shape = (1, pipeline.unet.config.in_channels, height // _scale(vae), width // _scale(vae))
+        noise = torch.randn(shape, generator=generator, dtype=torch.float32)
+
+        def step_end(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            on_step(step + 1)
+            return tensors
+
+        latents = pipeline(
+            **self._words,
+            image=torch.from_numpy(commission.control.transpose(2, 0, 1).copy())[None],
+            height=height,
+            width=width,
+            num_inference_steps=commission.steps,
+            guidance_scale=commission.guidance,
+            controlnet_conditioning_scale=commission.strength,
+            latents=noise.to(dtype),
+            generator=generator,
+            callback_on_step_end=step_end,
+            output_type="latent",
+        ).images
+        # In float32 always: the decoder of SDXL overflows in float16.
+        with torch.inference_mode():
+            decoded = vae.decode(latents.to(self._device.name, torch.float32) / vae.config.scaling_factor).sample[0]
+        if not decoded.isfinite().all():
+            detail = f"The picture of the seed {seed} came out without values: the {dtype} of the networks overflowed."
+            raise Problem("internal", detail, "Choose another seed, fewer steps or a lower guidance.")
+        levels = (decoded.cpu().permute(1, 2, 0).numpy() * 0.5 + 0.5).clip(0, 1) * 255
+        picture: NDArray[np.uint8] = levels.round().astype(np.uint8)
+        return picture
+
+
+@contextmanager
+def open_painter(
+    family: Family,
+    folders: Folders,
+    plan: Plan,
+    device: Device,
+    commission: Commission,
+    on_load: Callable[[float, str], None],
+    on_cut: Callable[[str], None],
+) -> Iterator[Painter]:
+    """Load what is needed to paint; everything is gone from the device when the block is left, however it is left.
+
+    Args:
+        on_load: is told how much is loaded, 0 to 1, and what comes next.
+        on_cut: is told the end of the prompt that does not fit the text encoder, if there is such.
+
+    Raises:
+        Problem: weights-missing, weights-damaged, weights-foreign.
+    """
+    diffusers: Any = importlib.import_module("diffusers")
+    dtype = getattr(torch, plan.dtype)
+    offload = plan.settings["offload"]
+    kind = getattr(diffusers, family.pipeline)
+    loaded: list[torch.nn.Module] = []
+    try:
+        on_load(0.0, "Reading the words")
+        with told(family.base):
+            words = _read_words(kind, family, folders.base, commission, device, dtype, on_cut)
+            on_load(0.2, f"Loading {family.title}")
+            unet = load_network(folders.base / "unet", "UNet2DConditionModel", _home(device, offload), dtype)
+            loaded.append(unet)
+            on_load(0.7, f"Loading {family.title}")
+            vae: Any = load_network(folders.base / "vae", "AutoencoderKL", device.name, torch.float32)
+            loaded.append(vae)
+            scheduler = load_scheduler(folders.base / "scheduler", family.scheduler)
+            side = native_side(folders.base)
+        with told(family.control):
+            control = load_network(folders.control, "ControlNetModel", _home(device, offload), dtype)
+            loaded.append(control)
+        if plan.settings["tiled"]:
+            vae.enable_tiling()
+            vae.tile_sample_min_size = side // 2
+            vae.tile_latent_min_size = side // 2 // _scale(vae)
+        if offload:
+            for network in (unet, control):
+                bring_layer_by_layer(network, device.name)
+        pipeline = _assembled(kind, device, vae=vae, unet=unet, controlnet=control, scheduler=scheduler)
+        on_load(1.0, "Painting")
+        yield Painter(pipeline, words, commission, device)
+    finally:
+        _unload(loaded)
+        release(device)
+
+
+def _read_words(
+    kind: Any,
+    family: Family,
+    folder: Path,
+    commission: Commission,
+    device: Device,
+    dtype: torch.dtype,
+    on_cut: Callable[[str], None],
+) -> dict[str, Any]:
+    """The prompts as the pipeline takes them, on the device; the text encoders are gone afterwards."""
+    encoders: dict[str, torch.nn.Module] = {}
+    try:
+        tokenizers = {tokenizer: load_tokenizer(folder / tokenizer) for _, _, tokenizer in family.text}
+        for part, class_name, _ in family.text:
+            encoders[part] = load_text_encoder(folder / part, class_name, device.name, dtype)
+        if cut := _beyond(next(iter(tokenizers.values())), commission.prompt):
+            on_cut(cut)
+        with torch.inference_mode():
+            encoded = _assembled(kind, device, **encoders, **tokenizers).encode_prompt(
+                prompt=commission.prompt,
+                negative_prompt=commission.negative_prompt or None,  # SDXL was trained with nothing for nothing
+                device=torch.device(device.name),
+                num_images_per_prompt=1,
+                do_classifier_free_guidance=commission.guidance > 1,
+            )
+        names = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+        return dict(zip(names, encoded, strict=False))  # Stable Diffusion 1.5 has the first two only
+    finally:
+        _unload(list(encoders.values()))
+
+
+def _assembled(kind: Any, device: Device, **parts: Any) -> Any:
+    """A pipeline with some of its parts, the others None; silent, and without a safety checker, which is a download."""
+    wanted = inspect.signature(kind.__init__).parameters
+    absent = {name: None for name, value in wanted.items() if value.default is value.empty and name != "self"}
+    extra = {"requires_safety_checker": False} if "requires_safety_checker" in wanted else {"add_watermarker": False}
+    # diffusers computes where it finds the weights of some part. They may be elsewhere.
+    placed = type(kind.__name__, (kind,), {"_execution_device": torch.device(device.name)})
+    pipeline = placed(**{**absent, **extra, **parts})
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _beyond(tokenizer: Any, text: str) -> str:
+    """The end of a text that the text encoder cannot take in, "" if all of it fits."""
+    tokens = tokenizer(text).input_ids
+    room = tokenizer.model_max_length
+    if len(tokens) <= room:
+        return ""
+    cut: str = tokenizer.decode(tokens[room - 1 : -1]).strip()
+    return cut
+
+
+def _scale(vae: Any) -> int:
+    """Pixels of the picture per pixel of the latent."""
+    scale: int = 2 ** (len(vae.config.block_out_channels) - 1)
+    return scale
+
+
+def _home(device: Device, offload: bool) -> str:
+    """Where weights lie while they are not used."""
+    return "cpu" if offload else device.name
+
+
+def _unload(networks: list[torch.nn.Module]) -> None:
+    """Give back their memory even if something still refers to them, as the frames of an exception do."""
+    for network in networks:
+        for part in network.modules():
+            for tensors in (part._parameters, part._buffers):
+                for name, tensor in tensors.items():
+                    if tensor is not None:
+                        tensors[name] = torch.nn.Parameter(tensor.to("meta"), requires_grad=False)
+
+
+@contextmanager
+def told(identifier: str) -> Iterator[None]:
+    """What is wrong with a checkpoint, as a Problem."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise problem_of(error, identifier) from error

@@ -1,0 +1,61 @@
+"""The tab "Set Dresser" in the 3D viewport. Drawing reads what is known already: no file, no network, no change."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import question, shot
+from .installation import draw_installation
+from .jobs import JOBS_SHOWN, draw_jobs, draw_problem, draw_running, draw_server
+from .shot import draw_generate, draw_imagine, draw_instances, draw_pipeline, draw_source, generate_hindrance
+from .text import draw_text
+
+__all__ = [
+    "CLASSES",
+    "JOBS_SHOWN",
+    "SET_DRESSER_PT_jobs",
+    "SET_DRESSER_PT_main",
+    "draw_installation",
+    "draw_server",
+    "draw_text",
+    "generate_hindrance",
+]
+
+
+class _Tab:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Set Dresser"
+
+
+class SET_DRESSER_PT_main(_Tab, bpy.types.Panel):
+    bl_label = "Set Dresser"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        for draw in (
+            draw_installation,
+            draw_server,
+            question.draw_questions,
+            draw_source,
+            draw_instances,
+            draw_imagine,
+            draw_pipeline,
+            draw_generate,
+            draw_running,
+            draw_problem,
+        ):
+            draw(layout.column(), context)
+
+
+class SET_DRESSER_PT_jobs(_Tab, bpy.types.Panel):
+    bl_label = "Jobs"
+    bl_parent_id = "SET_DRESSER_PT_main"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        draw_jobs(self.layout.column(), context)
+
+
+CLASSES = (*shot.CLASSES, *question.CLASSES, SET_DRESSER_PT_main, SET_DRESSER_PT_jobs)

@@ -1,0 +1,48 @@
+"""Sentences, numbers and thumbnails in a region of any width."""
+
+from __future__ import annotations
+
+import textwrap
+
+import bpy
+
+CHARACTER_PIXELS = 6.5
+"""Width of an average character of Blender's interface font at a scale of 1: labels do not wrap by themselves."""
+
+UNIT_PIXELS = 20.0
+"""Width of an icon, and what `template_icon` multiplies, at a scale of 1."""
+
+
+def draw_text(
+    layout: bpy.types.UILayout,
+    context: bpy.types.Context,
+    text: str,
+    icon: str = "NONE",
+    alert: bool = False,
+    pixels: float | None = None,
+) -> None:
+    """A sentence in as many labels as `pixels` ask for, the width at a scale of 1; the region's if left out."""
+    column = layout.column(align=True)
+    column.alert = alert
+    lines = textwrap.wrap(text, max(12, int((pixels or region_width(context) - 60) / CHARACTER_PIXELS)))
+    for number, line in enumerate(lines):
+        column.label(text=line, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE")
+
+
+def region_width(context: bpy.types.Context) -> float:
+    """Width of the region in pixels at a scale of 1."""
+    region = getattr(context, "region", None)
+    scale = context.preferences.system.ui_scale or 1.0  # 0 without a window
+    return (region.width if region else 300) / scale
+
+
+def count(number: int) -> str:
+    return f"{number} object" if number == 1 else f"{number} objects"
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def memory(amount: int) -> str:
+    return f"{amount / 1e9:.0f} GB" if amount >= 1e9 else f"{amount / 1e6:.0f} MB"

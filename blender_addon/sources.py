@@ -1,0 +1,81 @@
+"""Where a shot comes from: the active camera, a picture file, or an image of the blend file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from . import capture, intrinsics
+from .messages import SetDresserError
+
+
+def take(
+    context: bpy.types.Context,
+    folder: Path,
+    source: str | os.PathLike[str] | bpy.types.Image,
+    objects: Iterable[bpy.types.Object] | bpy.types.Collection | None,
+    labels: str | os.PathLike[str] | bpy.types.Image | None,
+    match_camera: bool,
+) -> capture.Capture:
+    """Capture what `api.generate` was given, into `folder`; its arguments mean what they mean there.
+
+    Raises SetDresserError.
+    """
+    if source == "camera":
+        chosen = context.selected_objects if objects is None else objects
+        if isinstance(chosen, bpy.types.Collection):
+            chosen = chosen.all_objects
+        return capture.capture_camera(context, list(chosen), folder)
+    if isinstance(source, bpy.types.Image):
+        if labels is not None and not isinstance(labels, bpy.types.Image):
+            raise SetDresserError("The label image must be an image like the picture.", "Open it in Blender.", "labels")
+        camera = _active_camera(context, source) if match_camera else None
+        return capture.capture_image(source, folder, labels, camera)
+    path = _path(source)
+    if isinstance(labels, bpy.types.Image):
+        raise SetDresserError("The label image must be a file like the picture.", "Save it as PNG.", "labels")
+    if not str(source):
+        raise SetDresserError("No picture is chosen.", "Choose an image file.", "no-picture")
+    camera = _camera_of_file(context, path) if match_camera else None
+    return capture.capture_image_file(path, folder, _path(labels) if labels else None, camera)
+
+
+def name(context: bpy.types.Context, source: str | os.PathLike[str] | bpy.types.Image) -> str:
+    """What to call a job that was not given a name."""
+    if source == "camera":
+        return context.scene.camera.name
+    return source.name if isinstance(source, bpy.types.Image) else _path(source).stem
+
+
+def _path(text: str | os.PathLike[str]) -> Path:
+    return Path(bpy.path.abspath(os.fspath(text)))
+
+
+def _camera_of_file(context: bpy.types.Context, path: Path) -> dict[str, Any]:
+    """The active camera for a picture file, whose size Blender itself reads, whatever its format."""
+    try:
+        image = bpy.data.images.load(str(path), check_existing=False)
+    except RuntimeError as error:
+        raise SetDresserError(
+            f"The picture {path} cannot be read.", "Choose the file again.", "image-unreadable"
+        ) from error
+    try:
+        return _active_camera(context, image)
+    finally:
+        bpy.data.images.remove(image)
+
+
+def _active_camera(context: bpy.types.Context, image: bpy.types.Image) -> dict[str, Any]:
+    camera = context.scene.camera
+    if camera is None or camera.type != "CAMERA":
+        raise SetDresserError("The scene has no active camera.", "Add one, or let a camera be assumed.", "no-camera")
+    width, height = image.size
+    if not (width and height):
+        message = f"The size of {image.name} is not known."
+        raise SetDresserError(message, "Check its file path, or let a camera be assumed.", "image-unreadable")
+    evaluated = camera.evaluated_get(context.evaluated_depsgraph_get())
+    return intrinsics.camera_json(context.scene, evaluated, width, height)

@@ -1,0 +1,45 @@
+"""`generate` with something done to the shot first, and a question on the way."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.backend.cli.test_process import started
+
+
+@pytest.mark.parametrize(("options", "made"), [(("--pick", "1,0"), ["left", "right"]), ((), ["right"])])
+def test_what_was_picked_or_else_proposed_is_made(
+    options: tuple[str, ...], made: list[str], picture: Path, tmp_path: Path
+) -> None:
+    arguments = ("generate", "--pipeline", "steady", "--image", picture, "--out", tmp_path / "out", "--quiet")
+    with started(tmp_path / "home", *arguments, "--prepare", "halves", *options) as process:
+        _, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (0, "")
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert [prop["name"] for prop in result["props"]] == made
+
+
+def test_an_option_of_a_preparation_asks_for_it(picture: Path, tmp_path: Path) -> None:
+    arguments = ("generate", "--pipeline", "steady", "--image", picture, "--out", tmp_path / "out", "--quiet")
+    with started(tmp_path / "home", *arguments, "--halves-steps", "4") as process:
+        process.communicate(timeout=60)
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert result["prepared"]["halves"]["parameters"]["steps"] == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--prepare", "thirds"), "No preparation is called 'thirds'."),
+        (("--prepare", "halves", "--pick", "left"), "--pick takes numbers"),
+        (("--prepare", "halves", "--pick", "5"), "Choose different ones of 0 to 1"),
+        (("--halves-steps", "many"), "steps"),
+    ],
+)
+def test_what_does_not_fit_is_a_sentence(options: tuple[str, ...], said: str, picture: Path, tmp_path: Path) -> None:
+    arguments = ("generate", "--pipeline", "steady", "--image", picture, "--out", tmp_path / "out")
+    with started(tmp_path / "home", *arguments, *options) as process:
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 2 and said in error, error
+    assert not (tmp_path / "out" / "result.json").exists()

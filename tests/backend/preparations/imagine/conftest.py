@@ -1,0 +1,22 @@
+"""Tiny random checkpoints, written once, where the catalogue of weights looks for them."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("diffusers")
+    from backend.preparations.imagine.tiny import write_tiny_imagine_checkpoints
+
+    folder = tmp_path_factory.mktemp("imagine")
+    write_tiny_imagine_checkpoints(folder)
+    return folder
+
+
+@pytest.fixture
+def models(tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SET_DRESSER_MODELS", str(tiny_models))
+    monkeypatch.setenv("SET_DRESSER_DEVICE", "cpu")
+    return tiny_models

@@ -1,0 +1,272 @@
+"""The painter: what diffusers would paint from the same folder, in every plan, and nothing left behind."""
+
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+diffusers = pytest.importorskip("diffusers")
+
+from backend.devices import Device, choose  # noqa: E402
+from backend.errors import Problem  # noqa: E402
+from backend.memory import Plan, choose_plan  # noqa: E402
+from backend.preparations.imagine import painter as painting  # noqa: E402
+from backend.preparations.imagine.depth_picture import depth_picture  # noqa: E402
+from backend.preparations.imagine.networks import FAMILIES, load_network  # noqa: E402
+from backend.preparations.imagine.offload import bring_layer_by_layer  # noqa: E402
+from backend.preparations.imagine.painter import Commission, Folders, Painter, ladder, open_painter  # noqa: E402
+from backend.weights import locate  # noqa: E402
+from tests.backend.preparations.imagine.room import room  # noqa: E402
+
+FULL = Plan("full", "", 0, "float32", {"tiled": False, "offload": False})
+OFFICIAL = {"sdxl": "StableDiffusionXLControlNetPipeline", "sd15": "StableDiffusionControlNetPipeline"}
+
+
+@pytest.fixture(params=["sdxl", "sd15"])
+def family(request: pytest.FixtureRequest, models: Path) -> str:
+    return request.param
+
+
+def folders(family: str) -> Folders:
+    return Folders(locate(FAMILIES[family].base), locate(FAMILIES[family].control))
+
+
+def commission(size: tuple[int, int] = (72, 56)) -> Commission:
+    depth = room(96).depth
+    assert depth is not None
+    return Commission("a cosy room, two armchairs", "blurry", depth_picture(depth, size), 3, 4.0, 0.9)
+
+
+@contextmanager
+def opened(family: str, plan: Plan = FULL, wanted: Commission | None = None) -> Iterator[Painter]:
+    with open_painter(
+        FAMILIES[family],
+        folders(family),
+        plan,
+        choose("cpu"),
+        wanted or commission(),
+        lambda share, message: None,
+        lambda cut: None,
+    ) as painter:
+        yield painter
+
+
+def no_step(step: int) -> None: ...
+
+
+def test_it_paints_what_diffusers_paints_from_the_same_folder(family: str) -> None:
+    wanted = commission()
+    with opened(family, wanted=wanted) as painter:
+        ours = painter.paint(11, no_step)
+
+    where, height, width = folders(family), *wanted.control.shape[:2]
+    options = {"variant": "fp16", "use_safetensors": True, "local_files_only": True, "torch_dtype": torch.float32}
+    control = diffusers.ControlNetModel.from_pretrained(where.control, **options)
+    official = getattr(diffusers, OFFICIAL[family]).from_pretrained(where.base, controlnet=control, **options)
+    official.scheduler = getattr(diffusers, FAMILIES[family].scheduler).from_config(official.scheduler.config)
+    official.set_progress_bar_config(disable=True)
+    noise = torch.randn((1, 4, height // 8, width // 8), generator=torch.Generator("cpu").manual_seed(11))
+    theirs = official(
+        prompt=wanted.prompt,
+        negative_prompt=wanted.negative_prompt,
+        image=torch.from_numpy(wanted.control).permute(2, 0, 1)[None],
+        height=height,
+        width=width,
+        num_inference_steps=wanted.steps,
+        guidance_scale=wanted.guidance,
+        controlnet_conditioning_scale=wanted.strength,
+        latents=noise,
+        output_type="np",
+    ).images[0]
+    assert ours.shape == (height, width, 3)
+    assert np.abs(ours / 255.0 - theirs).max() < 0.01
+    assert ours.std() > 5
+
+
+def test_what_is_asked_for_matters(family: str) -> None:
+    usual = commission()
+    with opened(family, wanted=usual) as painter:
+        picture = painter.paint(3, no_step)
+        assert (painter.paint(3, no_step) == picture).all()
+        assert (painter.paint(4, no_step) != picture).any()
+    others = (
+        replace(usual, prompt="a bare cellar"),
+        replace(usual, negative_prompt="armchairs"),
+        replace(usual, control=usual.control[:, ::-1].copy()),
+        replace(usual, strength=0.0),
+    )
+    for other in others:
+        with opened(family, wanted=other) as painter:
+            assert (painter.paint(3, no_step) != picture).any()
+
+
+def test_every_plan_paints_the_same_picture(family: str) -> None:
+    wanted = commission((96, 64))
+    with opened(family, wanted=wanted) as painter:
+        picture = painter.paint(5, no_step).astype(float)
+    with opened(family, replace(FULL, settings={"tiled": False, "offload": True}), wanted) as painter:
+        assert np.abs(painter.paint(5, no_step) - picture).max() <= 1
+    with opened(family, replace(FULL, settings={"tiled": True, "offload": True}), wanted) as painter:
+        tiled = painter.paint(5, no_step)
+    # Group normalisation sees a tile at a time, so tiles differ a little in tone; they must be put together right.
+    assert tiled.shape == picture.shape
+    assert np.corrcoef(tiled.ravel(), picture.ravel())[0, 1] > 0.7
+
+
+def test_a_picture_without_values_is_no_picture(models: Path) -> None:
+    endless = commission()
+    endless.control[:] = np.inf
+    with opened("sd15", wanted=endless) as painter, pytest.raises(Problem, match="without values"):
+        painter.paint(5, no_step)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_paints_nearly_the_same(family: str, dtype: Any) -> None:
+    with opened(family) as painter:
+        picture = painter.paint(5, no_step)
+    with opened(family, replace(FULL, dtype=dtype)) as painter:
+        half = painter.paint(5, no_step)
+    assert np.corrcoef(half.ravel(), picture.ravel())[0, 1] > 0.98
+
+
+def test_layers_visit_the_device_one_at_a_time() -> None:
+    network = torch.nn.Sequential(
+        torch.nn.Linear(4, 5), torch.nn.Sequential(torch.nn.LayerNorm(5), torch.nn.Linear(5, 2))
+    )
+    there: list[int] = []
+
+    def look(*_: Any) -> None:
+        there.append(sum(parameter.is_meta for parameter in network.parameters()))
+
+    bring_layer_by_layer(network, "meta")
+    for layer in (network[0], *network[1]):
+        layer.register_forward_pre_hook(look)
+    before = {name: parameter.clone() for name, parameter in network.named_parameters()}
+    assert network(torch.empty(3, 4, device="meta")).shape == (3, 2)
+    assert there == [2, 2, 2]  # weight and bias of the one that computes
+    with pytest.raises(RuntimeError):
+        network(torch.empty(3, 7, device="meta"))
+    assert all((parameter == before[name]).all() for name, parameter in network.named_parameters())
+
+
+def networks_of(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every network that is loaded from now on."""
+    loaded: list[Any] = []
+
+    def remembering(load: Callable[..., Any]) -> Callable[..., Any]:
+        def remember(*arguments: Any, **options: Any) -> Any:
+            loaded.append(load(*arguments, **options))
+            return loaded[-1]
+
+        return remember
+
+    for name in ("load_network", "load_text_encoder"):
+        monkeypatch.setattr(painting, name, remembering(getattr(painting, name)))
+    return loaded
+
+
+@pytest.mark.parametrize("offload", [False, True])
+def test_stopping_midway_gives_everything_back(family: str, offload: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = networks_of(monkeypatch)
+
+    class Stop(Exception):
+        pass
+
+    def stop(step: int) -> None:
+        assert any(not parameter.is_meta for network in loaded for parameter in network.parameters())
+        if step == 2:
+            raise Stop
+
+    plan = replace(FULL, settings={"tiled": False, "offload": offload})
+    with pytest.raises(Stop) as caught, opened(family, plan) as painter:
+        painter.paint(1, stop)
+    assert len(loaded) == len(FAMILIES[family].text) + 3
+    # Even while the exception, and with it the frames of the pipeline, is still held.
+    assert all(parameter.is_meta for network in loaded for parameter in network.parameters())
+    alive = [weakref.ref(network) for network in loaded]
+    loaded.clear()
+    del caught, painter
+    gc.collect()
+    assert [one for one in alive if one() is not None] == []
+
+
+def test_the_text_encoders_are_gone_before_the_rest_is_loaded(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = networks_of(monkeypatch)
+    there_at_load = []
+    real = painting.load_network
+
+    def load(*arguments: Any) -> Any:
+        there_at_load.append([not next(network.parameters()).is_meta for network in loaded])
+        return real(*arguments)
+
+    monkeypatch.setattr(painting, "load_network", load)
+    with opened(family):
+        pass
+    encoders = len(FAMILIES[family].text)
+    assert there_at_load[0] == [False] * encoders
+
+
+def test_plans_ask_for_less_and_less(family: str) -> None:
+    card = Device("cuda", "a card", 12 * 10**9, 11 * 10**9, bfloat16=True)
+    plans = ladder(FAMILIES[family], folders(family), card, (1024, 1024))
+    assert [plan.name for plan in plans] == ["full", "tiled", "layers"]
+    needs = [plan.needs_bytes for plan in plans]
+    assert needs[0] > needs[1] > 0
+    assert {plan.dtype for plan in plans} == {"bfloat16"}
+    assert choose_plan(plans, replace(card, free_bytes=10**12)).name == "full"
+    processor = ladder(FAMILIES[family], folders(family), choose("cpu"), (1024, 1024))
+    assert [(plan.name, plan.dtype) for plan in processor] == [("full", "float32"), ("tiled", "float32")]
+
+
+@pytest.mark.parametrize(
+    ("network", "config", "numbers"),
+    [
+        # As the published files have them.
+        ("UNet2DConditionModel", "unet", 2_567_463_684),
+        ("ControlNetModel", "control", 1_251_014_160),
+    ],
+)
+def test_the_published_size_is_built_without_taking_memory(network: str, config: str, numbers: int) -> None:
+    shape: dict[str, Any] = {
+        "block_out_channels": (320, 640, 1280),
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "cross_attention_dim": 2048,
+        "attention_head_dim": [5, 10, 20],
+        "transformer_layers_per_block": [1, 2, 10],
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": 2816,
+        "use_linear_projection": True,
+    }
+    if config == "unet":
+        shape["up_block_types"] = ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D")
+    with torch.device("meta"):
+        built = getattr(diffusers, network)(**shape)
+    assert sum(parameter.numel() for parameter in built.parameters()) == numbers
+    assert not [name for name, _ in built.named_buffers()]  # a buffer would be left without content
+
+
+def test_old_names_of_the_decoder_are_understood(models: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    source = locate("sd15") / "vae"
+    (tmp_path / "config.json").write_bytes((source / "config.json").read_bytes())
+    old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    state = {}
+    for name, tensor in load_file(source / "diffusion_pytorch_model.fp16.safetensors").items():
+        for new, former in old.items():
+            name = name.replace(f".{new}.", f".{former}.")
+        state[name] = tensor
+    assert any("proj_attn" in name for name in state)
+    save_file(state, tmp_path / "diffusion_pytorch_model.safetensors")
+    ours, theirs = (
+        load_network(folder, "AutoencoderKL", "cpu", torch.float32).state_dict() for folder in (tmp_path, source)
+    )
+    assert all((ours[name] == theirs[name]).all() for name in theirs)
