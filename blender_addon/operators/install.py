@@ -10,9 +10,10 @@ from .base import Thin
 from .open_log import show_log
 
 
-class SET_DRESSER_OT_install(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_install(bpy.types.Operator):
     bl_idname = "set_dresser.install"
     bl_label = "Install"
+    bl_options = {"REGISTER"}
     bl_description = (
         "Make the backend's own Python environment, or go on where it was interrupted. Blender's Python is not changed"
     )
@@ -28,8 +29,15 @@ class SET_DRESSER_OT_install(Thin, bpy.types.Operator):
             return False
         return True
 
-    def act(self, context: bpy.types.Context) -> None:
-        api.install(repair=self.repair, wait=False)
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            api.install(repair=self.repair, wait=False)
+        except SetDresserError as error:  # told where the button is, and gone with the next press
+            session.current.installation.problem = error
+            session.current.changed()
+            self.report({"ERROR"}, f"{error.message} {error.hint}".strip())
+            return {"CANCELLED"}
+        return {"FINISHED"}
 
 
 class SET_DRESSER_OT_cancel_install(Thin, bpy.types.Operator):

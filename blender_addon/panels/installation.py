@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
 
 from .. import preferences, session, setting_up
@@ -57,7 +59,7 @@ def _draw_plan(layout: bpy.types.UILayout, context: bpy.types.Context, installat
         facts = installation.record.facts
         torch = f", PyTorch {facts['torch']} on {facts['device']}" if "torch" in facts else ", no learned pipelines"
         draw_text(column, context, f"Python {facts.get('python', installation.record.python)}{torch}")
-        draw_text(column, context, f"In {installation.folder}")
+        draw_text(column, context, f"In {_short(installation.folder)}")
         return
     for line in describe(installation):
         draw_text(column, context, line)
@@ -81,8 +83,13 @@ def describe(installation: Installation) -> list[str]:
     lines.append(
         f"From {plan.offline}; {size}." if plan.offline else f"About {amount(plan.download)} to download, {size}."
     )
-    lines.append(f"Into {plan.environments}. Blender's own Python stays as it is.")
-    return lines
+    return [*lines, f"Into {_short(plan.environments)}", "Blender's own Python stays as it is."]
+
+
+def _short(path: Path | None) -> str:
+    """A path as people write it, the home folder as ~."""
+    text, home = str(path), str(Path.home())
+    return "~" + text[len(home) :] if text.startswith(home) else text
 
 
 def _draw_progress(layout: bpy.types.UILayout, context: bpy.types.Context, installation: Installation) -> None:

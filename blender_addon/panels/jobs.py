@@ -27,13 +27,12 @@ def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The server's state in a line, with start, stop and log."""
     current = session.current
     state = current.server.state
-    row = layout.row(align=True)
     if current.set_up_problem is not None and not current.server.running:
-        row.label(text="The backend is not set up", icon="ERROR")
-        if current.installation.plan is not None and not setting_up.uses_another_python():
-            return  # `draw_installation` says what to do
-        draw_text(layout, context, f"{current.set_up_problem.message} {current.set_up_problem.hint}")
+        if current.installation.plan is None or setting_up.uses_another_python():  # else `draw_installation` tells
+            layout.label(text="The backend is not set up", icon="ERROR")
+            draw_text(layout, context, f"{current.set_up_problem.message} {current.set_up_problem.hint}")
         return
+    row = layout.row(align=True)
     row.label(text=state.value.split(";")[0].rstrip("."), icon=STATE_ICONS[state])
     if current.server.running:
         row.operator("set_dresser.stop_server", text="", icon="PAUSE")

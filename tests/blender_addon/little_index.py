@@ -159,7 +159,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
-        self.send_header("Cache-Control", "max-age=600" if kind == "text/html" else "max-age=9999999, immutable")
+        self.send_header("Cache-Control", "max-age=0" if kind == "text/html" else "max-age=9999999, immutable")
         self.end_headers()
         if self.command == "HEAD":
             return

@@ -116,6 +116,10 @@ def test_without_permission_nothing_is_fetched_and_it_says_where_to_give_it(own:
     assert "Allow Online Access" in caught.value.hint
     assert not (setting_up.make_plan().environments).exists()
     assert not session.current.installation.busy
+    with pytest.raises(RuntimeError, match="not allowed to go online"):
+        bpy.ops.set_dresser.install()
+    assert "Allow Online Access" in read_texts(draw())
+    assert session.current.problem is None
 
 
 def test_the_plan_is_told_before_anything_happens(own: Any) -> None:
@@ -128,7 +132,7 @@ def test_the_plan_is_told_before_anything_happens(own: Any) -> None:
     assert "PyTorch for Processor only" in told
     assert "No graphics card." in told
     assert "GB on disk" in told
-    assert str(setting_up.make_plan().environments) in told.replace(" ", "")
+    assert setting_up.make_plan().environments.name in told.replace(" ", "")
     assert own.installation()["state"] == "not_installed"
     assert own.installation()["download"] < own.installation()["disk"]
     assert not setting_up.make_plan().environments.exists()
