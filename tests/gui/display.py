@@ -1,0 +1,47 @@
+"""An X display in a machine: its mouse, its keys, and pictures of it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.gui.machine import Machine
+
+WIDTH, HEIGHT = 1280, 800
+
+
+class Display:
+    """Points are counted as Blender does: pixels from the lower left corner, y up."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        screen = ["-screen", "0", f"{WIDTH}x{HEIGHT}x24", "-nolisten", "tcp", "-noreset", "+extension", "GLX"]
+        self._server = machine.start(
+            ["Xvfb", "-displayfd", "1", *screen], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        number = self._server.stdout.readline().strip()  # empty if it has ended
+        assert number.isdigit(), "Xvfb does not start"
+        machine.variables["DISPLAY"] = f":{int(number)}"
+
+    def move(self, x: float, y: float) -> None:
+        self._do("mousemove", str(int(x)), str(HEIGHT - 1 - int(y)))
+
+    def click(self, x: float, y: float) -> None:
+        """Come from beside, as a hand does: a button is pressed only once it knows of the mouse."""
+        self.move(x - 2, y)
+        self._do("mousemove", str(int(x)), str(HEIGHT - 1 - int(y)), "sleep", "0.2", "click", "1")
+
+    def scroll(self, x: float, y: float, notches: int) -> None:
+        """Positive is down."""
+        self.move(x, y)
+        self._do("click", "--repeat", str(abs(notches)), "--delay", "30", "5" if notches > 0 else "4")
+
+    def press(self, *keys: str) -> None:
+        self._do("key", *keys)
+
+    def shot(self, path: Path) -> None:
+        """The whole screen, as PNG. Blender's own screenshot is black with software OpenGL."""
+        path.write_bytes(self._machine.run(["import", "-window", "root", "png:-"], 60.0))
+
+    def _do(self, *arguments: str) -> None:
+        self._machine.run(["xdotool", *arguments])
