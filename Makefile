@@ -1,5 +1,6 @@
 # make demo   block out a room, generate, import, render: pictures in build/demo
 # make test   linters, type checks and all tests, Blender's included
+# make test-gui   an artist's first ten minutes in real Blender windows (Linux, root, Debian packages): build/gui
 # Everything lands in this folder: environments in .venv*, results in build/ and dist/.
 
 # Blender's module comes for one Python only; any 3.11 will do: make demo PYTHON=/path/to/python
@@ -16,7 +17,7 @@ BPY := .venv-bpy-$(BLENDER)
 export SET_DRESSER_PYTHON := $(CURDIR)/$(BIN)/python
 export LIBGL_ALWAYS_SOFTWARE := 1
 
-.PHONY: demo test lint test-backend test-blender test-blender-matrix bench zip lock clean python
+.PHONY: demo test lint test-backend test-blender test-blender-matrix test-gui docs bench zip lock clean python
 
 demo: $(BACKEND)/.server $(BPY)/.ready
 	$(BPY)/$(SCRIPTS)/python -m demo $(ARGS)
@@ -36,6 +37,14 @@ test-blender: $(BACKEND)/.dev $(BPY)/.ready zip
 
 test-blender-matrix:
 	for version in 4.2 4.5 5.0; do $(MAKE) test-blender BLENDER=$$version || exit 1; done
+
+# Blender 4.3 and 5.2 from Debian under Xvfb; where that cannot be, it says so and ends well.
+test-gui: $(BACKEND)/.dev
+	$(BIN)/python -m tests.gui $(ARGS)
+
+# The tables of docs/troubleshooting.md, from the code.
+docs: $(BACKEND)/.server
+	$(BIN)/python build_docs.py
 
 bench: $(BACKEND)/.server $(BPY)/.ready
 	$(BPY)/$(SCRIPTS)/python -m bench $(ARGS)

@@ -71,6 +71,25 @@ class GenerateRequest(Strict):
     name: Name = Field("", description="What the user calls this shot.")
 
 
+class AgainRequest(Strict):
+    """Body of POST /jobs/{id}/again: what is to be different; what is left out stays as it was.
+
+    With another pipeline its own defaults count for the parameters, not the former pipeline's values.
+    """
+
+    pipeline: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    parameters: dict[str, Any] | None = None
+    prepare: dict[str, dict[str, Any]] | None = None
+    seed: Annotated[int, Field(ge=0, le=MAXIMUM_SEED)] | None = None
+
+    def applied_to(self, request: GenerateRequest) -> GenerateRequest:
+        """The new request."""
+        changes = {name: value for name, value in self if value is not None}
+        if self.pipeline not in (None, request.pipeline):
+            changes.setdefault("parameters", {})
+        return request.model_copy(update=changes)
+
+
 class JobState(StrEnum):
     """queued -> running <-> needs_input -> done / failed / cancelled."""
 

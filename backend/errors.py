@@ -121,7 +121,7 @@ ERRORS = MappingProxyType(
         "hub-access-denied": ErrorKind(
             403,
             "The hub refuses access to the model",
-            "Accept the terms on the model's page, then log in on this computer with: hf auth login",
+            "Accept the terms on the model's page, then log in on this computer (hf auth login).",
         ),
         "hub-not-found": ErrorKind(
             404, "The hub does not have it", "It may have been moved or withdrawn; look at the model's page."
@@ -151,6 +151,9 @@ ERRORS = MappingProxyType(
             409, "The backend lacks what this pipeline runs on", "Install the learned pipelines' requirements."
         ),
         "job-not-found": ErrorKind(404, "There is no such job", "Refresh the list; the job may have been deleted."),
+        "inputs-gone": ErrorKind(
+            409, "The job's inputs are not there any more", "Generate it anew from the block-out or the picture."
+        ),
         "job-not-finished": ErrorKind(409, "The job has no result yet", "Wait until it is done."),
         "input-not-expected": ErrorKind(
             409, "The job is not waiting for an answer", "Refresh the job; it may have gone on or ended."

@@ -1,4 +1,5 @@
-"""Scene -> `scene.glb` and `result.json`: what came out, how well it fits the picture, and how to make it again."""
+"""Scene -> `scene.glb`, `thumbnail.png` and `result.json`: what came out, how it looks, how well it fits the picture,
+and how to make it again."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from backend.files import write_together
 from backend.geometry.gltf import node_names, write_glb
 from backend.geometry.silhouette import mask_iou, silhouette
 from backend.geometry.statistics import measure
+from backend.geometry.thumbnail import thumbnail
 from backend.jobs.folders import storage_problem
 from backend.pipelines.base import Context, Parameters, PipelineInfo
 from backend.scene import Prop, Scene
@@ -39,7 +41,7 @@ def write_result(
     parameters: Parameters,
     prepared: dict[str, dict[str, Any]] | None = None,
 ) -> Result:
-    """Write `output/scene.glb` and `output/result.json` into a job's folder: both, or neither.
+    """Write `scene.glb`, `thumbnail.png` and `result.json` into `output/` of a job's folder: all, or none.
 
     A pipeline that names a stage "export" has it entered and timed here.
 
@@ -55,6 +57,7 @@ def write_result(
             if staged:
                 context.progress((index + 1) / (len(scene.props) + 1))
             props.append(_prop_record(prop, node, shot))
+        picture = thumbnail(scene, shot.camera, [record.watertight and record.volume > 0 for record in props])
     context.check()
     result = Result(
         job=job,
@@ -80,7 +83,8 @@ def write_result(
     )
     document = result.model_dump_json(indent=2, fallback=_plain).encode()
     try:
-        write_together(folder / "output", {"scene.glb": scene_file, "result.json": document})
+        files = {"scene.glb": scene_file, "thumbnail.png": picture, "result.json": document}
+        write_together(folder / "output", files)
     except OSError as error:
         raise storage_problem(error, "The result cannot be written") from error
     return result

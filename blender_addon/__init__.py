@@ -7,7 +7,19 @@ import atexit
 
 import bpy
 
-from . import asking, block_outs, box_overlay, operators, panels, preferences, properties, session, thumbnails
+from . import (
+    asking,
+    block_outs,
+    box_overlay,
+    operators,
+    panels,
+    preferences,
+    properties,
+    resting,
+    session,
+    thumbnails,
+    translations,
+)
 from .api import (
     Job,
     SetDresserError,
@@ -26,26 +38,42 @@ from .api import (
     shutdown,
     start_server,
 )
+from .assets import mark_as_asset
+from .models_api import download_model, models, pause_model, remove_model, verify_model
+from .remaking import again, keep_only, new_variant, show_variant, variants_of
+from .support_bundle import support_bundle
 
 __all__ = [
     "Job",
     "SetDresserError",
+    "again",
     "answer",
     "cancel",
     "delete_job",
+    "download_model",
     "generate",
     "import_job",
     "install",
     "installation",
     "jobs",
+    "keep_only",
+    "mark_as_asset",
+    "models",
+    "new_variant",
+    "pause_model",
     "pipelines",
     "preparations",
     "question",
     "register",
+    "remove_model",
     "server_status",
+    "show_variant",
     "shutdown",
     "start_server",
+    "support_bundle",
     "unregister",
+    "variants_of",
+    "verify_model",
 ]
 
 _CLASSES = (
@@ -55,7 +83,7 @@ _CLASSES = (
     *operators.CLASSES,
     *panels.CLASSES,
 )
-_ROOMS = (block_outs, properties, asking, thumbnails, box_overlay, session)
+_ROOMS = (translations, block_outs, properties, asking, thumbnails, box_overlay, session, resting)
 
 
 def register() -> None:

@@ -21,18 +21,19 @@ from __future__ import annotations
 
 import json
 import os
-import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from . import folders, importer, session, setting_up, sources
+from . import folders, importer, session, setting_up, sources, variants
 from . import jobs as job_steps
 from .jobs import JobRecord
 from .messages import SetDresserError
+from .waiting import SHORT_TIMEOUT, wait_until
+from .waiting import refresh_lists as _refresh
 
 __all__ = [
     "Job",
@@ -52,8 +53,6 @@ __all__ = [
     "shutdown",
     "start_server",
 ]
-
-SHORT_TIMEOUT = 60.0
 
 
 class Job:
@@ -135,7 +134,7 @@ class Job:
         Raises SetDresserError: if it fails, is cancelled, or takes longer than `timeout` seconds (it goes on then).
         """
         record = self._record
-        _wait_until(lambda: record.task is None or record.asks, timeout, f"The job is still {self.state}")
+        wait_until(lambda: record.task is None or record.asks, timeout, f"The job is still {self.state}")
         if record.asks:
             return self
         if self._record.problem is not None:
@@ -202,7 +201,7 @@ def generate(
         "instances": shot.labels,
         "name": (name or sources.name(context, source))[:200],
     }
-    _check_can_be_sent(request)
+    check_can_be_sent(request)
     files = {"image": shot.image, "instances": shot.instances, "depth": shot.depth}
     record = session.current.new_job(
         name=request["name"],
@@ -249,10 +248,10 @@ def answer(
     if asked is None or asked.sending:
         raise SetDresserError("The job asks nothing.", "It may have gone on or ended.", "input-not-expected")
     given = asked.default_answer() if given is None else given
-    _check_can_be_sent(given)
+    check_can_be_sent(given)
     session.current.answer(record, given)
     if bpy.app.background if wait is None else wait:
-        _wait_until(lambda: not asked.sending, timeout, "The answer has not been taken")
+        wait_until(lambda: not asked.sending, timeout, "The answer has not been taken")
         if asked.problem is not None:
             raise asked.problem
 
@@ -333,7 +332,7 @@ def install(
     setting_up.install(current, build, offline_folder, repair)
     session.wake()
     if bpy.app.background if wait is None else wait:
-        _wait_until(lambda: not current.installation.installing, timeout, "The installation has not ended")
+        wait_until(lambda: not current.installation.installing, timeout, "The installation has not ended")
         if current.installation.problem is not None:
             raise current.installation.problem
     return installation()
@@ -388,43 +387,25 @@ def place_result(context: bpy.types.Context, record: JobRecord) -> list[str]:
     assert record.folder is not None
     scene = bpy.data.scenes.get(record.scene, context.scene)
     override = {"scene": scene, "view_layer": scene.view_layers[0]} if scene != context.scene else {}
+    former = variants.awaiting(record.id, record.variant_of)
     with context.temp_override(**override):
         record.imported = importer.import_result(
             bpy.context,
             record.folder / "scene.glb",
             result,
             record.block_outs,
-            hide_block_outs=record.hide_block_outs,
+            hide_block_outs=record.hide_block_outs and not former,
+            only=former or None,
         )
+        if former:
+            record.imported = variants.join(bpy.context, record.id, record.imported, former)
     record.import_count += 1
     return record.imported
 
 
-def _check_can_be_sent(values: dict[str, Any]) -> None:
+def check_can_be_sent(values: dict[str, Any]) -> None:
     try:
         json.dumps(values, allow_nan=False)
     except (TypeError, ValueError) as error:
         hint = "Use numbers, texts, truth values, and lists and dictionaries of them."
         raise SetDresserError(f"These values cannot be sent: {error}.", hint, "parameters-invalid") from error
-
-
-def _refresh(timeout: float) -> None:
-    """Fetch the lists of pipelines and jobs, waiting for them."""
-    errors: list[Exception] = []
-    task = session.current.tasks.start(job_steps.refresh(session.current), errors.append)
-    try:
-        _wait_until(lambda: not session.current.tasks.runs(task), timeout, "The backend has not answered")
-    finally:
-        session.current.tasks.stop(task)
-    for error in errors:
-        raise error
-
-
-def _wait_until(done: Callable[[], bool], timeout: float, late: str) -> None:
-    end = time.monotonic() + timeout
-    while not done():
-        delay = session.pump()
-        if time.monotonic() > end:
-            raise SetDresserError(f"{late} after {timeout:g} seconds.", "Wait longer, or look into the log.", "timeout")
-        if not done():
-            time.sleep(min(delay, session.MOVING))

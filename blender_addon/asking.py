@@ -27,10 +27,10 @@ class SetDresserChoice(bpy.types.PropertyGroup):
 class SetDresserFound(bpy.types.PropertyGroup):
     """One object of an "instances" question; `name` is what the prop will be called."""
 
-    ids: bpy.props.StringProperty(name="Ids")
-    pixels: bpy.props.IntProperty(name="Pixels")
-    score: bpy.props.FloatProperty(name="Score", default=-1.0)
-    color: bpy.props.FloatVectorProperty(name="Colour", size=3)
+    ids: bpy.props.StringProperty(name="Ids", description="What it was made of, by number")
+    pixels: bpy.props.IntProperty(name="Pixels", description="How many pixels of the picture it has")
+    score: bpy.props.FloatProperty(name="Score", description="How sure the finder is, up to 1", default=-1.0)
+    color: bpy.props.FloatVectorProperty(name="Colour", description="Its colour in the picture above", size=3)
     keep: bpy.props.BoolProperty(
         name="Keep", description="Make a prop of it; what is not kept becomes background", default=True
     )
@@ -40,9 +40,11 @@ class SetDresserFound(bpy.types.PropertyGroup):
 class SetDresserAnswer(bpy.types.PropertyGroup):
     """The draft of an answer; `name` is the question's key."""
 
-    choices: bpy.props.CollectionProperty(type=SetDresserChoice)
-    found: bpy.props.CollectionProperty(type=SetDresserFound)
-    index: bpy.props.IntProperty(name="Active Object")
+    choices: bpy.props.CollectionProperty(
+        name="Choices", description="The pictures to choose among", type=SetDresserChoice
+    )
+    found: bpy.props.CollectionProperty(name="Found", description="The objects that were found", type=SetDresserFound)
+    index: bpy.props.IntProperty(name="Active Object", description="The row that is marked")
 
 
 CLASSES = (SetDresserChoice, SetDresserFound, SetDresserAnswer)

@@ -20,6 +20,7 @@ PROTOCOL_VERSION = 1
 EVENT_LIMIT = 1024 * 1024
 ANSWER_LIMIT = 16 * 1024 * 1024
 FILE_LIMIT = 4 * 1024**3
+HEALTH_TIMEOUTS = Timeouts(connect=5.0, silence=8.0)
 HEARTBEAT_SILENCE = 60.0
 """An event stream is kept alive by comments; after this long without one the backend hangs."""
 
@@ -31,6 +32,8 @@ class ServerProblem(SetDresserError):
         super().__init__(detail or title, hint, code, f"HTTP {status}: {title}")
         self.status = status
         self.title = title
+        self.weights = ""
+        """The model that is at fault, where it is one."""
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], status: int = 500) -> ServerProblem:
@@ -41,7 +44,9 @@ class ServerProblem(SetDresserError):
             return value if isinstance(value, str) else json.dumps(value)
 
         title = text("title") or "The backend refused"
-        return cls(status, title, text("detail"), text("hint"), text("code") or "internal")
+        problem = cls(status, title, text("detail"), text("hint"), text("code") or "internal")
+        problem.weights = text("weights")
+        return problem
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,31 @@ class Client:
     def get(self, target: str) -> Exchange:
         return self._exchange("GET", target)
 
+    def health(self) -> Exchange:
+        """Whether it answers at all."""
+        return self._exchange("GET", "/health", timeouts=HEALTH_TIMEOUTS)
+
+    def rest(self) -> Exchange:
+        """Give memory back, unless a job runs."""
+        return self._exchange("POST", "/rest")
+
+    def models(self) -> Exchange:
+        return self.get("/models")
+
+    def get_model(self, identifier: str, accept_licence: bool) -> Exchange:
+        """Download a model, or go on with that."""
+        body = json.dumps({"accept_licence": accept_licence}).encode()
+        return self._exchange("POST", _model(identifier), {"Content-Type": "application/json"}, body=[body])
+
+    def pause_model(self, identifier: str) -> Exchange:
+        return self._exchange("DELETE", f"{_model(identifier)}/download")
+
+    def verify_model(self, identifier: str) -> Exchange:
+        return self._exchange("POST", f"{_model(identifier)}/verify")
+
+    def remove_model(self, identifier: str) -> Exchange:
+        return self._exchange("DELETE", _model(identifier))
+
     def pipelines(self) -> Exchange:
         return self.get("/pipelines")
 
@@ -172,6 +202,20 @@ class Client:
         parts += [(name, "application/octet-stream", path) for name, path in files.items()]
         content_type = f"multipart/form-data; boundary={boundary}"
         return self._exchange("POST", "/jobs", {"Content-Type": content_type}, body=_multipart(boundary, parts))
+
+    def again(self, identifier: str, changes: Mapping[str, Any]) -> Exchange:
+        """A new job with the inputs of another one."""
+        body = json.dumps(changes, allow_nan=False).encode()
+        return self._exchange("POST", f"{_job(identifier)}/again", {"Content-Type": "application/json"}, body=[body])
+
+    def storage(self) -> Exchange:
+        """What the jobs hold of the disk."""
+        return self.get("/storage")
+
+    def limit_storage(self, keep_bytes: int | None) -> Exchange:
+        """Have old jobs removed when all hold more."""
+        body = json.dumps({"keep_bytes": keep_bytes}).encode()
+        return self._exchange("PUT", "/storage", {"Content-Type": "application/json"}, body=[body])
 
     def answer(self, identifier: str, answer: Mapping[str, Any]) -> Exchange:
         """Answer the question of a job."""
@@ -247,6 +291,10 @@ def _not_understood(why: str) -> ConnectionProblem:
 
 def _job(identifier: str) -> str:
     return f"/jobs/{quote(identifier, safe='')}"
+
+
+def _model(identifier: str) -> str:
+    return f"/models/{quote(identifier, safe='')}"
 
 
 def _multipart(boundary: str, parts: Sequence[tuple[str, str, bytes | Path]]) -> list[bytes | Path]:

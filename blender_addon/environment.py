@@ -23,13 +23,18 @@ class Environment:
     """All that is needed to start the backend.
 
     python: the interpreter; backend: the folder that holds the packages `backend` and `models`;
-    data: jobs and results; user: logs and Python's caches (the add-on's own folder is never written to).
+    data: jobs and results; user: logs and Python's caches (the add-on's own folder is never written to);
+    models: the folder of models, None for the one in `data`; online: whether the backend may fetch models;
+    idle_seconds: memory is given back after so long without a job, None for the backend's own choice.
     """
 
     python: Path
     backend: Path
     data: Path
     user: Path
+    models: Path | None = None
+    online: bool = True
+    idle_seconds: float | None = None
 
 
 def backend_folder(addon_folder: Path = ADDON_FOLDER) -> Path:

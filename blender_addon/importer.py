@@ -6,9 +6,9 @@ importer divides by the scene's unit scale. No undo step is made here; the opera
 
 from __future__ import annotations
 
-import json
 import math
 import struct
+from collections.abc import Collection as AnyOf
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,14 +20,12 @@ from bpy.types import Collection, Context, Object, ViewLayer
 from mathutils import Matrix, Vector
 
 from . import block_outs as relation
-from . import compat
+from . import compat, recipes
 from .block_outs import BlockOutRef, register, resolve, unregister
 from .messages import SetDresserError
+from .recipes import RECIPE
 
 __all__ = ["RECIPE", "ImportFailed", "import_result", "register", "unregister"]
-
-RECIPE = "set_dresser"
-"""Custom property of a prop: job, pipeline, parameters, … (see `_recipe`), all that is needed to make it again."""
 
 INSTANCE = "instance_id"
 """The glTF extra, and custom property after import, that says which instance a node is."""
@@ -35,7 +33,6 @@ INSTANCE = "instance_id"
 _NOT_KEPT = ("instance_id", "name", "placement")
 """Extras of a node; they are in the recipe, and would be clutter beside it."""
 
-_LARGEST_INTEGER = 2**31 - 1
 _SAME_DIRECTION = math.cos(math.radians(2.0))
 
 
@@ -53,6 +50,7 @@ def import_result(
     block_outs: Mapping[int, BlockOutRef],
     *,
     hide_block_outs: bool = True,
+    only: AnyOf[int] | None = None,
 ) -> list[str]:
     """Bring `scene.glb` in and tie every prop to its block-out.
 
@@ -60,11 +58,12 @@ def import_result(
     the whole set is turned and moved so that it lies before the active camera, the ground staying at z = 0, or, without
     an active camera, with its middle at the 3D cursor. A prop "Sofa_prop" has the parent and, through the pointer
     `set_dresser_block_out`, the memory of its block-out "Sofa", which is hidden and kept; so are the props that other
-    jobs made of it. Props are selected.
+    jobs made of it. Props are selected; if `only` some come in, as variants, the selection stays as it was.
 
     Args:
         result: `result.json` of the same job.
         block_outs: instance id -> block-out; those that were deleted meanwhile are passed over.
+        only: ids of the instances to bring in; all if left out.
 
     Returns: names of the props, in order of their instance ids.
     Raises ImportFailed: if the file is missing, damaged or holds no props, or Blender is in another mode than Object.
@@ -72,15 +71,22 @@ def import_result(
     _check_glb(glb)
     if context.mode != "OBJECT":
         raise ImportFailed("Props can only be brought in in Object Mode.", "Press Tab, then import the job again.")
+    former_selection = list(context.view_layer.objects.selected), context.view_layer.objects.active
     with _only_what_is_wanted(context) as wanted:
         instances = _load(context, glb)
         if not instances:
             raise ImportFailed(f"{glb.name} holds no props.", "Generate again.")
+        if only is not None:
+            instances = {number: prop for number, prop in instances.items() if number in only}
+            if not instances:
+                raise ImportFailed("The new result does not have this object.", "Import all of it from the job list.")
         collection = bpy.data.collections.new(_collection_name(result))
         context.scene.collection.children.link(collection)
         kept = [part for prop in instances.values() for part in (prop, *prop.children_recursive)]
         wanted |= {collection, *kept}
         places = {number: prop.matrix_world.copy() for number, prop in instances.items()}
+        for number, prop in instances.items():
+            recipes.keep_pose(prop, places[number])
         if result.get("camera_source") == "default":
             shift = _before_the_camera(context, instances)
             places = {number: shift @ place for number, place in places.items()}
@@ -96,7 +102,10 @@ def import_result(
         for original in filter(None, originals.values()):
             for replaced in (original, *_earlier_props(original, result.get("job"))):
                 relation.hide(replaced, context.view_layer)
-    _select(context.view_layer, list(instances.values()))
+    if only is None:
+        _select(context.view_layer, list(instances.values()), next(iter(instances.values())))
+    else:
+        _select(context.view_layer, *former_selection)
     return [prop.name for prop in instances.values()]
 
 
@@ -207,50 +216,10 @@ def _dress(prop: Object, number: int, result: Mapping[str, Any], block_out: Obje
     for extra in _NOT_KEPT:
         prop.pop(extra, None)
     prop.name = f"{block_out.name}_prop" if block_out is not None else label
-    prop[RECIPE] = _storable(_recipe(number, record, result))
+    prop[RECIPE] = recipes.make(number, record, result)
     prop.set_dresser_block_out = block_out
     if prop.type == "MESH":
         _clean_mesh(prop)
-
-
-def _recipe(number: int, record: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
-    pipeline = result.get("pipeline") or {}
-    measured = ("mask_iou", "placement", "quality", "dimensions", "mask_pixels")
-    return {
-        "format": 1,
-        "job": result.get("job"),
-        "name": result.get("name"),
-        "created": result.get("created"),
-        "pipeline": pipeline.get("id"),
-        "version": pipeline.get("version"),
-        "parameters": result.get("parameters"),
-        "seed": result.get("seed"),
-        "inputs": result.get("inputs"),
-        "camera": result.get("camera"),
-        "camera_source": result.get("camera_source"),
-        "instance_id": number,
-        "label": record.get("name"),
-        **{name: record.get(name) for name in measured},
-        "versions": result.get("versions"),
-    }
-
-
-def _storable(value: Any) -> Any:
-    """JSON as nested custom properties: nothing is left out where possible, whole numbers over 32 bits become text.
-
-    A list that Blender cannot keep as an array (of mixed things, or of dictionaries) becomes JSON text.
-    """
-    if isinstance(value, Mapping):
-        return {str(name): _storable(item) for name, item in value.items() if item is not None}
-    if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
-        return str(value)
-    if isinstance(value, (list, tuple)):
-        rows = [item for item in value if isinstance(item, (list, tuple))]
-        numbers = (item for row in rows for item in row) if rows and len(rows) == len(value) else iter(value)
-        if all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in numbers):
-            return [[float(item) for item in row] for row in rows] if rows else [float(item) for item in value]
-        return json.dumps(value)
-    return value
 
 
 def _clean_mesh(prop: Object) -> None:
@@ -344,10 +313,10 @@ def _take_parent(prop: Object, original: Object) -> None:
         prop.parent_bone = original.parent_bone
 
 
-def _select(view_layer: ViewLayer, props: list[Object]) -> None:
+def _select(view_layer: ViewLayer, props: list[Object], active: Object | None) -> None:
     view_layer.update()  # until then the list holds what was removed, as None
     for selected in list(view_layer.objects.selected):
         selected.select_set(False, view_layer=view_layer)
     for prop in props:
         prop.select_set(True, view_layer=view_layer)
-    view_layer.objects.active = props[0]
+    view_layer.objects.active = active

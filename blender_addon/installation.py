@@ -328,5 +328,5 @@ def build_items() -> list[tuple[str, str, str]]:
     return [
         (AUTOMATIC, "Automatic", "The build of PyTorch that suits this machine"),
         *((name, build.title, f"PyTorch for {build.title}") for name, build in found),
-        (NONE, "No Learned Pipelines", "Small and quick: inflate only, no PyTorch. The rest can be added later"),
+        (NONE, "Inflate Only", "Small and quick: inflate only, no PyTorch. The rest can be added later"),
     ]

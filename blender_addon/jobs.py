@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import thumbnails
-from .client import EventParser, ServerEvent, ServerProblem, answer
+from . import keeping, thumbnails, variants
+from .block_outs import BlockOutRef
+from .client import Client, EventParser, ServerEvent, ServerProblem, answer
+from .http_exchange import Exchange
 from .http_framing import ConnectionProblem
 from .messages import SetDresserError, as_error
 from .questions import Question
@@ -39,6 +41,9 @@ class JobRecord:
     imported: names of the objects that the last import made; import_count counts imports.
     scene: name of the scene that the props belong to.
     question: what it asks, while it is in needs_input.
+    files: names of the files that the server has of it, once it has ended.
+    thumbnail: "", "fetching", "ready", or "missing" if it could not be had.
+    variant_of: instance id -> the prop that its new prop is a variant of; only these instances are imported then.
     """
 
     id: str
@@ -65,6 +70,9 @@ class JobRecord:
     cancelling: bool = False
     task: Steps | None = None
     question: Question | None = None
+    files: list[str] = field(default_factory=list)
+    thumbnail: str = ""
+    variant_of: dict[int, BlockOutRef] = field(default_factory=dict)
     _ahead_of: tuple[str, dict[str, Any] | None] | None = None
 
     @property
@@ -104,6 +112,7 @@ class JobRecord:
         self._take_progress(view.get("progress"))
         self._take_state(state, view.get("problem"))
         self._take_question(asked)
+        self._take_files(view.get("files"))
 
     def take_event(self, event: ServerEvent) -> None:
         """What an event says about it; kinds of events that are not known are left aside."""
@@ -113,6 +122,7 @@ class JobRecord:
         elif self._is_news(event):
             if event.type == "state":
                 self._take_state(str(event.data.get("state", self.state)), event.data.get("problem"))
+                self._take_files(event.data.get("files"))
             elif event.type == "progress":
                 self._take_progress(event.data)
             elif event.type == "needs_input":
@@ -162,6 +172,10 @@ class JobRecord:
         if isinstance(problem, dict):
             self.problem = ServerProblem.from_document(problem, int(problem.get("status", 500)))
 
+    def _take_files(self, names: Any) -> None:
+        if self.ended and isinstance(names, list):
+            self.files = [str(name) for name in names]
+
     def _take_progress(self, progress: Any) -> None:
         if not isinstance(progress, dict):
             return
@@ -178,16 +192,36 @@ def run(session: Session, record: JobRecord, request: dict[str, Any], files: dic
     `folder` holds the shot's files; it is removed when they have been sent, or never will be.
     """
     try:
-        client = yield from session.ready_client()
-        while session.older_unsent(record):  # the server's queue has the order of the presses
-            yield
-        record.state = "sending"
-        exchange = client.submit(request, files)
-        yield from session.tasks.finish(exchange)
-        session.adopt(record, answer(exchange))
+        yield from _send(session, record, lambda client: client.submit(request, files))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     yield from attend(session, record)
+
+
+def run_again(session: Session, record: JobRecord, former: str, changes: dict[str, Any]) -> Steps:
+    """A new job with the inputs of a former one, which lie on the server."""
+    try:
+        yield from _send(session, record, lambda client: client.again(former, changes))
+    except ServerProblem as problem:
+        if problem.code not in ("job-not-found", "inputs-gone"):
+            raise
+        message = "The pictures that this was made from are not kept any more."
+        hint = "Generate it anew from its block-out or its picture."
+        raise SetDresserError(message, hint, problem.code, problem.report()) from problem
+    if record.variant_of:
+        variants.await_job(record.variant_of, record.id)
+    yield from attend(session, record)
+
+
+def _send(session: Session, record: JobRecord, ask: Callable[[Client], Exchange]) -> Steps:
+    """Start the server if need be, and have it take the job."""
+    client = yield from session.ready_client()
+    while session.older_unsent(record):  # the server's queue has the order of the presses
+        yield
+    record.state = "sending"
+    exchange = ask(client)
+    yield from session.tasks.finish(exchange)
+    session.adopt(record, answer(exchange))
 
 
 def attend(session: Session, record: JobRecord) -> Steps:
@@ -308,12 +342,14 @@ def send_answer(session: Session, record: JobRecord, question: Question, given: 
 
 
 def refresh(session: Session) -> Steps:
-    """Fetch the pipelines, the preparations and the list of jobs, and follow what has not ended."""
+    """Fetch the pipelines, the preparations, the models and the list of jobs, and follow what has not ended."""
     client = yield from session.ready_client()
     lists = (
         (client.pipelines(), session.take_pipelines),
         (client.preparations(), session.take_preparations),
+        (client.models(), session.models.listener(session)),
         (client.jobs(), session.take_jobs),
+        (client.limit_storage(keeping.limit()), session.take_storage),
     )
     for exchange, take in lists:
         yield from session.tasks.finish(exchange)
@@ -343,6 +379,9 @@ def forget(session: Session, record: JobRecord) -> Steps:
         if problem.status != 404:
             raise
     session.drop(record)
+    exchange = client.storage()
+    yield from session.tasks.finish(exchange)
+    _take(session.take_storage, answer(exchange))
 
 
 def _take(take: Callable[[Any], None], value: Any) -> None:

@@ -113,7 +113,8 @@ def _property(name: str, field: Mapping[str, Any]) -> Any:
     """The Blender property for one field; None for what has no control (lists, objects, defaults of null): the
     method's default counts there. A text without a default begins empty."""
     default = field.get("default", "" if field.get("type") == "string" else None)
-    common = {"name": str(field.get("title") or name), "description": str(field.get("description", ""))}
+    tooltip = str(field.get("description", "")).removesuffix(".")  # Blender adds one
+    common = {"name": str(field.get("title") or name), "description": tooltip}
     if "enum" in field and all(isinstance(choice, str) for choice in field["enum"]):
         return _enumeration(field["enum"], default, common)
     kind = field.get("type")

@@ -16,6 +16,13 @@ def _changed(self: SetDresserPreferences, context: bpy.types.Context) -> None:
     session.current.check_set_up()
 
 
+def _limit_changed(self: SetDresserPreferences, context: bpy.types.Context) -> None:
+    from . import session
+
+    if session.current.server.running:
+        session.current.refresh()
+
+
 class SetDresserPreferences(bpy.types.AddonPreferences):
     bl_idname = __package__
 
@@ -30,6 +37,32 @@ class SetDresserPreferences(bpy.types.AddonPreferences):
         description="Where jobs and their results are kept; the add-on's own folder if left empty",
         subtype="DIR_PATH",
         update=_changed,
+    )
+    models_folder: bpy.props.StringProperty(
+        name="Models Folder",
+        description="Where models are kept and looked for; in the data folder if left empty. Several computers may "
+        "share one",
+        subtype="DIR_PATH",
+        update=_changed,
+    )
+    idle_minutes: bpy.props.IntProperty(
+        name="Free Memory After (min)",
+        description="Minutes without a job until the backend gives its memory back, the graphics card's too",
+        min=1,
+        max=24 * 60,
+        soft_max=60,
+        default=5,
+        update=_changed,
+    )
+    keep_gigabytes: bpy.props.FloatProperty(
+        name="Keep at Most (GB)",
+        description="When finished jobs hold more of the disk, the oldest are removed with their files. Props that "
+        "were imported stay; jobs that run, and results of the last week that were never fetched, too. 0 for no limit",
+        default=20.0,
+        min=0.0,
+        soft_max=1000.0,
+        precision=1,
+        update=_limit_changed,
     )
     torch_build: bpy.props.EnumProperty(
         name="PyTorch",
@@ -50,9 +83,12 @@ class SetDresserPreferences(bpy.types.AddonPreferences):
         self.layout.use_property_split = True
         self.layout.prop(self, "python_path")
         self.layout.prop(self, "data_folder")
+        self.layout.prop(self, "models_folder")
+        self.layout.prop(self, "idle_minutes")
         self.layout.prop(self, "offline_folder")
         panels.draw_installation(self.layout, context, everything=True)
         panels.draw_server(self.layout, context)
+        self.layout.operator("set_dresser.support_bundle", icon="PACKAGE")
 
 
 def get() -> Any:
@@ -60,4 +96,6 @@ def get() -> Any:
     addon = bpy.context.preferences.addons.get(__package__)
     if addon is not None and addon.preferences is not None:
         return addon.preferences
-    return SimpleNamespace(python_path="", data_folder="", torch_build="", offline_folder="")
+    return SimpleNamespace(
+        python_path="", data_folder="", models_folder="", idle_minutes=5, torch_build="", offline_folder=""
+    )

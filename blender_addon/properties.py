@@ -37,7 +37,9 @@ def _items(self: SetDresserSettings | None, context: bpy.types.Context | None) -
     """The pipelines that the server has, or had when it last ran."""
     global _pipeline_items
     views = session.current.pipelines
-    items = [(v["id"], v.get("title", v["id"]), v.get("description", ""), n) for n, v in enumerate(views)]
+    items = [
+        (v["id"], v.get("title", v["id"]), v.get("description", "").removesuffix("."), n) for n, v in enumerate(views)
+    ]
     if items != _pipeline_items:
         _pipeline_items = items
     return _pipeline_items
@@ -55,10 +57,10 @@ def _choose_number(self: SetDresserSettings, number: int) -> None:
 class SetDresserBox(bpy.types.PropertyGroup):
     """A box in pixels of the picture, from the upper left corner, y down; `name` is what the prop will be called."""
 
-    left: bpy.props.IntProperty(name="Left", min=0)
-    top: bpy.props.IntProperty(name="Top", min=0)
-    right: bpy.props.IntProperty(name="Right", min=0)
-    bottom: bpy.props.IntProperty(name="Bottom", min=0)
+    left: bpy.props.IntProperty(name="Left", description="Left edge in pixels of the picture", min=0)
+    top: bpy.props.IntProperty(name="Top", description="Upper edge in pixels of the picture", min=0)
+    right: bpy.props.IntProperty(name="Right", description="Right edge in pixels of the picture", min=0)
+    bottom: bpy.props.IntProperty(name="Bottom", description="Lower edge in pixels of the picture", min=0)
 
 
 class SetDresserSettings(bpy.types.PropertyGroup):
@@ -83,8 +85,10 @@ class SetDresserSettings(bpy.types.PropertyGroup):
         description="One colour or index per object, black for the background",
         type=bpy.types.Image,
     )
-    boxes: bpy.props.CollectionProperty(type=SetDresserBox)
-    box_index: bpy.props.IntProperty(name="Active Box")
+    boxes: bpy.props.CollectionProperty(
+        name="Boxes", description="Boxes around objects of the picture", type=SetDresserBox
+    )
+    box_index: bpy.props.IntProperty(name="Active Box", description="The box that is marked")
     imagine: bpy.props.BoolProperty(
         name="Imagine", description="Paint the block-out from a description first, and make the props of that picture"
     )

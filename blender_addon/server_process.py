@@ -16,6 +16,7 @@ from enum import Enum
 from pathlib import Path
 from typing import BinaryIO
 
+from . import leftovers, start_failures
 from .client import PROTOCOL_VERSION, Client
 from .environment import Environment
 from .messages import SetDresserError
@@ -27,6 +28,7 @@ STARTS_PER_MINUTE = 3
 HANDSHAKE_LIMIT = 64 * 1024
 LOG_TAIL_BYTES = 4096
 LOGS_KEPT = 5
+LINES_TOLD, LINES_EXPLAINED = 5, 40
 
 
 class ServerState(Enum):
@@ -34,6 +36,7 @@ class ServerState(Enum):
     STARTING = "The backend is starting."
     READY = "The backend is ready."
     STOPPING = "The backend is stopping."
+    UNREACHABLE = "The backend does not answer."
     CRASHED = "The backend ended unexpectedly."
     INCOMPATIBLE = "Add-on and backend do not belong together."
 
@@ -45,17 +48,20 @@ class ServerProcess:
     ends. Its standard output is an unnamed temporary file, read for the handshake: a pipe cannot be asked without
     waiting on every system, and a file without a name is gone when the last process that has it open is.
 
-    After `poll()`: `state`, and `problem` if it is CRASHED or INCOMPATIBLE.
+    After `poll()`: `state`, and `problem` if it is UNREACHABLE, CRASHED or INCOMPATIBLE. `environment`: what it was
+    started with last.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.state = ServerState.STOPPED
         self.problem: SetDresserError | None = None
         self.client: Client | None = None
+        self.environment: Environment | None = None
         self.version = ""
         self.pid: int | None = None
         self.log: Path | None = None
         self._clock = clock
+        self._cause = ""
         self._starts: deque[float] = deque(maxlen=STARTS_PER_MINUTE)
         self._process: subprocess.Popen[bytes] | None = None
         self._output: BinaryIO | None = None
@@ -69,6 +75,11 @@ class ServerProcess:
         """Whether there is a process, in whatever state."""
         return self._process is not None
 
+    @property
+    def token(self) -> str:
+        """What every request carries; "" before the first start. For whoever must leave it out of a text."""
+        return self._token
+
     def may_restart(self) -> bool:
         """Whether another start would stay within three a minute."""
         return len(self._starts) < STARTS_PER_MINUTE or self._clock() - self._starts[0] >= 60.0
@@ -79,13 +90,14 @@ class ServerProcess:
             return
         if not self.may_restart():
             wait = 60.0 - (self._clock() - self._starts[0])
-            message = f"The backend was started {STARTS_PER_MINUTE} times within a minute."
+            message = f"The backend was started {STARTS_PER_MINUTE} times within a minute. {self._cause}".rstrip()
             raise self._fail(
                 SetDresserError(message, f"Look into its log; it may start again in {wait:.0f} s.", "breaker")
             )
         self._starts.append(self._clock())
         self._since, self._escalated = self._clock(), 0
         self.problem = self._after = None
+        self.environment = environment
         self._token = secrets.token_urlsafe(32)
         try:
             environment.data.mkdir(parents=True, exist_ok=True)
@@ -93,13 +105,11 @@ class ServerProcess:
             self._output = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed in _clean_up
             with self.log.open("wb") as log:
                 self._process = self._spawn(environment, self._output, log)
+            self.pid = self._process.pid
+            leftovers.note(environment.user, self.pid)
         except OSError as error:
             self._clean_up()
-            hint = "Check the backend's Python and the data folder in the add-on's preferences."
-            raise self._fail(
-                SetDresserError(f"The backend cannot be started: {error}.", hint, "start-failed")
-            ) from error
-        self.pid = self._process.pid
+            raise self._fail(start_failures.explain_refusal(error)) from error
         self.state = ServerState.STARTING
         self._hand_over_token(self._process)
 
@@ -115,6 +125,13 @@ class ServerProcess:
         elif self.state is ServerState.STOPPING:
             self._press(process)
         return self.state
+
+    def take_answer(self, problem: SetDresserError | None) -> None:
+        """What asking it how it is has come to: None if it has answered, otherwise why it has not."""
+        if problem is None and self.state is ServerState.UNREACHABLE:
+            self.state, self.problem = ServerState.READY, None
+        elif problem is not None and self.state is ServerState.READY:
+            self.state, self.problem = ServerState.UNREACHABLE, problem
 
     def stop(self) -> None:
         """Ask it to end. `poll()` does the rest: after 3 s it is terminated, after another 3 s killed."""
@@ -153,6 +170,8 @@ class ServerProcess:
     def _spawn(self, environment: Environment, output: BinaryIO, log: BinaryIO) -> subprocess.Popen[bytes]:
         command = [str(environment.python), "-P", "-m", "backend", "serve", "--data", str(environment.data)]
         command += ["--watch-stdin", "--parent-pid", str(os.getpid()), "--token-stdin"]
+        if environment.idle_seconds is not None:
+            command += ["--idle-seconds", f"{environment.idle_seconds:g}"]
         return subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -219,8 +238,8 @@ class ServerProcess:
             process.kill()
 
     def _ended(self, code: int) -> None:
-        wanted = self.state is ServerState.STOPPING
-        lines = self.last_log_lines()
+        wanted, starting = self.state is ServerState.STOPPING, self.state is ServerState.STARTING
+        lines = self.last_log_lines(LINES_EXPLAINED if starting else LINES_TOLD)
         self._clean_up()
         self.client = None
         if self._after is not None:
@@ -231,7 +250,10 @@ class ServerProcess:
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
             last = f" Its last words: {lines[-1][:300]}" if lines else ""
             hint = "Start it again; finished jobs are safe. If it ends again, look into its log."
-            self._fail(SetDresserError(f"The backend ended ({how}).{last}", hint, "backend-ended", "\n".join(lines)))
+            generic = SetDresserError(f"The backend ended ({how}).{last}", hint, "backend-ended", "\n".join(lines))
+            problem = (start_failures.explain(code, lines) if starting else None) or generic
+            self._cause = problem.message
+            self._fail(problem)
 
     def _fail(self, problem: SetDresserError) -> SetDresserError:
         self.state, self.problem = ServerState.CRASHED, problem
@@ -240,6 +262,8 @@ class ServerProcess:
     def _clean_up(self) -> None:
         if self._process is not None:
             self._close_input(self._process)
+        if self.pid is not None and self.environment is not None:
+            leftovers.forget(self.environment.user, self.pid)
         self._process = None
         self.pid = None
         if self._output is not None:
@@ -275,6 +299,10 @@ def _variables(environment: Environment) -> dict[str, str]:
     """The process's environment: this one's, less what would lead another Python astray."""
     misleading = ("PYTHONHOME", "PYTHONSTARTUP", "PYTHONEXECUTABLE", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
     kept = {name: value for name, value in os.environ.items() if name not in misleading}
+    if environment.models is not None:
+        kept["SET_DRESSER_MODELS"] = str(environment.models)
+    if not environment.online:
+        kept["SET_DRESSER_OFFLINE"] = "1"
     return {
         **kept,
         "PYTHONPATH": str(environment.backend),

@@ -9,20 +9,23 @@ from __future__ import annotations
 import itertools
 import shutil
 import time
-from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import bpy
 from bpy.app.handlers import persistent
 
-from . import asking, environment, folders, jobs, parameters, preferences, setting_up, thumbnails
+from . import asking, environment, folders, jobs, leftovers, parameters, preferences, results, setting_up, thumbnails
 from .client import Client
 from .installation import Installation
 from .jobs import JobRecord
 from .messages import SetDresserError, as_error
+from .models import Models
 from .questions import Question
+from .server_life import ServerLife
 from .server_process import ServerProcess, ServerState
+from .slices import Slices
 from .tasks import Steps, Tasks
 
 BUDGET = 0.004
@@ -31,31 +34,19 @@ MOVING, FOLLOWING, INSTALLING, WATCHING = 0.01, 0.05, 0.1, 1.0
 server merely lives."""
 
 
-class Slices:
-    """How long the main thread was held, newest last."""
-
-    def __init__(self) -> None:
-        self.seconds: deque[float] = deque(maxlen=20000)
-
-    def longest(self) -> float:
-        return max(self.seconds, default=0.0)
-
-    def percentile(self, percent: float = 95.0) -> float:
-        """The time that `percent` % of the slices did not pass."""
-        ordered = sorted(self.seconds)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] if ordered else 0.0
-
-
 class Session:
     """Everything that is true only while this Blender runs. Nothing of it is saved in a file."""
 
     def __init__(self) -> None:
         self.server = ServerProcess()
+        self.life = ServerLife()
+        self.models = Models()
         self.installation = Installation(folders.temporary)
         self.tasks = Tasks()
         self.jobs: dict[str, JobRecord] = {}
         self.pipelines: list[dict[str, Any]] = []
         self.preparations: list[dict[str, Any]] = []
+        self.storage: dict[str, Any] = {}
         self.problem: SetDresserError | None = None
         self.set_up_problem: SetDresserError | None = None
         self.slices, self.imports = Slices(), Slices()
@@ -80,12 +71,14 @@ class Session:
                 self.tasks.start(jobs.refresh(self), self.report)
             elif state in (ServerState.CRASHED, ServerState.INCOMPATIBLE):
                 self.problem = self.server.problem
+        self.life.poll(self)
         if self.installation.poll(self.server.running):
             self.changed() if self.installation.busy else self.check_set_up()
         self.tasks.advance(budget)
         if self._changed:
             self._changed = False
             self._show_questions()
+            results.show_thumbnails(self)
             redraw()
         self.slices.seconds.append(time.perf_counter() - began - self._importing)
         return self._delay()
@@ -100,7 +93,8 @@ class Session:
                 return INSTALLING
             return MOVING if self.server.state is ServerState.STOPPING else WATCHING
         followed = [job for job in self.jobs.values() if job.busy and job.state in ("queued", "running", "needs_input")]
-        return FOLLOWING if len(followed) == len(self.tasks) and self.server.state is ServerState.READY else MOVING
+        idle = len(followed) + self.models.pausing
+        return FOLLOWING if idle == len(self.tasks) and self.server.state is ServerState.READY else MOVING
 
     def changed(self) -> None:
         """Something that the panel shows is different now."""
@@ -119,16 +113,24 @@ class Session:
         chosen = preferences.get()
         data = Path(bpy.path.abspath(chosen.data_folder)) if chosen.data_folder else user / "data"
         python = environment.find_python(bpy.path.abspath(chosen.python_path), self.installation.folder)
-        return environment.Environment(python, environment.backend_folder(), data, user)
+        return environment.Environment(
+            python=python,
+            backend=environment.backend_folder(),
+            data=data,
+            user=user,
+            models=Path(bpy.path.abspath(chosen.models_folder)) if chosen.models_folder else None,
+            online=bpy.app.online_access,
+            idle_seconds=60.0 * chosen.idle_minutes,
+        )
 
     def check_set_up(self) -> None:
         """Look whether the server could be started, for the panel, which must not touch the disk."""
         setting_up.look(self.installation)
         try:
-            self.environment()
+            self.life.wanted = self.environment()
             self.set_up_problem = None
         except SetDresserError as error:
-            self.set_up_problem = error
+            self.set_up_problem, self.life.wanted = error, None
         self.changed()
 
     def begin_set_up(self) -> None:
@@ -177,7 +179,7 @@ class Session:
         return client
 
     def _client(self) -> Client | None:
-        if self.server.state in (ServerState.READY, ServerState.STARTING):
+        if self.server.state in (ServerState.READY, ServerState.STARTING, ServerState.UNREACHABLE):
             return self.server.client
         if self.server.problem is not None:
             raise self.server.problem
@@ -198,6 +200,10 @@ class Session:
             parameters.preparations.register(_schemas(views))
             self.preparations = views
             folders.keep_views("preparations", views)
+
+    def take_storage(self, view: dict[str, Any]) -> None:
+        """What GET /storage tells: how many jobs there are, and how many bytes they hold."""
+        self.storage = {"jobs": int(view["jobs"]), "bytes": int(view["bytes"]), "keep_bytes": view.get("keep_bytes")}
 
     def take_jobs(self, views: list[dict[str, Any]]) -> None:
         """The list of GET /jobs, newest first. Jobs that have not ended are followed."""
@@ -234,6 +240,10 @@ class Session:
     def submit(self, record: JobRecord, request: dict[str, Any], files: dict[str, Path], folder: Path) -> None:
         """Send a new job as soon as the server is ready, and see it through. `folder` is removed afterwards."""
         self._run(record, jobs.run(self, record, request, files, folder))
+
+    def again(self, record: JobRecord, former: str, changes: dict[str, Any]) -> None:
+        """As `submit`, with the inputs of a former job."""
+        self._run(record, jobs.run_again(self, record, former, changes))
 
     def adopt(self, record: JobRecord, view: dict[str, Any]) -> None:
         """The server has the job now, and has given it an id."""
@@ -301,8 +311,14 @@ class Session:
                 self.tasks.start(jobs.fetch_pictures(self, record, question), question.fail)
 
     def refresh(self) -> None:
-        self.tasks.start(jobs.refresh(self), self.report)
+        self.begin(jobs.refresh(self), self.report)
+
+    def begin(self, steps: Steps, failed: Callable[[Exception], None]) -> Steps:
+        """Start a task, and have the tick called; `failed` gets the exception that ends it, if one does."""
+        self.tasks.start(steps, failed)
+        self.changed()
         wake()
+        return steps
 
     def _run(self, record: JobRecord, steps: Steps) -> None:
         def whole() -> Steps:
@@ -310,6 +326,7 @@ class Session:
                 yield from steps
             finally:
                 record.task = None
+                self.changed()
 
         def failed(error: Exception) -> None:
             if record.state == "done":
@@ -373,7 +390,7 @@ class Session:
     def file_loaded(self) -> None:
         """Another file is open: what belonged to the former one must not land in it by itself."""
         for record in self.jobs.values():
-            record.block_outs = {}
+            record.block_outs, record.variant_of = {}, {}
             record.imported = []
             record.import_when_done = False
             if record.arrival in ("fetching", "waiting"):
@@ -387,6 +404,8 @@ class Session:
         self.tasks.stop_all()
         asking.keep({})
         thumbnails.keep({})
+        thumbnails.keep_results({})
+        self.life.close()
         self.installation.end_now()
         self.server.end_now()
         shutil.rmtree(folders.temporary(), ignore_errors=True)
@@ -435,6 +454,7 @@ def register() -> None:
     global current
     current = Session()
     bpy.app.handlers.load_post.append(_file_loaded)
+    leftovers.sweep(folders.user())
     current.check_set_up()
     if _timers_fire():
         current.begin_set_up()

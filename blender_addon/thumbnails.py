@@ -1,4 +1,4 @@
-"""Small pictures for the panel: those that a question mentions, and swatches of colour.
+"""Small pictures for the panel: those that a question mentions, swatches of colour, and results of jobs.
 
 Blender reads them in a job of its own when they are first drawn, at 256 pixels a side at most, and keeps what it has
 read in the desktop's folder of thumbnails, as it does for its file browser.
@@ -14,6 +14,7 @@ import bpy.utils.previews
 SWATCH = (8, 8)
 
 _previews: bpy.utils.previews.ImagePreviewCollection | None = None
+_results: bpy.utils.previews.ImagePreviewCollection | None = None
 
 
 def load(question: str, name: str, path: Path) -> None:
@@ -50,19 +51,40 @@ def keep(questions: Collection[str]) -> None:
             del _previews[key]
 
 
+def load_result(job: str, path: Path) -> None:
+    """Have a thumbnail of what a job has made."""
+    if _results is not None and job not in _results:
+        _results.load(job, str(path), "IMAGE")
+
+
+def result_icon(job: str) -> int | None:
+    """The icon of what a job has made; None while there is none."""
+    preview = _results.get(job) if _results is not None else None
+    return None if preview is None else preview.icon_id
+
+
+def keep_results(jobs: Collection[str]) -> None:
+    """Free the thumbnails of all other jobs."""
+    if _results is not None:
+        for job in [job for job in _results if job not in jobs]:
+            del _results[job]
+
+
 def count() -> int:
+    """Thumbnails of questions."""
     return 0 if _previews is None else len(_previews)
 
 
 def register() -> None:
-    global _previews
-    _previews = bpy.utils.previews.new()
+    global _previews, _results
+    _previews, _results = bpy.utils.previews.new(), bpy.utils.previews.new()
 
 
 def unregister() -> None:
-    global _previews
-    bpy.utils.previews.remove(_previews)
-    _previews = None
+    global _previews, _results
+    for previews in (_previews, _results):
+        bpy.utils.previews.remove(previews)
+    _previews = _results = None
 
 
 def _key(question: str, name: str) -> str:

@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any
-
-from pydantic import BaseModel
 
 from backend.cli.output import say, say_json, table
 from backend.contract import GenerateRequest, Result
+from backend.errors import ERRORS
 from backend.pipelines import PIPELINES
 from backend.pipelines.base import MethodInfo, PipelineInfo
 
-SCHEMAS: dict[str, type[BaseModel]] = {"request": GenerateRequest, "result": Result}
+
+def errors_schema() -> dict[str, Any]:
+    """The JSON schema of a problem document, with every code that there is."""
+    codes = [
+        {"const": code, "title": kind.title, "description": kind.hint, "status": kind.status}
+        for code, kind in ERRORS.items()
+    ]
+    texts = {name: {"type": "string"} for name in ("type", "title", "detail", "hint")}
+    return {
+        "title": "Problem",
+        "type": "object",
+        "properties": {**texts, "status": {"type": "integer"}, "code": {"oneOf": codes}},
+        "required": [*texts, "status", "code"],
+    }
+
+
+SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
+    "request": GenerateRequest.model_json_schema,
+    "result": Result.model_json_schema,
+    "errors": errors_schema,
+}
 
 
 def schema(document: str) -> None:
-    """Print the JSON schema of "request" or "result"."""
-    say_json(SCHEMAS[document].model_json_schema())
+    """Print one of the JSON schemas."""
+    say_json(SCHEMAS[document]())
 
 
 def pipelines(chosen: argparse.Namespace) -> None:

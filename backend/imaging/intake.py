@@ -104,18 +104,26 @@ def read_job_folder(folder: Path, *, find_object: bool = True) -> tuple[Generate
         Problem: as `make_shot`.
         OSError, pydantic.ValidationError: the folder is not a job's folder or was damaged.
     """
+    request, images, instances, depth = read_stored_inputs(folder)
+    return request, make_shot(request, images, instances, depth, find_object=find_object)
+
+
+def read_stored_inputs(folder: Path) -> tuple[GenerateRequest, list[bytes], bytes | None, bytes | None]:
+    """The request, pictures, instance map and depth of a job's folder, undecoded.
+
+    Raises:
+        OSError, pydantic.ValidationError: the folder is not a job's folder or was damaged.
+    """
     request = GenerateRequest.model_validate_json((folder / "request.json").read_bytes())
     inputs = folder / "inputs"
     images = sorted(inputs.glob("image-*.bin"), key=lambda path: int(path.stem.removeprefix("image-")))
     instances, depth = inputs / "instances.bin", inputs / "depth.npy"
-    shot = make_shot(
+    return (
         request,
         [path.read_bytes() for path in images],
         instances.read_bytes() if instances.exists() else None,
         depth.read_bytes() if depth.exists() else None,
-        find_object=find_object,
     )
-    return request, shot
 
 
 def _read(

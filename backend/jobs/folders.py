@@ -53,18 +53,38 @@ class JobFolders:
         self, request: GenerateRequest, images: list[bytes], instances: bytes | None, depth: bytes | None
     ) -> str:
         """Write a new job's folder and return its id. Raises Problem("disk-full") and leaves nothing behind."""
+
+        def write(inputs: Path) -> None:
+            for index, image in enumerate(images):
+                (inputs / f"image-{index}.bin").write_bytes(image)
+            if instances is not None:
+                (inputs / "instances.bin").write_bytes(instances)
+            if depth is not None:
+                (inputs / "depth.npy").write_bytes(depth)
+
+        return self._create(request, write)
+
+    def create_like(self, request: GenerateRequest, other: str) -> str:
+        """As `create`, with the inputs of another job: the same files where the file system can (inputs never change),
+        copies elsewhere."""
+
+        def write(inputs: Path) -> None:
+            for path in (self.path(other) / "inputs").iterdir():
+                try:
+                    os.link(path, inputs / path.name)
+                except OSError:
+                    shutil.copyfile(path, inputs / path.name)
+
+        return self._create(request, write)
+
+    def _create(self, request: GenerateRequest, write_inputs: Callable[[Path], None]) -> str:
         job = secrets.token_hex(12)
         partial = self.root / (job + PARTIAL)
         try:
             (partial / "inputs").mkdir(parents=True)
             (partial / "output").mkdir()
             (partial / "request.json").write_text(request.model_dump_json(indent=2), encoding="utf-8")
-            for index, image in enumerate(images):
-                (partial / "inputs" / f"image-{index}.bin").write_bytes(image)
-            if instances is not None:
-                (partial / "inputs" / "instances.bin").write_bytes(instances)
-            if depth is not None:
-                (partial / "inputs" / "depth.npy").write_bytes(depth)
+            write_inputs(partial / "inputs")
             partial.rename(self.path(job))
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)

@@ -11,19 +11,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from backend import engine, weights
-from backend.contract import Event, GenerateRequest, JobState, JobView
+from backend.contract import AgainRequest, Event, GenerateRequest, JobState, JobView
 from backend.errors import Problem
-from backend.imaging.intake import check_inputs
+from backend.imaging.intake import read_stored_inputs
+from backend.jobs import retention
+from backend.jobs.checks import check_job
 from backend.jobs.executor import Executor, Interrupted, Report, WorkerState
 from backend.jobs.folders import KEPT, JobFolders, storage_problem
 from backend.jobs.local import LocalExecutor
 from backend.jobs.news import News
 from backend.jobs.owners import Ownership
 from backend.jobs.store import JobStore, StoredJob
-from backend.pipelines import find_pipeline
-from backend.pipelines.base import Cancelled, MethodInfo, Parameters
-from backend.preparations import chosen_preparations
+from backend.pipelines.base import Cancelled, PipelineInfo
 from backend.questions import read_question
 
 IDLE_SECONDS = 300.0
@@ -47,6 +46,7 @@ class JobService:
         data: the data folder; made if it does not exist.
         idle_seconds: the worker process leaves after so long without a job.
         grace_seconds: a cancelled job that does not stop within this time is ended by force.
+        keep_bytes: ended jobs are removed, see `retention`, when all jobs together hold more; None for no limit.
         adopt: take over the jobs of servers that died. A command line that is there for one job does not.
         executor: what runs the jobs; a worker process on this machine if left out.
     """
@@ -57,11 +57,14 @@ class JobService:
         *,
         idle_seconds: float = IDLE_SECONDS,
         grace_seconds: float = GRACE_SECONDS,
+        keep_bytes: int | None = None,
         adopt: bool = True,
         executor: Callable[[Path], Executor] | None = None,
     ) -> None:
         self._data = data.absolute()
         self._idle_seconds = idle_seconds
+        self.keep_bytes = keep_bytes
+        self._room_wanted = True
         self._adopt = adopt
         self._make_executor = executor or (lambda log: LocalExecutor(log, grace_seconds))
         self._executor: Executor | None = None
@@ -69,6 +72,7 @@ class JobService:
         self._thread: threading.Thread | None = None
         self._work = threading.Event()
         self._warm_wanted = False
+        self._rest_wanted = False
         self._closing = threading.Event()
         self._running: str | None = None
         self.news = News()
@@ -100,6 +104,17 @@ class JobService:
         """Have the worker ready before the first job. Returns at once."""
         self._warm_wanted = True
         self._work.set()
+
+    def rest(self) -> bool:
+        """Have an idle worker leave now, to give its memory back; the next job starts another. Returns at once.
+
+        Whether it will: not while a job runs or waits, which need it.
+        """
+        if self._running is not None or self.queued:
+            return False
+        self._rest_wanted = True
+        self._work.set()
+        return True
 
     def close(self) -> None:
         """Begin to stop: no further job is started, and everyone who waits for events is let go. Returns at once."""
@@ -157,27 +172,37 @@ class JobService:
         """Check everything, store it, queue it. Raises Problem, and then nothing is stored."""
         if self._owner is None:
             raise RuntimeError("submit() needs a service that was started")
-        info = find_pipeline(request.pipeline)
-        methods: dict[MethodInfo, Parameters] = {info: info.check(request.parameters)}
-        least, most = info.images
-        if not least <= len(images) <= most:
-            wanted = f"{least}" if least == most else f"{least} to {most}"
-            detail = f"{info.title} takes {wanted} picture(s); {len(images)} came."
-            raise Problem("request-invalid", detail, "Send that many parts named 'image'.")
-        for preparation in chosen_preparations(request.prepare):
-            methods[preparation] = preparation.check(request.prepare[preparation.id])
-            preparation.check_inputs(has_instances=instances is not None, has_depth=depth is not None)
-        for method, parameters in methods.items():
-            if method.learned:
-                engine.check(method.title)
-            for needed in (*method.weights, *parameters.needed_weights()):
-                weights.locate(needed)
-        count = check_inputs(request, images, instances, depth)
-        if count is not None and not info.instances[0] <= count <= info.instances[1]:
-            few = count < info.instances[0]
-            detail = f"{info.title} takes {info.instances[0]} to {info.instances[1]} objects at once; {count} came."
-            raise Problem("instances-empty" if few else "instances-too-many", detail, "Select fewer objects, or merge.")
-        job = self.folders.create(request, images, instances, depth)
+        info = check_job(request, images, instances, depth)
+        return self._queue(self.folders.create(request, images, instances, depth), request, info)
+
+    def again(self, job: str, changes: AgainRequest) -> JobView:
+        """A new job with the inputs of another one, whatever became of that.
+
+        Raises Problem("job-not-found", "inputs-gone"), and what `submit` raises; nothing is stored then.
+        """
+        if self._owner is None:
+            raise RuntimeError("again() needs a service that was started")
+        self._stored(job)
+        gone = Problem("inputs-gone", "The pictures that this job was made from are not there any more.")
+        try:
+            former, images, instances, depth = read_stored_inputs(self.folders.path(job))
+        except (OSError, ValueError) as error:
+            raise gone from error
+        if not images:
+            raise gone
+        request = changes.applied_to(former)
+        info = check_job(request, images, instances, depth)
+        try:
+            made = self.folders.create_like(request, job)
+        except Problem as problem:
+            if (self.folders.path(job) / "inputs").is_dir():
+                raise
+            raise gone from problem  # it was removed at this very moment
+        return self._queue(made, request, info)
+
+    def _queue(self, job: str, request: GenerateRequest, info: PipelineInfo) -> JobView:
+        """Put a job whose folder is complete at the end of the queue."""
+        assert self._owner
         try:
             stored = self._store.add(job, self._owner.id, request.name, info.id)
         except Problem:
@@ -211,6 +236,16 @@ class JobService:
         self.folders.remove(job)
         self.news.publish()
 
+    def limit(self, keep_bytes: int | None) -> None:
+        """Another limit for what the jobs may hold, from now on. Returns at once."""
+        self.keep_bytes = keep_bytes
+        self._room_wanted = True
+        self._work.set()
+
+    def usage(self) -> retention.Usage:
+        """What the jobs hold of the disk."""
+        return retention.usage(self.folders)
+
     def answer(self, job: str, answer: dict[str, Any]) -> JobView:
         """Answer the question of a job in needs_input. Raises Problem("input-not-expected", "answer-invalid")."""
         asked = self._stored(job).view.question
@@ -232,6 +267,8 @@ class JobService:
     def file(self, job: str, name: str) -> Path:
         """The path of a file of the result, or of one that a running job has kept to be seen.
 
+        Whoever asks for the scene gets it, as far as `retention` is concerned.
+
         Raises Problem("job-not-finished", "file-not-found").
         """
         view = self.get(job)
@@ -241,6 +278,8 @@ class JobService:
         if path is None or (view.state.ended and name not in view.files):
             has = f"It has {', '.join(view.files)}." if view.files else "It has none."
             raise Problem("file-not-found", f"The job has no file '{name[:40]}'.", has)
+        if name == retention.SCENE:
+            retention.mark_fetched(self.folders, job)
         return path
 
     # events
@@ -275,6 +314,7 @@ class JobService:
         rested = time.monotonic()
         while not self._closing.is_set():
             self._work.clear()
+            self._make_room()
             try:
                 job = self._store.take(self._owner.id)
             except Problem as problem:
@@ -282,8 +322,13 @@ class JobService:
                 self._closing.wait(RETRY_SECONDS)
                 continue
             if job is not None:
+                self._rest_wanted = False
                 self._run(job)
+                self._room_wanted = True
                 rested = time.monotonic()
+            elif self._rest_wanted:
+                self._rest_wanted = self._warm_wanted = False
+                self._executor.rest()
             elif self._warm_wanted:
                 self._warm_wanted = False
                 self._executor.warm()
@@ -335,6 +380,17 @@ class JobService:
         except OSError as error:  # somebody has removed the folder, or the disk has gone
             logger.error("the output of job %s is out of reach: %s", job, error)
         self._record(lambda: self._store.finish(job, state, problem=problem, files=files))
+
+    def _make_room(self) -> None:
+        """Hold the limit. What goes wrong with it must not stop the queue; the next job tries again."""
+        if self.keep_bytes is None or not self._room_wanted:
+            return
+        self._room_wanted = False
+        try:
+            if retention.free(self._store, self.folders, self.keep_bytes):
+                self.news.publish()
+        except (Problem, OSError) as error:
+            logger.error("old jobs cannot be removed: %s", error)
 
     def _record(self, write: Callable[[], None]) -> None:
         """Write how a job ended. While that fails, on a full disk, say, it is tried again: nothing else can go on.

@@ -110,6 +110,12 @@ class JobStore:
             rows = connection.execute("SELECT * FROM jobs ORDER BY number DESC LIMIT ?", (limit,)).fetchall()
             return [self._stored(connection, row) for row in rows]
 
+    def ended(self) -> list[JobView]:
+        """Every job that has ended, of every owner, in the order of their ends."""
+        with self._reading() as connection:
+            query = "SELECT * FROM jobs WHERE state IN ('done', 'failed', 'cancelled') ORDER BY finished, number"
+            return [self._stored(connection, row).view for row in connection.execute(query).fetchall()]
+
     def events(self, job: str, after: int, limit: int = 500) -> list[Event]:
         """At most `limit` events of a job with an id above `after`, in order; none for an unknown job."""
         with self._reading() as connection:

@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from backend import __version__
-from backend.contract import GenerateRequest, JobView
+from backend.contract import AgainRequest, GenerateRequest, JobView
 from backend.downloads.manager import Downloads
 from backend.errors import Problem
 from backend.jobs.service import JobService
@@ -24,7 +24,18 @@ from backend.server.models_routes import add_model_routes
 from backend.server.problems import documented
 from backend.server.stream import stream
 from backend.server.upload import FORM, read_form
-from backend.server.views import Answer, DeleteOptions, Health, Leaving, ListOptions, PipelineView, PreparationView
+from backend.server.views import (
+    Answer,
+    DeleteOptions,
+    Health,
+    Leaving,
+    ListOptions,
+    PipelineView,
+    PreparationView,
+    Resting,
+    StorageLimit,
+    StorageView,
+)
 
 LARGEST_UPLOAD = 256_000_000
 LARGEST_BODY = 2_000_000
@@ -84,6 +95,22 @@ def _add_server_routes(app: FastAPI, service: JobService, leave: Callable[[], No
         """Everything that can be done to a shot before a pipeline gets it, in the order in which it is done."""
         return [PreparationView.of(info) for info in all_preparations().values()]
 
+    @app.post("/rest", status_code=202, responses=documented())
+    def rest() -> Resting:
+        """Have the worker leave unless it is needed now, to give its memory back; the next job starts another."""
+        return Resting(resting=service.rest())
+
+    @app.get("/storage", responses=documented())
+    def storage() -> StorageView:
+        """What the jobs hold of the disk."""
+        return StorageView.of(service)
+
+    @app.put("/storage", responses=documented("request-too-large"))
+    def limit_storage(limit: StorageLimit) -> StorageView:
+        """Set what the jobs may hold, until this server ends; old ones are removed soon after the answer."""
+        service.limit(limit.keep_bytes)
+        return StorageView.of(service)
+
     @app.post("/shutdown", status_code=202, responses=documented())
     async def shutdown() -> Leaving:
         """End the server in good order; a running job is put back in the queue for the next one."""
@@ -108,6 +135,19 @@ def _add_job_routes(app: FastAPI, service: JobService) -> None:
         job = await run_in_threadpool(service.submit, *form)
         response.headers["Location"] = f"/jobs/{job.id}"
         return job
+
+    @app.post(
+        "/jobs/{job}/again",
+        status_code=201,
+        responses=documented(
+            "job-not-found", "inputs-gone", "request-too-large", "pipeline-unknown", "weights-missing", "disk-full"
+        ),
+    )
+    def again(job: str, changes: AgainRequest, response: Response) -> JobView:
+        """A new job with the inputs of another one, and what is to be different."""
+        made = service.again(job, changes)
+        response.headers["Location"] = f"/jobs/{made.id}"
+        return made
 
     @app.get("/jobs", responses=documented())
     def jobs(options: Annotated[ListOptions, Query()]) -> list[JobView]:

@@ -25,9 +25,10 @@ from backend import PROTOCOL_VERSION, __version__
 from backend.downloads.manager import Downloads
 from backend.errors import Problem
 from backend.jobs.folders import default_data_folder
+from backend.jobs.retention import KEEP_VARIABLE, keep_bytes_of_environment
 from backend.jobs.service import GRACE_SECONDS, IDLE_SECONDS, JobService
 from backend.server.app import create_app
-from backend.server.watch import read_line, when_input_closes, when_process_ends
+from backend.server.watch import has_started, read_line, when_input_closes, when_process_ends
 from backend.weights import models_kept_in
 
 TOKEN_VARIABLE = "SET_DRESSER_TOKEN"
@@ -45,6 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--grace-seconds", type=float, default=GRACE_SECONDS, help="a cancelled job is ended by force after so long"
+    )
+    parser.add_argument(
+        "--keep-bytes",
+        type=_whole_number,
+        metavar="N",
+        help="remove the oldest ended jobs when all jobs together hold more than N bytes (default: the variable "
+        f"{KEEP_VARIABLE}, otherwise no limit)",
     )
     parser.add_argument("--parent-pid", type=int, help="leave when this process is gone")
     parser.add_argument("--watch-stdin", action="store_true", help="leave when standard input closes")
@@ -65,6 +73,7 @@ def main(arguments: list[str]) -> int:
         data=options.data,
         idle_seconds=options.idle_seconds,
         grace_seconds=options.grace_seconds,
+        keep_bytes=options.keep_bytes,
         parent=options.parent_pid,
         watch_stdin=options.watch_stdin,
         token_stdin=options.token_stdin,
@@ -77,6 +86,7 @@ def serve(
     data: Path,
     idle_seconds: float = IDLE_SECONDS,
     grace_seconds: float = GRACE_SECONDS,
+    keep_bytes: int | None = None,
     parent: int | None = None,
     watch_stdin: bool = False,
     token_stdin: bool = False,
@@ -99,7 +109,8 @@ def serve(
         return 1
     with contextlib.ExitStack() as ending:
         try:
-            service = JobService(data, idle_seconds=idle_seconds, grace_seconds=grace_seconds)
+            keep = keep_bytes_of_environment() if keep_bytes is None else keep_bytes
+            service = JobService(data, idle_seconds=idle_seconds, grace_seconds=grace_seconds, keep_bytes=keep)
             listener = _listen()
             ending.enter_context(models_kept_in(data))
             service.start()
@@ -111,6 +122,13 @@ def serve(
         downloads = ending.enter_context(Downloads(data))
         _serve(service, downloads, listener, token, parent, watch_stdin)
     return 0
+
+
+def _whole_number(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
 
 
 def _listen() -> socket.socket:
@@ -157,6 +175,7 @@ def _serve(
         when_input_closes(leave)
     if parent is not None:
         when_process_ends(parent, leave)
+    has_started()
     server.run(sockets=[listener])
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from backend import PROTOCOL_VERSION, __version__, engine, weights
 from backend.contract import Strict
 from backend.jobs.executor import WorkerState
+from backend.jobs.service import JobService
 from backend.pipelines.base import MethodInfo, PipelineInfo
 from backend.preparations.base import PreparationInfo
 
@@ -22,6 +23,25 @@ class Health(BaseModel):
     worker: WorkerState
     running: str | None = Field(description="The job that runs now.")
     queued: int = Field(description="How many jobs wait on this server.")
+
+
+class StorageView(BaseModel):
+    """What the jobs of the data folder hold of the disk, those of other servers among them."""
+
+    jobs: int
+    bytes: int = Field(description="Files that several jobs share are counted once.")
+    keep_bytes: int | None = Field(description="Above this the oldest ended jobs are removed; null for no limit.")
+
+    @classmethod
+    def of(cls, service: JobService) -> StorageView:
+        used = service.usage()
+        return cls(jobs=used.jobs, bytes=used.bytes, keep_bytes=service.keep_bytes)
+
+
+class StorageLimit(Strict):
+    """Body of PUT /storage."""
+
+    keep_bytes: int | None = Field(ge=0, le=2**63 - 1, description="null for no limit.")
 
 
 class Images(BaseModel):
@@ -114,6 +134,12 @@ class DeleteOptions(Strict):
     """Query of DELETE /jobs/{id}."""
 
     forget: bool = Field(False, description="Remove an ended job with its files, instead of cancelling.")
+
+
+class Resting(BaseModel):
+    """Answer of POST /rest."""
+
+    resting: bool = Field(description="False while a job runs or waits: nothing happens then.")
 
 
 class Leaving(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 POLL_SECONDS = 0.5
@@ -45,6 +45,24 @@ def when_process_ends(pid: int, leave: Callable[[], None]) -> None:
 
     threading.Thread(target=watch, name="parent process", daemon=True).start()
 
+
+def end_with_parent_while_starting(arguments: Sequence[str]) -> None:
+    """Have `serve --parent-pid PID` end at once if that process ends before `has_started` was called.
+
+    There is nothing to leave in good order yet.
+    """
+    if list(arguments[:1]) == ["serve"] and "--parent-pid" in arguments[:-1]:
+        pid = arguments[arguments.index("--parent-pid") + 1]
+        if pid.isdecimal():
+            when_process_ends(int(pid), lambda: None if _started.is_set() else os._exit(1))
+
+
+def has_started() -> None:
+    """From now on the server itself sees to its end."""
+    _started.set()
+
+
+_started = threading.Event()
 
 if sys.platform == "win32":
     import ctypes

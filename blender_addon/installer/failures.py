@@ -76,7 +76,7 @@ RULES: tuple[tuple[str, str, str, str], ...] = (
         r"not a supported wheel|has no usable wheels|no solution found|because only .* (is|are) available|"
         r"not found in the (package registry|provided package locations)",
         "A package that the backend needs does not exist for this system and Python.",
-        "Choose another build of PyTorch, or No Learned Pipelines, and press Install again.",
+        "Choose another build of PyTorch, or Inflate Only, and press Install again.",
     ),
     (
         "no-network",

@@ -1,6 +1,21 @@
 """The buttons: one file each, each a thin call."""
 
-from . import answer, boxes, cancel, copy_error, delete_job, generate, install, open_log, refresh, reimport, server
+from . import (
+    answer,
+    boxes,
+    cancel,
+    copy_error,
+    delete_job,
+    generate,
+    install,
+    models,
+    open_log,
+    refresh,
+    reimport,
+    server,
+    support_bundle,
+    variants,
+)
 
 CLASSES = tuple(
     operator
@@ -16,6 +31,9 @@ CLASSES = tuple(
         install,
         open_log,
         copy_error,
+        models,
+        support_bundle,
+        variants,
     )
     for operator in module.CLASSES
 )

@@ -71,7 +71,7 @@ class SET_DRESSER_OT_answer(ForQuestion, bpy.types.Operator):
         question = self.question()
         reason = asking.hindrance(question)
         if reason:
-            raise SetDresserError(f"{reason}.", "", "answer-invalid")
+            raise SetDresserError(f"{reason}.", "Look at the question and answer again.", "answer-invalid")
         api.answer(self.job, asking.answer(question), wait=False)
 
 

@@ -40,4 +40,30 @@ class SET_DRESSER_OT_stop_server(Thin, bpy.types.Operator):
         session.current.stop_server()
 
 
-CLASSES = (SET_DRESSER_OT_start_server, SET_DRESSER_OT_stop_server)
+class SET_DRESSER_OT_restart_server(Thin, bpy.types.Operator):
+    bl_idname = "set_dresser.restart_server"
+    bl_label = "Restart Backend"
+    bl_description = "End the backend, whatever it does, and start it again; unfinished jobs go on"
+
+    def act(self, context: bpy.types.Context) -> None:
+        session.current.problem = None
+        session.current.life.restart(session.current)
+
+
+class SET_DRESSER_OT_rest(Thin, bpy.types.Operator):
+    bl_idname = "set_dresser.rest"
+    bl_label = "Free Memory"
+    bl_description = "Have the backend give its memory back now, the graphics card's too; the next job takes it again"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not session.current.life.can_rest(session.current):
+            cls.poll_message_set("The backend is not running, or a job needs it")
+            return False
+        return True
+
+    def act(self, context: bpy.types.Context) -> None:
+        session.current.life.rest(session.current)
+
+
+CLASSES = (SET_DRESSER_OT_restart_server, SET_DRESSER_OT_rest, SET_DRESSER_OT_start_server, SET_DRESSER_OT_stop_server)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import bpy
 
-from . import question, shot
+from . import models, question, shot
 from .installation import draw_installation
-from .jobs import JOBS_SHOWN, draw_jobs, draw_problem, draw_running, draw_server
+from .jobs import JOBS_SHOWN, draw_jobs, draw_problem, draw_running
+from .prop import draw_prop
+from .server import draw_server
 from .shot import draw_generate, draw_imagine, draw_instances, draw_pipeline, draw_source, generate_hindrance
 from .text import draw_text
 
@@ -15,6 +17,7 @@ __all__ = [
     "JOBS_SHOWN",
     "SET_DRESSER_PT_jobs",
     "SET_DRESSER_PT_main",
+    "SET_DRESSER_PT_models",
     "draw_installation",
     "draw_server",
     "draw_text",
@@ -30,6 +33,7 @@ class _Tab:
 
 class SET_DRESSER_PT_main(_Tab, bpy.types.Panel):
     bl_label = "Set Dresser"
+    bl_description = "What to make props of, and how"
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
@@ -44,18 +48,31 @@ class SET_DRESSER_PT_main(_Tab, bpy.types.Panel):
             draw_imagine,
             draw_pipeline,
             draw_generate,
+            models.draw_missing_models,
             draw_running,
             draw_problem,
+            draw_prop,
         ):
             draw(layout.column(), context)
 
 
 class SET_DRESSER_PT_jobs(_Tab, bpy.types.Panel):
     bl_label = "Jobs"
+    bl_description = "Jobs that have ended, newest first"
     bl_parent_id = "SET_DRESSER_PT_main"
 
     def draw(self, context: bpy.types.Context) -> None:
         draw_jobs(self.layout.column(), context)
 
 
-CLASSES = (*shot.CLASSES, *question.CLASSES, SET_DRESSER_PT_main, SET_DRESSER_PT_jobs)
+class SET_DRESSER_PT_models(_Tab, bpy.types.Panel):
+    bl_label = "Models"
+    bl_description = "What the learned pipelines need: licences, downloads, files"
+    bl_parent_id = "SET_DRESSER_PT_main"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        models.draw_models(self.layout.column(), context)
+
+
+CLASSES = (*shot.CLASSES, *question.CLASSES, SET_DRESSER_PT_main, SET_DRESSER_PT_jobs, SET_DRESSER_PT_models)

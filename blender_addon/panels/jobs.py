@@ -1,44 +1,19 @@
-"""The server, the jobs that run, the last error, and the jobs that have ended."""
+"""The jobs that run, the last error, and the jobs that have ended."""
 
 from __future__ import annotations
 
 import bpy
 
-from .. import session, setting_up
+from .. import keeping, results, session, thumbnails
 from ..jobs import JobRecord
 from ..messages import SetDresserError
-from ..server_process import ServerState
-from .text import draw_text, duration
+from .models import draw_model_at_fault
+from .text import draw_text, duration, jobs_counted, memory
 
-STATE_ICONS = {
-    ServerState.STOPPED: "RADIOBUT_OFF",
-    ServerState.STARTING: "SORTTIME",
-    ServerState.READY: "RADIOBUT_ON",
-    ServerState.STOPPING: "SORTTIME",
-    ServerState.CRASHED: "ERROR",
-    ServerState.INCOMPATIBLE: "ERROR",
-}
 JOB_ICONS = {"done": "CHECKMARK", "failed": "ERROR", "cancelled": "X"}
 STAGES_HERE = {"preparing": "Waiting for the backend", "sending": "Sending", "needs_input": "Waiting for an answer"}
-JOBS_SHOWN = 20
-
-
-def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """The server's state in a line, with start, stop and log."""
-    current = session.current
-    state = current.server.state
-    if current.set_up_problem is not None and not current.server.running:
-        if current.installation.plan is None or setting_up.uses_another_python():  # else `draw_installation` tells
-            layout.label(text="The backend is not set up", icon="ERROR")
-            draw_text(layout, context, f"{current.set_up_problem.message} {current.set_up_problem.hint}")
-        return
-    row = layout.row(align=True)
-    row.label(text=state.value.split(";")[0].rstrip("."), icon=STATE_ICONS[state])
-    if current.server.running:
-        row.operator("set_dresser.stop_server", text="", icon="PAUSE")
-    else:
-        row.operator("set_dresser.start_server", text="", icon="PLAY")
-    row.operator("set_dresser.open_log", text="", icon="TEXT")
+JOBS_SHOWN = results.SHOWN
+THUMBNAIL_SCALE = 3.0
 
 
 def draw_running(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -81,27 +56,45 @@ def draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     draw_text(box, context, problem.message, icon="ERROR", alert=True)
     if problem.hint:
         draw_text(box, context, problem.hint)
+    draw_model_at_fault(box, context, problem)
     row = box.row(align=True)
     row.operator("set_dresser.copy_error", icon="COPYDOWN")
+    row.operator("set_dresser.support_bundle", text="", icon="PACKAGE")
     row.operator("set_dresser.dismiss_error", text="", icon="X")
 
 
 def draw_jobs(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The jobs that have ended, newest first."""
     row = layout.row()
-    ended = [record for record in session.current.jobs.values() if record.ended and not record.busy]
+    ended = results.listed(session.current)
     row.label(text=f"{len(ended)} ended" if ended else "No job has ended yet")
     row.operator("set_dresser.refresh", text="", icon="FILE_REFRESH")
     for record in ended[:JOBS_SHOWN]:
-        row = layout.row(align=True)
-        row.label(text=_title(record), icon=JOB_ICONS[record.state])
-        if record.state == "done":
-            row.operator("set_dresser.import_job", text="", icon="IMPORT").job = record.id
-        row.operator("set_dresser.delete_job", text="", icon="TRASH").job = record.id
-        for text in _notes(record):
-            draw_text(layout, context, text)
+        _draw_job(layout, context, record)
     if len(ended) > JOBS_SHOWN:
         layout.label(text=f"{len(ended) - JOBS_SHOWN} older ones are not shown")
+    if storage := session.current.storage:
+        layout.label(text=f"{memory(storage['bytes'])} on disk in {jobs_counted(storage['jobs'])}", icon="DISK_DRIVE")
+        keeping.draw(layout)
+
+
+def _draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, record: JobRecord) -> None:
+    """Picture, title, buttons; below what there is to know."""
+    icon = thumbnails.result_icon(record.id)
+    row = layout.row()
+    if icon is not None:
+        row.template_icon(icon_value=icon, scale=THUMBNAIL_SCALE)
+    column = row.column(align=True)
+    line = column.row(align=True)
+    line.label(text=_title(record), icon=JOB_ICONS[record.state] if icon is None else "NONE")
+    if icon is not None:
+        line = column.row(align=True)
+        line.alignment = "RIGHT"
+    if record.state == "done":
+        line.operator("set_dresser.import_job", text="", icon="IMPORT").job = record.id
+    line.operator("set_dresser.delete_job", text="", icon="TRASH").job = record.id
+    for text in _notes(record):
+        draw_text(layout, context, text)
 
 
 def _notes(record: JobRecord) -> list[str]:

@@ -8,13 +8,11 @@ import bpy
 
 from .. import parameters, properties, session
 from ..server_process import ServerState
+from .models import WORDS, lack, models_hindrance
 from .text import count, draw_text, memory
 
 MANY_INSTANCES = 100
 """A limit on objects from here on needs no line in the panel."""
-
-WORDS = "labels"
-"""The parameter of finding objects that says what to look for."""
 
 LACKING = {
     properties.IMAGINE: "This backend cannot paint pictures from a description",
@@ -30,7 +28,7 @@ def generate_hindrance(context: bpy.types.Context) -> str:
     if session.current.server.state is ServerState.INCOMPATIBLE:
         return ServerState.INCOMPATIBLE.value
     reason = _shot_hindrance(context, settings) or _preparation_hindrance(context, settings)
-    return reason or _pipeline_hindrance(settings)
+    return reason or _pipeline_hindrance(settings) or models_hindrance(context.scene)
 
 
 def _shot_hindrance(context: bpy.types.Context, settings: properties.SetDresserSettings) -> str:
@@ -91,8 +89,12 @@ def preparation_lack(identifier: str) -> str:
 def _not_ready(view: dict[str, Any]) -> str:
     if view.get("ready", True):
         return ""
-    wanted = ", ".join(view.get("weights", ()))
-    return f"{view.get('title', view['id'])} cannot run yet: weights are missing ({wanted})"
+    title, wanted, known = view.get("title", view["id"]), view.get("weights", ()), session.current.models
+    if missing := known.not_ready(wanted):
+        return lack(missing)
+    if wanted and all(each in known.known for each in wanted):
+        return f"{title} cannot run yet: the backend was installed without learned pipelines"
+    return f"{title} cannot run yet: weights are missing ({', '.join(wanted)})"
 
 
 def draw_source(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

@@ -24,7 +24,8 @@ def draw_text(
     """A sentence in as many labels as `pixels` ask for, the width at a scale of 1; the region's if left out."""
     column = layout.column(align=True)
     column.alert = alert
-    lines = textwrap.wrap(text, max(12, int((pixels or region_width(context) - 60) / CHARACTER_PIXELS)))
+    said = bpy.app.translations.pgettext_iface(text)  # whole: Blender looks up what it draws, and that is lines
+    lines = textwrap.wrap(said, max(12, int((pixels or region_width(context) - 60) / CHARACTER_PIXELS)))
     for number, line in enumerate(lines):
         column.label(text=line, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE")
 
@@ -38,6 +39,10 @@ def region_width(context: bpy.types.Context) -> float:
 
 def count(number: int) -> str:
     return f"{number} object" if number == 1 else f"{number} objects"
+
+
+def jobs_counted(number: int) -> str:
+    return f"{number} job" if number == 1 else f"{number} jobs"
 
 
 def duration(seconds: float) -> str:

@@ -82,7 +82,7 @@ def names_in(folder: Path) -> list[str]:
 
 def test_scene_and_result_are_written_and_read_back(tmp_path: Path) -> None:
     result = Run().write(tmp_path)
-    assert names_in(tmp_path / "output") == ["result.json", "scene.glb"]
+    assert names_in(tmp_path / "output") == ["result.json", "scene.glb", "thumbnail.png"]
     assert Result.model_validate_json((tmp_path / "output" / "result.json").read_bytes()) == result
     scene = trimesh.load_scene(tmp_path / "output" / "scene.glb")
     assert sorted(scene.graph.nodes_geometry) == sorted(prop.node for prop in result.props) == ["Ball", "Ball.2"]

@@ -131,6 +131,7 @@ def test_start_over_brings_back_what_was_proposed(addon: Any, picture: Path) -> 
     assert [row.name for row in draft.found] == ["chair 1", "chair 2", "chair 3"]
     with pytest.raises(RuntimeError, match="Fewer than two"):
         bpy.ops.set_dresser.merge_found(job=job.id)
+    assert session.current.problem.code == "nothing-selected"
 
 
 def test_a_wrong_answer_is_a_sentence_and_the_question_stays(addon: Any, picture: Path) -> None:

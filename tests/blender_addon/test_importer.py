@@ -12,7 +12,7 @@ import bpy
 import pytest
 from mathutils import Euler, Matrix, Vector
 
-from blender_addon import block_outs, compat, importer
+from blender_addon import block_outs, compat, importer, recipes
 from blender_addon.block_outs import BlockOutRef
 from blender_addon.importer import RECIPE, ImportFailed, import_result
 from tests.blender_addon import glb
@@ -245,7 +245,7 @@ def test_the_recipe_is_on_every_prop_and_survives_saving(tmp_path):
     ],
 )
 def test_any_json_becomes_custom_properties(value, kept):
-    stored = importer._storable(value)
+    stored = recipes.storable(value)
     assert stored == kept
     bpy.data.objects["Cube"]["test"] = {"value": stored}
 

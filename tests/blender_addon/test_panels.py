@@ -102,11 +102,11 @@ def test_every_state_of_the_server_is_a_sentence(state: ServerState) -> None:
     assert state.value.split(";")[0].rstrip(".") in draw().texts
 
 
-def test_a_running_server_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session.current.server, "_process", SimpleNamespace())
-    assert "set_dresser.stop_server" in draw().buttons
-    assert "set_dresser.start_server" not in draw().buttons
-    monkeypatch.undo()
+def test_a_running_server_can_be_stopped() -> None:
+    for state in (ServerState.STARTING, ServerState.READY, ServerState.UNREACHABLE):
+        session.current.server.state = state
+        assert "set_dresser.stop_server" in draw().buttons
+        assert "set_dresser.start_server" not in draw().buttons
 
 
 def test_without_a_python_it_says_what_to_do() -> None:

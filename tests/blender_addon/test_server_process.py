@@ -142,8 +142,8 @@ def test_an_unexpected_end_is_told_with_its_last_words(server: ServerProcess, re
 def test_a_python_without_the_requirements_is_told(server: ServerProcess, pretending: Make) -> None:
     server.start(pretending("sys.exit(\"No module named 'fastapi'\")"))
     reaches(server, ServerState.CRASHED)
-    assert "No module named 'fastapi'" in server.problem.message
-    assert "exit code 1" in server.problem.message
+    assert server.problem.message == "The backend's Python lacks the package 'fastapi'."
+    assert "exit code 1" in server.problem.details
     assert server.last_log_lines() == ["No module named 'fastapi'"]
 
 

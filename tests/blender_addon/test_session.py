@@ -184,8 +184,9 @@ def test_a_backend_that_cannot_start_fails_the_job_and_is_not_tried_for_ever(
         with pytest.raises(SetDresserError) as caught:
             addon.generate(source=picture, pipeline="test-box")
         codes.append(caught.value.code)
-    assert codes == ["backend-ended"] * 3 + ["breaker"]
-    assert "No module named fastapi" in current.jobs["new-1"].problem.message
+    assert codes == ["package-missing"] * 3 + ["breaker"]
+    assert "lacks the package 'fastapi'" in current.jobs["new-1"].problem.message
+    assert "lacks the package 'fastapi'" in caught.value.message, "the breaker repeats why"
     assert not current.server.running
 
 

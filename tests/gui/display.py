@@ -19,6 +19,7 @@ class Display:
         self._server = machine.start(
             ["Xvfb", "-displayfd", "1", *screen], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
+        assert self._server.stdout is not None
         number = self._server.stdout.readline().strip()  # empty if it has ended
         assert number.isdigit(), "Xvfb does not start"
         machine.variables["DISPLAY"] = f":{int(number)}"
@@ -38,6 +39,11 @@ class Display:
 
     def press(self, *keys: str) -> None:
         self._do("key", *keys)
+
+    def place(self, title: str, left: int, upper: int, width: int, height: int) -> None:
+        """Move and size a window, as a window manager would; counted from the upper left corner here, as X does."""
+        window = ["search", "--sync", "--onlyvisible", "--name", title]
+        self._do(*window, "windowsize", str(width), str(height), "windowmove", str(left), str(upper))
 
     def shot(self, path: Path) -> None:
         """The whole screen, as PNG. Blender's own screenshot is black with software OpenGL."""

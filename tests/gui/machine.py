@@ -36,7 +36,17 @@ exec chroot "$root" bash -c 'while :; do sleep 600 & wait; done'
 """
 """The last line is the first process of the namespace: it does nothing but bury orphans."""
 
-PASSED_ON = ("PIP_", "UV_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+PASSED_ON = (
+    "PIP_",
+    "UV_",
+    "SSL_CERT_",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+)
 """How this machine reaches a package index."""
 
 
@@ -106,27 +116,25 @@ class Machine:
             raise AssertionError(f"the root cannot be entered: unshare ended with {self._unshare.returncode}")
         pid = self._unshare.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        if not children or "sleep 600" not in _command_of(int(children[0])):
+        if not children or not _command_of(int(children[0])).startswith("bash -c while"):
             return False
         self._init = int(children[0])
         return True
 
     def start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         """A process in it. Keyword arguments are Popen's."""
-        values = [f"{name}={value}" for name, value in self.variables.items()]
-        enter = ["nsenter", "--target", str(self._init), "--mount", "--pid", "--root", "--wd=/"]
-        child = subprocess.Popen([*enter, "--", "env", "-i", *values, *command], **options)
+        child = subprocess.Popen(self._inside(command), **options)
         self._children.append(child)
         return child
 
     def run(self, command: Sequence[str], seconds: float = 20.0) -> bytes:
         """A short command to its end; what it wrote. Raises CalledProcessError, TimeoutExpired."""
+        return subprocess.run(self._inside(command), capture_output=True, timeout=seconds, check=True).stdout
+
+    def _inside(self, command: Sequence[str]) -> list[str]:
+        enter = ["nsenter", "--target", str(self._init), "--mount", "--pid", "--root", "--"]
         values = [f"{name}={value}" for name, value in self.variables.items()]
-        enter = ["nsenter", "--target", str(self._init), "--mount", "--pid", "--root", "--wd=/"]
-        done = subprocess.run([*enter, "--", "env", "-i", *values, *command], capture_output=True, timeout=seconds)
-        if done.returncode:
-            raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
-        return done.stdout
+        return [*enter, "env", "-i", "--chdir=/", *values, *command]
 
     def processes(self) -> list[Process]:
         """All that live in it, less its first process and what that sleeps with. The dead that nobody has buried yet
@@ -143,7 +151,8 @@ class Machine:
             except OSError:  # it ended while we looked
                 continue
             values = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-            if values["State"].split()[0] in "ZX" or int(values["PPid"]) == self._init and values["Name"].strip() == "sleep":
+            pause = int(values["PPid"]) == self._init and values["Name"].strip() == "sleep"
+            if pause or values["State"].split()[0] in "ZX":
                 continue
             found.append(Process(int(folder.name), int(values["NSpid"].split()[-1]), _command_of(int(folder.name))))
         return found
@@ -168,6 +177,8 @@ def clear(folder: Path) -> Path:
 
 def _command_of(pid: int) -> str:
     try:
-        return (Path("/proc") / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+        return (
+            (Path("/proc") / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+        )
     except OSError:
         return ""

@@ -78,8 +78,8 @@ def _build(suite: str, path: Path) -> None:
     for folder in (part, path):
         _remove(folder)
     print(f"Building a root with {suite}'s Blender; a minute or two. The log is {log}.", flush=True)
-    script = Path("/usr/share/debootstrap/scripts")
-    known = [] if (script / suite).exists() else [str(script / "sid")]
+    scripts = Path("/usr/share/debootstrap/scripts")
+    known = [] if (scripts / suite).exists() else [str(scripts / "sid")]
     with log.open("w", encoding="utf-8") as stream:
         _run(["debootstrap", "--variant=minbase", suite, str(part), mirror, *known], stream, log)
         (part / "etc/dpkg/dpkg.cfg.d/small").write_text(SMALL + "\n", encoding="utf-8")
@@ -98,8 +98,8 @@ def _build(suite: str, path: Path) -> None:
     lines = [line for line in told.stdout.splitlines() if line.startswith("Blender ")]
     if not lines:
         raise CannotBuild(f"{suite}'s Blender does not start: {told.stderr.strip()[-300:]}")
-    for folder in ("var/lib/apt/lists", "usr/share/doc", "usr/share/man"):
-        shutil.rmtree(part / folder, ignore_errors=True)
+    for waste in ("var/lib/apt/lists", "usr/share/doc", "usr/share/man"):
+        shutil.rmtree(part / waste, ignore_errors=True)
     (part / COMPLETE).write_text(f"{' '.join(PACKAGES)}\n{lines[0].split()[1]}\n", encoding="utf-8")
     part.rename(path)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
 from backend.pipelines.base import Parameters, Stage
 from backend.preparations.base import PreparationInfo
+
+WEIGHTS: dict[str, Any] = {"sdxl": ["sdxl", "controlnet-depth-sdxl"], "sd15": ["sd15", "controlnet-depth-sd15"]}
+"""What each choice of `model` needs; part of the schema, so that it can be told before a job is sent."""
 
 Words = Annotated[str, StringConstraints(max_length=1000)]
 
@@ -25,7 +28,10 @@ class ImagineParameters(Parameters):
         "blurry, deformed, text, watermark", title="Not wanted", description="What the picture must not show."
     )
     model: Literal["sdxl", "sd15"] = Field(
-        "sdxl", title="Model", description="sdxl paints better; sd15 needs a third of the memory and of the time."
+        "sdxl",
+        title="Model",
+        description="sdxl paints better; sd15 needs a third of the memory and of the time.",
+        json_schema_extra={"weights": WEIGHTS},
     )
     candidates: int = Field(4, ge=1, le=8, title="Candidates", description="How many pictures are painted.")
     choose: bool = Field(
@@ -46,7 +52,7 @@ class ImagineParameters(Parameters):
     )
 
     def needed_weights(self) -> tuple[str, ...]:
-        return (self.model, f"controlnet-depth-{self.model}")
+        return tuple(WEIGHTS[self.model])
 
 
 IMAGINE = PreparationInfo(

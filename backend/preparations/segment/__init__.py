@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,6 +15,8 @@ MOST_OBJECTS = 60
 
 LARGEST_PICTURE_SIDE = 1_000_000
 LONGEST_LABEL = 60
+DETECTORS: dict[str, Any] = {"base": ["grounding-dino"], "tiny": ["grounding-dino-tiny"]}
+"""What each choice of `detector` needs; part of the schema, so that it can be told before a job is sent."""
 
 
 class Box(Strict):
@@ -52,7 +54,10 @@ class SegmentParameters(Parameters):
         description="Boxes drawn around objects; each becomes one object, whatever else is found there.",
     )
     detector: Literal["base", "tiny"] = Field(
-        "base", title="Detector", description="The network that looks for names: the better one, or the smaller one."
+        "base",
+        title="Detector",
+        description="The network that looks for names: the better one, or the smaller one.",
+        json_schema_extra={"weights": DETECTORS},
     )
     score_threshold: float = Field(
         0.3, ge=0.05, le=0.95, title="Threshold", description="Leave out finds that are less certain than this."
@@ -96,7 +101,8 @@ class SegmentParameters(Parameters):
     @property
     def detector_weights(self) -> str:
         """Id of the detector in `backend/weights.py`."""
-        return "grounding-dino" if self.detector == "base" else "grounding-dino-tiny"
+        identifier: str = DETECTORS[self.detector][0]
+        return identifier
 
     def needed_weights(self) -> tuple[str, ...]:
         return (self.detector_weights,) if split_labels(self.labels) else ()

@@ -16,10 +16,14 @@ OPERATIONS = (
     "GET /health",
     "GET /pipelines",
     "GET /preparations",
+    "POST /rest",
+    "GET /storage",
+    "PUT /storage",
     "POST /jobs",
     "GET /jobs",
     "GET /jobs/{job}",
     "GET /jobs/{job}/events",
+    "POST /jobs/{job}/again",
     "POST /jobs/{job}/input",
     "DELETE /jobs/{job}",
     "GET /jobs/{job}/files/{name}",
@@ -30,7 +34,7 @@ OPERATIONS = (
     "POST /models/{model}/verify",
     "DELETE /models/{model}",
 )
-WITHOUT_INPUT = ("GET /health", "GET /pipelines", "GET /preparations", "GET /models")
+WITHOUT_INPUT = ("POST /rest", "GET /health", "GET /pipelines", "GET /preparations", "GET /storage", "GET /models")
 DELIBERATE = {
     # A picture of random bytes matches its schema ("binary") and is refused all the same; so is an invented pipeline.
     "positive_data_acceptance",

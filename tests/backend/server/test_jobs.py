@@ -32,7 +32,7 @@ def test_a_job_runs_from_submission_to_its_files(server: RunningServer) -> None:
     assert fractions == sorted(fractions)
     assert fractions[0] == 0.0
     job = server.job(submitted["id"])
-    assert job["files"] == events[-1][2]["files"] == ["result.json", "scene.glb"]
+    assert job["files"] == events[-1][2]["files"] == ["result.json", "scene.glb", "thumbnail.png"]
     assert job["created"] <= job["started"] <= job["finished"]
     scene = server.client.get(f"/jobs/{job['id']}/files/scene.glb")
     assert scene.headers["content-type"] == "model/gltf-binary"

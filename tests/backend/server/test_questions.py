@@ -35,7 +35,7 @@ def test_a_preparation_finds_the_objects_that_the_pipeline_gets(server: RunningS
     server.client.post(f"/jobs/{job}/input", json={"answer": {"chosen": [1, 0]}}).raise_for_status()
     view = server.wait(job)
     assert view["state"] == "done" and view["question"] is None
-    assert view["files"] == ["left.png", "result.json", "right.png", "scene.glb"]
+    assert view["files"] == ["left.png", "result.json", "right.png", "scene.glb", "thumbnail.png"]
     result = server.client.get(f"/jobs/{job}/files/result.json").json()
     assert [prop["name"] for prop in result["props"]] == ["left", "right"]
     assert result["instance_source"] == "found"

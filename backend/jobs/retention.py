@@ -1,0 +1,128 @@
+"""How much of the disk finished jobs may hold, and which go first when it is more.
+
+A job counts as fetched when somebody has had its `scene.glb`. Failed, cancelled and fetched jobs go first, the oldest
+before the others; then results that nobody has fetched, but never in the first week. What has not ended never goes.
+Inputs that several jobs share (see `JobFolders.create_like`) are counted once, and are freed with the last of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from backend.contract import JobState, JobView
+from backend.errors import Problem
+from backend.jobs.folders import JOB_ID, JobFolders
+from backend.jobs.store import JobStore
+
+KEEP_VARIABLE = "SET_DRESSER_KEEP_BYTES"
+SCENE = "scene.glb"
+FETCHED = "fetched"
+"""Empty file in a job's folder: its result has been given to somebody."""
+
+UNFETCHED_KEPT = timedelta(days=7)
+logger = logging.getLogger(__name__)
+
+Inode = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """jobs: folders of jobs; bytes: what they hold, shared files counted once."""
+
+    jobs: int
+    bytes: int
+
+
+def keep_bytes_of_environment() -> int | None:
+    """The limit that the environment names; None without one. Raises Problem("request-invalid")."""
+    text = os.environ.get(KEEP_VARIABLE, "").strip()
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise Problem("request-invalid", f"{KEEP_VARIABLE} is '{text[:40]}'.", "Give a whole number of bytes.")
+    return int(text)
+
+
+def mark_fetched(folders: JobFolders, job: str) -> None:
+    """Remember that a job's result has been given to somebody."""
+    try:
+        (folders.path(job) / FETCHED).touch()
+    except OSError as error:  # a full or read-only disk: the job merely stays longer
+        logger.warning("job %s is not marked as fetched: %s", job, error)
+
+
+def usage(folders: JobFolders) -> Usage:
+    """What all jobs of a data folder hold, those of other servers among them."""
+    held = _held(folders)
+    sizes = {inode: size for files in held.values() for inode, size in files.items()}
+    return Usage(len(held), sum(sizes.values()))
+
+
+def free(store: JobStore, folders: JobFolders, keep_bytes: int) -> list[str]:
+    """Remove ended jobs with their files until the rest holds no more than `keep_bytes`, or none may go any more.
+
+    Returns the ids of those that went. Raises Problem if the list of jobs cannot be used.
+    """
+    held = _held(folders)
+    sizes = {inode: size for files in held.values() for inode, size in files.items()}
+    holders = Counter(inode for files in held.values() for inode in files)
+    total = sum(sizes.values())
+    removed: list[str] = []
+    if total <= keep_bytes:
+        return removed
+    for view in _order(store.ended(), folders):
+        if total <= keep_bytes:
+            break
+        try:
+            store.delete(view.id)
+        except Problem as problem:
+            if problem.code != "job-not-found":  # another server was faster
+                raise
+            continue
+        folders.remove(view.id)
+        removed.append(view.id)
+        for inode in held.get(view.id, {}):
+            holders[inode] -= 1
+            total -= 0 if holders[inode] else sizes[inode]
+    if removed:
+        logger.info("%d jobs were removed to hold the limit of %d bytes", len(removed), keep_bytes)
+    return removed
+
+
+def _order(ended: list[JobView], folders: JobFolders) -> list[JobView]:
+    """The jobs that may go, first those that go first."""
+    fresh = datetime.now(UTC) - UNFETCHED_KEPT
+    dispensable, unfetched = [], []
+    for view in ended:
+        if view.state != JobState.DONE or (folders.path(view.id) / FETCHED).exists():
+            dispensable.append(view)
+        elif datetime.fromisoformat(view.finished or view.created) < fresh:
+            unfetched.append(view)
+    return dispensable + unfetched
+
+
+def _held(folders: JobFolders) -> dict[str, dict[Inode, int]]:
+    """Of every job its files and their sizes."""
+    try:
+        with os.scandir(folders.root) as entries:
+            found = [Path(entry) for entry in entries if JOB_ID.fullmatch(entry.name)]
+    except FileNotFoundError:
+        return {}
+    return {path.name: dict(_files(path)) for path in found}
+
+
+def _files(folder: Path) -> Iterator[tuple[Inode, int]]:
+    """Files below a folder, which may be removed by others meanwhile."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                status = Path(place, name).lstat()
+            except FileNotFoundError:
+                continue
+            yield (status.st_dev, status.st_ino), status.st_size

@@ -1,0 +1,47 @@
+"""The selected prop: what it was made of and how, its variants, and what can be done with it."""
+
+from __future__ import annotations
+
+import bpy
+
+from .. import recipes, variants
+from .text import draw_text
+
+
+def draw_prop(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """The recipe in a few lines and the buttons; nothing if no prop is selected."""
+    prop = variants.selected(context)
+    if prop is None:
+        return
+    box = layout.box()
+    box.use_property_split = False
+    box.label(text=prop.name, icon="MESH_MONKEY")
+    for line in summary(prop):
+        draw_text(box, context, line)
+    recipe = recipes.of(prop)
+    for warning in str(recipe.get("warnings") or "").splitlines():
+        draw_text(box, context, warning, icon="INFO")
+    family = variants.of(prop)
+    if len(family) > 1:
+        row = box.row(align=True)
+        row.operator("set_dresser.show_variant", text="", icon="TRIA_LEFT").steps = -1
+        place = row.row(align=True)
+        place.alignment = "CENTER"
+        place.label(text=f"{family.index(prop) + 1} of {len(family)}")
+        row.operator("set_dresser.show_variant", text="", icon="TRIA_RIGHT").steps = 1
+        box.operator("set_dresser.keep_variant", icon="PINNED")
+    column = box.column(align=True)
+    column.operator("set_dresser.new_variant", icon="ADD")
+    column.operator("set_dresser.again", icon="LOOP_BACK")
+    text = "Update Asset" if prop.asset_data is not None else "Mark as Asset"
+    column.operator("set_dresser.mark_asset", text=text, icon="ASSET_MANAGER")
+
+
+def summary(prop: bpy.types.Object) -> list[str]:
+    """The recipe in lines: pipeline and seed, how well it fits the picture."""
+    recipe = recipes.of(prop)
+    lines = [f"{recipe.get('pipeline') or 'Unknown pipeline'}, seed {recipe.get('seed', 0)}"]
+    overlap = recipe.get("mask_iou")
+    if isinstance(overlap, (int, float)):
+        lines.append(f"Covers {overlap:.0%} of its outline")
+    return lines

@@ -1,0 +1,60 @@
+"""The small pictures of results in the list of jobs: fetched one after the other, for as many as are shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import thumbnails
+from .client import answer
+from .server_process import ServerState
+from .tasks import Steps
+
+if TYPE_CHECKING:
+    from .jobs import JobRecord
+    from .session import Session
+
+SHOWN = 20
+"""Jobs in the panel's list."""
+
+THUMBNAIL = "thumbnail.png"
+
+
+def listed(session: Session) -> list[JobRecord]:
+    """The jobs that the list is about: those that have ended, newest first."""
+    return [record for record in session.jobs.values() if record.ended and not record.busy]
+
+
+def show_thumbnails(session: Session) -> None:
+    """Begin to have the pictures of the jobs that are listed, and free those of others."""
+    shown = listed(session)[:SHOWN]
+    thumbnails.keep_results([record.id for record in session.jobs.values() if record.ended])
+    wanted = [record for record in shown if THUMBNAIL in record.files and not record.thumbnail]
+    if not wanted or session.server.state is not ServerState.READY:
+        return
+    record = wanted[0]
+    if any(each.thumbnail == "fetching" for each in session.jobs.values()):
+        return
+
+    def failed(error: Exception) -> None:
+        """A result without a picture is as good a result: the list shows its name alone."""
+        record.thumbnail = "missing"
+        session.changed()
+
+    record.thumbnail = "fetching"
+    session.tasks.start(_fetch(session, record), failed)
+
+
+def _fetch(session: Session, record: JobRecord) -> Steps:
+    try:
+        path = session.result_folder(record.id) / THUMBNAIL
+        if not path.is_file():
+            client = yield from session.ready_client()
+            exchange = client.download(record.id, THUMBNAIL, path)
+            yield from session.tasks.finish(exchange)
+            answer(exchange)
+        thumbnails.load_result(record.id, path)
+        record.thumbnail = "ready"
+        session.changed()
+    finally:
+        if record.thumbnail == "fetching":  # it was stopped, with the server, say
+            record.thumbnail = ""

@@ -1,0 +1,34 @@
+"""Waiting for what takes turns: for scripts and background mode, never for a window."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from . import jobs, session
+from .messages import SetDresserError
+
+SHORT_TIMEOUT = 60.0
+
+
+def wait_until(done: Callable[[], bool], timeout: float, late: str) -> None:
+    """Let the add-on work until something is so. Raises SetDresserError, with `late`, after `timeout` seconds."""
+    end = time.monotonic() + timeout
+    while not done():
+        delay = session.pump()
+        if time.monotonic() > end:
+            raise SetDresserError(f"{late} after {timeout:g} seconds.", "Wait longer, or look into the log.", "timeout")
+        if not done():
+            time.sleep(min(delay, session.MOVING))
+
+
+def refresh_lists(timeout: float = SHORT_TIMEOUT) -> None:
+    """Fetch the lists of pipelines, models and jobs; starts the server if need be. Raises SetDresserError."""
+    errors: list[Exception] = []
+    task = session.current.tasks.start(jobs.refresh(session.current), errors.append)
+    try:
+        wait_until(lambda: not session.current.tasks.runs(task), timeout, "The backend has not answered")
+    finally:
+        session.current.tasks.stop(task)
+    for error in errors:
+        raise error

@@ -1,0 +1,102 @@
+"""A job again, with the pictures it has kept; and what the jobs hold of the disk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.backend.server.running_server import RunningServer
+from tests.backend.small_pictures import cut_out
+from tests.backend.waiting import until
+
+
+def data_of(server: RunningServer) -> Path:
+    arguments = server.process.args
+    assert isinstance(arguments, list)
+    return Path(arguments[arguments.index("--data") + 1])
+
+
+def stored(server: RunningServer, job: str) -> dict[str, Any]:
+    return dict(json.loads((data_of(server) / "jobs" / job / "request.json").read_text()))
+
+
+def again(server: RunningServer, job: str, **changes: Any) -> Any:
+    return server.client.post(f"/jobs/{job}/again", json=changes)
+
+
+def test_the_same_pictures_make_a_new_job(server: RunningServer) -> None:
+    request = {"pipeline": "steady", "parameters": {"steps": 3}, "seed": 4, "name": "Corner"}
+    files = {"image": ("a.png", cut_out()), "instances": ("i.png", cut_out())}
+    first = server.post_job({**request, "instances": [{"id": 1, "color": [255, 255, 255]}]}, files).json()
+    answer = again(server, first["id"], seed=9)
+    made = answer.json()
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["Location"] == f"/jobs/{made['id']}"
+    assert (made["state"], made["name"], made["pipeline"]) == ("queued", "Corner", "steady")
+    assert made["id"] != first["id"]
+    assert stored(server, made["id"]) == {**stored(server, first["id"]), "seed": 9}
+    for job in (first["id"], made["id"]):
+        assert server.wait(job)["state"] == "done"
+    results = [server.client.get(f"/jobs/{job}/files/result.json").json() for job in (first["id"], made["id"])]
+    assert results[0]["inputs"] == results[1]["inputs"] and len(results[1]["inputs"]) == 2
+    assert [result["seed"] for result in results] == [4, 9]
+
+
+def test_a_failed_job_is_tried_with_another_pipeline(server: RunningServer) -> None:
+    failed = server.wait(server.submit("raising", how="problem")["id"])
+    assert failed["state"] == "failed"
+    made = again(server, failed["id"], pipeline="steady", parameters={"steps": 2}).json()
+    assert server.wait(made["id"])["state"] == "done"
+    assert server.client.delete(f"/jobs/{failed['id']}", params={"forget": True}).status_code == 204
+    assert server.wait(again(server, made["id"]).json()["id"])["state"] == "done", "its pictures outlive the first job"
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"seed": -1}, 422, "request-invalid"),
+        ({"nonsense": 1}, 422, "request-invalid"),
+        ({"pipeline": "nothing"}, 422, "pipeline-unknown"),
+        ({"parameters": {"nonsense": 1}}, 422, "parameters-invalid"),
+        ({"prepare": {"nothing": {}}}, 422, "preparation-unknown"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_a_sentence(
+    server: RunningServer, changes: dict[str, Any], status: int, code: str
+) -> None:
+    job = server.wait(server.submit()["id"])["id"]
+    before = len(server.client.get("/jobs").json())
+    refused = again(server, job, **changes)
+    assert (refused.status_code, refused.json()["code"]) == (status, code)
+    assert refused.json()["detail"].endswith(".")
+    assert len(server.client.get("/jobs").json()) == before
+
+
+def test_gone_jobs_and_gone_pictures_are_told_apart(server: RunningServer) -> None:
+    assert again(server, "0" * 24).json()["code"] == "job-not-found"
+    job = server.wait(server.submit()["id"])["id"]
+    shutil.rmtree(data_of(server) / "jobs" / job / "inputs")
+    refused = again(server, job)
+    assert (refused.status_code, refused.json()["code"]) == (409, "inputs-gone")
+    assert "pictures" in refused.json()["detail"]
+
+
+def test_the_server_tells_and_limits_what_jobs_hold(tmp_path: Path) -> None:
+    with RunningServer(tmp_path / "data", "--keep-bytes", "1000000") as server:
+        job = server.wait(server.submit()["id"])["id"]
+        told = server.client.get("/storage").json()
+        files = [path for path in (tmp_path / "data" / "jobs").rglob("*") if path.is_file()]
+        assert told == {"jobs": 1, "bytes": sum(path.stat().st_size for path in files), "keep_bytes": 1_000_000}
+        assert server.client.put("/storage", json={"keep_bytes": -1}).json()["code"] == "request-invalid"
+        server.client.get(f"/jobs/{job}/files/scene.glb").raise_for_status()
+        assert server.client.put("/storage", json={"keep_bytes": 0}).json()["keep_bytes"] == 0
+        nothing = {"jobs": 0, "bytes": 0, "keep_bytes": 0}
+        until(lambda: server.client.get("/storage").json() == nothing, "the limit")
+        assert server.client.get("/jobs").json() == []
+        assert server.client.put("/storage", json={"keep_bytes": None}).json()["keep_bytes"] is None
+    with RunningServer(tmp_path / "data", SET_DRESSER_KEEP_BYTES="5") as server:
+        assert server.client.get("/storage").json()["keep_bytes"] == 5
