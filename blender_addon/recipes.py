@@ -104,9 +104,14 @@ def relatives(prop: Object) -> list[Object]:
     found = [
         candidate
         for candidate in bpy.data.objects
-        if RECIPE in candidate and (candidate == prop or _related(candidate, line, block_out)) and in_a_scene(candidate)
+        if RECIPE in candidate and (candidate == prop or _related(candidate, line, block_out)) and _stands(candidate)
     ]
     return sorted(found, key=lambda each: (str(of(each).get("created") or ""), job(each), each.name))
+
+
+def _stands(prop: Object) -> bool:
+    """As `in_a_scene`, which is slow among thousands of objects; the panel asks at every drawing."""
+    return any(scene.objects.get(prop.name) == prop for scene in bpy.data.scenes) or in_a_scene(prop)
 
 
 def _related(candidate: Object, line: tuple[str, int, str] | None, block_out: Object | None) -> bool:

@@ -159,8 +159,9 @@ def draw_imagine(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     header, body = layout.panel("SET_DRESSER_imagine", default_closed=True)
     lack = preparation_lack(properties.IMAGINE)
     header.use_property_split = False
-    header.enabled = settings.imagine or not lack
-    header.prop(settings, "imagine")
+    switch = header.row()  # not the header itself: its arrow leads to the reason
+    switch.enabled = settings.imagine or not lack
+    switch.prop(settings, "imagine")
     if body is None:
         return
     if lack and not settings.imagine:  # otherwise it is said at Generate

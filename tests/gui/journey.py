@@ -154,6 +154,7 @@ def read_the_preferences(trip: Trip) -> None:
         "the larger window",
         20.0,
     )
+    trip.display.move(1240, 20)  # no tooltip in the picture
     trip.shot("expanded")
     blender.ask("with override(window=-1): bpy.ops.wm.window_close()")
     blender.wait("len(bpy.context.window_manager.windows) == 1", "the end of that window", 20.0)

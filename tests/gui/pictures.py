@@ -21,7 +21,7 @@ PICTURES: dict[str, tuple[str, Box]] = {
     "generated": ("generate-by-a-click", SET),
     "question": ("answer-a-question-chosen", (774, 82, 1058, 650)),
     "variants": ("flip-variants-second", VIEW),
-    "preferences": ("read-the-preferences-expanded", (200, 30, 1060, 770)),
+    "preferences": ("read-the-preferences-expanded", (200, 30, 1060, 680)),
 }
 """Name in docs/images: the step, and what of the screen is shown: left, upper, right, lower."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("backend", "models", "blender_addon")
-PROGRAMS = ("demo", "bench", "build_addon.py", "build_offline.py")
+PROGRAMS = ("demo", "bench", "build_addon.py", "build_docs.py", "build_offline.py")
 
 FILES = {"open", "listdir", "scandir", "iterdir", "glob", "rglob", "stat", "mkdir"} | {
     f"{verb}_{kind}" for verb in ("read", "write") for kind in ("text", "bytes")
