@@ -128,6 +128,39 @@ def test_a_hundred_flips_change_no_digit_and_make_nothing(family: list[Any]) -> 
     assert variants.step(bpy.context, first, -1) == family[2]
 
 
+def test_ten_seeds_flip_under_a_parent_beside_a_dressed_neighbour(tmp_path: Path, relation: None) -> None:
+    props = [bring(tmp_path, f"{number:02}", CHAIR) for number in range(10)]
+    hide_behind(props[0], *props[1:])
+    first = props[0]
+    parent = bpy.data.objects.new("Parent", None)
+    bpy.context.scene.collection.objects.link(parent)
+    first.parent, first.location = parent, (1.5, -2.0, 0.25)
+    neighbour = bpy.data.objects["Cube"]
+    neighbour.data.materials[0] = bpy.data.materials.new("Oak")
+    place = stands(first)
+
+    def round_trip() -> Any:
+        prop = first
+        for _ in range(10):
+            prop = variants.step(bpy.context, prop)
+            assert close(stands(prop), place) and prop.parent == parent
+        return prop
+
+    assert round_trip() == first
+    had, held = sizes(), resident_bytes()
+    for _ in range(20):
+        assert round_trip() == first
+    assert sizes() == had
+    assert resident_bytes() - held < 4_000_000, "two hundred flips leave nothing behind"
+    assert neighbour.data.materials[0].name == "Oak"
+
+
+def resident_bytes() -> int:
+    """Memory of this process (Linux); 0 where the system does not tell, which says nothing either way."""
+    status = Path("/proc/self/statm")
+    return int(status.read_text().split()[1]) * 4096 if status.exists() else 0
+
+
 def test_variants_are_found_when_block_out_and_names_are_gone(tmp_path: Path, relation: None) -> None:
     bpy.ops.mesh.primitive_cube_add()
     block_out = bpy.context.object
