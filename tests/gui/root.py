@@ -139,7 +139,7 @@ def _in_root(part: Path, command: list[str], stream: object, log: Path) -> None:
 
 def _command(part: Path, command: list[str]) -> list[str]:
     """A command in the root, in a mount namespace of its own: what is mounted goes with it."""
-    values = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"]
+    values = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"]
     enter = 'mount -t proc proc "$0/proc" && exec chroot "$0" env -i "$@"'
     return ["unshare", "--mount", "--", "sh", "-c", enter, str(part), *values, *command]
 
