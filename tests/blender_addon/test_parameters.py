@@ -60,7 +60,8 @@ def test_every_control_begins_with_the_pipelines_default() -> None:
 
 def test_titles_descriptions_and_ranges_are_the_schemas() -> None:
     drawn = parameters.pipelines.group(scene(), "test-one").bl_rna.properties
-    assert (drawn["thickness"].name, drawn["detail"].description) == ("Thickness", "How fine.")
+    # Blender itself ends a tooltip with a full stop.
+    assert (drawn["thickness"].name, drawn["detail"].description) == ("Thickness", "How fine")
     assert (drawn["detail"].hard_min, drawn["detail"].hard_max) == (32, 1024)
     assert drawn["thickness"].hard_max == 3.0
     assert drawn["open"].hard_min > 0
