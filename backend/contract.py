@@ -54,6 +54,17 @@ class InstanceLabel(Strict):
         return value
 
 
+class Photo(Strict):
+    """What is known of one picture where several show the same object.
+
+    `azimuth` tells from which side it was taken: degrees round the object counter-clockwise seen from above, so that a
+    camera that moved to its own right has a larger one. Only differences count. None if it is not known.
+    """
+
+    name: Name = ""
+    azimuth: Annotated[float, Field(ge=-360, le=360)] | None = None
+
+
 class GenerateRequest(Strict):
     """`request` of POST /jobs, `request.json` of a job: everything but the pictures."""
 
@@ -63,6 +74,13 @@ class GenerateRequest(Strict):
     camera: Camera | None = Field(None, description="The camera that took the first picture; assumed if left out.")
     instances: Annotated[list[InstanceLabel], Field(max_length=65535)] = Field(
         default_factory=list, description="Label table of the instance map."
+    )
+    photos: Annotated[list[Photo], Field(max_length=100)] = Field(
+        default_factory=list, description="What is known of each picture, in order; nothing if left out."
+    )
+    only: Annotated[list[Annotated[int, Field(ge=1, le=65535)]], Field(max_length=MAXIMUM_INSTANCES)] = Field(
+        default_factory=list,
+        description="Ids of the instance map that are to be made, where not all are; the others count as background.",
     )
     prepare: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
@@ -81,6 +99,7 @@ class AgainRequest(Strict):
     parameters: dict[str, Any] | None = None
     prepare: dict[str, dict[str, Any]] | None = None
     seed: Annotated[int, Field(ge=0, le=MAXIMUM_SEED)] | None = None
+    only: Annotated[list[Annotated[int, Field(ge=1, le=65535)]], Field(max_length=MAXIMUM_INSTANCES)] | None = None
 
     def applied_to(self, request: GenerateRequest) -> GenerateRequest:
         """The new request."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from backend.contract import Name, Strict
+from backend.contract import MAXIMUM_SEED, Name, Strict
 from backend.errors import Problem
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -71,6 +71,83 @@ class ChosenAnswer(Strict):
     chosen: list[Index]
 
 
+class ViewChoice(Choice):
+    """One generated view of a photo's object. Degrees; the first photo's camera is at azimuth 0."""
+
+    photo: int = Field(description="Index of its photo.")
+    view: int = Field(description="Which of the views of that photo.")
+    azimuth: float
+    elevation: float
+
+
+class ViewPhoto(BaseModel):
+    """A photo that views were generated of. `azimuth` is assumed if it is not known."""
+
+    name: str
+    file: str = Field(description="Name of a file of the job: the object cut out, as the network saw it.")
+    seed: int
+    azimuth: float
+    known: bool = Field(description="Whether the azimuth was given.")
+
+
+class ViewSlot(BaseModel):
+    """A place on the sheet that is reconstructed, and the camera that it stands for in the published model."""
+
+    azimuth: float
+    elevation: float
+
+
+class ViewsQuestion(Question):
+    """Choose the generated views that one object is reconstructed from, or have those of one photo generated anew.
+
+    The answer is {"chosen": [indices of choices]}, one for each slot, in the order of the slots; or
+    {"regenerate": {"photo": index, "seed": number}}, after which the question is asked again. Without a seed the next
+    one is taken.
+    """
+
+    kind: Literal["views"] = "views"
+    choices: list[ViewChoice]
+    photos: list[ViewPhoto]
+    slots: list[ViewSlot]
+    default: list[int] = Field(description="Indices of what is proposed, in the order of the slots.")
+    true_cameras: bool = Field(description="Each view counts from its own azimuth; if not, from that of its slot.")
+
+    def default_answer(self) -> dict[str, Any]:
+        return {"chosen": self.default}
+
+    def check(self, answer: dict[str, Any]) -> None:
+        read = _read(ViewsAnswer, answer)
+        if (read.chosen is None) == (read.regenerate is None):
+            raise Problem("answer-invalid", "The answer needs either 'chosen' or 'regenerate'.")
+        if read.regenerate is not None and read.regenerate.photo >= len(self.photos):
+            detail = f"There is no photo {read.regenerate.photo}; there are 0 to {len(self.photos) - 1}."
+            raise Problem("answer-invalid", detail)
+        if read.chosen is None:
+            return
+        if len(read.chosen) != len(self.slots):
+            raise Problem("answer-invalid", f"{len(read.chosen)} views were chosen; {len(self.slots)} are asked for.")
+        if unknown := [index for index in read.chosen if index >= len(self.choices)]:
+            detail = f"There is no view {unknown[0]}; there are 0 to {len(self.choices) - 1}."
+            raise Problem("answer-invalid", detail)
+        if len(set(read.chosen)) < len(read.chosen):
+            twice = next(index for index in read.chosen if read.chosen.count(index) > 1)
+            raise Problem("answer-invalid", f"{self.choices[twice].label} was chosen twice.", "Choose another view.")
+
+
+class Regenerate(Strict):
+    """Which photo's views are generated anew, and where chance starts from."""
+
+    photo: Index
+    seed: Annotated[int, Field(ge=0, le=MAXIMUM_SEED)] | None = None
+
+
+class ViewsAnswer(Strict):
+    """Answer to a `ViewsQuestion`: one of the two."""
+
+    chosen: list[Index] | None = None
+    regenerate: Regenerate | None = None
+
+
 class FoundInstance(BaseModel):
     """An object that was found in the picture. `box` is left, top, right, bottom in pixels."""
 
@@ -121,7 +198,7 @@ class InstancesAnswer(Strict):
     instances: list[KeptInstance]
 
 
-KINDS: dict[str, type[Question]] = {"choose": ChooseQuestion, "instances": InstancesQuestion}
+KINDS: dict[str, type[Question]] = {"choose": ChooseQuestion, "instances": InstancesQuestion, "views": ViewsQuestion}
 
 
 def read_question(question: dict[str, Any]) -> Question | None:

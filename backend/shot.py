@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera import Camera
+from backend.contract import Photo
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Shot:
     camera: always there; `camera_source` says whether it was given or assumed.
     instance_source: where the instances come from; "found" is an empty map while they still have to be found.
     boxes: of some instances the block-out's box, 4x4, which takes the cube from -0.5 to 0.5 to the world.
+    photos: what is known of each picture, as many as there are.
     """
 
     images: tuple[NDArray[np.uint8], ...]
@@ -47,6 +49,7 @@ class Shot:
     instance_source: Literal["map", "alpha", "background", "whole", "found"] = "map"
     hashes: dict[str, str] = field(default_factory=dict)
     boxes: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    photos: tuple[Photo, ...] = ()
 
     @property
     def image(self) -> NDArray[np.uint8]:

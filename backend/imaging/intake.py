@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera import Camera, default_camera
-from backend.contract import GenerateRequest
+from backend.contract import GenerateRequest, Photo
 from backend.errors import Problem
 from backend.imaging.depth import read_depth
 from backend.imaging.instances import read_instances
@@ -92,6 +92,7 @@ def make_shot(
         instance_source=source,
         hashes={role: hashlib.sha256(data).hexdigest() for role, data in files.items()},
         boxes={row.id: np.array(row.world_from_box) for row in request.instances if row.world_from_box is not None},
+        photos=tuple(request.photos or [Photo()] * len(images)),
     )
 
 
@@ -132,6 +133,9 @@ def _read(
     """Everything read and matched with the first picture."""
     if not images:
         raise Problem("request-invalid", "The request has no picture.", "Send at least one picture.")
+    if request.photos and len(request.photos) != len(images):
+        detail = f"The request tells of {len(request.photos)} photo(s) and {len(images)} picture(s) came."
+        raise Problem("request-invalid", detail, "Give one row of 'photos' for each picture, or none at all.")
     names = ["The picture"] if len(images) == 1 else [f"Picture {number}" for number in range(1, len(images) + 1)]
     pictures = [read_image(data, name) for data, name in zip(images, names, strict=True)]
     height, width = pictures[0].shape[:2]
@@ -144,7 +148,18 @@ def _read(
     if instances is None:
         _cut_out(pictures[0])
     instance_map = None if instances is None else read_instances(instances, request.instances, size)
+    if instance_map is not None and request.only:
+        instance_map = _chosen(instance_map, request.only)
     return pictures, instance_map, None if depth is None else read_depth(depth, size), camera
+
+
+def _chosen(instance_map: InstanceMap, only: Sequence[int]) -> InstanceMap:
+    """The map with the others as background. Raises Problem("instances-mismatch")."""
+    if unknown := sorted(set(only) - set(instance_map.names)):
+        detail = f"Object {unknown[0]} is to be made and is not in the instance map."
+        raise Problem("instances-mismatch", detail, f"Choose among {sorted(instance_map.names)}.")
+    labels = np.where(np.isin(instance_map.labels, list(only)), instance_map.labels, np.uint16(0))
+    return InstanceMap(labels, {number: name for number, name in instance_map.names.items() if number in only})
 
 
 def _cut_out(picture: Pixels) -> NDArray[np.bool_] | None:

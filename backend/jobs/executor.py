@@ -28,6 +28,10 @@ class Interrupted(Exception):
     """The executor was stopped while the job ran; the job is neither done nor at fault."""
 
 
+class Parked(Exception):
+    """The job waits for an answer and was put aside; it is run again, from its beginning, once it has one."""
+
+
 class Executor(Protocol):
     """Runs one job at a time.
 
@@ -40,15 +44,23 @@ class Executor(Protocol):
     def warm(self) -> None:
         """Get ready before the first job asks for it. A failure shows when a job is run."""
 
-    def run(self, job: str, folder: Path, report: Callable[[Report], None], cancelled: Callable[[], bool]) -> None:
+    def run(
+        self,
+        job: str,
+        folder: Path,
+        report: Callable[[Report], None],
+        cancelled: Callable[[], bool],
+        crowded: Callable[[], bool],
+    ) -> None:
         """Run the job in `folder` until its result is written.
 
-        `report` is called in this thread; `cancelled` is asked now and then, and at once after `nudge()`.
-        Raises Problem, `backend.pipelines.base.Cancelled` or `Interrupted`.
+        `report` is called in this thread; `cancelled` is asked now and then, and at once after `nudge()`, and so is
+        `crowded` while the job waits for an answer: whether it should make room.
+        Raises Problem, `backend.pipelines.base.Cancelled`, `Parked` or `Interrupted`.
         """
 
     def nudge(self) -> None:
-        """Look at `cancelled` now."""
+        """Look at `cancelled` and `crowded` now."""
 
     def answer(self, job: str, answer: dict[str, Any]) -> None:
         """Hand the running job the answer to its question."""

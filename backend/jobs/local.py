@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.errors import Problem
-from backend.jobs.executor import Interrupted, Report, WorkerState
+from backend.jobs.executor import Interrupted, Parked, Report, WorkerState
 from backend.jobs.pace import Pace
 from backend.jobs.process import NUDGE, WorkerProcess
 from backend.pipelines.base import Cancelled
@@ -57,14 +57,23 @@ class LocalExecutor:
         except Problem as problem:
             logger.warning("%s", problem)
 
-    def run(self, job: str, folder: Path, report: Callable[[Report], None], cancelled: Callable[[], bool]) -> None:
+    def run(
+        self,
+        job: str,
+        folder: Path,
+        report: Callable[[Report], None],
+        cancelled: Callable[[], bool],
+        crowded: Callable[[], bool],
+    ) -> None:
         try:
-            last = self._attempt(job, folder, report, cancelled)
+            last = self._attempt(job, folder, report, cancelled, crowded)
         except _NeverBegun:  # it died while it was idle, unnoticed
-            last = self._attempt(job, folder, report, cancelled)
+            last = self._attempt(job, folder, report, cancelled, crowded)
         match last["type"]:
             case "cancelled":
                 raise Cancelled
+            case "parked":
+                raise Parked
             case "failed":
                 problem = Problem.from_document(last["problem"])
                 if problem.code == "out-of-memory":
@@ -91,14 +100,19 @@ class LocalExecutor:
             worker.kill()  # its inbox ends, which ends `run` and `warm` in the queue's thread
 
     def _attempt(
-        self, job: str, folder: Path, report: Callable[[Report], None], cancelled: Callable[[], bool]
+        self,
+        job: str,
+        folder: Path,
+        report: Callable[[Report], None],
+        cancelled: Callable[[], bool],
+        crowded: Callable[[], bool],
     ) -> dict[str, Any]:
-        """Hand the job to a worker and return its last message: done, cancelled or failed."""
+        """Hand the job to a worker and return its last message: done, parked, cancelled or failed."""
         worker = self._ready_worker()
         self._state = WorkerState.BUSY
         try:
             worker.send({"type": "run", "job": job, "folder": str(folder)})
-            return self._listen(worker, job, Pace(report), cancelled)
+            return self._listen(worker, job, Pace(report), cancelled, crowded)
         except BaseException:
             if self._worker is worker:  # it may still be at work on this job
                 self._drop(kill=True)
@@ -106,8 +120,15 @@ class LocalExecutor:
         finally:
             self._state = WorkerState.READY
 
-    def _listen(self, worker: WorkerProcess, job: str, pace: Pace, cancelled: Callable[[], bool]) -> dict[str, Any]:
-        begun = False
+    def _listen(
+        self,
+        worker: WorkerProcess,
+        job: str,
+        pace: Pace,
+        cancelled: Callable[[], bool],
+        crowded: Callable[[], bool],
+    ) -> dict[str, Any]:
+        begun = asks = False
         deadline: float | None = None
         while True:
             message = _next(worker, LOOK_SECONDS if pace.due is None else pace.due)
@@ -117,11 +138,15 @@ class LocalExecutor:
                 begun = True
                 match message.get("type"):
                     case "progress" | "warning" | "question" as kind:
+                        asks = kind == "question"
                         pace.take(Report(kind, message["data"]))
-                    case "done" | "cancelled" | "failed":
+                    case "done" | "parked" | "cancelled" | "failed":
                         pace.release()
                         return message
             pace.look()
+            if asks and crowded():
+                asks = False
+                worker.send({"type": "park", "job": job})
             if deadline is None:
                 if cancelled():
                     worker.send({"type": "cancel", "job": job})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,11 @@ from typing import Any
 from backend.contract import GenerateRequest, Progress, Result, Warning
 from backend.errors import Problem
 from backend.export import write_result
-from backend.files import write_together
 from backend.imaging.instances import unseen
 from backend.imaging.intake import read_job_folder
-from backend.jobs.folders import FILE_NAME, KEPT, storage_problem
+from backend.jobs.answers import Answers
+from backend.jobs.folders import KEPT
+from backend.jobs.kept import Kept
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import Context
 from backend.preparations import chosen_preparations
@@ -38,18 +38,11 @@ def run_job(
     parameters = info.check(request.parameters)
     preparations = [(one, one.check(request.prepare[one.id])) for one in chosen_preparations(request.prepare)]
     stages = tuple(stage for method in (*(one for one, _ in preparations), info) for stage in method.stages)
-    kept = folder / KEPT
-    shutil.rmtree(kept, ignore_errors=True)  # of an attempt that was interrupted
-
-    def save(name: str, data: bytes) -> None:
-        if not FILE_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no plain file name")
-        try:
-            write_together(kept, {name: data})
-        except OSError as error:
-            raise storage_problem(error, f"{name} cannot be kept") from error
-
-    context = Context(info, request.seed, report, cancelled, answer, save=save, stages=stages)
+    kept = Kept(folder / KEPT)
+    answers = Answers(folder, answer)
+    context = Context(
+        info, request.seed, report, cancelled, answers, save=kept.save, restore=kept.restore, stages=stages
+    )
     # A sign of life before the pictures are read, which can take longer than a user is certain of a click.
     report(
         Progress(stage=stages[0].name, stage_index=0, stage_count=len(stages), fraction=0, elapsed=0, message="Reading")
@@ -73,4 +66,5 @@ def run_job(
     if not shot.instances.names:
         raise Problem("instances-empty", "No object was found in the picture.")
     scene = info.load()(shot, parameters, context)
+    kept.tidy()
     return write_result(folder, job, request, shot, scene, context, info, parameters, prepared)

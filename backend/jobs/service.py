@@ -15,8 +15,9 @@ from backend.contract import AgainRequest, Event, GenerateRequest, JobState, Job
 from backend.errors import Problem
 from backend.imaging.intake import read_stored_inputs
 from backend.jobs import retention
+from backend.jobs.answers import add_answer
 from backend.jobs.checks import check_job
-from backend.jobs.executor import Executor, Interrupted, Report, WorkerState
+from backend.jobs.executor import Executor, Interrupted, Parked, Report, WorkerState
 from backend.jobs.folders import KEPT, JobFolders, storage_problem
 from backend.jobs.local import LocalExecutor
 from backend.jobs.news import News
@@ -75,6 +76,8 @@ class JobService:
         self._rest_wanted = False
         self._closing = threading.Event()
         self._running: str | None = None
+        self._asked_at: float | None = None
+        self._answering = threading.Lock()
         self.news = News()
         try:
             self._data.mkdir(parents=True, exist_ok=True)
@@ -108,12 +111,12 @@ class JobService:
     def rest(self) -> bool:
         """Have an idle worker leave now, to give its memory back; the next job starts another. Returns at once.
 
-        Whether it will: not while a job runs or waits, which need it.
+        Whether it will: not while a job runs or is about to. One that waits for an answer is put aside.
         """
-        if self._running is not None or self.queued:
+        if (self._running is not None and self._asked_at is None) or self.queued:
             return False
         self._rest_wanted = True
-        self._work.set()
+        self._look_up()
         return True
 
     def close(self) -> None:
@@ -208,9 +211,15 @@ class JobService:
         except Problem:
             self.folders.remove(job)
             raise
-        self._work.set()
+        self._look_up()
         self.news.publish()
         return stored.view
+
+    def _look_up(self) -> None:
+        """Have the queue see what is new, also while a job that it runs waits for an answer."""
+        self._work.set()
+        if self._executor and self._asked_at is not None:
+            self._executor.nudge()
 
     def list(self, limit: int = 100) -> list[JobView]:
         """The newest jobs first, those of other servers on this data folder among them."""
@@ -221,9 +230,11 @@ class JobService:
         return self._stored(job).view
 
     def cancel(self, job: str) -> JobView:
-        """Cancel a queued job at once, ask a running one to stop; an ended one stays as it is."""
-        self._stored(job)
+        """Ask a running job to stop, cancel any other that has not ended at once; an ended one stays as it is."""
+        waiting = self._stored(job).view.state == JobState.NEEDS_INPUT
         stored = self._store.request_cancel(job)
+        if waiting and stored.view.state.ended and job != self._running:
+            self._clear(job)
         if self._executor:
             self._executor.nudge()
         self.news.publish()
@@ -248,7 +259,7 @@ class JobService:
 
     def answer(self, job: str, answer: dict[str, Any]) -> JobView:
         """Answer the question of a job in needs_input. Raises Problem("input-not-expected", "answer-invalid")."""
-        asked = self._stored(job).view.question
+        self._stored(job)
         try:
             length = len(json.dumps(answer, allow_nan=False))
         except ValueError as error:
@@ -257,10 +268,20 @@ class JobService:
             raise Problem("request-too-large", "The answer is longer than a megabyte.", "Send a shorter answer.")
         if self._owner is None or self._executor is None:
             raise Problem("input-not-expected", "The job is run by another process.")
-        if asked is not None and (question := read_question(asked)) is not None:
-            question.check(answer)
-        self._store.resume(job, self._owner.id)
-        self._executor.answer(job, answer)
+        with self._answering:
+            asked = self._store.check_asks(job, self._owner.id)
+            if asked is not None and (question := read_question(asked)) is not None:
+                question.check(answer)
+            try:
+                add_answer(self.folders.path(job), asked, answer)
+            except OSError as error:
+                raise storage_problem(error, "The answer cannot be kept") from error
+            here = self._running == job
+            self._asked_at = None if here else self._asked_at
+            self._store.resume(job, self._owner.id, running=here)
+            if here:
+                self._executor.answer(job, answer)
+        self._look_up()
         self.news.publish()
         return self.get(job)
 
@@ -357,9 +378,16 @@ class JobService:
                 self.folders.path(job),
                 lambda report: self._report(job, report),
                 lambda: self._store.cancel_wanted(job),
+                self._crowded,
             )
         except Interrupted:
             self._record(lambda: self._store.put_back(job))
+            return
+        except Parked:
+            with self._answering:  # an answer that came at this very moment has been written down
+                self._running = self._asked_at = None
+                self._record(lambda: self._store.put_back(job))
+            self._rest_wanted = not self.queued  # it was put aside for that, or has waited long
             return
         except Cancelled:
             state = JobState.CANCELLED
@@ -370,16 +398,28 @@ class JobService:
             detail = f"The job could not be run ({type(error).__name__}); the server's log tells more."
             problem, state = Problem("internal", detail), JobState.FAILED
         finally:
-            self._running = None
+            self._running = self._asked_at = None
         files: tuple[str, ...] = ()
-        try:
-            if state == JobState.DONE:
+        if state != JobState.DONE:
+            self._clear(job)
+        else:
+            try:
                 files = self.folders.files(job)
-            else:
-                self.folders.clear_output(job)
-        except OSError as error:  # somebody has removed the folder, or the disk has gone
-            logger.error("the output of job %s is out of reach: %s", job, error)
+            except OSError as error:  # somebody has removed the folder, or the disk has gone
+                logger.error("the output of job %s is out of reach: %s", job, error)
         self._record(lambda: self._store.finish(job, state, problem=problem, files=files))
+
+    def _crowded(self) -> bool:
+        """Whether the running job, which waits for an answer, should make room."""
+        asked = self._asked_at
+        waited = 0.0 if asked is None else time.monotonic() - asked
+        return self._rest_wanted or waited > self._idle_seconds or self.queued > 0
+
+    def _clear(self, job: str) -> None:
+        try:
+            self.folders.clear_output(job)
+        except OSError as error:
+            logger.error("the output of job %s is out of reach: %s", job, error)
 
     def _make_room(self) -> None:
         """Hold the limit. What goes wrong with it must not stop the queue; the next job tries again."""
@@ -411,6 +451,7 @@ class JobService:
         try:
             if report.type == "question":
                 self._store.ask(job, report.data)
+                self._asked_at = time.monotonic()
             else:
                 self._store.append(job, report.type, report.data)
         except Problem as problem:

@@ -191,17 +191,25 @@ class JobStore:
             self._state_event(connection, job, JobState.NEEDS_INPUT)
             self._event(connection, job, "needs_input", {"question": question})
 
-    def resume(self, job: str, owner: str) -> None:
-        """needs_input -> running. Raises Problem("input-not-expected") in any other state or for another owner."""
+    def check_asks(self, job: str, owner: str) -> dict[str, Any] | None:
+        """What a job in needs_input asks. Raises Problem("input-not-expected") in another state or of another owner."""
+        row = self.get(job)
+        if row.view.state != JobState.NEEDS_INPUT:
+            raise Problem("input-not-expected", f"The job is {row.view.state.value} and asks nothing.")
+        if row.owner != owner:
+            hint = "Answer it in the Blender that started the job."
+            raise Problem("input-not-expected", "Another server runs this job.", hint)
+        return row.view.question
+
+    def resume(self, job: str, owner: str, *, running: bool) -> None:
+        """needs_input -> running, or queued in its old place for a job that was put aside. Raises as `check_asks`."""
         with self._transaction() as connection:
-            row = self.get(job)
-            if row.view.state != JobState.NEEDS_INPUT:
-                raise Problem("input-not-expected", f"The job is {row.view.state.value} and asks nothing.")
-            if row.owner != owner:
-                hint = "Answer it in the Blender that started the job."
-                raise Problem("input-not-expected", "Another server runs this job.", hint)
-            connection.execute("UPDATE jobs SET state = 'running' WHERE id = ?", (job,))
-            self._state_event(connection, job, JobState.RUNNING)
+            self.check_asks(job, owner)
+            if running:
+                connection.execute("UPDATE jobs SET state = 'running' WHERE id = ?", (job,))
+                self._state_event(connection, job, JobState.RUNNING)
+            else:
+                self._requeue(connection, job, self.get(job).attempts - 1, owner)
 
     def finish(self, job: str, state: JobState, *, problem: Problem | None = None, files: tuple[str, ...] = ()) -> None:
         """The job ends as done, failed or cancelled. Of an ended or deleted job nothing changes."""
@@ -209,27 +217,30 @@ class JobStore:
             self._finish(connection, job, state, problem, files)
 
     def request_cancel(self, job: str) -> StoredJob:
-        """Cancel: a queued job ends at once, a running one is marked for its owner, an ended one stays as it is."""
+        """Cancel: a running job is marked for its owner, one that queues or waits for an answer ends at once, an ended
+        one stays as it is."""
         with self._transaction() as connection:
             row = self.get(job)
-            if row.view.state == JobState.QUEUED:
-                self._finish(connection, job, JobState.CANCELLED, None, ())
-            elif row.view.state in RUNNING:
+            if row.view.state in RUNNING:  # one in needs_input too: its worker may be waiting with it
                 connection.execute("UPDATE jobs SET cancel = 1 WHERE id = ?", (job,))
+            if row.view.state in (JobState.QUEUED, JobState.NEEDS_INPUT):
+                self._finish(connection, job, JobState.CANCELLED, None, ())
             return self.get(job)
 
     def put_back(self, job: str) -> None:
-        """running -> queued, as if it had never been taken: the server is leaving in good order."""
+        """running -> queued, as if it had never been taken: the server is leaving in good order, or the answer came
+        when the job was being put aside. One in needs_input goes on waiting; it is run again when it has its answer."""
         with self._transaction() as connection:
             row = self.get(job)
-            if row.view.state in RUNNING:
+            if row.view.state == JobState.RUNNING:
                 self._requeue(connection, job, row.attempts - 1, row.owner)
 
     def adopt(self, dead: str, owner: str, most_attempts: int) -> None:
         """Take over the open jobs of an owner that is known to be dead.
 
-        Queued ones queue again; interrupted ones too, unless they were cancelled or have been tried
-        `most_attempts` times: then something about them kills the server, and they fail as `interrupted`.
+        Queued ones queue again, those that wait for an answer go on waiting. Interrupted ones queue too, unless they
+        were cancelled or have been tried `most_attempts` times: then something about them kills the server, and they
+        fail as `interrupted`.
         """
         with self._transaction() as connection:
             rows = connection.execute(
@@ -238,7 +249,7 @@ class JobStore:
             for row in rows:
                 if row["cancel"]:
                     self._finish(connection, row["id"], JobState.CANCELLED, None, ())
-                elif row["state"] == JobState.QUEUED:
+                elif row["state"] in (JobState.QUEUED, JobState.NEEDS_INPUT):
                     connection.execute("UPDATE jobs SET owner = ? WHERE id = ?", (owner, row["id"]))
                 elif row["attempts"] < most_attempts:
                     self._requeue(connection, row["id"], row["attempts"], owner)
@@ -302,8 +313,7 @@ class JobStore:
         position = None
         if row["state"] == JobState.QUEUED:
             query = (
-                "SELECT COUNT(*) FROM jobs WHERE owner = ?"
-                " AND (state IN ('running', 'needs_input') OR (state = 'queued' AND number < ?))"
+                "SELECT COUNT(*) FROM jobs WHERE owner = ? AND (state = 'running' OR (state = 'queued' AND number < ?))"
             )
             position = connection.execute(query, (row["owner"], row["number"])).fetchone()[0]
         question = None

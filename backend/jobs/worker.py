@@ -1,8 +1,9 @@
 """The worker process: `python -m backend.jobs.worker <pid of the server>`. Runs the jobs it is told to, one at a time.
 
-Standard input: {"type": "run", "job", "folder"}, {"type": "cancel", "job"}, {"type": "answer", "job", "answer"}.
+Standard input: {"type": "run", "job", "folder"}, {"type": "cancel", "job"}, {"type": "answer", "job", "answer"}, and
+{"type": "park", "job"}, which ends a job that waits for an answer.
 Standard output: {"type": "ready"}, and of a job: begun, progress, warning, question (with "data"), and at last done,
-cancelled, or failed (with "problem"). What anything prints goes to the job's log.txt instead.
+parked, cancelled, or failed (with "problem"). What anything prints goes to the job's log.txt instead.
 
 It ends the moment its input closes, also in the middle of a computation: it never outlives its server.
 """
@@ -25,6 +26,7 @@ from backend.contract import Progress, Warning
 from backend.errors import Problem
 from backend.jobs.channel import Message, encode, messages
 from backend.jobs.child import die_with, leave, take_pipes
+from backend.jobs.executor import Parked
 from backend.jobs.folders import NO_SPACE
 from backend.jobs.run import run_job
 from backend.pipelines import PIPELINES
@@ -42,7 +44,7 @@ class Worker:
         self._replies = replies
         self._sending = threading.Lock()
         self._jobs: queue.SimpleQueue[tuple[str, Path]] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[str, dict[str, Any] | None]] = queue.SimpleQueue()
         self._cancelled: set[str] = set()
 
     def serve(self) -> NoReturn:
@@ -64,6 +66,8 @@ class Worker:
                     self._cancelled.add(job)
                 case {"type": "answer", "job": str(job), "answer": dict(answer)}:
                     self._answers.put((job, answer))
+                case {"type": "park", "job": str(job)}:
+                    self._answers.put((job, None))
         leave()
 
     def _attempt(self, job: str, folder: Path) -> Message:
@@ -75,6 +79,9 @@ class Worker:
             return {"type": "failed", "problem": problem_of(error).document()}
 
     def _run(self, job: str, folder: Path) -> None:
+        while not self._answers.empty():  # one that came when its job was being put aside
+            self._answers.get()
+
         def cancelled() -> bool:
             return job in self._cancelled
 
@@ -89,7 +96,9 @@ class Worker:
                     asker, reply = self._answers.get(timeout=ANSWER_SECONDS)
                 except queue.Empty:
                     continue
-                if asker == job:
+                if asker == job and reply is None:
+                    raise Parked
+                if asker == job and reply is not None:
                     return reply
             raise Cancelled
 
@@ -117,6 +126,8 @@ def outcome(work: Callable[[], None]) -> Message:
         work()
     except Cancelled:
         return {"type": "cancelled"}
+    except Parked:
+        return {"type": "parked"}
     except BaseException as error:  # noqa: BLE001 - told to the user and logged by problem_of
         return {"type": "failed", "problem": problem_of(error).document()}
     return {"type": "done"}

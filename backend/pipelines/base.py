@@ -106,6 +106,10 @@ def _nobody_keeps(name: str, data: bytes) -> None:
     raise Problem("internal", f"The pipeline made the file {name} where nobody can keep it.")
 
 
+def _nothing_kept(name: str) -> bytes | None:
+    return None
+
+
 def _nobody_answers(question: dict[str, Any]) -> dict[str, Any]:
     raise Problem("internal", "The pipeline asked a question where nobody can answer.")
 
@@ -120,6 +124,7 @@ class Context:
     report: takes each Progress and each Warning.
     answer: takes a question and returns the user's answer; blocks until there is one.
     save: keeps a file with the job; see `keep`.
+    restore: gives back what `save` was given at an earlier attempt; see `recall`.
     stages: those of the whole run, in order; the stages of `info` if nothing comes before them.
     """
 
@@ -129,6 +134,7 @@ class Context:
     cancelled: Callable[[], bool] = lambda: False
     answer: Callable[[dict[str, Any]], dict[str, Any]] = _nobody_answers
     save: Callable[[str, bytes], None] = _nobody_keeps
+    restore: Callable[[str], bytes | None] = _nothing_kept
     device: str = "cpu"
     stages: tuple[Stage, ...] = ()
     timings: list[StageTime] = field(default_factory=list)
@@ -184,6 +190,15 @@ class Context:
         `name` is a plain file name; a question and result.json may mention it.
         """
         self.save(name, data)
+
+    def recall(self, name: str) -> bytes | None:
+        """What `keep` was given under this name by this attempt or an earlier one; None if there is no such file.
+
+        A job that waits for an answer may be put aside, and it may outlive its server; it is then run again from its
+        beginning. What took long and was kept need not be computed again. An attempt gives the same question the same
+        answer, so a pipeline that recalls comes back to where it was.
+        """
+        return self.restore(name)
 
     def ask(self, question: dict[str, Any] | Question) -> dict[str, Any]:
         """Ask the user and wait: the job is in `needs_input` until the answer comes.

@@ -80,11 +80,6 @@ def _single(form: FormData, name: str) -> UploadFile | str | None:
     return parts[0] if parts else None
 
 
-async def _optional_file(form: FormData, name: str) -> bytes | None:
-    part = _single(form, name)
-    return None if part is None else await _file(part, name)
-
-
 async def _file(part: UploadFile | str, name: str) -> bytes:
     if isinstance(part, str):
         raise Problem("request-invalid", f"The part '{name}' is not a file.", "Give the part a file name.")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from backend.contract import MAXIMUM_SEED
 from backend.devices import choose
 from backend.errors import Problem
+from backend.imaging.png import as_png, from_png
 from backend.memory import Plan, run_with_plans
 from backend.pipelines.base import Context
 from backend.preparations.base import Prepared
@@ -69,7 +68,7 @@ def prepare(shot: Shot, parameters: ImagineParameters, context: Context) -> Prep
     best = int(np.argmax([one.agreement.overall for one in candidates]))
     chosen = _ask(candidates, best, context) if parameters.choose and len(candidates) > 1 else best
     picture = candidates[chosen]
-    context.keep("picture.png", _png(picture.picture))
+    context.keep("picture.png", as_png(picture.picture))
     _warn_of_lost(shot, picture, context)
     opaque = np.full((*picture.picture.shape[:2], 1), 255, dtype=np.uint8)
     painted: NDArray[np.uint8] = np.concatenate([picture.picture, opaque], axis=2)
@@ -103,7 +102,9 @@ def _paint(
         prompt, parameters.negative_prompt, control, parameters.steps, parameters.guidance, parameters.strength
     )
     device = choose("auto")
-    done: list[Candidate] = []
+    done = _recalled(shot, parameters, context)
+    if len(done) == parameters.candidates:
+        return done
     report = _never_back(context)
 
     def paint(plan: Plan) -> None:
@@ -117,10 +118,10 @@ def _paint(
                     share = (index + step / parameters.steps) / parameters.candidates
                     report(LOADING + (1 - LOADING) * share, f"Candidate {index + 1} of {parameters.candidates}")
 
-                seed = (context.seed + index) % (MAXIMUM_SEED + 1)
+                seed = _seed(context, index)
                 picture = resized(painter.paint(seed, on_step), (width, height))
                 candidate = Candidate(seed, picture, agreement(picture, shot.instances.labels))
-                context.keep(f"candidate-{index}.png", _png(picture))
+                context.keep(f"candidate-{index}.png", as_png(picture))
                 done.append(candidate)
 
     def on_cut(rest: str) -> None:
@@ -132,6 +133,22 @@ def _paint(
         context.warn("memory-short", message, "Close other programs that use the graphics card.")
 
     run_with_plans(ladder(family, folders, device, size), device, paint, on_retry)
+    return done
+
+
+def _seed(context: Context, index: int) -> int:
+    return (context.seed + index) % (MAXIMUM_SEED + 1)
+
+
+def _recalled(shot: Shot, parameters: ImagineParameters, context: Context) -> list[Candidate]:
+    """The candidates that an earlier attempt at this job has painted, from the first to the first that is missing."""
+    done: list[Candidate] = []
+    while len(done) < parameters.candidates:
+        data = context.recall(f"candidate-{len(done)}.png")
+        if data is None:
+            break
+        picture = from_png(data)
+        done.append(Candidate(_seed(context, len(done)), picture, agreement(picture, shot.instances.labels)))
     return done
 
 
@@ -167,9 +184,3 @@ def _warn_of_lost(shot: Shot, candidate: Candidate, context: Context) -> None:
             share = f"{round(100 * kept)} % of its outline is kept"
             message = f"{shot.title(instance)} can hardly be made out in the picture: {share}."
             context.warn("outline-lost", message, "Choose another candidate, or raise the depth strength.", instance)
-
-
-def _png(picture: NDArray[np.uint8]) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
-    return file.getvalue()

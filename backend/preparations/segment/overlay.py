@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from functools import cache
 
@@ -84,13 +83,6 @@ def overlay(picture: Picture, labels: Labels, names: Mapping[int, str]) -> Pictu
     image = Image.fromarray(drawn)
     _write_names(image, labels, names)
     return np.asarray(image)
-
-
-def as_png(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
-    """A PNG of HxWx3 colours or of HxW 16-bit labels, packed for speed rather than size."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
-    return file.getvalue()
 
 
 def _tinted(picture: Picture, labels: Labels, ids: list[int]) -> Picture:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from backend.devices import Device, choose, release
 from backend.errors import Problem
 from backend.imaging.alpha import on_white
+from backend.imaging.png import as_png
 from backend.pipelines.base import Context
 from backend.preparations.base import Prepared
 from backend.preparations.segment import MOST_OBJECTS, SegmentParameters, split_labels
@@ -24,7 +25,7 @@ from backend.preparations.segment.instances import (
     apply_review,
     numbered,
 )
-from backend.preparations.segment.overlay import as_png, colour_of, overlay
+from backend.preparations.segment.overlay import colour_of, overlay
 from backend.preparations.segment.segmenter import Segmenter
 from backend.questions import FoundInstance, InstancesAnswer, InstancesQuestion
 from backend.shot import InstanceMap, Shot

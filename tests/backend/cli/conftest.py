@@ -78,7 +78,14 @@ class Here:
     def __init__(self, log: Path) -> None:
         self._asked: Callable[[Report], None] | None = None
 
-    def run(self, job: str, folder: Path, report: Callable[[Report], None], cancelled: Callable[[], bool]) -> None:
+    def run(
+        self,
+        job: str,
+        folder: Path,
+        report: Callable[[Report], None],
+        cancelled: Callable[[], bool],
+        crowded: Callable[[], bool],
+    ) -> None:
         def answer(question: dict[str, Any]) -> dict[str, Any]:
             report(Report("question", question))
             for _ in range(int(DEADLINE_SECONDS / 0.01)):

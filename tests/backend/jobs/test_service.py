@@ -11,7 +11,8 @@ import pytest
 from backend.contract import GenerateRequest
 from backend.errors import Problem
 from backend.jobs import folders
-from backend.jobs.executor import Interrupted, Report, WorkerState
+from backend.jobs.answers import Answers, add_answer
+from backend.jobs.executor import Interrupted, Parked, Report, WorkerState
 from backend.jobs.service import JobService
 from backend.pipelines.base import Cancelled
 from tests.backend.small_pictures import cut_out
@@ -31,7 +32,14 @@ class Stage:
         self.changed = threading.Event()
         self.stopped = False
 
-    def run(self, job: str, folder: Path, report: Callable[[Report], None], cancelled: Callable[[], bool]) -> None:
+    def run(
+        self,
+        job: str,
+        folder: Path,
+        report: Callable[[Report], None],
+        cancelled: Callable[[], bool],
+        crowded: Callable[[], bool],
+    ) -> None:
         self.state = WorkerState.READY
         self.report, self.cancelled = report, cancelled
         if self.acts:
@@ -186,6 +194,37 @@ def test_an_answer_goes_to_the_job_that_asked(service: JobService, stage: Stage)
     assert service.answer(job, {"choice": 1}).state == "running"
     assert list(service.events(job))[-1].data["state"] == "done"
     assert stage.answers == [{"choice": 1}]
+
+
+def test_an_answer_that_comes_while_the_job_is_put_aside_is_not_lost(service: JobService, stage: Stage) -> None:
+    question = {"title": "Which?"}
+    given: list[dict[str, Any]] = []
+
+    def ask_and_make_room(stage: Stage, folder: Path) -> None:
+        stage.report(Report("question", question))
+        service.answer(folder.name, {"choice": 1})
+        raise Parked
+
+    def ask_again(stage: Stage, folder: Path) -> None:
+        given.append(Answers(folder, lambda question: pytest.fail("it was answered"))(question))
+
+    stage.acts += [ask_and_make_room, ask_again]
+    job = submit(service)
+    assert list(service.events(job))[-1].data["state"] == "done"
+    assert given == [{"choice": 1}]
+
+
+def test_each_question_gets_its_own_answer_in_the_order_of_asking(tmp_path: Path) -> None:
+    def fresh(question: dict[str, Any]) -> dict[str, Any]:
+        return {"fresh": question}
+
+    for question, answer in ((1, "again"), (2, "again"), (1, "this one")):
+        add_answer(tmp_path, {"q": question}, {"a": answer})
+    answers = Answers(tmp_path, fresh)
+    said = [answers({"q": question}) for question in (1, 2, 1, 1)]
+    assert said == [{"a": "again"}, {"a": "again"}, {"a": "this one"}, {"fresh": {"q": 1}}]
+    parted = Answers(tmp_path, fresh)
+    assert [parted({"q": 3}), parted({"q": 2})] == [{"fresh": {"q": 3}}, {"fresh": {"q": 2}}]
 
 
 @pytest.mark.parametrize("job", ["", ".", "..", "../x", "a" * 23, "A" * 24, "a" * 24 + "\n", "a" * 23 + "/", "\0" * 24])

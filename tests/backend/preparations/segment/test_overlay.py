@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from backend.imaging.instances import read_instances
+from backend.imaging.png import as_png
 from backend.preparations.segment import MOST_OBJECTS
-from backend.preparations.segment.overlay import as_png, colour_of, overlay, palette
+from backend.preparations.segment.overlay import colour_of, overlay, palette
 
 SCENES = sorted((Path(os.environ.get("SET_DRESSER_DATA", "../shared/data")) / "scenes").glob("*_seg.png"))
 
