@@ -6,7 +6,17 @@ from importlib.util import find_spec
 
 from backend.errors import Problem
 
-PACKAGES = ("torch", "transformers", "diffusers", "safetensors", "huggingface_hub", "fast_simplification", "psutil")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "diffusers",
+    "safetensors",
+    "huggingface_hub",
+    "fast_simplification",
+    "imageio_ffmpeg",
+    "psutil",
+    "uvunwrap",
+)
 """What requirements/learned.in and requirements/torch.txt bring."""
 
 

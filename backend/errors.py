@@ -186,6 +186,9 @@ ERRORS = MappingProxyType(
         "geometry-failed": ErrorKind(
             500, "No mesh could be made", "Look at the instance map; the object may be too thin or too small."
         ),
+        "video-failed": ErrorKind(
+            500, "The video could not be made", "Switch Turntable off; the prop itself does not depend on it."
+        ),
         "output-not-writable": ErrorKind(507, "The result cannot be written", "Choose a folder that you may write to."),
         "internal": ErrorKind(
             500, "Something went wrong in the backend", "Try again; if it happens again, report it with the log."

@@ -111,6 +111,7 @@ class ViewsQuestion(Question):
     slots: list[ViewSlot]
     default: list[int] = Field(description="Indices of what is proposed, in the order of the slots.")
     true_cameras: bool = Field(description="Each view counts from its own azimuth; if not, from that of its slot.")
+    contact_sheet: str = Field("", description="Name of a file of the job: all views on one picture.")
 
     def default_answer(self) -> dict[str, Any]:
         return {"chosen": self.default}

@@ -17,6 +17,7 @@ class Mesh:
     faces: (F, 3) int, counter-clockwise seen from outside.
     uv: (V, 2) float in glTF's convention, (0, 0) the upper left corner of the texture; None without texture.
     texture: HxWx3 uint8 sRGB; None without texture.
+    colours: (V, 3) uint8 sRGB, one per vertex, where there is no texture; None without.
 
     One vertex is one point of the closed surface: a texture seam inside it is made by splitting at export,
     through `corner_uv` (F, 3, 2), which replaces `uv` where set.
@@ -27,6 +28,7 @@ class Mesh:
     uv: NDArray[np.float64] | None = None
     corner_uv: NDArray[np.float64] | None = None
     texture: NDArray[np.uint8] | None = None
+    colours: NDArray[np.uint8] | None = None
 
 
 @dataclass

@@ -14,6 +14,7 @@ shape, is `models/loading.py`'s when a checkpoint is opened; `problem_of` says i
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -32,6 +33,7 @@ __all__ = [
     "WEIGHTS",
     "State",
     "Weights",
+    "converted_folder",
     "download_command",
     "locate",
     "look",
@@ -42,6 +44,7 @@ __all__ = [
 ]
 
 VARIABLE = "SET_DRESSER_MODELS"
+CONVERTED_VARIABLE = "SET_DRESSER_CONVERTED"
 LFS_POINTER = b"version https://git-lfs"
 
 
@@ -139,29 +142,37 @@ def models_kept_in(data: Path) -> Iterator[None]:
     """Inside the block this process, and every one it starts, has its own models in `<data>/models`.
 
     Unless the user's SET_DRESSER_MODELS names another folder. It is told by that very variable, so that a server, its
-    worker and its downloads cannot disagree.
+    worker and its downloads cannot disagree. What is made of models (`converted_folder`) is in `<data>/converted` in
+    any case: a folder of models that several machines share need not be writable.
     """
-    if own_folder() is not None:
-        yield
-        return
-    before = os.environ.get(VARIABLE)
     folder = data.absolute() / "models"
-    with suppress(OSError):  # told by whoever writes there
-        folder.mkdir()
-    os.environ[VARIABLE] = str(folder)
+    told = {CONVERTED_VARIABLE: str(data.absolute() / "converted")}
+    if own_folder() is None:
+        with suppress(OSError):  # told by whoever writes there
+            folder.mkdir()
+        told[VARIABLE] = str(folder)
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[VARIABLE]
-        else:
-            os.environ[VARIABLE] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def own_folder() -> Path | None:
     """The folder of models that SET_DRESSER_MODELS names."""
     named = os.environ.get(VARIABLE, "").strip()
     return Path(named).expanduser() if named else None
+
+
+def converted_folder(identifier: str) -> Path | None:
+    """Where a model's files in a form that loads faster are kept; None, beside the files, outside `models_kept_in`."""
+    named = os.environ.get(CONVERTED_VARIABLE, "").strip()
+    return Path(named) / identifier if named else None
 
 
 def variant(identifier: str, folder: Path) -> str | None:
@@ -174,7 +185,7 @@ def download_command(identifier: str, options: str | None = None) -> str:
     weights = WEIGHTS[identifier]
     folder = own_folder()
     if options is None:
-        options = f'--local-dir "{folder / weights.repository}"' if folder else ""
+        options = f'--local-dir "{folder / weights.home}"' if folder else ""
     include = " ".join(f'--include "{pattern}"' for pattern in weights.files)
     revision = f"--revision {weights.revision}" if weights.revision else ""
     return " ".join(part for part in ("hf download", weights.repository, revision, include, options) if part)
@@ -193,6 +204,9 @@ def problem_of(error: Exception, identifier: str) -> Problem:
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if "CheckpointMissing" in kinds:
         return Problem("weights-missing", str(error), f"Download it again: {command}", weights=identifier)
+    if "CheckpointUnwritable" in kinds:
+        full = isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT)
+        return Problem("disk-full" if full else "output-not-writable", str(error), weights=identifier)
     if "CheckpointForeign" in kinds:
         hint = f"This folder should hold {weights.repository}. Give the right folder, or download it: {command}"
         return Problem("weights-foreign", str(error), hint, weights=identifier)
@@ -207,7 +221,7 @@ def places(weights: Weights) -> Iterator[Place]:
     owner, _, name = weights.repository.partition("/")
     own = own_folder()
     if own is not None:
-        for folder in (own / owner / name, own / f"{owner}--{name}", own / name):
+        for folder in dict.fromkeys((own / weights.home, own / owner / name, own / f"{owner}--{name}", own / name)):
             if _is_folder(folder):
                 yield Place(folder, folder, f'--local-dir "{folder}"')
         yield from _hub_places(own, weights, f'--cache-dir "{own}"')
@@ -347,7 +361,7 @@ def _nowhere(weights: Weights) -> str:
 
 def _how_to_get(weights: Weights) -> str:
     own = own_folder()
-    folder = f"{own / weights.repository}" if own else f"the folder {weights.repository} of your own folder of models"
+    folder = f"{own / weights.home}" if own else f"the folder {weights.repository} of your own folder of models"
     named = "" if own else f" and name that folder in the environment variable {VARIABLE}"
     size = f"{weights.bytes / 1e9:.1f} GB"
     return f"Download it ({size}): {download_command(weights.id)} or put its files into {folder}{named}."

@@ -30,6 +30,7 @@ class Weights:
     licence: SPDX; LicenseRef-… where SPDX has no name for it.
     licence_note: what the licence forbids or leaves open, "" if nothing.
     memory_bytes: about what the weights take in the memory of the device, without what the work itself takes.
+    part: a name for these files, where other rows take others of the same repository; a download has its own folder.
     """
 
     id: str
@@ -41,6 +42,17 @@ class Weights:
     licence: str
     licence_note: str
     memory_bytes: int
+    part: str = ""
+
+    @property
+    def home(self) -> str:
+        """Folder of a download below the folder of models: owner/name, or owner/name.part."""
+        return ".".join(filter(None, (self.repository, self.part)))
+
+    @property
+    def title(self) -> str:
+        """What it is called in a list."""
+        return self.home.partition("/")[2]
 
 
 DETECTOR = (
@@ -54,7 +66,7 @@ DETECTOR = (
 )
 CONTROL = ("config.json", "diffusion_pytorch_model[.fp16].safetensors")
 
-_ROWS = (
+_ROWS: tuple[Weights, ...] = (
     Weights(
         # The page: Apache-2.0, image_encoder_1 608 MB, image_encoder_2 610 MB (16 bit). The other two networks were
         # not seen there; their sizes follow from 1,682 and 243 million parameters at 16 bit.
@@ -215,6 +227,69 @@ _ROWS = (
         licence_note=CREATIVEML,
         memory_bytes=725_000_000,
     ),
+)
+
+INSTANTMESH = (
+    "The page of the weights says Apache-2.0. The network that makes the views continues Zero123++ v1.2, whose weights "
+    "are CC-BY-NC-4.0: what they make may be used freely, the weights themselves not for commercial purposes."
+)
+
+
+def _instantmesh(part: str, file: str, size: int, note: str) -> Weights:
+    """One file of the repository of InstantMesh. Sizes follow from the numbers of parameters at 32 bit."""
+    return Weights(
+        id=f"instantmesh-{part}",
+        repository="TencentARC/InstantMesh",
+        revision=None,
+        files=(file,),
+        required=(file,),
+        bytes=size,
+        licence="Apache-2.0",
+        licence_note=note,
+        memory_bytes=size,
+        part=part,
+    )
+
+
+_ROWS += (
+    Weights(
+        # The page: CC-BY-NC-4.0; 5.58 GB with the UNet of 3.46 GB, which that of InstantMesh takes the place of.
+        id="zero123plus",
+        repository="sudo-ai/zero123plus-v1.2",
+        revision=None,
+        files=(
+            "model_index.json",
+            "feature_extractor_*/*.json",
+            "scheduler/*",
+            "text_encoder/*",
+            "tokenizer/*",
+            "unet/config.json",
+            "vae/*",
+            "vision_encoder/*",
+        ),
+        required=(
+            "model_index.json",
+            "scheduler/scheduler_config.json",
+            "text_encoder/config.json",
+            "text_encoder/model.safetensors",
+            "unet/config.json",
+            "vae/config.json",
+            "vae/diffusion_pytorch_model.safetensors",
+            "vision_encoder/config.json",
+            "vision_encoder/model.safetensors",
+        ),
+        bytes=2_120_000_000,
+        licence="CC-BY-NC-4.0",
+        licence_note=(
+            "The weights may not be used for commercial purposes; the page says that what they make may be used freely."
+        ),
+        memory_bytes=2_120_000_000,
+    ),
+    _instantmesh("views", "diffusion_pytorch_model.bin", 3_463_000_000, INSTANTMESH),
+    _instantmesh("base", "instant_mesh_base.ckpt", 1_253_000_000, ""),
+    _instantmesh("large", "instant_mesh_large.ckpt", 1_515_000_000, ""),
+    _instantmesh("nerf-base", "instant_nerf_base.ckpt", 1_253_000_000, ""),
+    _instantmesh("nerf-large", "instant_nerf_large.ckpt", 1_514_000_000, ""),
 )
 
 WEIGHTS: dict[str, Weights] = {row.id: row for row in _ROWS}

@@ -13,6 +13,7 @@ from . import (
     box_overlay,
     operators,
     panels,
+    photo_files,
     preferences,
     properties,
     resting,
@@ -42,6 +43,7 @@ from .assets import mark_as_asset
 from .models_api import download_model, models, pause_model, remove_model, verify_model
 from .remaking import again, keep_only, new_variant, show_variant, variants_of
 from .support_bundle import support_bundle
+from .views_api import pick_views, regenerate_views
 
 __all__ = [
     "Job",
@@ -61,9 +63,11 @@ __all__ = [
     "models",
     "new_variant",
     "pause_model",
+    "pick_views",
     "pipelines",
     "preparations",
     "question",
+    "regenerate_views",
     "register",
     "remove_model",
     "server_status",
@@ -83,7 +87,7 @@ _CLASSES = (
     *operators.CLASSES,
     *panels.CLASSES,
 )
-_ROOMS = (translations, block_outs, properties, asking, thumbnails, box_overlay, session, resting)
+_ROOMS = (translations, block_outs, properties, asking, thumbnails, photo_files, box_overlay, session, resting)
 
 
 def register() -> None:

@@ -28,10 +28,14 @@ from typing import Any
 
 import bpy
 
-from . import folders, importer, session, setting_up, sources, variants
+from . import block_outs, folders, importer, sending, session, setting_up, sources, variants
 from . import jobs as job_steps
+from . import photos as photo_steps
+from .intrinsics import CaptureError
 from .jobs import JobRecord
 from .messages import SetDresserError
+from .photos import Source as Photo
+from .properties import view_of
 from .waiting import SHORT_TIMEOUT, wait_until
 from .waiting import refresh_lists as _refresh
 
@@ -79,7 +83,7 @@ class Job:
 
     @property
     def state(self) -> str:
-        """preparing, sending, queued, running, needs_input, done, failed or cancelled."""
+        """preparing, capturing, sending, queued, running, needs_input, done, failed or cancelled."""
         return self._record.state
 
     @property
@@ -158,6 +162,7 @@ def generate(
     source: str | os.PathLike[str] | bpy.types.Image = "camera",
     objects: Iterable[bpy.types.Object] | bpy.types.Collection | None = None,
     labels: str | os.PathLike[str] | bpy.types.Image | None = None,
+    photos: Iterable[Photo | tuple[Photo, float | None]] | None = None,
     match_camera: bool = False,
     pipeline: str = "inflate",
     parameters: dict[str, Any] | None = None,
@@ -175,7 +180,13 @@ def generate(
         source: "camera" renders the active camera; else a picture file or an image of the blend file.
         objects: the block-out, if the source is the camera: objects or a collection; the selected ones if left out.
         labels: label image of a picture, of the same kind as the picture; without one it shows one object.
-        match_camera: the picture was taken with the scene's active camera.
+        photos: instead of a source, several pictures of one object, for a pipeline that takes several: picture files,
+            images, and cameras of the scene, which see the block-out alone, all of it as one object. Each may come
+            with its azimuth, `(photo, degrees)`: from which side it was taken, counter-clockwise seen from above;
+            only differences count, None is not known. Cameras know theirs: it is 0 for the first one. If a camera
+            comes first, the prop takes the block-out's place. One picture is taken per turn: leave block-out and
+            cameras where they are while the job's state is "capturing".
+        match_camera: the picture, or the first photo, was taken with the scene's active camera.
         pipeline: identifier, one of `pipelines()`.
         parameters: the pipeline's own; its defaults count for those left out.
         prepare: what is done to the shot first: identifier, one of `preparations()`, and its parameters.
@@ -190,30 +201,30 @@ def generate(
     Raises SetDresserError, with a sentence, a hint and a code.
     """
     context = bpy.context
-    folder = folders.temporary() / "shots" / uuid.uuid4().hex
-    shot = sources.take(context, folder, source, objects, labels, match_camera)
     request = {
         "pipeline": pipeline,
         "parameters": parameters or {},
         "prepare": prepare or {},
         "seed": seed,
-        "camera": shot.camera,
-        "instances": shot.labels,
-        "name": (name or sources.name(context, source))[:200],
     }
     check_can_be_sent(request)
-    files = {"image": shot.image, "instances": shot.instances, "depth": shot.depth}
-    record = session.current.new_job(
-        name=request["name"],
-        pipeline=pipeline,
-        block_outs=shot.block_outs,
-        import_when_done=import_result,
-        hide_block_outs=hide_block_outs,
-        scene=context.scene.name,
-        warnings=[{"code": "capture", "message": text, "hint": ""} for text in shot.warnings],
-    )
-    present = {role: path for role, path in files.items() if path is not None}
-    session.current.submit(record, request, present, folder)
+    folder = folders.temporary() / "shots" / uuid.uuid4().hex
+    values = {"pipeline": pipeline, "import_when_done": import_result, "hide_block_outs": hide_block_outs}
+    if photos is None:
+        shot = sources.take(context, folder, source, objects, labels, match_camera)
+        record = session.current.new_job(
+            name=(name or sources.name(context, source))[:200], scene=context.scene.name, **values
+        )
+        taking = sending.taken(shot)
+    else:
+        if source != "camera" or labels is not None:
+            message = "Photos stand for themselves: they come without a source and a label image."
+            raise CaptureError(message, "Leave source and labels out.")
+        sitting = photo_steps.ask(context, photos, objects, match_camera)
+        photo_steps.check_number(view_of(session.current.pipelines, pipeline), len(sitting.photos))
+        record = session.current.new_job(name=(name or sitting.name)[:200], scene=context.scene.name, **values)
+        taking = sending.take_photos(session.current, record, sitting, folder)
+    session.current.submit(record, {**request, "name": record.name}, taking, folder)
     job = Job(record)
     if bpy.app.background if wait is None else wait:
         job.wait(timeout)
@@ -399,8 +410,21 @@ def place_result(context: bpy.types.Context, record: JobRecord) -> list[str]:
         )
         if former:
             record.imported = variants.join(bpy.context, record.id, record.imported, former)
+        _hide_the_rest(bpy.context, record)
     record.import_count += 1
     return record.imported
+
+
+def _hide_the_rest(context: bpy.types.Context, record: JobRecord) -> None:
+    """Where several objects were one block-out: the others go with the one that the prop belongs to."""
+    named = next(iter(record.block_outs.values()), None)
+    main = block_outs.resolve(named) if named is not None else None
+    others = list(filter(None, map(block_outs.resolve, record.one_with)))
+    if main is None or not others:
+        return
+    block_outs.make_one(main, others)
+    for replaced in (*others, *block_outs.props_of(others)) if record.hide_block_outs else ():
+        block_outs.hide(replaced, context.view_layer)
 
 
 def check_can_be_sent(values: dict[str, Any]) -> None:

@@ -1,27 +1,37 @@
 """The answer that is being put together in the panel: properties of the window manager, never saved in a file.
 
-A draft belongs to one question. It begins with what the question proposes and goes when the question is answered.
+A draft belongs to one question. It begins with what the question proposes and goes when the question is answered. What
+is set meanwhile is kept in a file (`drafts`), and so is there again after another file was opened, or Blender killed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from . import thumbnails
-from .questions import Found, Question, choice_hindrance, instances_answer, merged, toggled
+from . import drafts, thumbnails, views
+from .questions import Found, Question, choice_hindrance, instances_answer, merged, regrouped, toggled
+from .views import Picks
 
 OPENED_FOR = "set_dresser_question"
 """Custom property of an image that was opened to look at: the key of the question it belongs to."""
 
 
 class SetDresserChoice(bpy.types.PropertyGroup):
-    """One picture of a "choose" question."""
+    """One picture of a "choose" question, or one view of a "views" question."""
 
-    order: bpy.props.IntProperty(name="Order", description="1 for what was chosen first, 0 if it is not chosen")
+    order: bpy.props.IntProperty(
+        name="Order", description="1 for what was chosen first, or the number of its slot; 0 if it is not chosen"
+    )
+
+
+class SetDresserPhoto(bpy.types.PropertyGroup):
+    """One photo of a "views" question."""
+
+    unfolded: bpy.props.BoolProperty(name="Show Views", description="Show the views of this photo", default=True)
 
 
 class SetDresserFound(bpy.types.PropertyGroup):
@@ -43,11 +53,17 @@ class SetDresserAnswer(bpy.types.PropertyGroup):
     choices: bpy.props.CollectionProperty(
         name="Choices", description="The pictures to choose among", type=SetDresserChoice
     )
+    photos: bpy.props.CollectionProperty(
+        name="Photos", description="The photos that views were made of", type=SetDresserPhoto
+    )
     found: bpy.props.CollectionProperty(name="Found", description="The objects that were found", type=SetDresserFound)
     index: bpy.props.IntProperty(name="Active Object", description="The row that is marked")
 
 
-CLASSES = (SetDresserChoice, SetDresserFound, SetDresserAnswer)
+CLASSES = (SetDresserChoice, SetDresserPhoto, SetDresserFound, SetDresserAnswer)
+
+_saved: dict[str, tuple[Question, dict[str, Any]]] = {}
+"""The questions that have a draft, by key, and the values of it that need not be written any more."""
 
 
 def draft(question: Question) -> SetDresserAnswer | None:
@@ -56,21 +72,40 @@ def draft(question: Question) -> SetDresserAnswer | None:
     return None if drafts is None else drafts.get(question.key)
 
 
-def keep(asked: Mapping[str, Question]) -> None:
-    """Have a draft for each of these questions, and none for others; nor images opened for others."""
-    drafts = _drafts()
-    if drafts is None:
+def keep(asked: Mapping[str, Question], ended: Collection[str] = ()) -> None:
+    """Have a draft for each of these questions, and none for others; nor images opened for others.
+
+    ended: ids of jobs that will ask nothing any more.
+    """
+    drafts.forget(ended)
+    shown = _drafts()
+    if shown is None:
         return
-    for number in reversed(range(len(drafts))):
-        if drafts[number].name not in asked:
-            drafts.remove(number)
+    for number in reversed(range(len(shown))):
+        if shown[number].name not in asked:
+            _saved.pop(shown[number].name, None)
+            shown.remove(number)
     for key, question in asked.items():
-        if key not in drafts:
-            made = drafts.add()
+        if key not in shown:
+            made = shown.add()
             made.name = key
             begin(question)
+            _resume(question, made)
+            _saved[key] = question, _values(question, made)
     for image in [image for image in bpy.data.images if image.get(OPENED_FOR, "") not in ("", *asked)]:
         bpy.data.images.remove(image)
+
+
+def save(failed: Callable[[Exception], None]) -> None:
+    """Write the drafts that have changed; `failed` gets what went wrong, once for each change."""
+    for key, (question, values) in list(_saved.items()):
+        made = draft(question)
+        if made is not None and (now := _values(question, made)) != values:
+            _saved[key] = question, now
+            try:
+                drafts.write(question, now)
+            except OSError as error:
+                failed(error)
 
 
 def begin(question: Question) -> None:
@@ -79,9 +114,11 @@ def begin(question: Question) -> None:
     if made is None:
         return
     made.choices.clear()
-    for _ in question.choices:
+    for _ in question.choices or question.views:
         made.choices.add()
     _set_chosen(made, question.default)
+    while len(made.photos) < len(question.photos):
+        made.photos.add()
     _set_found(made, question.found)
     made.index = 0
     for row in question.found:
@@ -98,6 +135,20 @@ def choose(question: Question, index: int) -> None:
     made = draft(question)
     if made is not None and 0 <= index < len(made.choices):
         _set_chosen(made, toggled(chosen(made), index, question.most))
+
+
+def picks(question: Question) -> Picks:
+    """What is in the slots of a "views" question."""
+    made = draft(question)
+    filled = {row.order: index for index, row in enumerate(made.choices) if row.order} if made is not None else {}
+    return tuple(filled.get(slot + 1) for slot in range(len(question.slots)))
+
+
+def pick(question: Question, chosen: Picks) -> None:
+    """Fill the slots of a "views" question."""
+    made = draft(question)
+    for index, row in enumerate(made.choices if made is not None else ()):
+        row.order = chosen.index(index) + 1 if index in chosen else 0
 
 
 def ticked(made: SetDresserAnswer) -> list[int]:
@@ -120,7 +171,7 @@ def answer(question: Question) -> dict[str, Any]:
     made = draft(question)
     if made is None:
         return question.default_answer()
-    if question.kind == "choose":
+    if question.kind in ("choose", "views"):
         return {"chosen": chosen(made)}
     return instances_answer([row for row, each in zip(_rows(made), made.found, strict=True) if each.keep])
 
@@ -134,6 +185,8 @@ def hindrance(question: Question) -> str:
         return "The question is being read"
     if question.kind == "choose":
         return choice_hindrance(len(chosen(made)), question.least, question.most)
+    if question.kind == "views":
+        return views.hindrance(picks(question))
     return "" if any(row.keep for row in made.found) else "Keep at least one object, or cancel"
 
 
@@ -151,6 +204,38 @@ def _drafts() -> Any:
 def _set_chosen(made: SetDresserAnswer, indices: list[int]) -> None:
     for index, row in enumerate(made.choices):
         row.order = indices.index(index) + 1 if index in indices else 0
+
+
+def _values(question: Question, made: SetDresserAnswer) -> dict[str, Any]:
+    """The draft as plain values; `_resume` is the way back."""
+    if question.kind == "views":
+        return {"slots": views.written(picks(question), question)}
+    if question.kind == "choose":
+        return {"chosen": chosen(made)}
+    return {"rows": [{"ids": list(_ids(row)), "name": row.name, "keep": row.keep} for row in made.found]}
+
+
+def _resume(question: Question, made: SetDresserAnswer) -> None:
+    """Set the draft to what was kept of it, as far as it still fits the question."""
+    kept = drafts.read(question)
+    if kept is None:
+        return
+    same, values = kept
+    try:
+        if question.kind == "views" and (former := views.resumed(values["slots"], question)) is not None:
+            pick(question, former)
+        elif question.kind == "choose" and same:
+            indices = [int(index) for index in values["chosen"]]
+            if len(indices) <= question.most and all(0 <= index < len(made.choices) for index in indices):
+                _set_chosen(made, list(dict.fromkeys(indices)))
+        elif question.kind == "instances" and same:
+            rows = regrouped(question.found, [(row["ids"], str(row["name"])) for row in values["rows"]])
+            if rows is not None:
+                _set_found(made, rows)
+                for row, value in zip(made.found, values["rows"], strict=True):
+                    row.keep = bool(value["keep"])
+    except (KeyError, TypeError, ValueError):  # somebody has edited the file
+        begin(question)
 
 
 def _rows(made: SetDresserAnswer) -> list[Found]:
@@ -174,8 +259,11 @@ def _ids(row: SetDresserFound) -> tuple[int, ...]:
 
 
 def register() -> None:
+    drafts.register()
     bpy.types.WindowManager.set_dresser_answers = bpy.props.CollectionProperty(type=SetDresserAnswer)
 
 
 def unregister() -> None:
+    _saved.clear()
+    drafts.unregister()
     del bpy.types.WindowManager.set_dresser_answers

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 HIDDEN = "set_dresser_hidden"
 """Custom property of a block-out that its prop has replaced: how it was before it was hidden."""
 
+ONE_WITH = "set_dresser_one_with"
+"""Custom property of an object that is one block-out together with another one: that other one."""
+
 SHAPES = frozenset(
     {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME", "GPENCIL", "GREASEPENCIL"}
 )
@@ -96,10 +99,12 @@ def surface_points(block_out: Object, depsgraph: bpy.types.Depsgraph) -> NDArray
     return np.concatenate(found)
 
 
-def world_from_box(block_out: Object, depsgraph: bpy.types.Depsgraph) -> NDArray[np.float64] | None:
+def world_from_box(
+    block_out: Object, depsgraph: bpy.types.Depsgraph, others: Iterable[Object] = ()
+) -> NDArray[np.float64] | None:
     """The box around a block-out with its parts, along the block-out's own axes: 4x4, it takes the cube from -0.5 to
-    0.5 to the box, in Blender's units; None if nothing has a surface."""
-    points = surface_points(block_out, depsgraph)
+    0.5 to the box, in Blender's units; None if nothing has a surface. `others` are in the box too."""
+    points = np.concatenate([surface_points(each, depsgraph) for each in (block_out, *others)])
     if not len(points):
         return None
     axes = np.array(block_out.matrix_world.to_quaternion().to_matrix(), dtype=np.float64)
@@ -119,6 +124,19 @@ def roots(objects: Iterable[Object]) -> list[Object]:
     meant = list(dict.fromkeys(block_out_of(candidate) or candidate for candidate in objects))
     chosen = set(meant)
     return [candidate for candidate in meant if not (_ancestors(candidate) & chosen) and visible_parts(candidate)]
+
+
+def together(chosen: Iterable[Object]) -> list[Object]:
+    """The block-outs given, and those that were made one with any of them."""
+    found = dict.fromkeys(chosen)
+    found.update(dict.fromkeys(each for each in bpy.data.objects if each.get(ONE_WITH) in found and in_a_scene(each)))
+    return list(found)
+
+
+def make_one(block_out: Object, others: Iterable[Object]) -> None:
+    """Remember that these are one block-out: whoever chooses the first, or its prop, means all of them."""
+    for other in others:
+        other[ONE_WITH] = block_out
 
 
 def _ancestors(descendant: Object) -> set[Object]:

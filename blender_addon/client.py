@@ -193,13 +193,13 @@ class Client:
         """Remove an ended job with its files."""
         return self._exchange("DELETE", f"{_job(identifier)}?forget=true")
 
-    def submit(self, request: Mapping[str, Any], files: Mapping[str, Path]) -> Exchange:
-        """POST /jobs. `files`: "image", and "instances" and "depth" where there are any."""
+    def submit(self, request: Mapping[str, Any], files: Mapping[str, Sequence[Path]]) -> Exchange:
+        """POST /jobs. `files`: "image", one or several, and "instances" and "depth" where there are any."""
         boundary = secrets.token_hex(16)
         parts: list[tuple[str, str, bytes | Path]] = [
             ("request", "application/json", json.dumps(request, allow_nan=False).encode())
         ]
-        parts += [(name, "application/octet-stream", path) for name, path in files.items()]
+        parts += [(name, "application/octet-stream", path) for name, paths in files.items() for path in paths]
         content_type = f"multipart/form-data; boundary={boundary}"
         return self._exchange("POST", "/jobs", {"Content-Type": content_type}, body=_multipart(boundary, parts))
 

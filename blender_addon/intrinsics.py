@@ -68,6 +68,14 @@ def picture_size(render: Any) -> tuple[int, int]:
     return render.resolution_x * percentage // 100, render.resolution_y * percentage // 100
 
 
+def check_size(width: int, height: int, hint: str) -> None:
+    """Raises CaptureError, with the hint, for a picture that is too large or has no pixels."""
+    if width * height > MAXIMUM_PIXELS:
+        raise CaptureError(f"{width} x {height} pixels are too many; 64 megapixels are the limit.", hint)
+    if width < 1 or height < 1:
+        raise CaptureError("The picture would have no pixels.", hint.replace("Lower", "Raise"))
+
+
 def rigid(matrix: Any) -> list[list[float]]:
     """A world matrix without its scale, 4x4 row major: Blender renders through a scaled camera as if it had none.
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import keeping, thumbnails, variants
+from . import drafts, keeping, thumbnails
 from .block_outs import BlockOutRef
-from .client import Client, EventParser, ServerEvent, ServerProblem, answer
-from .http_exchange import Exchange
+from .client import EventParser, ServerEvent, ServerProblem, answer
 from .http_framing import ConnectionProblem
 from .messages import SetDresserError, as_error
 from .questions import Question
@@ -22,6 +20,9 @@ if TYPE_CHECKING:
     from .session import Session
 
 ENDED = ("done", "failed", "cancelled")
+UNSENT = ("preparing", "capturing", "sending")
+"""States before the server has it."""
+
 PROVISIONAL = "new-"
 RECONNECTIONS = 6
 RESULT_FILES = ("result.json", "scene.glb")
@@ -32,10 +33,12 @@ class JobRecord:
     """What is known of a job.
 
     id: the server's; until the server has it, one of our own ("new-1").
-    state: "preparing" and "sending" here, then the server's: queued, running, needs_input, done, failed, cancelled.
+    state: "preparing", "capturing" and "sending" here, then the server's: queued, running, needs_input, done, failed,
+        cancelled.
     stage, message, fraction, eta: its progress; eta in seconds, None while unknown.
     warnings: what the server wants the user to know, as {"code", "message", "hint", "instance"}.
     block_outs: instance id -> reference to the block-out (`capture.BlockOutRef`), never the object itself.
+    one_with: further objects that are one block-out with the only one in `block_outs`.
     folder: where the result's files are kept, once they have been fetched.
     arrival: "", "fetching", "waiting" (for a moment in which Blender can import), or "imported".
     imported: names of the objects that the last import made; import_count counts imports.
@@ -59,6 +62,7 @@ class JobRecord:
     problem: SetDresserError | None = None
     warnings: list[dict[str, Any]] = field(default_factory=list)
     block_outs: dict[int, Any] = field(default_factory=dict)
+    one_with: list[BlockOutRef] = field(default_factory=list)
     folder: Path | None = None
     arrival: str = ""
     imported: list[str] = field(default_factory=list)
@@ -186,44 +190,6 @@ class JobRecord:
         self.eta = float(eta) if isinstance(eta, (int, float)) else None
 
 
-def run(session: Session, record: JobRecord, request: dict[str, Any], files: dict[str, Path], folder: Path) -> Steps:
-    """A new job: start the server if need be, send the shot, follow the job, bring the result in.
-
-    `folder` holds the shot's files; it is removed when they have been sent, or never will be.
-    """
-    try:
-        yield from _send(session, record, lambda client: client.submit(request, files))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    yield from attend(session, record)
-
-
-def run_again(session: Session, record: JobRecord, former: str, changes: dict[str, Any]) -> Steps:
-    """A new job with the inputs of a former one, which lie on the server."""
-    try:
-        yield from _send(session, record, lambda client: client.again(former, changes))
-    except ServerProblem as problem:
-        if problem.code not in ("job-not-found", "inputs-gone"):
-            raise
-        message = "The pictures that this was made from are not kept any more."
-        hint = "Generate it anew from its block-out or its picture."
-        raise SetDresserError(message, hint, problem.code, problem.report()) from problem
-    if record.variant_of:
-        variants.await_job(record.variant_of, record.id)
-    yield from attend(session, record)
-
-
-def _send(session: Session, record: JobRecord, ask: Callable[[Client], Exchange]) -> Steps:
-    """Start the server if need be, and have it take the job."""
-    client = yield from session.ready_client()
-    while session.older_unsent(record):  # the server's queue has the order of the presses
-        yield
-    record.state = "sending"
-    exchange = ask(client)
-    yield from session.tasks.finish(exchange)
-    session.adopt(record, answer(exchange))
-
-
 def attend(session: Session, record: JobRecord) -> Steps:
     """From a job that the server has to props in the scene."""
     yield from follow(session, record)
@@ -334,6 +300,7 @@ def send_answer(session: Session, record: JobRecord, question: Question, given: 
         exchange = client.answer(record.id, given)
         yield from session.tasks.finish(exchange)
         answer(exchange)
+        drafts.answered(record.id, given)
         if record.question is question:  # the events may have told more by now
             record.go_on()
     finally:

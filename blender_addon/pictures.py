@@ -1,11 +1,14 @@
-"""Writing pixels to files with the standard library and numpy: PNG and .npy, whole or not at all."""
+"""Pixels: out of Blender's images, and into PNG and .npy files that are there whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import struct
+import tempfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +53,23 @@ def write_whole(path: Path, data: bytes) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+@contextlib.contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """A folder inside the folder, on the same file system, that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix=".capture-", dir=folder) as name:
+        yield Path(name)
+
+
+def move(files: list[Path], folder: Path) -> list[Path]:
+    """Move files that are complete into the folder; returns where they are then."""
+    return [file.replace(folder / file.name) for file in files]
+
+
+def pixels_of(image: Any) -> Any:
+    """(H, W, channels) float32 as Blender holds them, lower row first."""
+    width, height = image.size
+    values = np.empty(width * height * image.channels, np.float32)
+    image.pixels.foreach_get(values)
+    return values.reshape(height, width, image.channels)

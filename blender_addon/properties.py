@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import bpy
 
-from . import parameters, session
+from . import parameters, photo_files, session
 
 SOURCES = [
-    ("CAMERA", "Active Camera", "What the scene's camera renders"),
+    ("CAMERA", "Active Camera", "What the scene's camera renders", 0),
+    ("FILE", "Image File", "A picture on disk", 1),
+    ("IMAGE", "Image", "A picture in this file", 2),
+]
+PHOTOS = ("PHOTOS", "Photos", "Several pictures of one object: files, images, cameras round its block-out", 3)
+"""For pipelines that take several pictures."""
+
+PHOTO_KINDS = [
     ("FILE", "Image File", "A picture on disk"),
     ("IMAGE", "Image", "A picture in this file"),
+    ("CAMERA", "Camera", "What a camera of the scene sees of the block-out"),
 ]
 INSTANCES = [
     ("SELECTED", "Selected Objects", "The selected objects are the block-out; each becomes a prop"),
@@ -31,6 +40,28 @@ IMAGINE, SEGMENT = "imagine", "segment"
 
 _pipeline_items: list[tuple[str, str, str, int]] = []
 """Blender does not keep an enumeration's strings alive; this does."""
+
+
+def _sources(self: SetDresserSettings | None, context: bpy.types.Context | None) -> list[tuple[str, str, str, int]]:
+    """What the chosen pipeline can use, and what is chosen."""
+    several = self is None or self.source_id == PHOTOS[0] or takes_several(self)
+    return [*SOURCES, PHOTOS] if several else SOURCES
+
+
+def _source_number(self: SetDresserSettings) -> int:
+    return next((item[3] for item in (*SOURCES, PHOTOS) if item[0] == self.source_id), 0)
+
+
+def _choose_source(self: SetDresserSettings, number: int) -> None:
+    self.source_id = (*SOURCES, PHOTOS)[number][0]
+
+
+def _is_camera(self: Any, candidate: bpy.types.Object) -> bool:
+    return candidate.type == "CAMERA"
+
+
+def _files_changed(self: Any, context: bpy.types.Context) -> None:
+    photo_files.look(self.id_data)
 
 
 def _items(self: SetDresserSettings | None, context: bpy.types.Context | None) -> list[tuple[str, str, str, int]]:
@@ -63,10 +94,44 @@ class SetDresserBox(bpy.types.PropertyGroup):
     bottom: bpy.props.IntProperty(name="Bottom", description="Lower edge in pixels of the picture", min=0)
 
 
+class SetDresserPhoto(bpy.types.PropertyGroup):
+    """One picture of several; `name` is what it was called when it was added."""
+
+    kind: bpy.props.EnumProperty(name="Kind", description="What the photo is", items=PHOTO_KINDS)
+    path: bpy.props.StringProperty(
+        name="File", description="The picture to use", subtype="FILE_PATH", update=_files_changed
+    )
+    image: bpy.props.PointerProperty(name="Image", description="The picture to use", type=bpy.types.Image)
+    camera: bpy.props.PointerProperty(
+        name="Camera", description="The camera that takes the picture", type=bpy.types.Object, poll=_is_camera
+    )
+    azimuth_known: bpy.props.BoolProperty(
+        name="Azimuth Known", description="Whether it is known from which side the picture was taken"
+    )
+    azimuth: bpy.props.FloatProperty(
+        name="Azimuth",
+        description="From which side the picture was taken: round the object, counter-clockwise seen from above. "
+        "Only differences count; the first camera of the list is at 0",
+        subtype="ANGLE",
+        min=-math.tau,
+        max=math.tau,
+        step=500,
+    )
+
+
 class SetDresserSettings(bpy.types.PropertyGroup):
     """`scene.set_dresser`"""
 
-    source: bpy.props.EnumProperty(name="Source", description="Where the picture comes from", items=SOURCES)
+    source_id: bpy.props.StringProperty(
+        name="Source Identifier", description="What is saved of the choice", options={"HIDDEN"}
+    )
+    source: bpy.props.EnumProperty(
+        name="Source",
+        description="Where the picture comes from",
+        items=_sources,
+        get=_source_number,
+        set=_choose_source,
+    )
     instances: bpy.props.EnumProperty(name="Block-Out", description="Which objects become props", items=INSTANCES)
     collection: bpy.props.PointerProperty(
         name="Collection", description="Its objects are the block-out", type=bpy.types.Collection
@@ -89,6 +154,12 @@ class SetDresserSettings(bpy.types.PropertyGroup):
         name="Boxes", description="Boxes around objects of the picture", type=SetDresserBox
     )
     box_index: bpy.props.IntProperty(name="Active Box", description="The box that is marked")
+    photos: bpy.props.CollectionProperty(
+        name="Photos", description="Pictures of one object, in the order in which they are sent", type=SetDresserPhoto
+    )
+    photo_index: bpy.props.IntProperty(
+        name="Active Photo", description="The photo that is marked", update=_files_changed
+    )
     imagine: bpy.props.BoolProperty(
         name="Imagine", description="Paint the block-out from a description first, and make the props of that picture"
     )
@@ -109,7 +180,7 @@ class SetDresserSettings(bpy.types.PropertyGroup):
     seed: bpy.props.IntProperty(name="Seed", description="Where chance starts from", min=0, max=2**31 - 1)
 
 
-CLASSES = (SetDresserBox, SetDresserSettings)
+CLASSES = (SetDresserBox, SetDresserPhoto, SetDresserSettings)
 
 
 def chosen_pipeline(settings: SetDresserSettings) -> str:
@@ -123,8 +194,16 @@ def view_of(views: list[dict[str, Any]], identifier: str) -> dict[str, Any] | No
     return next((view for view in views if view["id"] == identifier), None)
 
 
+def takes_several(settings: SetDresserSettings) -> bool:
+    """Whether the chosen pipeline takes more than one picture."""
+    view = view_of(session.current.pipelines, chosen_pipeline(settings)) or {}
+    return bool(view.get("images", {}).get("most", 1) > 1)
+
+
 def chosen_preparation(settings: SetDresserSettings) -> str:
     """The preparation that the settings ask for; "" for none."""
+    if settings.source == "PHOTOS":
+        return ""
     if settings.source == "CAMERA":
         return IMAGINE if settings.imagine else ""
     return SEGMENT if settings.labels == "FIND" else ""

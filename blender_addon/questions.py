@@ -1,15 +1,18 @@
 """What a running job asks, and what counts as an answer: plain values, nothing of Blender's.
 
-Two kinds can be answered in the panel. "choose": choose among pictures; the answer is {"chosen": [indices]}, in the
-order of the choice. "instances": look through the objects that were found; the answer is
-{"instances": [{"ids": [2, 5], "name": "sofa"}]}, where several ids become one object and an id that is not mentioned
-becomes background. A question of another kind, or one that cannot be read, can be answered by a script.
+Three kinds can be answered in the panel. "choose": choose among pictures; the answer is {"chosen": [indices]}, in the
+order of the choice. "views": fill the slots of a sheet with generated views; the answer is {"chosen": [indices]}, in
+the order of the slots, or {"regenerate": {"photo": index, "seed": number}}, after which it is asked again. "instances":
+look through the objects that were found; the answer is {"instances": [{"ids": [2, 5], "name": "sofa"}]}, where several
+ids become one object and an id that is not mentioned becomes background. A question of another kind, or one that cannot
+be read, can be answered by a script.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +31,36 @@ class Choice:
     file: str
     label: str
     note: str
+
+
+@dataclass(frozen=True)
+class View(Choice):
+    """One generated view of a photo's object: which of its views, and from where it shows it, in degrees. Azimuths are
+    counter-clockwise seen from above, from the first photo's camera."""
+
+    photo: int
+    view: int
+    azimuth: float
+    elevation: float
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo that views were generated of; `file` is its object, cut out. `known`: its azimuth was given."""
+
+    name: str
+    file: str
+    seed: int
+    azimuth: float
+    known: bool
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place on the sheet that is reconstructed, and the camera that it stands for, in degrees."""
+
+    azimuth: float
+    elevation: float
 
 
 @dataclass(frozen=True)
@@ -57,6 +90,10 @@ class Question:
     sending: bool = False
     problem: SetDresserError | None = None
     choices: list[Choice] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
+    photos: list[Photo] = field(default_factory=list)
+    slots: list[Slot] = field(default_factory=list)
+    true_cameras: bool = False
     found: list[Found] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
     least: int = 1
@@ -71,6 +108,8 @@ class Question:
         try:
             if self.document.get("kind") == "choose":
                 self._read_choices()
+            elif self.document.get("kind") == "views":
+                self._read_views()
             elif self.document.get("kind") == "instances":
                 self._read_instances()
         except (KeyError, TypeError, ValueError):
@@ -84,11 +123,12 @@ class Question:
     @property
     def files(self) -> list[str]:
         """The pictures it mentions, each once."""
-        return list(dict.fromkeys([choice.file for choice in self.choices] + self.pictures)) if self.kind else []
+        mentioned = (*self.choices, *self.photos, *self.views)
+        return list(dict.fromkeys([each.file for each in mentioned] + self.pictures)) if self.kind else []
 
     def default_answer(self) -> dict[str, Any]:
         """What the question itself proposes. Raises SetDresserError for a kind that is not known here."""
-        if self.kind == "choose":
+        if self.kind in ("choose", "views"):
             return {"chosen": list(self.default)}
         if self.kind == "instances":
             return instances_answer(self.found)
@@ -107,6 +147,36 @@ class Question:
         if not rows or any(not 0 <= index < len(rows) for index in default):
             raise ValueError("the proposal is not among the choices")
         self.kind, self.choices, self.least, self.most, self.default = "choose", rows, least, most, default
+
+    def _read_views(self) -> None:
+        photos = [
+            Photo(str(row["name"]), _file(row["file"]), int(row["seed"]), float(row["azimuth"]), bool(row["known"]))
+            for row in self.document["photos"]
+        ]
+        slots = [Slot(float(row["azimuth"]), float(row["elevation"])) for row in self.document["slots"]]
+        views = [
+            View(
+                _file(row["file"]),
+                str(row["label"]),
+                str(row.get("note", "")),
+                int(row["photo"]),
+                int(row["view"]),
+                float(row["azimuth"]),
+                float(row["elevation"]),
+            )
+            for row in self.document["choices"]
+        ]
+        default = [int(index) for index in self.document["default"]]
+        if not slots or any(not 0 <= view.photo < len(photos) for view in views):
+            raise ValueError("a view of no photo, or no slot")
+        numbers = [number for view in views for number in (view.azimuth, view.elevation)]
+        numbers += [number for slot in slots for number in (slot.azimuth, slot.elevation)]
+        if not all(map(math.isfinite, [*numbers, *(photo.azimuth for photo in photos)])):
+            raise ValueError("an angle that is no number")
+        if len(set(default)) != len(slots) or any(not 0 <= index < len(views) for index in default):
+            raise ValueError("the proposal does not fill the slots")
+        self.kind, self.views, self.photos, self.slots, self.default = "views", views, photos, slots, default
+        self.true_cameras = bool(self.document.get("true_cameras", False))
 
     def _read_instances(self) -> None:
         rows = []
@@ -155,6 +225,15 @@ def merged(rows: Sequence[Found], ticked: Sequence[int]) -> list[Found]:
         score=min(scores, default=None),
     )
     return [whole if index == indices[0] else row for index, row in enumerate(rows) if index not in indices[1:]]
+
+
+def regrouped(found: Sequence[Found], rows: Sequence[tuple[Sequence[int], str]]) -> list[Found] | None:
+    """The objects merged and named as `rows` of (ids, name) say; None unless each object is in just one of them."""
+    by_id = {number: row for row in found for number in row.ids}
+    if sorted(number for ids, _ in rows for number in ids) != sorted(by_id) or not all(ids for ids, _ in rows):
+        return None
+    groups = [merged([by_id[number] for number in ids], range(len(ids)))[0] for ids, _ in rows]
+    return [replace(group, name=name) for group, (_, name) in zip(groups, rows, strict=True)]
 
 
 def instances_answer(rows: Sequence[Found]) -> dict[str, Any]:

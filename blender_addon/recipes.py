@@ -80,6 +80,15 @@ def job(prop: Object) -> str:
     return str(of(prop).get("job") or "")
 
 
+def pictures(prop: Object) -> int:
+    """How many pictures a prop was made of; 1 if that is not known any more."""
+    try:
+        rows = json.loads(str(of(prop).get("inputs") or ""))
+        return sum(row["role"] == "image" for row in rows) or 1
+    except (ValueError, TypeError, KeyError):
+        return 1
+
+
 def lineage(prop: Object) -> tuple[str, int, str] | None:
     """What a prop was made of, the same for every job on the same pictures: their hashes, the instance, its label."""
     recipe = of(prop)

@@ -53,8 +53,8 @@ def again(
 ) -> Job:
     """Run a job again on the pictures it was made from; what is left out stays as it was.
 
-    Of a prop, or several props of one job, only these come in, as variants in their places. Of a job, given as such or
-    by its id, everything does.
+    Of a prop, or several props of one job, only these come in, as variants in their places; with another pipeline only
+    these are made, too. Of a job, given as such or by its id, everything is made and comes in.
 
     Args:
         what: the selected prop if left out.
@@ -64,7 +64,7 @@ def again(
     Raises SetDresserError: for what is no prop, props of several jobs, or, if it waits, as `Job.wait`.
     """
     given = {"seed": seed, "parameters": parameters, "prepare": prepare, "pipeline": pipeline}
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     api.check_can_be_sent(changes)
     if isinstance(what, (Job, str)):
         former = what.id if isinstance(what, Job) else what
@@ -82,6 +82,8 @@ def again(
             for prop, block_out in made_of
             if block_out is not None
         }
+        if pipeline not in (None, values["pipeline"]):
+            changes["only"] = sorted(values["variant_of"])
     values["pipeline"] = pipeline or values["pipeline"]
     record = session.current.new_job(import_when_done=True, scene=bpy.context.scene.name, **values)
     session.current.again(record, former, changes)
@@ -89,6 +91,18 @@ def again(
     if bpy.app.background if wait is None else wait:
         job.wait(timeout)
     return job
+
+
+def other_pipelines(prop: bpy.types.Object) -> list[dict[str, Any]]:
+    """The pipelines, as `pipelines` tells of them, that could make this prop too and are ready; asks nobody."""
+    made_with, pictures = recipes.of(prop).get("pipeline"), recipes.pictures(prop)
+    found = []
+    for view in session.current.pipelines:
+        images = view.get("images") or {}
+        fits = images.get("least", 1) <= pictures <= images.get("most", pictures)
+        if view["id"] != made_with and view.get("ready", True) and fits:
+            found.append(view)
+    return found
 
 
 def variants_of(prop: bpy.types.Object) -> list[bpy.types.Object]:

@@ -89,6 +89,9 @@ def for_capture(scene: Scene, view_layer: ViewLayer, camera: Object) -> Iterator
             "use_single_layer",
         ):
             overrides.set(render, name, False)
+        for marker in scene.timeline_markers:  # rendering makes the camera of the last one the active one
+            overrides.set(marker, "camera", None)
+        overrides.set(scene, "camera", camera)
         overrides.set(camera.data.dof, "use_dof", False)
         for layer in scene.view_layers:
             overrides.set(layer, "use", layer == view_layer)
@@ -111,13 +114,18 @@ def for_picture(overrides: Overrides, scene: Scene) -> str:
     Returns: a sentence on what was done differently from the scene, or "".
     """
     as_standard_png(scene, "RGBA" if scene.render.film_transparent else "RGB")
-    if not bpy.app.background or scene.render.engine not in NEEDS_WINDOW:
+    if scene.render.engine == "CYCLES" or not will_be_cycles(scene):
         return ""
     name = scene.render.engine.replace("BLENDER_", "").replace("_NEXT", "").capitalize()
     use_cycles(overrides, scene)
     overrides.set(scene.cycles, "device", "CPU")
     overrides.set(scene.cycles, "samples", min(scene.cycles.samples, SUBSTITUTE_SAMPLES))
     return f"{name} needs a window; the picture was rendered with Cycles, {scene.cycles.samples} samples."
+
+
+def will_be_cycles(scene: Scene) -> bool:
+    """Whether Cycles renders the picture."""
+    return scene.render.engine == "CYCLES" or (bpy.app.background and scene.render.engine in NEEDS_WINDOW)
 
 
 def as_standard_png(scene: Scene, color_mode: str) -> None:

@@ -9,14 +9,27 @@ from __future__ import annotations
 import itertools
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import bpy
 from bpy.app.handlers import persistent
 
-from . import asking, environment, folders, jobs, leftovers, parameters, preferences, results, setting_up, thumbnails
+from . import (
+    asking,
+    environment,
+    folders,
+    jobs,
+    leftovers,
+    moments,
+    parameters,
+    results,
+    sending,
+    setting_up,
+    thumbnails,
+)
 from .client import Client
 from .installation import Installation
 from .jobs import JobRecord
@@ -49,10 +62,10 @@ class Session:
         self.storage: dict[str, Any] = {}
         self.problem: SetDresserError | None = None
         self.set_up_problem: SetDresserError | None = None
-        self.slices, self.imports = Slices(), Slices()
+        self.slices, self.imports, self.captures = Slices(), Slices(), Slices()
         self._seen = self.server.state
         self._changed = False
-        self._importing = 0.0
+        self._held = 0.0
         self._made = 0
 
     # the tick
@@ -60,9 +73,11 @@ class Session:
     def pump(self, budget: float = BUDGET) -> float:
         """Do what can be done now, for about `budget` seconds; returns the seconds until it should be done again.
 
-        Importing a finished job is done here too; it takes as long as it takes and is counted in `imports`.
+        Taking a photo and importing a finished job are done here too; they take as long as they take and are counted in
+        `captures` and `imports`.
         """
-        began, self._importing = time.perf_counter(), 0.0
+        began, self._held = time.perf_counter(), 0.0
+        asking.save(self.report)
         state = self.server.poll()
         if state is not self._seen:
             self._seen = state
@@ -80,7 +95,7 @@ class Session:
             self._show_questions()
             results.show_thumbnails(self)
             redraw()
-        self.slices.seconds.append(time.perf_counter() - began - self._importing)
+        self.slices.seconds.append(time.perf_counter() - began - self._held)
         return self._delay()
 
     def busy(self) -> bool:
@@ -100,6 +115,17 @@ class Session:
         """Something that the panel shows is different now."""
         self._changed = True
 
+    @contextmanager
+    def holding(self, counted: Slices) -> Iterator[None]:
+        """What is done in here takes as long as it takes, and is counted by itself."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - began
+            self._held += seconds
+            counted.seconds.append(seconds)
+
     def report(self, error: Exception) -> None:
         """An error that belongs to no job."""
         self.problem = as_error(error)
@@ -109,19 +135,7 @@ class Session:
 
     def environment(self) -> environment.Environment:
         """What the server is started with. Raises NotSetUp."""
-        user = folders.user()
-        chosen = preferences.get()
-        data = Path(bpy.path.abspath(chosen.data_folder)) if chosen.data_folder else user / "data"
-        python = environment.find_python(bpy.path.abspath(chosen.python_path), self.installation.folder)
-        return environment.Environment(
-            python=python,
-            backend=environment.backend_folder(),
-            data=data,
-            user=user,
-            models=Path(bpy.path.abspath(chosen.models_folder)) if chosen.models_folder else None,
-            online=bpy.app.online_access,
-            idle_seconds=60.0 * chosen.idle_minutes,
-        )
+        return setting_up.server_environment(self.installation)
 
     def check_set_up(self) -> None:
         """Look whether the server could be started, for the panel, which must not touch the disk."""
@@ -153,7 +167,7 @@ class Session:
         self.tasks.stop_all()
         for record in self.jobs.values():
             record.task, record.arrival = None, "imported" if record.imported else ""
-            if record.state in ("preparing", "sending"):
+            if record.state in jobs.UNSENT:
                 hint = "Generate it again."
                 record.fail(SetDresserError("The backend was stopped before it had the job.", hint, "stopped"))
             elif not record.ended:
@@ -237,13 +251,13 @@ class Session:
         older = itertools.takewhile(lambda job: job is not record, reversed(self.jobs.values()))
         return any(not job.sent and not job.ended for job in older)
 
-    def submit(self, record: JobRecord, request: dict[str, Any], files: dict[str, Path], folder: Path) -> None:
-        """Send a new job as soon as the server is ready, and see it through. `folder` is removed afterwards."""
-        self._run(record, jobs.run(self, record, request, files, folder))
+    def submit(self, record: JobRecord, request: dict[str, Any], taking: Steps, folder: Path) -> None:
+        """Take a new job's pictures, send it as soon as the server is ready, and see it through; see `sending.run`."""
+        self._run(record, sending.run(self, record, request, taking, folder))
 
     def again(self, record: JobRecord, former: str, changes: dict[str, Any]) -> None:
         """As `submit`, with the inputs of a former job."""
-        self._run(record, jobs.run_again(self, record, former, changes))
+        self._run(record, sending.run_again(self, record, former, changes))
 
     def adopt(self, record: JobRecord, view: dict[str, Any]) -> None:
         """The server has the job now, and has given it an id."""
@@ -256,7 +270,7 @@ class Session:
 
     def cancel(self, record: JobRecord) -> None:
         """Cancel a job wherever it is."""
-        if record.state in ("preparing", "sending"):
+        if record.state in jobs.UNSENT:
             self._stop(record)
             record.state = "cancelled"
         elif not record.ended:
@@ -302,7 +316,7 @@ class Session:
         """Begin to show what is asked, and end to show what is not asked any more."""
         asking_jobs = [record for record in self.jobs.values() if record.question is not None]
         asked = {record.question.key: record.question for record in asking_jobs}
-        asking.keep(asked)
+        asking.keep(asked, {record.id for record in self.jobs.values() if record.ended})
         thumbnails.keep(asked)
         for record in asking_jobs:
             question = record.question
@@ -361,27 +375,13 @@ class Session:
 
     def import_hindrance(self) -> str:
         """Why an import must wait; "" if it need not."""
-        if bpy.app.background:
-            return ""
-        if bpy.context.mode != "OBJECT":
-            return "Leave Edit Mode to let the props come in"
-        if bpy.app.is_job_running("RENDER"):
-            return "Waiting for the render to end"
-        for window in bpy.context.window_manager.windows:
-            if any(tool.bl_idname.startswith("TRANSFORM_OT") for tool in getattr(window, "modal_operators", ())):
-                return "Finish moving to let the props come in"
-        return ""
+        return moments.import_hindrance()
 
     def place(self, record: JobRecord) -> None:
         """Import a fetched job as one undo step. Raises SetDresserError."""
-        began = time.perf_counter()
         record.arrival, record.problem = "waiting", None
-        try:
+        with self.holding(self.imports):
             bpy.ops.set_dresser.place_result("EXEC_DEFAULT", True, job=record.id)
-        finally:
-            seconds = time.perf_counter() - began
-            self._importing += seconds
-            self.imports.seconds.append(seconds)
         if record.problem is not None:
             raise record.problem
         if record.arrival != "imported":  # only if the operator's poll or the list stood in the way
@@ -390,8 +390,7 @@ class Session:
     def file_loaded(self) -> None:
         """Another file is open: what belonged to the former one must not land in it by itself."""
         for record in self.jobs.values():
-            record.block_outs, record.variant_of = {}, {}
-            record.imported = []
+            record.block_outs, record.variant_of, record.one_with, record.imported = {}, {}, [], []
             record.import_when_done = False
             if record.arrival in ("fetching", "waiting"):
                 self._stop(record)

@@ -52,6 +52,23 @@ def make_plan(build: str = "", offline: str | os.PathLike[str] | None = None, re
     )
 
 
+def server_environment(installation: Installation) -> environment.Environment:
+    """What the server is started with. Raises NotSetUp."""
+    user = folders.user()
+    chosen = preferences.get()
+    data = Path(bpy.path.abspath(chosen.data_folder)) if chosen.data_folder else user / "data"
+    python = environment.find_python(bpy.path.abspath(chosen.python_path), installation.folder)
+    return environment.Environment(
+        python=python,
+        backend=environment.backend_folder(),
+        data=data,
+        user=user,
+        models=Path(bpy.path.abspath(chosen.models_folder)) if chosen.models_folder else None,
+        online=bpy.app.online_access,
+        idle_seconds=60.0 * chosen.idle_minutes,
+    )
+
+
 def look(installation: Installation) -> None:
     """See what lies on disk. A copy without a backend has nothing to install; `environment` says so."""
     try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from . import capture, intrinsics
+from . import capture, image_capture, intrinsics
 from .messages import SetDresserError
 
 
@@ -34,24 +34,25 @@ def take(
         if labels is not None and not isinstance(labels, bpy.types.Image):
             raise SetDresserError("The label image must be an image like the picture.", "Open it in Blender.", "labels")
         camera = _active_camera(context, source) if match_camera else None
-        return capture.capture_image(source, folder, labels, camera)
-    path = _path(source)
+        return image_capture.capture_image(source, folder, labels, camera)
+    path = absolute(source)
     if isinstance(labels, bpy.types.Image):
         raise SetDresserError("The label image must be a file like the picture.", "Save it as PNG.", "labels")
     if not str(source):
         raise SetDresserError("No picture is chosen.", "Choose an image file.", "no-picture")
     camera = _camera_of_file(context, path) if match_camera else None
-    return capture.capture_image_file(path, folder, _path(labels) if labels else None, camera)
+    return image_capture.capture_image_file(path, folder, absolute(labels) if labels else None, camera)
 
 
 def name(context: bpy.types.Context, source: str | os.PathLike[str] | bpy.types.Image) -> str:
     """What to call a job that was not given a name."""
     if source == "camera":
         return context.scene.camera.name
-    return source.name if isinstance(source, bpy.types.Image) else _path(source).stem
+    return source.name if isinstance(source, bpy.types.Image) else absolute(source).stem
 
 
-def _path(text: str | os.PathLike[str]) -> Path:
+def absolute(text: str | os.PathLike[str]) -> Path:
+    """The path of a file that may be given relative to the blend file."""
     return Path(bpy.path.abspath(os.fspath(text)))
 
 

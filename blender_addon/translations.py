@@ -49,6 +49,50 @@ GERMAN = {
     "Make props of what the picture shows. Work on meanwhile; they come in when they are done": (
         "Aus dem, was das Bild zeigt, Requisiten machen. Man kann weiterarbeiten; sie kommen, wenn sie fertig sind"
     ),
+    # several photos
+    "Photos": "Fotos",
+    "Files": "Dateien",
+    "Cameras": "Kameras",
+    "Azimuth": "Azimut",
+    "Azimuth Known": "Azimut bekannt",
+    "Add Image Files": "Bilddateien hinzufügen",
+    "Add Image": "Bild hinzufügen",
+    "Add Cameras": "Kameras hinzufügen",
+    "Remove Photo": "Foto entfernen",
+    "Move Photo": "Foto verschieben",
+    "Clear Photos": "Alle Fotos entfernen",
+    "Spread Evenly": "Gleichmäßig verteilen",
+    "Several pictures of one object: files, images, cameras round its block-out": (
+        "Mehrere Bilder eines Objekts: Dateien, Bilder, Kameras rund um sein Block-out"
+    ),
+    "Pictures of one object, in the order in which they are sent": (
+        "Bilder eines Objekts, in der Reihenfolge, in der sie gesendet werden"
+    ),
+    "What a camera of the scene sees of the block-out": "Was eine Kamera der Szene vom Block-out sieht",
+    "The camera that takes the picture": "Die Kamera, die das Bild aufnimmt",
+    "Whether it is known from which side the picture was taken": (
+        "Ob bekannt ist, von welcher Seite das Bild aufgenommen wurde"
+    ),
+    "Add pictures on disk, in the order of their names; several can be chosen at once": (
+        "Bilder von der Festplatte nach Namen geordnet hinzufügen; mehrere auf einmal sind möglich"
+    ),
+    "Add a picture of this file": "Ein Bild dieser Datei hinzufügen",
+    "Add the selected cameras; if none is selected, all cameras of a collection": (
+        "Die ausgewählten Kameras hinzufügen; ist keine ausgewählt, alle Kameras einer Sammlung"
+    ),
+    "Take the selected photo off the list": "Das ausgewählte Foto aus der Liste nehmen",
+    "Take all photos off the list": "Alle Fotos aus der Liste nehmen",
+    "Move the selected photo in the list. The first one tells where the prop stands": (
+        "Das ausgewählte Foto in der Liste verschieben. Das erste sagt, wo die Requisite steht"
+    ),
+    "Set the azimuths as if the photos were taken at even steps on one round, counter-clockwise": (
+        "Die Azimute setzen, als wären die Fotos in gleichen Schritten gegen den Uhrzeigersinn entstanden"
+    ),
+    "All of them together become one prop": "Alle zusammen werden eine Requisite",
+    "Move a camera to the top to place the prop on the block-out": (
+        "Eine Kamera nach oben schieben, damit die Requisite auf das Block-out kommt"
+    ),
+    "Add photos to the list": "Fotos zur Liste hinzufügen",
     # jobs and the backend
     "Cancel": "Abbrechen",
     "Cancel this job": "Diesen Auftrag abbrechen",
@@ -67,6 +111,20 @@ GERMAN = {
     "Use Chosen": "Auswahl verwenden",
     "Go On": "Weiter",
     "Start Over": "Von vorn",
+    # views
+    "Reconstruct": "Rekonstruieren",
+    "Use Defaults": "Wie vorgeschlagen",
+    "Clear": "Leeren",
+    "Put this view into the next empty slot, or take it out of its slot": (
+        "Diese Ansicht in den nächsten leeren Platz setzen oder wieder herausnehmen"
+    ),
+    "Take the view out of this slot": "Die Ansicht aus diesem Platz nehmen",
+    "Take the views out of all slots": "Alle Plätze leeren",
+    "Make the views of this photo anew with another seed; what was picked of other photos stays": (
+        "Die Ansichten dieses Fotos mit anderem Startwert neu machen; was von anderen Fotos gewählt ist, bleibt"
+    ),
+    # variants
+    "Re-make With…": "Neu machen mit …",
 }
 
 LANGUAGES = {"de_DE": GERMAN}

@@ -37,6 +37,10 @@ class CheckpointDamaged(CheckpointError):
     """A file is cut off or not what its name says: delete it and download it again."""
 
 
+class CheckpointUnwritable(CheckpointError):
+    """A converted form of a checkpoint cannot be written; the error of the system is its cause."""
+
+
 class CheckpointForeign(CheckpointError):
     """The files are sound but belong to another network."""
 
@@ -211,7 +215,7 @@ def load_module(
     expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     headers = read_headers(folder, stem)
     source = {name if name in expected else rename(name): name for name in headers if name not in set(ignore)}
-    _check(expected, {name: headers[source[name]] for name in source}, folder / stem)
+    check_headers(expected, {name: headers[source[name]] for name in source}, folder / stem)
     device = torch.device(device)
     if device.type == "meta":
         return module
@@ -235,7 +239,12 @@ def _read(file: Path, wanted: Mapping[str, str], device: torch.device, dtype: to
         raise CheckpointDamaged(f"{file} cannot be read: {error}") from error
 
 
-def _check(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, TensorHeader], place: Path) -> None:
+def check_headers(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, TensorHeader], place: Path) -> None:
+    """Compares the tensors of a file with the names and shapes of a network.
+
+    Raises:
+        CheckpointForeign: they differ; says in what. `place` stands for the file where something is not in it.
+    """
     missing = [name for name in expected if name not in found]
     if missing:
         raise CheckpointForeign(f"{place}: {_listed(missing)} missing; this is the checkpoint of another network.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from backend.camera import Camera
+from backend.cli.answering import Pick, answer, read_picks
 from backend.cli.inputs import checked, parse_file, read_file
 from backend.cli.listing import properties, values_of
 from backend.cli.output import complain, say, say_json, table
@@ -31,7 +32,6 @@ from backend.files import write_together
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import MethodInfo
 from backend.preparations import chosen_preparations
-from backend.questions import read_question
 
 if TYPE_CHECKING:
     from backend.jobs.service import JobService
@@ -60,7 +60,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="do this to the shot first; giving one of its options says so too",
     )  # fmt: skip
     parser.add_argument(
-        "--pick", metavar="N,N", help="which are taken when there is something to choose; what is proposed if left out"
+        "--azimuth", action="append", type=float, dest="azimuths", metavar="DEGREES",
+        help="from which side a photo was taken, counter-clockwise seen from above; once for each --image, in order",
+    )  # fmt: skip
+    parser.add_argument(
+        "--only", type=int, action="append", default=[], metavar="ID", help="make this object of the instance map only"
+    )
+    parser.add_argument(
+        "--pick", metavar="N,N",
+        help="which are taken when there is something to choose: 0,2, or photo:view pairs such as 0:1,1:5; what is "
+        "proposed if left out",
+    )  # fmt: skip
+    parser.add_argument("--ask", action="store_true", help="let me choose in the terminal when there is a choice")
+    parser.add_argument(
+        "--everything", action="store_true", help="copy the pictures and videos that the job has kept, too"
     )
     parser.add_argument("--name", default="", help="what to call the shot")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the result goes")
@@ -84,6 +97,7 @@ def generate(chosen: argparse.Namespace) -> None:
     from backend.jobs.service import JobService
 
     request = _request(chosen)
+    picks = None if chosen.pick is None else read_picks(chosen.pick)
     images = [read_file(path, "picture") for path in chosen.images]
     instances = read_file(chosen.instances, "instance map") if chosen.instances else None
     depth = read_file(chosen.depth, "depth") if chosen.depth else None
@@ -94,8 +108,9 @@ def generate(chosen: argparse.Namespace) -> None:
 
     with JobService(chosen.data, adopt=False) as service:
         job = service.submit(request, images, instances, depth).id
-        _wait(service, job, _picked(chosen.pick), quiet=chosen.quiet)
-        files = {name: service.file(job, name).read_bytes() for name in RESULT_FILES}
+        _wait(service, job, picks, ask=chosen.ask, quiet=chosen.quiet)
+        kept = [name for name in service.get(job).files if name not in RESULT_FILES] if chosen.everything else []
+        files = {name: service.file(job, name).read_bytes() for name in (*kept, *RESULT_FILES)}
     try:
         write_together(chosen.out, files)
     except OSError as error:
@@ -106,7 +121,7 @@ def generate(chosen: argparse.Namespace) -> None:
         _summarise(Result.model_validate_json(files["result.json"]), chosen.out)
 
 
-def _wait(service: JobService, job: str, picked: list[int] | None, quiet: bool) -> None:
+def _wait(service: JobService, job: str, picks: list[Pick] | None, ask: bool, quiet: bool) -> None:
     """Show the job's progress until it is done. An interruption cancels it and passes on once it has ended."""
     seen = 0
     with tqdm(desc="waiting", total=100, bar_format=BAR, disable=True if quiet else None, leave=False) as bar:
@@ -115,7 +130,9 @@ def _wait(service: JobService, job: str, picked: list[int] | None, quiet: bool) 
                 seen = event.id
                 _show(event, bar)
                 if event.type == "needs_input":
-                    service.answer(job, _answer(event.data["question"], picked))
+                    with bar.external_write_mode(file=sys.stderr):
+                        given = answer(event.data["question"], picks, ask, lambda name: service.file(job, name))
+                    service.answer(job, given)
         except (KeyboardInterrupt, Problem):
             service.cancel(job)
             for _ in service.events(job, seen):
@@ -135,27 +152,6 @@ def _show(event: Event, bar: tqdm[Any]) -> None:
         warning = Warning.model_validate(event.data)
         with bar.external_write_mode(file=sys.stderr):
             complain(warning.message, warning.hint)
-
-
-def _picked(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        detail = f"--pick takes numbers with commas between them, such as 0,2; '{text[:40]}' came."
-        raise Problem("request-invalid", detail) from None
-
-
-def _answer(asked: dict[str, Any], picked: list[int] | None) -> dict[str, Any]:
-    """What was picked beforehand, or what the question proposes."""
-    question = read_question(asked)
-    if question is None:
-        detail = "The pipeline asks a question, and the command line cannot answer it."
-        raise Problem("input-not-expected", detail, "Run it from Blender, or choose other options.")
-    answer = question.default_answer() if picked is None or question.kind != "choose" else {"chosen": picked}
-    question.check(answer)
-    return answer
 
 
 def _raise_unless_done(view: JobView) -> None:
@@ -189,6 +185,8 @@ def _request(chosen: argparse.Namespace) -> GenerateRequest:
         "seed": chosen.seed,
         "camera": camera,
         "instances": labels,
+        "photos": [{"azimuth": azimuth} for azimuth in chosen.azimuths or ()],
+        "only": chosen.only,
         "name": chosen.name,
     }
     request: GenerateRequest = checked(fields, GenerateRequest, "request-invalid", "The request")

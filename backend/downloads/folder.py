@@ -78,7 +78,7 @@ class ModelFolder:
     """The folder of one model below `models`; nothing is made before `begin`."""
 
     def __init__(self, models: Path, weights: Weights) -> None:
-        owner, _, name = weights.repository.partition("/")
+        owner, _, name = weights.home.partition("/")
         self.weights = weights
         self.root = models / owner / name
         self._hidden = self.root / HIDDEN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import threading
 import time
 from collections import deque
@@ -21,7 +22,7 @@ from backend.errors import Problem
 from backend.jobs.channel import Message
 from backend.jobs.folders import storage_problem
 from backend.jobs.process import WorkerProcess
-from backend.weights import WEIGHTS, Sight, State, Weights, locate, look, own_folder
+from backend.weights import WEIGHTS, Sight, State, Weights, converted_folder, locate, look, own_folder
 
 RATE_SECONDS = 5.0
 LOOK_SECONDS = 1.0
@@ -126,7 +127,7 @@ class Downloads:
         total = sum(file.bytes or 0 for file in files) if known and files else max(weights.bytes, present)
         return ModelView(
             id=identifier,
-            title=weights.repository.partition("/")[2],
+            title=weights.title,
             repository=weights.repository,
             revision=weights.revision,
             licence=weights.licence,
@@ -199,6 +200,8 @@ class Downloads:
                     folder.remove()
             except OSError as error:
                 raise storage_problem(error, f"{folder.root} cannot be removed") from error
+        if (made_of_it := converted_folder(identifier)) is not None:
+            shutil.rmtree(made_of_it, ignore_errors=True)
         self._forget(identifier)
         return self.view(identifier)
 

@@ -145,6 +145,20 @@ class _Document:
         view = self.add_bytes(values.tobytes(), target=ARRAY_BUFFER)
         return self.add("accessors", bufferView=view, componentType=FLOAT, **entry)
 
+    def add_colours(self, colours: NDArray[np.uint8]) -> int:
+        """Append (N, 3) sRGB as the linear colours that glTF has for vertices; the accessor's index.
+
+        16 bits, because 8 are too few for what is dark, and four channels, because attributes begin at multiples of 4.
+        """
+        encoded = np.arange(256) / 255.0
+        linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+        values = np.full((len(colours), 4), 65535, dtype="<u2")
+        values[:, :3] = np.round(linear * 65535)[colours]
+        view = self.add_bytes(values.tobytes(), target=ARRAY_BUFFER)
+        return self.add(
+            "accessors", bufferView=view, componentType=UNSIGNED_SHORT, normalized=True, count=len(values), type="VEC4"
+        )
+
     def add_indices(self, faces: NDArray[np.int64]) -> int:
         """Append (F, 3) vertex indices; their accessor's index."""
         short = faces.max() <= LARGEST_SHORT_INDEX
@@ -180,10 +194,14 @@ def _add_prop(document: _Document, prop: Prop, name: str) -> None:
     }
     if uv is not None:
         attributes["TEXCOORD_0"] = document.add_vectors(uv)
+    textured = uv is not None and mesh.texture is not None
+    coloured = mesh.colours is not None and not textured
+    if mesh.colours is not None and coloured:
+        attributes["COLOR_0"] = document.add_colours(mesh.colours[vertex])
     primitive = {
         "attributes": attributes,
         "indices": document.add_indices(faces),
-        "material": _add_material(document, mesh.texture if uv is not None else None, name),
+        "material": _add_material(document, mesh.texture if textured else None, name, coloured),
     }
     # A rotation about an axis is, in other axes, the same rotation about the turned axis.
     x, y, z, w = Rotation.from_matrix(prop.world_from_prop[:3, :3]).as_quat(canonical=True)
@@ -197,10 +215,10 @@ def _add_prop(document: _Document, prop: Prop, name: str) -> None:
     )
 
 
-def _add_material(document: _Document, texture: NDArray[np.uint8] | None, name: str) -> int:
+def _add_material(document: _Document, texture: NDArray[np.uint8] | None, name: str, coloured: bool) -> int:
     surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": ROUGHNESS}
     if texture is None:
-        surface["baseColorFactor"] = UNTEXTURED
+        surface["baseColorFactor"] = (1.0, 1.0, 1.0, 1.0) if coloured else UNTEXTURED
     else:
         encoded = io.BytesIO()
         Image.fromarray(texture).save(encoded, "JPEG", quality=JPEG_QUALITY, subsampling="4:4:4")

@@ -168,7 +168,12 @@ def _shares(first: Floats, one: Floats, two: Floats, which: Integers, seen: Frag
 
 
 def _texels(mesh: Mesh, triangles: Integers, which: Integers, shares: Floats) -> Floats:
-    """(N, 3) the texture's colours, 0 to 255, at points of triangles."""
+    """(N, 3) the colours of texture or vertices, 0 to 255, at points of triangles."""
+    if mesh.texture is None and mesh.colours is not None:
+        corners = mesh.colours[mesh.faces[triangles]].astype(np.float64)
+        first, one, two = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+        mixed: Floats = first[which] + shares[:, :1] * one[which] + shares[:, 1:] * two[which]
+        return mixed
     if mesh.texture is None or (mesh.uv is None and mesh.corner_uv is None):
         return np.broadcast_to(np.array(UNTEXTURED[:3]) ** (1 / 2.2) * 255, (len(which), 3))
     uv = mesh.corner_uv[triangles] if mesh.corner_uv is not None else mesh.uv[mesh.faces[triangles]]  # type: ignore[index]

@@ -73,13 +73,7 @@ def make_shot(
         source = "found"
         instance_map = InstanceMap(np.zeros(pictures[0].shape[:2], np.uint16), {})
     elif instance_map is None:
-        mask = _cut_out(pictures[0])
-        source = "background" if mask is None else "alpha"
-        if mask is None:
-            from backend.imaging.background import remove_background
-
-            model = os.environ.get(MODEL_VARIABLE)
-            mask = remove_background(pictures[0], Path(model) if model else None)
+        mask, source = find_the_object(pictures[0])
         instance_map = InstanceMap(mask.astype(np.uint16), {1: request.name.strip() or "Object"})
     files = {f"image-{index}": data for index, data in enumerate(images)}
     files |= {role: data for role, data in (("instances", instances), ("depth", depth)) if data is not None}
@@ -94,6 +88,22 @@ def make_shot(
         boxes={row.id: np.array(row.world_from_box) for row in request.instances if row.world_from_box is not None},
         photos=tuple(request.photos or [Photo()] * len(images)),
     )
+
+
+def find_the_object(picture: Pixels) -> tuple[NDArray[np.bool_], Literal["alpha", "background"]]:
+    """The one object of a picture HxWx4, and how it was found: what is opaque if the picture is cut out, otherwise what
+    stands out from the background.
+
+    Raises:
+        Problem: image-empty, background-unclear, weights-missing.
+    """
+    opaque = _cut_out(picture)
+    if opaque is not None:
+        return opaque, "alpha"
+    from backend.imaging.background import remove_background
+
+    model = os.environ.get(MODEL_VARIABLE)
+    return remove_background(picture, Path(model) if model else None), "background"
 
 
 def read_job_folder(folder: Path, *, find_object: bool = True) -> tuple[GenerateRequest, Shot]:
@@ -149,12 +159,12 @@ def _read(
         _cut_out(pictures[0])
     instance_map = None if instances is None else read_instances(instances, request.instances, size)
     if instance_map is not None and request.only:
-        instance_map = _chosen(instance_map, request.only)
+        instance_map = chosen_instances(instance_map, request.only)
     return pictures, instance_map, None if depth is None else read_depth(depth, size), camera
 
 
-def _chosen(instance_map: InstanceMap, only: Sequence[int]) -> InstanceMap:
-    """The map with the others as background. Raises Problem("instances-mismatch")."""
+def chosen_instances(instance_map: InstanceMap, only: Sequence[int]) -> InstanceMap:
+    """The map with the others as background. Raises Problem("instances-mismatch") for an id that it has not."""
     if unknown := sorted(set(only) - set(instance_map.names)):
         detail = f"Object {unknown[0]} is to be made and is not in the instance map."
         raise Problem("instances-mismatch", detail, f"Choose among {sorted(instance_map.names)}.")

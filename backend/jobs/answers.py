@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from backend.files import write_together
-
-FILE = "answers.json"
+from backend.jobs.folders import ANSWERS
 
 
 def add_answer(folder: Path, question: dict[str, Any] | None, answer: dict[str, Any]) -> None:
     """Write down what was answered to a question. Raises OSError; the answers before are untouched then."""
     rows = [*_rows(folder), {"question": _digest(question), "answer": answer}]
-    write_together(folder, {FILE: json.dumps(rows).encode()})
+    write_together(folder, {ANSWERS: json.dumps(rows).encode()})
 
 
 class Answers:
@@ -42,7 +41,7 @@ class Answers:
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
     try:
-        rows: list[dict[str, Any]] = json.loads((folder / FILE).read_bytes())
+        rows: list[dict[str, Any]] = json.loads((folder / ANSWERS).read_bytes())
     except FileNotFoundError:
         return []
     return rows

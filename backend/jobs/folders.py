@@ -27,6 +27,8 @@ PARTIAL = ".partial"
 KEPT = "kept"
 """Folder of what a job shows before it has a result; see `Context.keep`."""
 
+ANSWERS = "answers.json"
+
 ABANDONED_SECONDS = 3600.0
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -64,9 +66,9 @@ class JobFolders:
 
         return self._create(request, write)
 
-    def create_like(self, request: GenerateRequest, other: str) -> str:
+    def create_like(self, request: GenerateRequest, other: str, *, answers: bool = False) -> str:
         """As `create`, with the inputs of another job: the same files where the file system can (inputs never change),
-        copies elsewhere."""
+        copies elsewhere. `answers`: and with what was answered there, see `backend/jobs/answers.py`."""
 
         def write(inputs: Path) -> None:
             for path in (self.path(other) / "inputs").iterdir():
@@ -74,6 +76,9 @@ class JobFolders:
                     os.link(path, inputs / path.name)
                 except OSError:
                     shutil.copyfile(path, inputs / path.name)
+            given = self.path(other) / ANSWERS
+            if answers and given.is_file():
+                shutil.copyfile(given, inputs.parent / ANSWERS)
 
         return self._create(request, write)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from backend.contract import GenerateRequest, Progress, Result, Warning
 from backend.errors import Problem
 from backend.export import write_result
 from backend.imaging.instances import unseen
-from backend.imaging.intake import read_job_folder
+from backend.imaging.intake import chosen_instances, read_job_folder
 from backend.jobs.answers import Answers
 from backend.jobs.folders import KEPT
 from backend.jobs.kept import Kept
@@ -63,6 +64,8 @@ def run_job(
             "parameters": chosen.model_dump(mode="json"),
             "record": dict(done.record),
         }
+    if request.only and shot.instance_source == "found":
+        shot = replace(shot, instances=chosen_instances(shot.instances, request.only))
     if not shot.instances.names:
         raise Problem("instances-empty", "No object was found in the picture.")
     scene = info.load()(shot, parameters, context)

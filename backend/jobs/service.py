@@ -196,7 +196,8 @@ class JobService:
         request = changes.applied_to(former)
         info = check_job(request, images, instances, depth)
         try:
-            made = self.folders.create_like(request, job)
+            # Another pipeline on the same pictures: what was said of them before, in a preparation, still holds.
+            made = self.folders.create_like(request, job, answers=request.pipeline != former.pipeline)
         except Problem as problem:
             if (self.folders.path(job) / "inputs").is_dir():
                 raise

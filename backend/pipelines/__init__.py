@@ -8,10 +8,11 @@ from __future__ import annotations
 from backend.errors import Problem
 from backend.pipelines.base import PipelineInfo
 from backend.pipelines.inflate import INFLATE
+from backend.pipelines.instantmesh import INSTANTMESH
 from backend.pipelines.midi import MIDI
 from backend.plugins import plugged
 
-PIPELINES: dict[str, PipelineInfo] = {info.id: info for info in (INFLATE, MIDI, *plugged("PIPELINES"))}
+PIPELINES: dict[str, PipelineInfo] = {info.id: info for info in (INFLATE, MIDI, INSTANTMESH, *plugged("PIPELINES"))}
 
 
 def find_pipeline(identifier: str) -> PipelineInfo:

@@ -103,6 +103,7 @@ def register(
     bounds: Mapping[int, Box] | None = None,
     ground: bool = True,
     tilt: bool = False,
+    yaw: float | None = None,
     seed: int = 0,
 ) -> Registration:
     """Find the similarity that makes the meshes' silhouettes agree with the masks.
@@ -116,6 +117,7 @@ def register(
         bounds: instance id -> the box it belongs into.
         ground: most meshes stand on z = 0.
         tilt: look for a tilt away from upright too.
+        yaw: the turn about z in degrees, where it is known; only place and scale are looked for then.
         seed: where chance starts from; the same input gives the same answer.
 
     Raises:
@@ -127,7 +129,7 @@ def register(
     surfaces = {number: tidy(mesh, MEASURED_FACES) for number, mesh in usable.items()}
     model = Model.of(surfaces, FACES, seed)
     bounds = {number: box for number, box in (bounds or {}).items() if number in usable}
-    knowledge = Knowledge(model, camera, bounds, ground, tilt)
+    knowledge = Knowledge(model, camera, bounds, ground, tilt, None if yaw is None else float(np.radians(yaw)))
     known = None if depth is None else np.where(np.asarray(depth) > 0, depth, np.nan).astype(np.float64)
 
     def observe(longest: int) -> Observation:
@@ -151,7 +153,7 @@ def _best(
     knowledge: Knowledge, coarse: Observation, medium: Observation, fine: Observation
 ) -> tuple[Knowledge, Fit, list[Fit]]:
     """The best pose, all others that the search looked at, and the knowledge without a ground that is contradicted."""
-    candidates = search(knowledge.model, coarse, knowledge.camera, CANDIDATES)
+    candidates = search(knowledge.model, coarse, knowledge.camera, CANDIDATES, knowledge.yaw)
     # The picture alone first: a scale from a pose still far off would only mislead.
     bare = replace(knowledge, bounds={}, ground=False, tilt=False)
     silent = medium.without_depth()

@@ -47,6 +47,7 @@ class Knowledge:
     bounds: Mapping[int, Box] = field(default_factory=dict)
     ground: bool = True
     tilt: bool = False
+    yaw: float | None = None  # radians, where it is known: it does not move then
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def _step(pose: Pose, view: View, knowledge: Knowledge, observation: Observation
         parts.append(row)
     rows = Rows.joined(parts)
     weight = rows.weight * np.append(trust, 1.0)[rows.owner]
-    free = np.array([knowledge.tilt, knowledge.tilt, True, True, True, True, True])
+    free = np.array([knowledge.tilt, knowledge.tilt, knowledge.yaw is None, True, True, True, True])
     derivative = rows.derivative[:, free]
     normal = derivative.T @ (weight[:, None] * derivative)
     if knowledge.tilt:

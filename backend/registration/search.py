@@ -53,13 +53,15 @@ class Candidate:
     score: float
 
 
-def search(model: Model, observation: Observation, camera: Camera, most: int) -> list[Candidate]:
-    """The best rough poses of different yaw, best first; at most `most` of them."""
+def search(
+    model: Model, observation: Observation, camera: Camera, most: int, known: float | None = None
+) -> list[Candidate]:
+    """The best rough poses of different yaw, best first; at most `most` of them. `known`: the only yaw, radians."""
     sides, trust = observation.sides()
     areas = observation.areas()
     starts = _starts(areas)
     found = []
-    for yaw in np.arange(YAWS) * 2 * np.pi / YAWS:
+    for yaw in np.arange(YAWS) * 2 * np.pi / YAWS if known is None else [known]:
         turn = upright(yaw)
         rotation = picture_from_world(camera) @ turn
         offsets = place(model.extremes @ rotation.T, sides, trust, starts, observation.lens)

@@ -40,7 +40,7 @@ from backend.server.views import (
 LARGEST_UPLOAD = 256_000_000
 LARGEST_BODY = 2_000_000
 CHUNK = 1 << 18
-MEDIA_TYPES = {".glb": "model/gltf-binary", ".json": "application/json", ".png": "image/png"}
+MEDIA_TYPES = {".glb": "model/gltf-binary", ".json": "application/json", ".mp4": "video/mp4", ".png": "image/png"}
 LAST_EVENT = 2**63 - 1
 
 

@@ -139,7 +139,7 @@ class DeleteOptions(Strict):
 class Resting(BaseModel):
     """Answer of POST /rest."""
 
-    resting: bool = Field(description="False while a job runs or waits: nothing happens then.")
+    resting: bool = Field(description="False while a job runs or is queued: nothing happens then.")
 
 
 class Leaving(BaseModel):

@@ -10,11 +10,13 @@ from . import (
     install,
     models,
     open_log,
+    photos,
     refresh,
     reimport,
     server,
     support_bundle,
     variants,
+    views,
 )
 
 CLASSES = tuple(
@@ -23,6 +25,7 @@ CLASSES = tuple(
         generate,
         answer,
         boxes,
+        photos,
         cancel,
         reimport,
         delete_job,
@@ -34,6 +37,7 @@ CLASSES = tuple(
         models,
         support_bundle,
         variants,
+        views,
     )
     for operator in module.CLASSES
 )

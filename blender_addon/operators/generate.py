@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import api, panels, parameters, properties
+from .. import api, panels, parameters, photo_list, properties
 from .base import Thin
 
 
@@ -39,6 +39,13 @@ def _shot(settings: properties.SetDresserSettings) -> dict:
     """What the panel's settings mean as arguments of `api.generate`."""
     if settings.source == "CAMERA":
         return {"objects": settings.collection if settings.instances == "COLLECTION" else None}
+    if settings.source == "PHOTOS":
+        first_is_picture = bool(settings.photos) and settings.photos[0].kind != "CAMERA"
+        return {
+            "photos": photo_list.entries(settings),
+            "objects": settings.collection if settings.instances == "COLLECTION" else None,
+            "match_camera": settings.use_active_camera and first_is_picture,
+        }
     with_labels = settings.labels == "LABELS"
     if settings.source == "FILE":
         shot = {"source": settings.image_path, "labels": settings.labels_path if with_labels else None}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import bpy
 
-from .. import assets, parameters, properties, remaking, variants
+from .. import assets, parameters, properties, remaking, session, variants
+from ..messages import SetDresserError
 from .base import Thin
 
 
@@ -73,6 +74,36 @@ class SET_DRESSER_OT_again(ForProp, bpy.types.Operator):
         )
 
 
+class SET_DRESSER_OT_remake(ForProp, bpy.types.Operator):
+    bl_idname = "set_dresser.remake"
+    bl_label = "Re-make"
+    bl_description = (
+        "Make this prop alone anew from the same pictures with another pipeline, as its parameters are set in this "
+        "scene; this one is kept as a hidden variant"
+    )
+    bl_options = {"REGISTER"}
+
+    pipeline: bpy.props.StringProperty(
+        name="Pipeline", description="How the prop is made", options={"HIDDEN", "SKIP_SAVE"}
+    )
+
+    @classmethod
+    def description(cls, context: bpy.types.Context, chosen: bpy.types.OperatorProperties) -> str:
+        """The tooltip: what the pipeline is, then what a click does."""
+        view = properties.view_of(session.current.pipelines, chosen.pipeline) or {}
+        said: str = bpy.app.translations.pgettext_tip(cls.bl_description)
+        about = str(view.get("description") or "").removesuffix(".")
+        return f"{about}.\n{said}" if about else said
+
+    def act(self, context: bpy.types.Context) -> None:
+        prop = variants.selected(context)
+        if self.pipeline not in [view["id"] for view in remaking.other_pipelines(prop)]:
+            message = f"The prop cannot be made with '{self.pipeline[:40]}'."
+            raise SetDresserError(message, "Choose one of the menu.", "pipeline-unknown")
+        chosen = parameters.pipelines.values(context.scene, self.pipeline)
+        remaking.again(prop, pipeline=self.pipeline, parameters=chosen, wait=False)
+
+
 class SET_DRESSER_OT_mark_asset(ForProp, bpy.types.Operator):
     bl_idname = "set_dresser.mark_asset"
     bl_label = "Mark as Asset"
@@ -87,5 +118,6 @@ CLASSES = (
     SET_DRESSER_OT_keep_variant,
     SET_DRESSER_OT_new_variant,
     SET_DRESSER_OT_again,
+    SET_DRESSER_OT_remake,
     SET_DRESSER_OT_mark_asset,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from . import models, question, shot
+from . import models, photos, prop, question, shot
 from .installation import draw_installation
 from .jobs import JOBS_SHOWN, draw_jobs, draw_problem, draw_running
 from .prop import draw_prop
@@ -75,4 +75,12 @@ class SET_DRESSER_PT_models(_Tab, bpy.types.Panel):
         models.draw_models(self.layout.column(), context)
 
 
-CLASSES = (*shot.CLASSES, *question.CLASSES, SET_DRESSER_PT_main, SET_DRESSER_PT_jobs, SET_DRESSER_PT_models)
+CLASSES = (
+    *shot.CLASSES,
+    *photos.CLASSES,
+    *question.CLASSES,
+    *prop.CLASSES,
+    SET_DRESSER_PT_main,
+    SET_DRESSER_PT_jobs,
+    SET_DRESSER_PT_models,
+)

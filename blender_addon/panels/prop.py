@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import recipes, variants
+from .. import recipes, remaking, variants
 from .text import draw_text
 
 
@@ -33,8 +33,26 @@ def draw_prop(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     column = box.column(align=True)
     column.operator("set_dresser.new_variant", icon="ADD")
     column.operator("set_dresser.again", icon="LOOP_BACK")
+    remake = column.row(align=True)
+    remake.enabled = bool(remaking.other_pipelines(prop))
+    remake.menu("SET_DRESSER_MT_remake", icon="SHADERFX")
+    if not remake.enabled:
+        draw_text(column, context, "No other pipeline is ready for this prop", icon="INFO")
     text = "Update Asset" if prop.asset_data is not None else "Mark as Asset"
     column.operator("set_dresser.mark_asset", text=text, icon="ASSET_MANAGER")
+
+
+class SET_DRESSER_MT_remake(bpy.types.Menu):
+    bl_label = "Re-make With…"
+    bl_description = "Make this prop alone anew with another pipeline; it takes this one's place"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        prop = variants.selected(context)
+        for view in remaking.other_pipelines(prop) if prop is not None else ():
+            self.layout.operator("set_dresser.remake", text=str(view.get("title", view["id"]))).pipeline = view["id"]
+
+
+CLASSES = (SET_DRESSER_MT_remake,)
 
 
 def summary(prop: bpy.types.Object) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a job asks: pictures to choose among, objects to look through."""
+"""What a job asks: pictures to choose among, views to pick, objects to look through."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import bpy
 
 from .. import asking, session, thumbnails
 from ..questions import Question, pixel_count
-from .text import UNIT_PIXELS, count, draw_text, region_width
+from .pictures import draw_opener, draw_picture, width_for_pictures
+from .text import UNIT_PIXELS, count, draw_text
+from .views import draw_views
 
 PICTURE_PIXELS = 90.0
 """A thumbnail in the grid has at least this width."""
 
-MARGIN_PIXELS = 45.0
-"""Of the panel and the box that the question is in."""
-
-LARGEST_SCALE = 20.0
 ROWS = 8
 
 
@@ -34,6 +32,9 @@ def draw_question(layout: bpy.types.UILayout, context: bpy.types.Context, questi
     if question.kind == "choose":
         _draw_choices(layout, context, question)
         label = "Use Chosen"
+    elif question.kind == "views":
+        draw_views(layout, context, question)
+        label = "Reconstruct"
     elif question.kind == "instances":
         _draw_found(layout, context, question)
         label = "Go On"
@@ -55,29 +56,29 @@ def draw_question(layout: bpy.types.UILayout, context: bpy.types.Context, questi
 
 
 def _draw_choices(layout: bpy.types.UILayout, context: bpy.types.Context, question: Question) -> None:
-    width = region_width(context) - MARGIN_PIXELS
+    width = width_for_pictures(context)
     columns = max(1, min(len(question.choices), int(width / PICTURE_PIXELS)))
     draft = asking.draft(question)
     order = asking.chosen(draft) if draft is not None else []
     grid = layout.grid_flow(row_major=True, columns=columns, even_columns=True, even_rows=False, align=False)
     for index, choice in enumerate(question.choices):
         cell = grid.column(align=True)
-        _draw_picture(cell, question, choice.file, width / columns)
+        draw_picture(cell, question, choice.file, width / columns)
         mark = f"{order.index(index) + 1}: " if index in order and question.most > 1 else ""
         button = cell.operator("set_dresser.choose", text=f"{mark}{choice.label}", depress=index in order)
         button.job, button.index = question.job, index
         row = cell.row(align=True)
         draw_text(row, context, choice.note, pixels=width / columns - UNIT_PIXELS)
-        _draw_opener(row, question, choice.file)
+        draw_opener(row, question, choice.file)
 
 
 def _draw_found(layout: bpy.types.UILayout, context: bpy.types.Context, question: Question) -> None:
     overlay, picture = question.pictures
-    _draw_picture(layout, question, overlay, region_width(context) - MARGIN_PIXELS)
+    draw_picture(layout, question, overlay, width_for_pictures(context))
     row = layout.row(align=True)
     row.label(text="Open")
-    _draw_opener(row, question, overlay, "Objects")
-    _draw_opener(row, question, picture, "Picture")
+    draw_opener(row, question, overlay, "Objects")
+    draw_opener(row, question, picture, "Picture")
     draft = asking.draft(question)
     if draft is None:
         return
@@ -91,20 +92,6 @@ def _draw_found(layout: bpy.types.UILayout, context: bpy.types.Context, question
     merge.enabled = len(asking.ticked(draft)) > 1
     merge.operator("set_dresser.merge_found", icon="AUTOMERGE_ON").job = question.job
     row.operator("set_dresser.begin_again", text="", icon="LOOP_BACK").job = question.job
-
-
-def _draw_picture(layout: bpy.types.UILayout, question: Question, file: str, pixels: float) -> None:
-    """A thumbnail; an empty place while it is being fetched, so that nothing moves when it comes."""
-    icon = thumbnails.icon(question.key, file)
-    if icon is None and question.problem is not None:
-        layout.label(text="No picture", icon="ERROR")
-    else:
-        layout.template_icon(icon_value=icon or 0, scale=min(max(pixels / UNIT_PIXELS, 2.0), LARGEST_SCALE))
-
-
-def _draw_opener(layout: bpy.types.UILayout, question: Question, file: str, text: str = "") -> None:
-    button = layout.operator("set_dresser.open_picture", text=text, icon="ZOOM_IN" if not text else "NONE")
-    button.job, button.file = question.job, file
 
 
 class SET_DRESSER_UL_found(bpy.types.UIList):

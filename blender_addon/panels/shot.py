@@ -7,8 +7,10 @@ from typing import Any
 import bpy
 
 from .. import parameters, properties, session
+from ..photos import wrong_number
 from ..server_process import ServerState
 from .models import WORDS, lack, models_hindrance
+from .photos import block_out_hindrance, draw_block_out, draw_photo_block_out, draw_photos, photos_hindrance
 from .text import count, draw_text, memory
 
 MANY_INSTANCES = 100
@@ -34,6 +36,8 @@ def generate_hindrance(context: bpy.types.Context) -> str:
 def _shot_hindrance(context: bpy.types.Context, settings: properties.SetDresserSettings) -> str:
     if settings.source == "CAMERA":
         return _camera_hindrance(context, settings)
+    if settings.source == "PHOTOS":
+        return photos_hindrance(context, settings)
     if settings.source == "FILE" and not settings.image_path:
         return "Choose an image file"
     if settings.source == "IMAGE" and settings.image is None:
@@ -53,11 +57,7 @@ def _camera_hindrance(context: bpy.types.Context, settings: properties.SetDresse
         return "The scene has no active camera"
     if camera.type == "CAMERA" and camera.data.type != "PERSP":
         return "The active camera is not a perspective camera"
-    if settings.instances == "COLLECTION":
-        if settings.collection is None:
-            return "Choose the collection of your block-out"
-        return "" if settings.collection.all_objects else "The collection is empty"
-    return "" if context.selected_objects else "Select the objects of your block-out"
+    return block_out_hindrance(context, settings)
 
 
 def _preparation_hindrance(context: bpy.types.Context, settings: properties.SetDresserSettings) -> str:
@@ -74,7 +74,8 @@ def _preparation_hindrance(context: bpy.types.Context, settings: properties.SetD
 
 def _pipeline_hindrance(settings: properties.SetDresserSettings) -> str:
     view = properties.view_of(session.current.pipelines, properties.chosen_pipeline(settings))
-    return "" if view is None else _not_ready(view)
+    pictures = len(settings.photos) if settings.source == "PHOTOS" else 1
+    return "" if view is None else wrong_number(view, pictures) or _not_ready(view)
 
 
 def preparation_lack(identifier: str) -> str:
@@ -101,6 +102,9 @@ def draw_source(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Where the picture comes from."""
     settings = context.scene.set_dresser
     layout.prop(settings, "source")
+    if settings.source == "PHOTOS":
+        draw_photos(layout, context)
+        return
     if settings.source == "FILE":
         layout.prop(settings, "image_path", text="File")
     elif settings.source == "IMAGE":
@@ -115,14 +119,10 @@ def draw_instances(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     """What becomes a prop, in numbers."""
     settings = context.scene.set_dresser
     if settings.source == "CAMERA":
-        layout.prop(settings, "instances")
-        if settings.instances == "COLLECTION":
-            layout.prop(settings, "collection", text="")
-            chosen = settings.collection.all_objects if settings.collection else ()
-            layout.label(text=f"{count(len(chosen))} in the collection", icon="OUTLINER_COLLECTION")
-        else:
-            layout.label(text=f"{count(len(context.selected_objects))} selected", icon="RESTRICT_SELECT_OFF")
-        layout.prop(settings, "hide_block_outs")
+        draw_block_out(layout, context)
+        return
+    if settings.source == "PHOTOS":
+        draw_photo_block_out(layout, context)
         return
     layout.prop(settings, "labels")
     if settings.labels == "LABELS" and settings.source == "FILE":
@@ -206,6 +206,8 @@ def _draw_method(
 def method_notes(view: dict[str, Any]) -> list[str]:
     """What to know of a pipeline or a preparation: objects at once, memory, licence."""
     notes = []
+    if (pictures := view.get("images", {}).get("most", 1)) > 1:
+        notes.append(f"Takes up to {pictures} pictures of one object: choose Photos as the source")
     most = view.get("most_instances", MANY_INSTANCES)
     if most < MANY_INSTANCES:
         notes.append(f"Up to {count(most)} at once")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.loading import MOST_LAYERS, CheckpointForeign, load_module, read_json
-from models.midi.pictures import Frame, Preprocessor, instance_picture, label_ids
+from models.image_processor import Preprocessor
+from models.loading import CheckpointForeign, load_module
+from models.midi.pictures import Frame, instance_picture, label_ids
+from models.published import transformers_network, whole
 
 # Input channels of DINOv2: instance RGB, scene RGB, mask. A plain DINOv2 is widened by repeating its own three.
 WIDENED = [0, 1, 2, 0, 1, 2, 0]
@@ -61,25 +63,11 @@ def encode(inputs: EncoderInputs, clip: nn.Module, dino: nn.Module) -> Condition
     return Conditions(first[:, None], second)
 
 
-def load_clip(folder: Path, device: torch.device | str, dtype: torch.dtype) -> nn.Module:
-    """CLIP's picture half with its projection, from `image_encoder_1`. Errors: see `load_module`."""
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
-    model = _on_meta(CLIPVisionModelWithProjection, CLIPVisionConfig, folder)
-    position_ids = "vision_model.embeddings.position_ids"
-    load_module(model, folder, "model", device, dtype, ignore=[position_ids])
-    embeddings = model.vision_model.embeddings
-    if torch.device(device).type != "meta":
-        # The one buffer that is in no file.
-        embeddings.position_ids = torch.arange(embeddings.num_positions, device=device)[None]
-    return _whole(model, device)
-
-
 def load_dino(folder: Path, device: torch.device | str, dtype: torch.dtype) -> nn.Module:
     """DINOv2 with seven input channels, from `image_encoder_2`; one with three is widened. Errors as `load_module`."""
     from transformers import Dinov2Config, Dinov2Model
 
-    model = _on_meta(Dinov2Model, Dinov2Config, folder)
+    model = transformers_network(folder, Dinov2Model, Dinov2Config)
     load_module(model, folder, "model", device, dtype, rename=_current_name)
     patches = model.embeddings.patch_embeddings
     if patches.num_channels < 3:
@@ -87,37 +75,7 @@ def load_dino(folder: Path, device: torch.device | str, dtype: torch.dtype) -> n
     if patches.num_channels < len(WIDENED):
         patches.projection.weight = nn.Parameter(patches.projection.weight[:, WIDENED], requires_grad=False)
         patches.projection.in_channels = patches.num_channels = model.config.num_channels = len(WIDENED)
-    return _whole(model, device)
-
-
-def _on_meta(model_class: Any, config_class: Any, folder: Path) -> Any:
-    from huggingface_hub.errors import StrictDataclassError
-
-    file = folder / "config.json"
-    content = read_json(file)
-    kind = content.get("model_type", config_class.model_type)
-    if kind != config_class.model_type:
-        raise CheckpointForeign(f"{file} describes a {kind}, not a {config_class.model_type}.")
-    layers = content.get("num_hidden_layers", 1)
-    if not isinstance(layers, int) or not 1 <= layers <= MOST_LAYERS:
-        raise CheckpointForeign(f"{file}: num_hidden_layers is {layers!r}; 1 to {MOST_LAYERS} are possible.")
-    try:
-        config = config_class.from_dict(content)
-        if config.hidden_size % config.num_attention_heads:
-            raise ValueError(f"hidden_size {config.hidden_size} is no multiple of {config.num_attention_heads} heads")
-        with torch.device("meta"):
-            return model_class(config)
-    except (StrictDataclassError, ValueError, TypeError, KeyError, ZeroDivisionError, RuntimeError) as error:
-        raise CheckpointForeign(f"{file} does not describe a {model_class.__name__}: {error}") from error
-
-
-def _whole(model: Any, device: torch.device | str) -> nn.Module:
-    """Makes sure that no buffer was left without content."""
-    if torch.device(device).type != "meta":
-        left = [name for name, buffer in model.named_buffers() if buffer.is_meta]
-        if left:
-            raise NotImplementedError(f"this release of transformers has a buffer that no file fills: {left[0]}")
-    module: nn.Module = model.eval()
+    module: nn.Module = whole(model, device)
     return module
 
 

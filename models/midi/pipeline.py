@@ -12,20 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from models.image_processor import Pixels, Preprocessor
 from models.loading import CheckpointForeign, find_checkpoint, load_module, read_config
-from models.midi.conditioning import Conditions, encode, encoder_inputs, load_clip, load_dino
+from models.midi.conditioning import Conditions, encode, encoder_inputs, load_dino
 from models.midi.denoising import GUIDANCE, Guidance, Progress, denoise
-from models.midi.pictures import Frame, Labels, Padding, Pixels, Preprocessor, framed, label_ids
+from models.midi.pictures import Frame, Labels, Padding, framed, label_ids
 from models.midi.scheduler import SchedulerConfig, make_schedule
 from models.midi.transformer import MidiTransformer, TransformerConfig
 from models.midi.vae import MidiVae, VaeConfig
 from models.midi.windows import Windows
+from models.parts import Parts
+from models.published import load_clip_vision
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,9 @@ class MidiPipeline:
         )
         self.clip_preprocessor = Preprocessor.from_file(folder / "feature_extractor_1" / "preprocessor_config.json")
         self.dino_preprocessor = Preprocessor.from_file(folder / "feature_extractor_2" / "preprocessor_config.json")
-        self._loaded: dict[str, nn.Module] = {}
+        self.parts = Parts(
+            self.device, {name: partial(load, folder / name, self.device, dtype) for name, load in LOADERS.items()}
+        )
 
     @classmethod
     def from_pretrained(
@@ -93,16 +99,11 @@ class MidiPipeline:
     @property
     def loaded_bytes(self) -> int:
         """What the networks that are loaded take on the device."""
-        return sum(parameter.nbytes for part in self._loaded.values() for parameter in part.parameters())
+        return self.parts.bytes
 
     def release(self, *parts: str) -> None:
         """Lets networks go: names of `LOADERS`, all if none is named. They are loaded again when needed."""
-        for part in parts or tuple(LOADERS):
-            self._loaded.pop(part, None)
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        elif self.device.type == "mps":
-            torch.mps.empty_cache()
+        self.parts.release(*parts)
 
     def encode(self, frame: Frame, reference: bool = False) -> Conditions:
         """The conditions of all instances of a frame. `reference`: see `encoder_inputs`."""
@@ -166,9 +167,8 @@ class MidiPipeline:
 
     def part(self, name: str) -> nn.Module:
         """One network by its name in `LOADERS`, loaded if it is not yet."""
-        if name not in self._loaded:
-            self._loaded[name] = LOADERS[name](self.folder / name, self.device, self.dtype)
-        return self._loaded[name]
+        network: nn.Module = self.parts[name]
+        return network
 
 
 def load_transformer(folder: Path, device: torch.device | str, dtype: torch.dtype) -> MidiTransformer:
@@ -190,6 +190,6 @@ def load_vae(folder: Path, device: torch.device | str, dtype: torch.dtype) -> Mi
 LOADERS: dict[str, Callable[[Path, torch.device | str, torch.dtype], nn.Module]] = {
     "transformer": load_transformer,
     "vae": load_vae,
-    "image_encoder_1": load_clip,
+    "image_encoder_1": load_clip_vision,
     "image_encoder_2": load_dino,
 }

@@ -6,7 +6,6 @@ pulled towards a ball, so that every latent decodes to one closed blob.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,9 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.image_processor import CLIP_COLOURS
 from models.midi.conditioning import RENAMED
 from models.midi.transformer import MidiTransformer, TransformerConfig
 from models.midi.vae import MidiVae, VaeConfig
+from models.writing import write_json, write_safetensors
 
 TRANSFORMER = TransformerConfig(4, 64, 8, 7, 24, 40)
 VAE = VaeConfig(3, 8, 4, 32, 48, 2, 3)
@@ -44,8 +45,7 @@ DINO = {
 }
 BLOB_RADIUS = 0.55
 
-# Mean and standard deviation of the colours that the two encoders were trained with.
-CLIP_COLOURS = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+# Mean and standard deviation of the colours that DINOv2 was trained with.
 DINO_COLOURS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -81,10 +81,10 @@ def write_checkpoint(
         stem = "diffusion_pytorch_model" if ours else "model"
         _write_tensors(folder / name, stem, part.tensors, shard_bytes)
         named = {"_class_name": part.class_name} if ours else {"architectures": [part.class_name]}
-        _write_json(folder / name / "config.json", {**named, **part.config})
+        write_json(folder / name / "config.json", {**named, **part.config})
         index[name] = ["midi" if ours else "transformers", part.class_name]
     scheduler = {"num_train_timesteps": 1000, "shift": shift, "use_dynamic_shifting": False}
-    _write_json(folder / "scheduler" / "scheduler_config.json", {"_class_name": "RectifiedFlowScheduler", **scheduler})
+    write_json(folder / "scheduler" / "scheduler_config.json", {"_class_name": "RectifiedFlowScheduler", **scheduler})
     index["scheduler"] = ["midi", "RectifiedFlowScheduler"]
     processors = (("CLIPImageProcessor", clip_size, CLIP_COLOURS), ("BitImageProcessor", dino_size, DINO_COLOURS))
     for number, (class_name, size, (mean, deviation)) in enumerate(processors, 1):
@@ -96,9 +96,9 @@ def write_checkpoint(
             "image_mean": mean,
             "image_std": deviation,
         }
-        _write_json(folder / f"feature_extractor_{number}" / "preprocessor_config.json", content)
+        write_json(folder / f"feature_extractor_{number}" / "preprocessor_config.json", content)
         index[f"feature_extractor_{number}"] = ["transformers", class_name]
-    _write_json(folder / "model_index.json", index)
+    write_json(folder / "model_index.json", index)
     return folder
 
 
@@ -155,8 +155,6 @@ def _published_name(name: str) -> str:
 
 
 def _write_tensors(folder: Path, stem: str, tensors: Mapping[str, Tensor], shard_bytes: int | None) -> None:
-    from safetensors.torch import save
-
     shards: list[dict[str, Tensor]] = [{}]
     filled = 0
     for name, tensor in tensors.items():
@@ -166,24 +164,12 @@ def _write_tensors(folder: Path, stem: str, tensors: Mapping[str, Tensor], shard
         shards[-1][name] = tensor.contiguous()
         filled += tensor.nbytes
     if len(shards) == 1:
-        _write(folder / f"{stem}.safetensors", save(shards[0], metadata={"format": "pt"}))
+        write_safetensors(folder / f"{stem}.safetensors", shards[0])
         return
     placed: dict[str, str] = {}
     for number, shard in enumerate(shards, 1):
         file = f"{stem}-{number:05d}-of-{len(shards):05d}.safetensors"
-        _write(folder / file, save(shard, metadata={"format": "pt"}))
+        write_safetensors(folder / file, shard)
         placed |= dict.fromkeys(shard, file)
     total = sum(tensor.nbytes for tensor in tensors.values())
-    _write_json(folder / f"{stem}.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": placed})
-
-
-def _write_json(file: Path, content: Mapping[str, Any]) -> None:
-    _write(file, (json.dumps(content, indent=2, sort_keys=True) + "\n").encode())
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(file.name + ".part")
-    beside.write_bytes(content)
-    beside.replace(file)
+    write_json(folder / f"{stem}.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": placed})

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import weakref
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.nn import functional
 
 from backend.devices import Device
 from backend.memory import choose_plan, with_margin
@@ -25,8 +21,8 @@ from models.midi.scheduler import SchedulerConfig, make_schedule
 from models.midi.tiny import write_tiny_checkpoint
 from models.midi.transformer import MidiTransformer, TransformerConfig
 from models.midi.vae import MidiVae, VaeConfig
+from tests.backend.living import GB, Living, agree, empty, fused
 
-GB = 10**9
 SIZES = {
     "image_encoder_1": 303_966_208,
     "image_encoder_2": 305_171_456,
@@ -39,43 +35,9 @@ def card(free: float, kind: str = "cuda") -> Device:
     return Device(kind, "Card", 80 * GB, round(free * GB), bfloat16=kind == "cuda")
 
 
-class Living(TorchDispatchMode):
-    """Counts the bytes of all tensors that are alive, whatever device they claim to be on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.known: dict[int, int] = {}
-        self.peak = 0
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = function(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, Tensor):
-                storage = tensor.untyped_storage()
-                if storage._cdata not in self.known:
-                    self.known[storage._cdata] = storage.nbytes()
-                    weakref.finalize(storage, self.known.pop, storage._cdata)
-        self.peak = max(self.peak, sum(self.known.values()))
-        return result
-
-
-def fused(query: Tensor, key: Tensor, value: Tensor, **_: Any) -> Tensor:
-    """The shape of attention, and what a kernel without a matrix of scores leaves behind."""
-    return torch.empty_like(query.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
-
-
 @pytest.fixture(autouse=True)
-def fused_attention(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(F, "scaled_dot_product_attention", fused)
-
-
-def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    return torch.empty(shape, dtype=dtype, device="meta")
-
-
-def agree(counted: int, predicted: int) -> None:
-    """A prediction may be too high by a little, never too low."""
-    assert counted <= predicted <= 1.03 * counted, f"{counted / GB:.3f} GB counted, {predicted / GB:.3f} GB predicted"
+def _attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", fused)
 
 
 @pytest.mark.parametrize(("dtype", "item"), [(torch.bfloat16, 2), (torch.float32, 4)])

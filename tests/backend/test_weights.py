@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -265,6 +266,28 @@ def test_either_precision_will_do_where_the_repository_has_both(own: Path, tiny:
     assert variant("controlnet-depth-sd15", locate("controlnet-depth-sd15")) is None
 
 
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, "disk-full"), (errno.EACCES, "output-not-writable")])
+def test_a_converted_form_that_cannot_be_written_is_no_fault_of_the_download(number: int, code: str) -> None:
+    from models.loading import CheckpointUnwritable
+
+    error = CheckpointUnwritable("the form cannot be written")
+    error.__cause__ = OSError(number, "why")
+    assert weights.problem_of(error, "instantmesh-large").code == code
+
+
+def test_files_of_one_repository_that_are_got_one_by_one_do_not_count_for_each_other(own: Path) -> None:
+    (own / "TencentARC" / "InstantMesh.base").mkdir(parents=True)
+    (own / "TencentARC" / "InstantMesh.base" / "instant_mesh_base.ckpt").write_bytes(b"weights")
+    assert present("instantmesh-base") is State.ready
+    assert present("instantmesh-large") is present("instantmesh-views") is State.absent
+    by_hand = own / "TencentARC" / "InstantMesh"
+    by_hand.mkdir()
+    (by_hand / "instant_mesh_large.ckpt").write_bytes(b"weights")
+    assert locate("instantmesh-large") == by_hand and locate("instantmesh-base") != by_hand
+    titles = [row.title for row in WEIGHTS.values()]
+    assert len(set(titles)) == len(titles)
+
+
 @pytest.mark.parametrize("identifier", WEIGHTS)
 def test_every_row_can_be_shown_downloaded_and_recognised(identifier: str, own: Path) -> None:
     from fnmatch import fnmatch
@@ -276,7 +299,7 @@ def test_every_row_can_be_shown_downloaded_and_recognised(identifier: str, own: 
         options = weights._options(name)
         assert any(fnmatch(option, pattern) for option in options for pattern in row.files), f"{name} is not downloaded"
     command = download_command(identifier)
-    assert command.startswith(f"hf download {row.repository} ") and command.endswith(f'"{own / row.repository}"')
+    assert command.startswith(f"hf download {row.repository} ") and command.endswith(f'"{own / row.home}"')
 
 
 def test_the_server_can_ask_without_loading_anything() -> None:

@@ -30,7 +30,7 @@ if IN_BLENDER:
     import blender_addon
     from blender_addon import block_outs, session
     from tests.blender_addon.driven import render_quickly
-    from tests.blender_addon.small_room import make_room
+    from tests.blender_addon.small_room import FIRST, ROUND, camera_at, make_room
 
 
 def pytest_report_header() -> str:
@@ -87,6 +87,15 @@ def room() -> list[Any]:
 
 
 @pytest.fixture
+def around() -> list[Any]:
+    """Four cameras round the start-up file's cube, which stands aside of the origin and is selected."""
+    bpy.data.objects["Cube"].location = (3, -2, 1)
+    made = [camera_at(f"Shot {number}", FIRST + angle, (3, -2, 1)) for number, angle in enumerate(ROUND, 1)]
+    bpy.context.view_layer.update()
+    return made
+
+
+@pytest.fixture
 def addon(monkeypatch: pytest.MonkeyPatch, python_with_plugin: Path) -> Iterator[Any]:
     """The add-on, registered, with a fresh session; the backend would run with the pipeline of `plugin/`."""
     monkeypatch.setenv("SET_DRESSER_PYTHON", str(python_with_plugin))
@@ -95,6 +104,13 @@ def addon(monkeypatch: pytest.MonkeyPatch, python_with_plugin: Path) -> Iterator
     blender_addon.register()
     yield blender_addon
     blender_addon.unregister()
+
+
+@pytest.fixture
+def several(addon: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The add-on; its backend has a pipeline that takes two to four pictures."""
+    monkeypatch.setenv("SET_DRESSER_PLUGINS", "box_pipeline,photo_pipeline")
+    return addon
 
 
 @pytest.fixture

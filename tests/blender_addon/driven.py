@@ -90,6 +90,29 @@ def wait_to_be_killed(stage: str, picture: str) -> None:
         time.sleep(min(session.pump(), 0.01))
 
 
+def pick_and_wait_to_be_killed(picture: str) -> None:
+    """Pick some of the views that a job asks for, say which, and go on until killed."""
+    import time
+
+    import bpy
+
+    os.environ["SET_DRESSER_PLUGINS"] = "box_pipeline,views_pipeline"
+    import blender_addon
+
+    blender_addon.register()
+    from blender_addon import asking, session
+
+    job = blender_addon.generate(source=picture, pipeline="test-views", wait=True)
+    session.pump()
+    for index in (1, 4, 7):
+        bpy.ops.set_dresser.pick_view(job=job.id, index=index)
+    session.pump()
+    picks = asking.picks(session.current.jobs[job.id].question)
+    tell(pid=session.current.server.pid, id=job.id, picks=picks)
+    while True:
+        time.sleep(min(session.pump(), 0.01))
+
+
 def leave_without_a_word(picture: str) -> None:
     """End as a script ends that does not care: a job running, the add-on registered, a timer set."""
     import bpy

@@ -38,6 +38,21 @@ def make_room():
     return [cube, ball, cone]
 
 
+FIRST, ROUND = 37.0, (0.0, 90.0, 180.0, -45.0)
+"""Where the first of several cameras stands, and where all of them stand from there, in degrees round the object."""
+
+
+def camera_at(name, angle, centre=(0, 0, 0), away=8.0):
+    """A camera 2.5 m above the centre that looks at it from an angle."""
+    made = bpy.data.objects.new(name, bpy.data.cameras.new(name))
+    bpy.context.scene.collection.objects.link(made)
+    turned = math.radians(angle)
+    made.location = Vector(centre) + Vector((away * math.cos(turned), away * math.sin(turned), 2.5))
+    made.rotation_euler = (Vector(centre) - made.location).to_track_quat("-Z", "Y").to_euler()
+    bpy.context.view_layer.update()
+    return made
+
+
 def read(path):
     """(H, W, 4) values 0..1 as Blender reads them from a file, upper row first."""
     image = bpy.data.images.load(str(path), check_existing=False)

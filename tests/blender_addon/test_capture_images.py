@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from blender_addon import pictures
-from blender_addon.capture import CaptureError, capture_image, capture_image_file
+from blender_addon.image_capture import capture_image, capture_image_file
+from blender_addon.intrinsics import CaptureError
 from tests.blender_addon import snapshots
 from tests.blender_addon.small_room import labels_of, read
 

@@ -78,7 +78,7 @@ def test_a_shot_is_sent_as_a_form(peer: Peer, tmp_path: Path) -> None:
     image.write_bytes(b"\x89PNG\r\n--boundary\r\n")
     depth.write_bytes(b"\x93NUMPY")
     request = {"pipeline": "inflate", "name": "Grüße", "seed": 3}
-    sent = peer.request(Client(peer.port, "secret").submit(request, {"image": image, "depth": depth}))
+    sent = peer.request(Client(peer.port, "secret").submit(request, {"image": [image], "depth": [depth]}))
     line, _, rest = sent.partition(b"\r\n")
     assert line == b"POST /jobs HTTP/1.1"
     form = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(rest)

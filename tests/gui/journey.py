@@ -241,6 +241,52 @@ def answer_a_question(trip: Trip) -> None:
     assert any('"chosen": [1]' in message for message in warnings), f"another answer arrived: {warnings}"
 
 
+def pick_views(trip: Trip) -> None:
+    """Views as thumbnails, put into slots by clicks; after a kill -9 the picks are there again, and are used."""
+    blender = trip.blender
+    identifier = trip.generate("test-views", photos=3, side=256)
+    trip.wait_for(identifier, 30.0, state="needs_input")
+    _wait_for_views(trip, identifier)
+    blender.rest()
+    trip.shot("asked")
+    for index in (4, 8):
+        blender.click(f'bpy.ops.set_dresser.pick_view(job="{identifier}", index={index}', _COLUMN[index % 3])
+    blender.click(f'bpy.ops.set_dresser.move_view(job="{identifier}", slot=0, steps=1', MOVERS)
+    assert blender.ask(f"{_PICKS.format(identifier)}") == [1, 0, 2, 3, 8, 5]
+    trip.shot("picked")
+    blender.ask(f"bpy.ops.wm.save_as_mainfile(filepath={str(STAGE / 'picking.blend')!r})")
+    blender.kill()
+    blender.nobody_left(GONE_SECONDS)
+    trip.start(str(STAGE / "picking.blend"))
+    trip.show_panel()
+    blender = trip.blender
+    blender.click("bpy.ops.set_dresser.refresh(", RIGHT)
+    trip.wait_for(identifier, 60.0, state="needs_input")
+    _wait_for_views(trip, identifier)
+    blender.rest()
+    trip.shot("after a kill")
+    assert blender.ask(f"{_PICKS.format(identifier)}") == [1, 0, 2, 3, 8, 5]
+    blender.ask(f"question = session().jobs[{identifier!r}].question; asking = sys.modules[ADDON + '.asking']")
+    blender.ask("for photo in asking.draft(question).photos: photo.unfolded = False")
+    blender.rest()
+    trip.shot("folded")
+    blender.click("bpy.ops.set_dresser.answer(", 0.3)
+    trip.wait_for(identifier, 30.0, state="done")
+    warnings = blender.ask(f"[w['message'] for w in session().jobs[{identifier!r}].warnings]")
+    assert any('"chosen": [1, 0, 2, 3, 8, 5]' in message for message in warnings), f"another answer: {warnings}"
+
+
+_COLUMN = (0.2, 0.45, 0.7)
+MOVERS = 0.4
+_PICKS = "list(sys.modules[ADDON + '.asking'].picks(session().jobs[{!r}].question))"
+
+
+def _wait_for_views(trip: Trip, identifier: str) -> None:
+    question = f"question = session().jobs[{identifier!r}].question; thumbnails = sys.modules[ADDON + '.thumbnails']"
+    loaded = "question and all(thumbnails.icon(question.key, file) for file in question.files)"
+    trip.blender.wait(f"{question}; {loaded}", "the thumbnails of the views", 30.0)
+
+
 def save_and_reopen_in_a_job(trip: Trip) -> None:
     """The job goes on; nothing lands in the other file by itself, and one press of Import brings it."""
     blender = trip.blender
@@ -341,6 +387,7 @@ STEPS: tuple[Callable[[Trip], None], ...] = (
     cancel_a_job,
     work_while_a_job_runs,
     answer_a_question,
+    pick_views,
     save_and_reopen_in_a_job,
     quit_in_a_job,
     kill_in_a_job,

@@ -178,8 +178,8 @@ def read_shape(folder: Path) -> Shape:
     Raises:
         CheckpointError: a file is missing, damaged, or of another network.
     """
+    from models.image_processor import Preprocessor
     from models.loading import CheckpointForeign, read_config, read_json
-    from models.midi.pictures import Preprocessor
     from models.midi.transformer import TransformerConfig
     from models.midi.vae import VaeConfig
 

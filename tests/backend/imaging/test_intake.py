@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from backend.camera import default_camera
-from backend.contract import GenerateRequest, InstanceLabel
+from backend.contract import GenerateRequest, InstanceLabel, Photo
 from backend.errors import Problem
 from backend.imaging.intake import MODEL_VARIABLE, check_inputs, make_shot, read_job_folder
 from tests.backend.imaging.pictures import png, saved
@@ -154,3 +154,38 @@ def test_checking_inputs_loads_nothing_heavy() -> None:
         [sys.executable, "-c", program], input=picture(), capture_output=True, timeout=60, env=environment, check=False
     )
     assert run.returncode == 0, run.stdout.decode() + run.stderr.decode()
+
+
+def test_only_the_objects_that_are_named_are_kept() -> None:
+    table = [InstanceLabel(id=3, name="chair"), InstanceLabel(id=5, name="table")]
+    files = [picture()], instance_map(), None
+    assert check_inputs(request(instances=table), *files) == 2
+    wanted = request(instances=table, only=[5])
+    assert check_inputs(wanted, *files) == 1, "as many as are made count against the pipeline's limit"
+    shot = make_shot(wanted, *files)
+    assert shot.instances.names == {5: "table"}
+    assert set(np.unique(shot.instances.labels)) == {0, 5}, "the others are background"
+    assert shot.instances.mask(5).sum() == 140
+
+
+def test_an_object_that_is_not_there_cannot_be_chosen() -> None:
+    with pytest.raises(Problem) as caught:
+        check_inputs(request(only=[5, 9]), [picture()], instance_map(), None)
+    assert caught.value.code == "instances-mismatch"
+    assert caught.value.detail == "Object 9 is to be made and is not in the instance map."
+    assert "[3, 5]" in caught.value.hint
+
+
+@pytest.mark.parametrize("wrong", [[0], [-1], [70000], ["chair"], [1.5]])
+def test_objects_are_chosen_by_their_numbers(wrong: list[Any]) -> None:
+    with pytest.raises(ValueError, match="only"):
+        request(only=wrong)
+
+
+def test_what_is_known_of_photos_comes_with_their_pictures() -> None:
+    rows = [Photo(name="front", azimuth=0), Photo(azimuth=90)]
+    assert make_shot(request(photos=rows), [picture()] * 2, instance_map(), None).photos == tuple(rows)
+    assert make_shot(request(), [picture()] * 2, instance_map(), None).photos == (Photo(), Photo())
+    with pytest.raises(Problem, match="request-invalid") as caught:
+        check_inputs(request(photos=rows), [picture()], instance_map(), None)
+    assert "2 photo(s) and 1 picture(s)" in caught.value.detail

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.backend.server.running_server import RunningServer
 from tests.backend.small_pictures import cut_out
@@ -100,3 +103,22 @@ def test_the_server_tells_and_limits_what_jobs_hold(tmp_path: Path) -> None:
         assert server.client.put("/storage", json={"keep_bytes": None}).json()["keep_bytes"] is None
     with RunningServer(tmp_path / "data", SET_DRESSER_KEEP_BYTES="5") as server:
         assert server.client.get("/storage").json()["keep_bytes"] == 5
+
+
+def test_one_object_of_several_is_made_again(server: RunningServer) -> None:
+    labels = np.zeros((32, 32), np.uint8)
+    labels[4:14, 4:14], labels[16:30, 12:28] = 3, 5
+    stream = io.BytesIO()
+    Image.fromarray(labels).save(stream, "PNG")
+    files = {"image": ("a.png", cut_out()), "instances": ("i.png", stream.getvalue())}
+    request = {"pipeline": "steady", "parameters": {"steps": 1}}
+    first = server.wait(server.post_job(request, files).json()["id"])
+    refused = again(server, first["id"], only=[4])
+    assert (refused.status_code, refused.json()["code"]) == (422, "instances-mismatch")
+    assert "Object 4" in refused.json()["detail"]
+    made = again(server, first["id"], only=[5])
+    assert made.status_code == 201, made.text
+    assert stored(server, made.json()["id"])["only"] == [5]
+    assert server.wait(made.json()["id"])["state"] == "done"
+    whole = again(server, made.json()["id"], only=[])
+    assert stored(server, whole.json()["id"])["only"] == [], "and all of them again"

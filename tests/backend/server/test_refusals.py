@@ -255,3 +255,14 @@ def test_the_log_knows_no_token_and_no_traceback(server: RunningServer) -> None:
     log = server.log.read_text()
     assert TOKEN not in log
     assert "Traceback" not in log
+
+
+@pytest.mark.parametrize(
+    "photos",
+    ['[{"azimuth": NaN}]', '[{"azimuth": 1e999}]', '[{"azimuth": 400}]', '[{"azimuth": "left"}]', "[{}, {}]", "{}"],
+)
+def test_what_cannot_be_known_of_photos_is_refused(server: RunningServer, photos: str) -> None:
+    request = '{"pipeline": "steady", "photos": %s}' % photos
+    answer = server.client.post("/jobs", data={"request": request}, files={"image": ("a.png", cut_out())})
+    assert_problem(answer, 422, "request-invalid")
+    assert "photos" in answer.json()["detail"]

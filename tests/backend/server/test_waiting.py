@@ -83,3 +83,14 @@ def test_a_question_outlives_every_server_and_is_there_at_once(tmp_path: Path) -
         assert names(server, job) == ["right"]
         result = server.client.get(f"/jobs/{job}/files/result.json").json()
         assert [warning["message"] for warning in result["warnings"]] == ["You chose 2."]
+
+
+def test_another_pipeline_on_found_objects_makes_the_wanted_one_and_asks_nothing_again(server: RunningServer) -> None:
+    job = asked(server)
+    choose(server, job, 0, 1)
+    assert server.wait(job)["state"] == "done" and names(server, job) == ["left", "right"]
+    again = server.client.post(f"/jobs/{job}/again", json={"pipeline": "noisy", "only": [2]}).json()["id"]
+    assert server.wait(again)["state"] == "done"
+    assert names(server, again) == ["right"]
+    unknown = server.client.post(f"/jobs/{job}/again", json={"pipeline": "noisy", "only": [9]}).json()["id"]
+    assert server.wait(unknown)["problem"]["code"] == "instances-mismatch"

@@ -7,8 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from models.image_processor import Preprocessor  # noqa: E402
 from models.midi.conditioning import encoder_inputs  # noqa: E402
-from models.midi.pictures import Preprocessor, framed, label_ids  # noqa: E402
+from models.midi.pictures import framed, label_ids  # noqa: E402
 
 CLIP = Preprocessor(56, (56, 56), (0.0,) * 3, (1.0,) * 3)
 

@@ -106,15 +106,15 @@ def test_networks_are_loaded_when_needed_and_let_go(tiny_checkpoint: Any, scene:
     from models.midi.pipeline import MidiPipeline
 
     fresh = MidiPipeline.from_pretrained(tiny_checkpoint)
-    assert not fresh._loaded
+    assert not fresh.parts.loaded
     fresh(*scene, seed=0, steps=1, tokens=6)
-    assert set(fresh._loaded) == {"image_encoder_1", "image_encoder_2", "transformer"}
-    watched = weakref.ref(fresh._loaded["image_encoder_2"].encoder.layer[0].norm1.weight)
+    assert set(fresh.parts.loaded) == {"image_encoder_1", "image_encoder_2", "transformer"}
+    watched = weakref.ref(fresh.parts.loaded["image_encoder_2"].encoder.layer[0].norm1.weight)
     fresh.release("image_encoder_1", "image_encoder_2")
-    assert set(fresh._loaded) == {"transformer"}
+    assert set(fresh.parts.loaded) == {"transformer"}
     assert watched() is None
     fresh.release()
-    assert not fresh._loaded
+    assert not fresh.parts.loaded
 
 
 def test_bfloat16_stays_near_float32(tiny_checkpoint: Any, pipeline: Any, scene: Any) -> None:

@@ -1,13 +1,8 @@
-"""The reference numbers: golden tensors, their configurations, and a checkpoint folder made of their weights.
-
-The folder is `midi` below SET_DRESSER_REFERENCE, `../shared/reference` by default. All sizes come from the files.
-"""
+"""The reference numbers of MIDI, and a checkpoint folder made of their weights."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,58 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture
-def inference() -> Iterator[None]:
-    """No gradients: reference numbers are those of a forward pass."""
-    import torch
-
-    with torch.inference_mode():
-        yield
-
-
-class Golden:
-    """One golden file: tensors by name, weights by prefix, metadata."""
-
-    def __init__(self, file: Path) -> None:
-        from safetensors import safe_open
-
-        with safe_open(file, framework="pt") as content:
-            self.metadata: dict[str, str] = content.metadata() or {}
-            self.tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
-
-    def __getitem__(self, name: str) -> Any:
-        return self.tensors[name]
-
-    def weights(self, prefix: str = "weight.") -> dict[str, Any]:
-        return {name.removeprefix(prefix): each for name, each in self.tensors.items() if name.startswith(prefix)}
-
-    def json(self, name: str) -> Any:
-        return json.loads(self.metadata[name])
+from tests.parity.goldens import Golden, Goldens, reference_folder
 
 
 @pytest.fixture(scope="session")
 def reference() -> Path:
-    pytest.importorskip("torch")
-    pytest.importorskip("transformers")
-    folder = Path(os.environ.get("SET_DRESSER_REFERENCE", ROOT.parent / "shared" / "reference")) / "midi"
-    if not folder.is_dir():
-        pytest.skip(f"the MIDI reference numbers are not at {folder} (SET_DRESSER_REFERENCE)")
-    return folder
+    return reference_folder("midi")
 
 
 @pytest.fixture(scope="session")
-def golden(reference: Path) -> Callable[[str], Golden]:
-    cache: dict[str, Golden] = {}
-
-    def load(name: str) -> Golden:
-        if name not in cache:
-            cache[name] = Golden(reference / f"golden_{name}.safetensors")
-        return cache[name]
-
-    return load
+def golden(reference: Path) -> Goldens:
+    return Goldens(reference)
 
 
 @pytest.fixture(scope="session")
@@ -112,16 +66,3 @@ def picture(reference: Path) -> Callable[[str], tuple[Any, Any]]:
         return np.asarray(rgb), np.asarray(labels)
 
     return read
-
-
-@pytest.fixture(scope="session")
-def close() -> Callable[[Any, Any, float], None]:
-    """Asserts that two arrays have one shape and differ nowhere by more than a tolerance."""
-
-    def check(actual: Any, expected: Any, tolerance: float) -> None:
-        actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
-        assert actual.shape == expected.shape
-        assert np.isfinite(actual).all()
-        assert np.abs(actual - expected).max() <= tolerance
-
-    return check

@@ -1,0 +1,135 @@
+"""From chosen views to a surface with colours: the large reconstruction model and what is drawn from its field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from backend import weights
+from backend.errors import Problem
+from backend.geometry.cleanup import Cleaned, clean
+from backend.pipelines.instantmesh import InstantMeshParameters
+from backend.pipelines.instantmesh.choosing import Picked
+from backend.pipelines.instantmesh.placing import FRONT
+from backend.scene import Mesh
+from models.isosurface import EmptySurface, FieldError
+from models.isosurface.flexicubes import extract_surface
+from models.loading import CheckpointError
+from models.lrm.cameras import RADIUS, slot_cameras, view_cameras
+from models.lrm.decoding import density_surface
+from models.lrm.fields import DensityField, MeshField
+from models.lrm.model import InstantMeshModel
+from models.rendering import bake
+from models.rendering.colours import ask
+
+Tell = Callable[[float], None]
+
+ENCODED = 0.5
+"""Share of the time of one object after which its planes are there."""
+
+HINT = "Choose other views, generate them anew with another seed, or take a clearer photo."
+FLAT_HINT = "Set fewer target faces or a larger texture, or set Colour to vertices."
+
+
+@dataclass(frozen=True)
+class Solid:
+    """One object as triangles in the frame of the reconstruction, z up, seen by the photo from +x; and its field."""
+
+    picked: Picked
+    vertices: NDArray[np.float32]
+    faces: NDArray[np.int64]
+    field: MeshField | DensityField
+
+
+def open_model(parameters: InstantMeshParameters, device: str) -> InstantMeshModel:
+    """The reconstruction model with its weights, in 32 bit as it was trained; on "meta" it is only looked whether its
+    file can be used.
+
+    Raises:
+        Problem: weights-missing, weights-damaged, weights-foreign.
+    """
+    (identifier,) = parameters.needed_weights()
+    file = weights.locate(identifier) / weights.WEIGHTS[identifier].required[0]
+    try:
+        return InstantMeshModel.from_checkpoint(
+            file, device, torch.float32, converted=weights.converted_folder(identifier)
+        )
+    except CheckpointError as error:
+        raise weights.problem_of(error, identifier) from error
+
+
+def reconstruct(model: InstantMeshModel, picked: Picked, parameters: InstantMeshParameters, tell: Tell) -> Solid:
+    """The surface that the model sees in the chosen views.
+
+    Raises:
+        EmptySurface: it sees none.
+        Problem: "geometry-failed" if it gives numbers that are not finite.
+    """
+    planes = model.encode(_tensor(picked), cameras(picked, parameters), lambda share: tell(ENCODED * share))
+    field = model.field(planes)
+
+    def later(share: float) -> None:
+        tell(ENCODED + (1 - ENCODED) * share)
+
+    resolution = int(parameters.resolution)
+    try:
+        if isinstance(field, MeshField):
+            found = extract_surface(field, resolution, device=planes.device, progress=later)
+            if found.empty:
+                raise EmptySurface(inside=False)
+            vertices, faces = found.vertices.cpu().numpy(), found.faces.cpu().numpy()
+        else:
+            # The published lattice of the NeRF variants is twice as fine as that of the others.
+            drawn = density_surface(field, 2 * resolution + 1, progress=later)
+            vertices, faces = drawn.vertices, drawn.faces
+    except FieldError as error:
+        detail = f"{picked.subject.title} could not be reconstructed: {error}"
+        raise Problem("geometry-failed", detail, HINT) from error
+    return Solid(picked, vertices.astype(np.float32), faces.astype(np.int64), field)
+
+
+def cameras(picked: Picked, parameters: InstantMeshParameters) -> torch.Tensor:
+    """What the model is told of each view's camera, [V, 16]."""
+    radius = RADIUS * parameters.scale
+    if not picked.true_cameras:
+        return slot_cameras(radius, slots=picked.slots)
+    azimuths, elevations = zip(*((view.azimuth, view.elevation) for view in picked.views), strict=True)
+    return view_cameras(azimuths, elevations, radius)
+
+
+def cleaned(solid: Solid, parameters: InstantMeshParameters) -> Cleaned:
+    """The surface to work with. Raises Problem("geometry-failed")."""
+    return clean(solid.vertices, solid.faces, target_faces=parameters.faces, smallest_piece=parameters.floaters)
+
+
+def coloured(solid: Solid, shape: Cleaned, parameters: InstantMeshParameters, tell: Tell) -> Mesh:
+    """The mesh with the colours of the field, its front towards -y.
+
+    Raises:
+        Problem: "geometry-failed" if the field gives colours that are not finite, or the surface cannot be laid flat.
+    """
+    mesh = Mesh(shape.vertices @ FRONT.T, shape.faces)
+    device = solid.field.planes.device
+    vertices = torch.from_numpy(shape.vertices).float().to(device)
+    try:
+        if parameters.colour == "vertices":
+            colours = ask(solid.field.colour, vertices, progress=tell)
+            mesh.colours = (colours * 255).round().to(torch.uint8).cpu().numpy()
+        elif parameters.colour == "texture":
+            faces = torch.from_numpy(shape.faces).to(device)
+            baked = bake(vertices, faces, solid.field.colour, size=int(parameters.texture_size), progress=tell)
+            mesh.corner_uv = baked.corner_uv.cpu().numpy().astype(np.float64)
+            mesh.texture = baked.texture.cpu().numpy()
+    except ValueError as error:
+        detail = f"{solid.picked.subject.title} could not be coloured: {error}"
+        raise Problem("geometry-failed", detail, HINT if isinstance(error, FieldError) else FLAT_HINT) from error
+    return mesh
+
+
+def _tensor(picked: Picked) -> torch.Tensor:
+    """[V, 3, H, W], 0 to 1."""
+    return torch.from_numpy(np.stack(picked.pictures)).movedim(3, 1).float() / 255

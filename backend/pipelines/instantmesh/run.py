@@ -1,0 +1,145 @@
+"""The work of InstantMesh: photos → views → the user's choice → one closed, coloured mesh where the camera sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from backend import devices
+from backend.devices import release
+from backend.errors import Problem
+from backend.memory import Plan, run_with_plans
+from backend.pipelines.base import Context
+from backend.pipelines.instantmesh import InstantMeshParameters
+from backend.pipelines.instantmesh.choosing import Picked, first_seeds, keep_sheet, pick
+from backend.pipelines.instantmesh.photos import Pixels, subjects
+from backend.pipelines.instantmesh.picks import photo_azimuths
+from backend.pipelines.instantmesh.placing import place
+from backend.pipelines.instantmesh.plans import view_plans
+from backend.pipelines.instantmesh.reconstruct import HINT, Solid, cleaned, coloured, open_model, reconstruct
+from backend.pipelines.instantmesh.sheets import Wanted, make_sheets, read_sizes
+from backend.pipelines.instantmesh.turntable import keep_turntable
+from backend.scene import Prop, Scene
+from backend.shot import Shot
+from models.isosurface import EmptySurface
+
+
+def run(shot: Shot, parameters: InstantMeshParameters, context: Context) -> Scene:
+    """Make one prop of every instance of the shot, or of the one object that several photos show.
+
+    The same shot, parameters, seed and choice give the same scene on the same device. What was made before the choice
+    is kept with the job, and is there again when the job is resumed.
+
+    Raises:
+        Problem: "instances-too-many", "image-empty", "background-unclear"; "weights-missing", "weights-damaged",
+            "weights-foreign", "out-of-memory"; "geometry-failed" if nothing has a surface.
+        Cancelled: at the next report after the user has cancelled.
+    """
+    with context.stage("background"):
+        objects = subjects(shot, context)
+        device = devices.choose()
+        context.device = device.name
+        open_model(parameters, "meta")  # what is wrong with its file is told before the views are made
+        azimuths = photo_azimuths([photo.azimuth for photo in shot.photos])
+    made: dict[Wanted, list[Pixels]] = {}
+    followed: list[Plan] = []
+
+    def make(wanted: Sequence[Wanted]) -> dict[Wanted, list[Pixels]]:
+        missing = [each for each in wanted if each not in made]
+        if missing:
+            with context.stage("views"):
+                made.update(_views(missing))
+        return {each: made[each] for each in wanted}
+
+    def _views(wanted: Sequence[Wanted]) -> dict[Wanted, list[Pixels]]:
+        def attempt(plan: Plan) -> dict[Wanted, list[Pixels]]:
+            followed.append(plan)
+            return make_sheets(wanted, parameters, context, device, plan)
+
+        def told(failed: Plan, following: Plan) -> None:
+            message = f"Memory ran out with the plan '{failed.name}'; trying again: {following.sentence}."
+            context.warn("memory-tight", message, "Close other programs that use the graphics card.")
+
+        return run_with_plans(view_plans(read_sizes(), device, parameters.precision), device, attempt, told)
+
+    make([Wanted(each, photo, seed) for each in objects for photo, seed in enumerate(first_seeds(each, context.seed))])
+    chosen = [pick(each, shot.photos, azimuths, parameters, context, make) for each in objects]
+    solids = _reconstruct(chosen, parameters, context, device)
+    props = _finish(solids, shot, parameters, context)
+    release(device)
+    return Scene(props, _record(chosen, parameters, followed))
+
+
+def _reconstruct(
+    chosen: Sequence[Picked], parameters: InstantMeshParameters, context: Context, device: devices.Device
+) -> list[Solid]:
+    """One object after the other; one without a surface is told and left out."""
+    solids = []
+    with context.stage("reconstruct"):
+        context.progress(0.0, "Loading the model")
+        model = open_model(parameters, device.name)
+        for index, picked in enumerate(chosen):
+            keep_sheet(picked, context)
+
+            def tell(share: float, index: int = index, picked: Picked = picked) -> None:
+                context.progress((index + share) / len(chosen), picked.subject.title)
+
+            try:
+                solids.append(reconstruct(model, picked, parameters, tell))
+            except EmptySurface:
+                message = f"{picked.subject.title} came out empty and was left out."
+                context.warn("instance-empty", message, HINT, picked.subject.instance)
+        if not solids:
+            raise Problem("geometry-failed", "No shape could be made out in the chosen views.", HINT)
+    return solids
+
+
+def _finish(solids: Sequence[Solid], shot: Shot, parameters: InstantMeshParameters, context: Context) -> list[Prop]:
+    """Clean, colour and place each object."""
+    count = len(solids)
+    with context.stage("clean"):
+        shapes = []
+        for index, solid in enumerate(solids):
+            context.progress(index / count, solid.picked.subject.title)
+            shapes.append(cleaned(solid, parameters))
+    with context.stage("texture"):
+        meshes = []
+        for index, (solid, shape) in enumerate(zip(solids, shapes, strict=True)):
+
+            def tell(share: float, index: int = index, solid: Solid = solid) -> None:
+                context.progress((index + share) / count, solid.picked.subject.title)
+
+            tell(0.0)
+            meshes.append(coloured(solid, shape, parameters, tell))
+    props = []
+    with context.stage("place"):
+        for index, (solid, shape, mesh) in enumerate(zip(solids, shapes, meshes, strict=True)):
+            context.progress(index / count, solid.picked.subject.title)
+            prop = place(mesh, solid.picked.subject.instance, shot, parameters, context)
+            prop.quality |= {"removed_pieces": shape.removed_pieces, **_choice(solid.picked)}
+            props.append(prop)
+    if parameters.turntable:
+        with context.stage("turntable"):
+            for index, (solid, shape) in enumerate(zip(solids, shapes, strict=True)):
+
+                def tell(share: float, index: int = index, solid: Solid = solid) -> None:
+                    context.progress((index + share) / count, solid.picked.subject.title)
+
+                keep_turntable(solid, shape, parameters.colour != "none", context, tell)
+    return props
+
+
+def _choice(picked: Picked) -> dict[str, Any]:
+    """Which views a prop was made of."""
+    return {
+        "picks": [[view.photo, view.view] for view in picked.views],
+        "seeds": list(picked.seeds),
+        "cameras": "true" if picked.true_cameras else "slots",
+    }
+
+
+def _record(chosen: Sequence[Picked], parameters: InstantMeshParameters, followed: Sequence[Plan]) -> dict[str, Any]:
+    record: dict[str, Any] = {"azimuths": list(chosen[0].azimuths.values)}
+    if followed:  # else all views were there from an earlier attempt
+        record["plan"] = {"name": followed[-1].name, "sentence": followed[-1].sentence}
+    return record

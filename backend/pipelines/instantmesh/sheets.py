@@ -1,0 +1,172 @@
+"""Six views of each photo, made by diffusion and kept with the job as they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from backend import weights
+from backend.devices import Device, release
+from backend.errors import Problem
+from backend.imaging.png import as_png, from_png
+from backend.memory import Plan
+from backend.pipelines.base import Context
+from backend.pipelines.instantmesh import STEPS, InstantMeshParameters
+from backend.pipelines.instantmesh.photos import Pixels, Subject
+from models.loading import CheckpointError
+from models.published import diffusers_network, load_clip_vision
+from models.zero123.conditioning import Condition
+from models.zero123.pictures import as_pixels, prepared, split
+from models.zero123.pipeline import Zero123Plus
+
+UNET_FILE = "diffusion_pytorch_model.bin"
+VIEWS = 6
+
+CONDITIONED, DENOISED = 0.04, 0.95
+"""Shares of the time of one photo after which it is conditioned and denoised."""
+
+
+class Wanted(NamedTuple):
+    """The views of one photo of one object, begun from one seed."""
+
+    subject: Subject
+    photo: int
+    seed: int
+
+    @property
+    def names(self) -> list[str]:
+        """The files of the job that hold the views."""
+        return [f"view-{self.subject.instance}-{self.photo}-{self.seed}-{view}.png" for view in range(VIEWS)]
+
+    @property
+    def title(self) -> str:
+        several = len(self.subject.photos) > 1
+        return f"{self.subject.title}, photo {self.photo + 1}" if several else self.subject.title
+
+
+def open_views(device: Device, dtype: torch.dtype) -> Zero123Plus:
+    """The diffusion model as it is published for InstantMesh; no weights are loaded yet.
+
+    Raises:
+        Problem: weights-missing, weights-damaged, weights-foreign.
+    """
+    folder, file = weights.locate("zero123plus"), weights.locate("instantmesh-views") / UNET_FILE
+    try:
+        return Zero123Plus.from_pretrained(
+            folder, file, device.name, dtype, kept=weights.converted_folder("instantmesh-views"), local_files_only=True
+        )
+    except CheckpointError as error:
+        raise weights.problem_of(error, _whose(error, file)) from error
+
+
+def read_sizes() -> dict[str, int]:
+    """Parameters of each network, from their configurations; nothing is allocated. Raises as `open_views`."""
+    folder = weights.locate("zero123plus")
+    try:
+        networks = {
+            "unet": diffusers_network(folder / "unet", "UNet2DConditionModel"),
+            "vae": diffusers_network(folder / "vae", "AutoencoderKL"),
+            "vision_encoder": load_clip_vision(folder / "vision_encoder", "meta", torch.float32),
+        }
+    except CheckpointError as error:
+        raise weights.problem_of(error, "zero123plus") from error
+    return {part: sum(each.numel() for each in network.parameters()) for part, network in networks.items()}
+
+
+def make_sheets(
+    wanted: Sequence[Wanted],
+    parameters: InstantMeshParameters,
+    context: Context,
+    device: Device,
+    plan: Plan,
+    opened: Callable[[Device, torch.dtype], Zero123Plus] = open_views,
+) -> dict[Wanted, list[Pixels]]:
+    """The views of each photo, 320 x 320 x 3, in the order of Zero123++. What is kept with the job is not made again.
+
+    The networks are gone from the device when this returns. Those kept are rounded to 8 bits, and those are used, so
+    that an attempt that recalls them comes to the same mesh.
+
+    Raises:
+        Problem: see `open_views`. Cancelled.
+    """
+    found = {each: pictures for each in wanted if (pictures := recalled(each, context)) is not None}
+    missing = [each for each in wanted if each not in found]
+    if not missing:
+        return found
+    context.progress(0.0, plan.sentence)
+    pipeline = opened(device, getattr(torch, plan.dtype))
+    together: bool = plan.settings["keep_parts"]
+    try:
+        # Networks that cannot stay side by side are loaded once for all photos, the others finish photo by photo.
+        for group in [[each] for each in missing] if together else [missing]:
+            begun = len(found)
+            for each, pictures in zip(
+                group, _sheets(pipeline, group, begun, len(wanted), parameters, context, plan), strict=True
+            ):
+                found[each] = pictures
+                for name, picture in zip(each.names, pictures, strict=True):
+                    context.keep(name, as_png(picture))
+    except CheckpointError as error:
+        raise weights.problem_of(error, _whose(error, pipeline.white_unet)) from error
+    except FloatingPointError as error:
+        wider = plan.dtype != "float32"
+        hint = "Set Precision to bfloat16 or float32." if wider else "Delete the weights and download them again."
+        raise Problem("geometry-failed", f"The views came out as no numbers in {plan.dtype}.", hint) from error
+    finally:
+        pipeline.release()
+        del pipeline
+        release(device)
+    return found
+
+
+def recalled(wanted: Wanted, context: Context) -> list[Pixels] | None:
+    """The views as an earlier attempt at this job has kept them; None unless all are there."""
+    kept = [context.recall(name) for name in wanted.names]
+    return [from_png(data) for data in kept if data is not None] if all(data is not None for data in kept) else None
+
+
+def _sheets(
+    pipeline: Zero123Plus,
+    group: Sequence[Wanted],
+    begun: int,
+    count: int,
+    parameters: InstantMeshParameters,
+    context: Context,
+    plan: Plan,
+) -> list[list[Pixels]]:
+    def tell(index: int, share: float, message: str) -> None:
+        context.progress((begun + index + share) / count, f"{group[index].title}: {message}")
+
+    keep_parts: bool = plan.settings["keep_parts"]
+    generators = [torch.Generator("cpu").manual_seed(each.seed) for each in group]
+    conditions: list[Condition] = []
+    for index, (each, generator) in enumerate(zip(group, generators, strict=True)):
+        tell(0, CONDITIONED * index / len(group), "Looking at it")
+        conditions.append(pipeline.condition(prepared(each.subject.photos[each.photo]), generator))
+    if not keep_parts:
+        pipeline.release("vision_encoder", "vae")
+    latents = []
+    for index, (condition, generator) in enumerate(zip(conditions, generators, strict=True)):
+
+        def step(done: int, steps: int, index: int = index) -> None:
+            share = CONDITIONED + (DENOISED - CONDITIONED) * done / steps
+            tell(index, share, f"step {done} of {steps}")
+
+        steps = parameters.steps or STEPS[parameters.quality]
+        rows: int | None = plan.settings["rows"]
+        latents.append(pipeline.denoise(condition, steps, parameters.guidance, generator, step, rows))
+    if not keep_parts:
+        pipeline.release("unet")
+    sheets = []
+    for index, latent in enumerate(latents):
+        tell(index if keep_parts else len(group) - 1, DENOISED, "Drawing")
+        sheets.append(list(as_pixels(split(pipeline.decode(latent)))))
+    return sheets
+
+
+def _whose(error: CheckpointError, unet: Path | None) -> str:
+    """The row of the catalogue that a broken file belongs to."""
+    return "instantmesh-views" if unet is not None and str(unet) in str(error) else "zero123plus"

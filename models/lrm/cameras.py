@@ -1,0 +1,127 @@
+"""Cameras that look at an object in the origin: poses, the vectors that condition the networks, and rays.
+
+World: right-handed, z up. A pose is a camera-to-world matrix with OpenGL axes: x right, y up, −z ahead. Azimuth 0 is on
+the +x axis and grows towards +y (the camera moves to its right); elevation is the angle above the ground. Intrinsics
+are in units of the image size. Angles are in degrees.
+
+The six slots are those of Zero123++ v1.2 (Shi et al. 2023, arXiv 2310.15110): azimuths relative to the input picture,
+absolute elevations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+SLOT_AZIMUTHS = (30.0, 90.0, 150.0, 210.0, 270.0, 330.0)
+SLOT_ELEVATIONS = (20.0, -10.0, 20.0, -10.0, 20.0, -10.0)
+RADIUS = 4.0
+FIELD_OF_VIEW = 30.0
+
+Angles = Sequence[float] | Tensor
+
+
+def spherical_poses(azimuths: Angles, elevations: Angles, radius: float | Angles = RADIUS) -> Tensor:
+    """Poses [V, 4, 4] float32 on a sphere, looking at its centre with the z axis up in the picture.
+
+    The right axis follows from the azimuth alone, so views from straight above or below are defined too.
+
+    Args:
+        azimuths, elevations: V angles each.
+        radius: one for all, or V.
+
+    Raises:
+        ValueError: not as many elevations (or radii) as azimuths, or a number that is not finite.
+    """
+    azimuth, elevation, distance = (
+        torch.as_tensor(values, dtype=torch.float64).reshape(-1) for values in (azimuths, elevations, radius)
+    )
+    if len(elevation) != len(azimuth) or len(distance) not in (1, len(azimuth)):
+        raise ValueError(f"{len(azimuth)} azimuths with {len(elevation)} elevations and {len(distance)} radii.")
+    if not all(bool(values.isfinite().all()) for values in (azimuth, elevation, distance)):
+        raise ValueError("An azimuth, an elevation or a radius is not a finite number.")
+    a, e = azimuth.deg2rad(), elevation.deg2rad()
+    right = torch.stack([-a.sin(), a.cos(), torch.zeros_like(a)], dim=1)
+    backward = torch.stack([e.cos() * a.cos(), e.cos() * a.sin(), e.sin()], dim=1)
+    poses = torch.zeros(len(a), 4, 4, dtype=torch.float64)
+    poses[:, :3] = torch.stack(
+        [right, torch.linalg.cross(backward, right), backward, backward * distance[:, None]], dim=2
+    )
+    poses[:, 3, 3] = 1.0
+    return poses.float()
+
+
+def circular_poses(count: int, radius: float, elevation: float, start: float = 0.0) -> Tensor:
+    """Poses [count, 4, 4] once around the object, at even angles from azimuth `start`, the end excluded."""
+    azimuths = start + torch.arange(count, dtype=torch.float64) * (360.0 / count)
+    return spherical_poses(azimuths, torch.full_like(azimuths, elevation), radius)
+
+
+def pinhole(field_of_view: float = FIELD_OF_VIEW) -> Tensor:
+    """Intrinsics [3, 3] float32 of a square picture with its centre in the middle.
+
+    Raises:
+        ValueError: the angle is not between 0 and 180.
+    """
+    if not 0.0 < field_of_view < 180.0:
+        raise ValueError(f"A field of view is between 0 and 180 degrees, not {field_of_view}.")
+    focal = 0.5 / math.tan(math.radians(field_of_view) / 2)
+    return torch.tensor([[focal, 0.0, 0.5], [0.0, focal, 0.5], [0.0, 0.0, 1.0]])
+
+
+def camera_vectors(poses: Tensor, intrinsics: Tensor, rows: int = 3) -> Tensor:
+    """What the networks are told of a camera: rows of its pose, one after the other, then fx, fy, cx, cy.
+
+    Args:
+        poses: [V, 4, 4].
+        intrinsics: [3, 3] for all, or [V, 3, 3].
+        rows: of the pose; 3 gives [V, 16] (InstantMesh, OpenLRM), 4 gives [V, 20].
+    """
+    lens = intrinsics.expand(len(poses), 3, 3)
+    numbers = torch.stack([lens[:, 0, 0], lens[:, 1, 1], lens[:, 0, 2], lens[:, 1, 2]], dim=1)
+    return torch.cat([poses[:, :rows].flatten(1), numbers.to(poses)], dim=1)
+
+
+def view_cameras(
+    azimuths: Angles,
+    elevations: Angles,
+    radius: float | Angles = RADIUS,
+    field_of_view: float = FIELD_OF_VIEW,
+) -> Tensor:
+    """Camera vectors [V, 16] of any views of the object. Arguments and errors: `spherical_poses`, `pinhole`."""
+    return camera_vectors(spherical_poses(azimuths, elevations, radius), pinhole(field_of_view))
+
+
+def slot_cameras(
+    radius: float = RADIUS, field_of_view: float = FIELD_OF_VIEW, slots: Sequence[int] = range(6)
+) -> Tensor:
+    """Camera vectors [V, 16] of places on the sheet of Zero123++, by default all six in order.
+
+    A smaller radius says that the same pictures were taken from nearer, and gives a smaller object.
+    """
+    return view_cameras(
+        [SLOT_AZIMUTHS[slot] for slot in slots], [SLOT_ELEVATIONS[slot] for slot in slots], radius, field_of_view
+    )
+
+
+def camera_rays(poses: Tensor, intrinsics: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Origins and unit directions, [V, height · width, 3] each, of the rays through the pixel centres, row by row.
+
+    Args:
+        poses: [V, 4, 4].
+        intrinsics: [3, 3] for all, or [V, 3, 3].
+    """
+    lens = intrinsics.expand(len(poses), 3, 3).to(poses)
+    v, u = torch.meshgrid(
+        (torch.arange(height, device=poses.device) + 0.5) / height,
+        (torch.arange(width, device=poses.device) + 0.5) / width,
+        indexing="ij",
+    )
+    x = (u.flatten() - lens[:, 0, 2:]) / lens[:, 0, :1]
+    y = (v.flatten() - lens[:, 1, 2:]) / lens[:, 1, 1:2]
+    ahead = torch.stack([x, -y, -torch.ones_like(x)], dim=2)
+    directions = torch.nn.functional.normalize(ahead @ poses[:, :3, :3].transpose(1, 2), dim=2)
+    return poses[:, None, :3, 3].expand_as(directions), directions

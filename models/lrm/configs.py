@@ -1,0 +1,129 @@
+"""Sizes of the reconstruction model, read from the shapes of a checkpoint; the four that were published."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from models.loading import MOST_LAYERS, CheckpointForeign
+
+Kind = Literal["mesh", "density"]
+"""What the planes are decoded to: a signed distance with deformation and weights, or a density (the NeRF variants)."""
+
+HEAD_WIDTH = 64
+"""Channels per attention head in every published variant. Shapes do not tell it."""
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The image encoder: DINO ViT-B/16 with a camera input."""
+
+    width: int = 768
+    layers: int = 12
+    heads: int = 12
+    inner_width: int = 3072
+    image_size: int = 224  # pixels that the position table was made for
+    patch_size: int = 16
+    image_channels: int = 3
+    camera_width: int = 16
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """The transformer from image tokens to three planes."""
+
+    width: int = 1024
+    layers: int = 16
+    heads: int = 16
+    context_width: int = 768
+    low_resolution: int = 32  # tokens along each side of a plane; the planes themselves are twice as fine
+    plane_channels: int = 80
+
+
+@dataclass(frozen=True)
+class LrmConfig:
+    """The whole model. The defaults are `instant_mesh_large`."""
+
+    encoder: EncoderConfig = EncoderConfig()
+    transformer: TransformerConfig = TransformerConfig()
+    kind: Kind = "mesh"
+
+    @property
+    def variant(self) -> str | None:
+        """The name of the published variant that this is, None if it is another one."""
+        return next((name for name, config in VARIANTS.items() if config == self), None)
+
+    @property
+    def samples_per_ray(self) -> int:
+        """As published for volume rendering: 96 with the base planes, 128 with the large ones."""
+        return 96 if self.transformer.plane_channels <= 40 else 128
+
+
+_BASE = TransformerConfig(layers=12, plane_channels=40)
+_LARGE = TransformerConfig()
+VARIANTS: dict[str, LrmConfig] = {
+    "instant_mesh_base": LrmConfig(transformer=_BASE, kind="mesh"),
+    "instant_mesh_large": LrmConfig(transformer=_LARGE, kind="mesh"),
+    "instant_nerf_base": LrmConfig(transformer=_BASE, kind="density"),
+    "instant_nerf_large": LrmConfig(transformer=_LARGE, kind="density"),
+}
+
+
+def config_of(shapes: Mapping[str, tuple[int, ...]], place: Path, head_width: int = HEAD_WIDTH) -> LrmConfig:
+    """The sizes that a checkpoint has.
+
+    Args:
+        shapes: of all its tensors, by name without prefix.
+        place: the file, for messages.
+        head_width: channels per attention head.
+
+    Raises:
+        CheckpointForeign: a tensor that tells a size is missing, or has another number of axes than it should.
+    """
+
+    def shape(name: str, axes: int) -> tuple[int, ...]:
+        if name not in shapes:
+            raise CheckpointForeign(f"{place}: {name} is missing; this is the checkpoint of another network.")
+        if len(shapes[name]) != axes or not all(shapes[name]):
+            raise CheckpointForeign(f"{place}: {name} has the shape {list(shapes[name])}; {axes} axes are expected.")
+        return shapes[name]
+
+    def layers(prefix: str) -> int:
+        found = [int(match[1]) for name in shapes if (match := re.match(rf"{re.escape(prefix)}\.(\d{{1,4}})\.", name))]
+        count = max(found, default=-1) + 1
+        if not 0 < count <= MOST_LAYERS:
+            raise CheckpointForeign(f"{place}: {prefix} has {count} layers; 1 to {MOST_LAYERS} are expected.")
+        return count
+
+    width, image_channels, patch_size, _ = shape("encoder.model.embeddings.patch_embeddings.projection.weight", 4)
+    patches = shape("encoder.model.embeddings.position_embeddings", 3)[1] - 1
+    plane_width, plane_channels, _, _ = shape("transformer.deconv.weight", 4)
+    tokens = shape("transformer.pos_embed", 3)[1]
+    mesh = any(name.startswith("synthesizer.decoder.net_sdf.") for name in shapes)
+    if not mesh:
+        shape("synthesizer.decoder.net.0.weight", 2)
+    return LrmConfig(
+        EncoderConfig(
+            width=width,
+            layers=layers("encoder.model.encoder.layer"),
+            heads=max(width // head_width, 1),
+            inner_width=shape("encoder.model.encoder.layer.0.intermediate.dense.weight", 2)[0],
+            image_size=math.isqrt(patches) * patch_size,
+            patch_size=patch_size,
+            image_channels=image_channels,
+            camera_width=shape("encoder.camera_embedder.0.weight", 2)[1],
+        ),
+        TransformerConfig(
+            width=plane_width,
+            layers=layers("transformer.layers"),
+            heads=max(plane_width // head_width, 1),
+            context_width=width,
+            low_resolution=math.isqrt(tokens // 3),
+            plane_channels=plane_channels,
+        ),
+        "mesh" if mesh else "density",
+    )

@@ -1,0 +1,152 @@
+"""Checkpoints in torch's own format (.bin, .ckpt): read as data, never run, and converted to safetensors once.
+
+Such a file is a pickle, which may hold a program. torch reads it here in its weights-only mode, which knows tensors and
+plain containers and refuses everything else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from models.loading import (
+    CheckpointDamaged,
+    CheckpointForeign,
+    CheckpointMissing,
+    CheckpointUnwritable,
+    TensorHeader,
+)
+from models.writing import NAMES, write_safetensors
+
+Rename = Callable[[str], str | None]
+"""Name in the file → name that is kept, or None for what is not needed."""
+
+SUFFIX = ".converted"
+CHUNK = 1 << 22
+ZIP = b"PK\x03\x04"
+
+
+def read_pickled(file: Path) -> dict[str, Tensor]:
+    """The tensors of a file by name, mapped: a tensor is read from the disk when it is used.
+
+    A training checkpoint gives what is under its "state_dict".
+
+    Raises:
+        CheckpointMissing: no such file.
+        CheckpointDamaged: cut off, or no file of torch's.
+        CheckpointForeign: it holds more than weights, or something else.
+    """
+    if not file.is_file():
+        raise CheckpointMissing(f"{file} is missing.")
+    with file.open("rb") as stream:
+        start = stream.read(8)
+    if start == b"version ":
+        raise CheckpointDamaged(f"{file} is a Git LFS pointer, not the file itself; download it with Git LFS.")
+    zipped = zipfile.is_zipfile(file)
+    if start.startswith(ZIP) and not zipped:
+        raise CheckpointDamaged(f"{file} is cut off ({file.stat().st_size} bytes); the download is incomplete.")
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
+    except pickle.UnpicklingError as error:
+        if "Weights only load failed" in str(error) and zipped:
+            raise CheckpointForeign(f"{file} holds more than weights and is not opened: {_brief(error)}") from error
+        raise CheckpointDamaged(f"{file} is cut off or no checkpoint of torch: {_brief(error)}") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise CheckpointDamaged(f"{file} is cut off or no checkpoint of torch: {_brief(error)}") from error
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise CheckpointForeign(f"{file} holds no table of tensors.")
+    for name, value in content.items():
+        if not isinstance(value, Tensor):
+            raise CheckpointForeign(f"{file}: {name} is no tensor.")
+    return content
+
+
+def pickled_headers(file: Path, rename: Rename = str) -> dict[str, TensorHeader]:
+    """Types and shapes under the names that are kept, as `loading.read_header` gives them. Errors: `read_pickled`."""
+    return {
+        kept: TensorHeader(file, NAMES.get(tensor.dtype, str(tensor.dtype)), tuple(tensor.shape))
+        for name, tensor in read_pickled(file).items()
+        if (kept := rename(name)) is not None
+    }
+
+
+def converted(file: Path, place: Path | None = None, rename: Rename = str) -> Path:
+    """The safetensors form of a file, made at the first call and found again at later ones.
+
+    It is made anew when the file has changed. When the file is gone and its converted form is there, that will do.
+
+    Args:
+        file: of torch's format.
+        place: the folder in which the converted form is kept; beside the file if None.
+        rename: see `Rename`. A change of it is not noticed.
+
+    Raises:
+        CheckpointError: see `read_pickled`; CheckpointUnwritable where the place cannot be written to.
+    """
+    target = converted_form(file, place)
+    if target.is_file() and _origin(target) == (_fingerprint(file) if file.is_file() else _origin(target)):
+        return target
+    tensors = {kept: tensor for name, tensor in read_pickled(file).items() if (kept := rename(name)) is not None}
+    _examine(file)
+    try:
+        return write_safetensors(target, tensors, {"converted_from": _fingerprint(file)})
+    except OSError as error:
+        raise CheckpointUnwritable(
+            f"{target}, the converted form of {file.name}, cannot be written: {error}"
+        ) from error
+
+
+def converted_form(file: Path, place: Path | None = None) -> Path:
+    """Where `converted` keeps what it makes."""
+    return (place or file.parent) / f"{file.stem}{SUFFIX}.safetensors"
+
+
+def _origin(target: Path) -> str | None:
+    """The fingerprint of the file that a converted form was made from; None if it is no converted form."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(target, framework="pt") as content:
+            return (content.metadata() or {}).get("converted_from")
+    except SafetensorError:
+        return None
+
+
+def _fingerprint(file: Path) -> str:
+    """Tells two files apart by the sizes and checksums that their tables of contents state, without reading them."""
+    stated: object = (file.stat().st_size, file.stat().st_mtime_ns)
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            stated = [(entry.filename, entry.file_size, entry.CRC) for entry in archive.infolist()]
+    return hashlib.sha256(repr(stated).encode()).hexdigest()
+
+
+def _examine(file: Path) -> None:
+    """Compares the content with its checksums, where there are any: a hole in the middle shows nowhere else."""
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        for entry in archive.infolist():
+            if not entry.CRC:
+                continue
+            try:
+                with archive.open(entry) as stream:
+                    while stream.read(CHUNK):
+                        pass
+            except (zipfile.BadZipFile, EOFError) as error:
+                raise CheckpointDamaged(
+                    f"{file} is damaged at {entry.filename}: delete it and download it again."
+                ) from error
+
+
+def _brief(error: Exception) -> str:
+    """The first line: the rest is advice to programmers."""
+    return (str(error) or type(error).__name__).splitlines()[0]

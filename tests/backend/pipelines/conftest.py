@@ -1,0 +1,42 @@
+"""Tiny checkpoints of InstantMesh, and views that are made once for all tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def instantmesh_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models."""
+    from backend.pipelines.instantmesh.tiny import write_tiny_instantmesh_checkpoints
+
+    return write_tiny_instantmesh_checkpoints(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def instantmesh_models(instantmesh_checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """That folder, as the one that the backend looks into."""
+    import torch
+
+    monkeypatch.setenv("SET_DRESSER_MODELS", str(instantmesh_checkpoints))
+    monkeypatch.setenv("SET_DRESSER_CONVERTED", str(instantmesh_checkpoints / "converted"))
+    monkeypatch.setenv("SET_DRESSER_DEVICE", "cpu")
+    monkeypatch.setenv("HF_HUB_CACHE", str(instantmesh_checkpoints / "hub"))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # of networks so small, more threads only wait for each other
+    yield instantmesh_checkpoints
+    torch.set_num_threads(threads)
+
+
+_kept: dict[str, bytes] = {}
+
+
+@pytest.fixture
+def views(instantmesh_models: Path) -> dict[str, bytes]:
+    """The views of all photos of `tests/backend/instantmesh_shots.py`, seed 1, as a job keeps them."""
+    from tests.backend.instantmesh_shots import PLAIN, THREE, made
+
+    if not _kept:
+        made(THREE, PLAIN.model_copy(update={"choose": "never"}), kept=_kept)
+    return {name: data for name, data in _kept.items() if name.startswith("view-")}

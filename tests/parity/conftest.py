@@ -1,0 +1,31 @@
+"""What all parity tests share. Each network has its own `reference` and `golden`, made of `goldens.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def inference() -> Iterator[None]:
+    """No gradients: reference numbers are those of a forward pass."""
+    import torch
+
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture(scope="session")
+def close() -> Callable[[Any, Any, float], None]:
+    """Asserts that two arrays have one shape and differ nowhere by more than a tolerance."""
+
+    def check(actual: Any, expected: Any, tolerance: float) -> None:
+        actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+        assert actual.shape == expected.shape
+        assert np.isfinite(actual).all()
+        assert np.abs(actual - expected).max() <= tolerance
+
+    return check
