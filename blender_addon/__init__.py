@@ -35,13 +35,11 @@ from .api import (
     pipelines,
     preparations,
     question,
-    server_status,
-    shutdown,
-    start_server,
 )
 from .assets import mark_as_asset
 from .models_api import download_model, models, pause_model, remove_model, verify_model
 from .remaking import again, keep_only, new_variant, show_variant, variants_of
+from .server_api import free_memory, restart_server, server_status, shutdown, start_server
 from .support_bundle import support_bundle
 from .views_api import pick_views, regenerate_views
 
@@ -53,6 +51,7 @@ __all__ = [
     "cancel",
     "delete_job",
     "download_model",
+    "free_memory",
     "generate",
     "import_job",
     "install",
@@ -70,6 +69,7 @@ __all__ = [
     "regenerate_views",
     "register",
     "remove_model",
+    "restart_server",
     "server_status",
     "show_variant",
     "shutdown",

@@ -53,9 +53,6 @@ __all__ = [
     "pipelines",
     "preparations",
     "question",
-    "server_status",
-    "shutdown",
-    "start_server",
 ]
 
 
@@ -311,14 +308,6 @@ def preparations(*, timeout: float = SHORT_TIMEOUT) -> list[dict[str, Any]]:
     return list(session.current.preparations)
 
 
-def start_server(*, wait: bool | None = None, timeout: float = SHORT_TIMEOUT) -> dict[str, Any]:
-    """Start the server, if it does not run; returns `server_status()`."""
-    session.current.start_server()
-    if bpy.app.background if wait is None else wait:
-        _refresh(timeout)
-    return server_status()
-
-
 def install(
     build: str = "",
     *,
@@ -357,26 +346,6 @@ def installation() -> dict[str, Any]:
     installed, where, and bytes, about; step, written, rate: while it is installed; log: the installer's.
     """
     return setting_up.describe(session.current.installation)
-
-
-def server_status() -> dict[str, Any]:
-    """{"state", "message", "hint", "version", "pid", "log"} of the server, as far as is known; asks nobody."""
-    server = session.current.server
-    state, problem = server.poll(), server.problem
-    return {
-        "state": state.name.lower(),
-        "message": problem.message if problem else state.value,
-        "hint": problem.hint if problem else "",
-        "version": server.version,
-        "pid": server.pid,
-        "log": str(server.log) if server.log else "",
-    }
-
-
-def shutdown() -> None:
-    """End the server, within two seconds. What it has not finished goes on when it is started again."""
-    session.current.stop_server()
-    session.current.server.end_now()
 
 
 def find_record(job: Job | str) -> JobRecord:

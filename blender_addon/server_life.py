@@ -16,6 +16,7 @@ from .server_process import ServerProcess, ServerState
 from .tasks import Steps
 
 if TYPE_CHECKING:
+    from .jobs import JobRecord
     from .session import Session
 
 ASK_SECONDS = 5.0
@@ -70,13 +71,13 @@ class ServerLife:
     # its memory
 
     def can_rest(self, session: Session) -> bool:
-        """Whether there is a server that could give memory back: no job needs it."""
-        return session.server.state is ServerState.READY and not jobs_open(session)
+        """Whether there is a server that could give memory back: no job needs it. One that asks something does not."""
+        needed = any(record.state != "needs_input" and is_open(record) for record in session.jobs.values())
+        return session.server.state is ServerState.READY and not needed
 
-    def rest(self, session: Session) -> None:
-        """Have the backend give its memory back, the graphics card's too, unless there is a job."""
-        if self.can_rest(session):
-            session.begin(self._rest(session), session.report)
+    def rest(self, session: Session) -> Steps | None:
+        """Have the backend give its memory back, the graphics card's too, unless a job needs it; returns the task."""
+        return session.begin(self._rest(session), session.report) if self.can_rest(session) else None
 
     def _rest(self, session: Session) -> Steps:
         client = session.server.client
@@ -144,7 +145,12 @@ def _start_again(session: Session) -> Steps:
 
 def jobs_open(session: Session) -> bool:
     """Whether a job has not come to its end."""
-    return any(not record.ended or record.busy for record in session.jobs.values())
+    return any(map(is_open, session.jobs.values()))
+
+
+def is_open(record: JobRecord) -> bool:
+    """Whether something still happens to a job."""
+    return not record.ended or record.busy
 
 
 def at_work(session: Session) -> bool:

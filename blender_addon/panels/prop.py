@@ -33,11 +33,8 @@ def draw_prop(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     column = box.column(align=True)
     column.operator("set_dresser.new_variant", icon="ADD")
     column.operator("set_dresser.again", icon="LOOP_BACK")
-    remake = column.row(align=True)
-    remake.enabled = bool(remaking.other_pipelines(prop))
-    remake.menu("SET_DRESSER_MT_remake", icon="SHADERFX")
-    if not remake.enabled:
-        draw_text(column, context, "No other pipeline is ready for this prop", icon="INFO")
+    if remaking.other_pipelines(prop):
+        column.menu("SET_DRESSER_MT_remake", icon="SHADERFX")
     text = "Update Asset" if prop.asset_data is not None else "Mark as Asset"
     column.operator("set_dresser.mark_asset", text=text, icon="ASSET_MANAGER")
 

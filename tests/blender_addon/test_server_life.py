@@ -347,3 +347,22 @@ def test_every_condition_is_shown_with_what_can_be_done(
     if wanted.value.large:
         assert "It is so. Do this." in told
     current.server.state = ServerState.STOPPED
+
+
+def test_memory_and_restart_are_python_calls_too(addon: Any, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SET_DRESSER_PLUGINS", "box_pipeline,asking_pipeline")
+    with pytest.raises(SetDresserError, match="does not run") as caught:
+        addon.free_memory()
+    assert caught.value.code == "server-busy"
+    job = addon.generate(source=picture, pipeline="test-asking", parameters={"candidates": 3})
+    assert job.question is not None
+    addon.free_memory()  # a job that asks something needs none
+    pump_until(lambda: ask_health() or worker() == "asleep", "the worker leaving")
+    assert job.question is not None, "and it still asks"
+
+    before = addon.server_status()["pid"]
+    assert addon.restart_server()["pid"] not in (None, before)
+    pump_until(lambda: job.question is not None, "the question in the new backend")
+    job.answer({"chosen": [1]})
+    job.wait()
+    assert job.state == "done"
