@@ -240,6 +240,8 @@ class Result(BaseModel):
         description="Of each preparation, in order: its version and parameters, and what came of it.",
     )
     instances: list[InstanceLabel] = Field(default_factory=list, description="Label table of the request.")
+    photos: list[Photo] = Field(default_factory=list, description="What the request told of each picture.")
+    only: list[int] = Field(default_factory=list, description="Ids that were made, where not all were.")
     props: list[PropRecord]
     record: dict[str, Any] = Field(default_factory=dict, description="What the pipeline measured of the whole.")
     warnings: list[Warning]

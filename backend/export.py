@@ -71,6 +71,8 @@ def write_result(
         camera_source=shot.camera_source,
         instance_source=shot.instance_source,
         instances=request.instances,
+        photos=request.photos,
+        only=request.only,
         prepared=prepared or {},
         props=props,
         record=scene.record,
@@ -98,6 +100,8 @@ def recipe(result: Result) -> GenerateRequest:
         seed=result.seed,
         camera=result.camera if result.camera_source == "request" else None,
         instances=result.instances,
+        photos=result.photos,
+        only=result.only,
         prepare={name: part["parameters"] for name, part in result.prepared.items()},
         name=result.name,
     )

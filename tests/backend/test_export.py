@@ -16,7 +16,7 @@ from pydantic import Field
 
 from backend import __version__, export
 from backend.camera import Camera, default_camera
-from backend.contract import GenerateRequest, InstanceLabel, Progress, Result
+from backend.contract import GenerateRequest, InstanceLabel, Photo, Progress, Result
 from backend.errors import Problem
 from backend.export import recipe, write_result
 from backend.files import write_together
@@ -64,6 +64,8 @@ class Run:
             camera=camera,
             name="Corner",
             instances=[InstanceLabel(id=2, name="Ball", color=(255, 0, 0)), InstanceLabel(id=7, name="Ball")],
+            photos=[Photo(name="front", azimuth=12.5)],
+            only=[2, 7],
         )
         self.parameters = info.check(self.request.parameters)
         self.reports: list[object] = []

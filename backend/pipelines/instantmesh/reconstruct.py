@@ -35,7 +35,7 @@ HINT = "Choose other views, generate them anew with another seed, or take a clea
 FLAT_HINT = "Set fewer target faces or a larger texture, or set Colour to vertices."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Solid:
     """One object as triangles in the frame of the reconstruction, z up, seen by the photo from +x; and its field."""
 
@@ -89,7 +89,8 @@ def reconstruct(model: InstantMeshModel, picked: Picked, parameters: InstantMesh
     except FieldError as error:
         detail = f"{picked.subject.title} could not be reconstructed: {error}"
         raise Problem("geometry-failed", detail, HINT) from error
-    return Solid(picked, vertices.astype(np.float32), faces.astype(np.int64), field)
+    # A field afresh: the one that was asked for the surface holds tables that its colours do not need.
+    return Solid(picked, vertices.astype(np.float32), faces.astype(np.int64), model.field(planes))
 
 
 def cameras(picked: Picked, parameters: InstantMeshParameters) -> torch.Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from backend import devices
 from backend.devices import release
 from backend.errors import Problem
+from backend.geometry.cleanup import Cleaned
 from backend.memory import Plan, run_with_plans
 from backend.pipelines.base import Context
 from backend.pipelines.instantmesh import InstantMeshParameters
@@ -16,12 +17,14 @@ from backend.pipelines.instantmesh.photos import Pixels, subjects
 from backend.pipelines.instantmesh.picks import photo_azimuths
 from backend.pipelines.instantmesh.placing import place
 from backend.pipelines.instantmesh.plans import view_plans
-from backend.pipelines.instantmesh.reconstruct import HINT, Solid, cleaned, coloured, open_model, reconstruct
+from backend.pipelines.instantmesh.reconstruct import HINT, Solid, Tell, cleaned, coloured, open_model, reconstruct
 from backend.pipelines.instantmesh.sheets import Wanted, make_sheets, read_sizes
 from backend.pipelines.instantmesh.turntable import keep_turntable
 from backend.scene import Prop, Scene
 from backend.shot import Shot
 from models.isosurface import EmptySurface
+
+T = TypeVar("T")
 
 
 def run(shot: Shot, parameters: InstantMeshParameters, context: Context) -> Scene:
@@ -96,37 +99,57 @@ def _reconstruct(
 
 def _finish(solids: Sequence[Solid], shot: Shot, parameters: InstantMeshParameters, context: Context) -> list[Prop]:
     """Clean, colour and place each object."""
-    count = len(solids)
     with context.stage("clean"):
-        shapes = []
-        for index, solid in enumerate(solids):
-            context.progress(index / count, solid.picked.subject.title)
-            shapes.append(cleaned(solid, parameters))
+        shapes = _each(solids, context, lambda solid, tell: cleaned(solid, parameters))
     with context.stage("texture"):
-        meshes = []
-        for index, (solid, shape) in enumerate(zip(solids, shapes, strict=True)):
-
-            def tell(share: float, index: int = index, solid: Solid = solid) -> None:
-                context.progress((index + share) / count, solid.picked.subject.title)
-
-            tell(0.0)
-            meshes.append(coloured(solid, shape, parameters, tell))
-    props = []
+        meshes = _each(list(shapes), context, lambda solid, tell: coloured(solid, shapes[solid], parameters, tell))
     with context.stage("place"):
-        for index, (solid, shape, mesh) in enumerate(zip(solids, shapes, meshes, strict=True)):
-            context.progress(index / count, solid.picked.subject.title)
-            prop = place(mesh, solid.picked.subject.instance, shot, parameters, context)
-            prop.quality |= {"removed_pieces": shape.removed_pieces, **_choice(solid.picked)}
-            props.append(prop)
+        props = _each(
+            list(meshes),
+            context,
+            lambda solid, tell: place(meshes[solid], solid.picked.subject.instance, shot, parameters, context),
+        )
+    for solid, prop in props.items():
+        prop.quality |= {"removed_pieces": shapes[solid].removed_pieces, **_choice(solid.picked)}
     if parameters.turntable:
         with context.stage("turntable"):
-            for index, (solid, shape) in enumerate(zip(solids, shapes, strict=True)):
+            _turntables(list(props), shapes, parameters, context)
+    return list(props.values())
 
-                def tell(share: float, index: int = index, solid: Solid = solid) -> None:
-                    context.progress((index + share) / count, solid.picked.subject.title)
 
-                keep_turntable(solid, shape, parameters.colour != "none", context, tell)
-    return props
+def _each(solids: Sequence[Solid], context: Context, work: Callable[[Solid, Tell], T]) -> dict[Solid, T]:
+    """Work on one object after the other. One of several that fails is told and left out."""
+    done: dict[Solid, T] = {}
+    for index, solid in enumerate(solids):
+
+        def tell(share: float, index: int = index, solid: Solid = solid) -> None:
+            context.progress((index + share) / len(solids), solid.picked.subject.title)
+
+        tell(0.0)
+        try:
+            done[solid] = work(solid, tell)
+        except Problem as problem:
+            if len(solids) == 1 or (solid is solids[-1] and not done):
+                raise
+            context.warn(
+                problem.code, f"{problem.detail} It was left out.", problem.hint, solid.picked.subject.instance
+            )
+    return done
+
+
+def _turntables(
+    solids: Sequence[Solid], shapes: Mapping[Solid, Cleaned], parameters: InstantMeshParameters, context: Context
+) -> None:
+    """A video of each prop. The props are there, so one that cannot be made is only told."""
+    for index, solid in enumerate(solids):
+
+        def tell(share: float, index: int = index, solid: Solid = solid) -> None:
+            context.progress((index + share) / len(solids), solid.picked.subject.title)
+
+        try:
+            keep_turntable(solid, shapes[solid], parameters.colour != "none", context, tell)
+        except Problem as problem:
+            context.warn(problem.code, problem.detail, problem.hint, solid.picked.subject.instance)
 
 
 def _choice(picked: Picked) -> dict[str, Any]:

@@ -16,9 +16,8 @@ from scipy.spatial import cKDTree
 
 torch = pytest.importorskip("torch")
 
-from backend.contract import Progress  # noqa: E402
+from backend.contract import Progress, Warning  # noqa: E402
 from backend.devices import choose  # noqa: E402
-from backend.errors import Problem  # noqa: E402
 from backend.geometry.silhouette import mask_iou, silhouette  # noqa: E402
 from backend.pipelines.base import Cancelled, Context  # noqa: E402
 from backend.pipelines.instantmesh import INSTANTMESH, SLOTS, reconstruct, turntable  # noqa: E402
@@ -274,7 +273,9 @@ def test_the_turntable_is_a_film_that_goes_once_round(
     assert min(np.abs(one - film[0]).max() for one in film[1:]) > 40, "another side in every picture"
 
 
-def test_a_film_that_cannot_be_made_is_a_sentence(views: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_film_that_cannot_be_made_is_told_and_the_prop_comes(
+    views: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import imageio_ffmpeg._io as library
 
     monkeypatch.setattr(turntable, "FRAMES", 4)
@@ -296,10 +297,10 @@ def test_a_film_that_cannot_be_made_is_a_sentence(views: Kept, tmp_path: Path, m
 
     for program in (ends_at_once, takes_all_and_writes_nothing, is_not_there):
         monkeypatch.setattr(library, "get_ffmpeg_exe", program)
-        with pytest.raises(Problem) as caught:
-            made(ONE, film, kept=views)
-        assert caught.value.code == "video-failed"
-        assert caught.value.detail.startswith("The turntable could not be encoded: ") and caught.value.hint
+        scene, said = made(ONE, film, kept=views)
+        (warning,) = (each for each in said if isinstance(each, Warning))
+        assert (warning.code, warning.instance, len(scene.props)) == ("video-failed", 1, 1)
+        assert warning.message.startswith("The turntable could not be encoded: ") and warning.hint
         assert "turntable-1.mp4" not in views
 
 

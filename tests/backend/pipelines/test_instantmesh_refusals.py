@@ -236,6 +236,24 @@ def test_an_empty_object_is_left_out_and_the_others_come(views: Kept, monkeypatc
     assert ("instance-empty", 1) in warnings(said)
 
 
+def test_one_of_several_that_cannot_be_coloured_is_left_out(views: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = ONE.instances.labels.copy()
+    labels[:, : SIZE // 2] *= 2
+    shot = replace(ONE, instances=InstanceMap(labels, {1: "right", 2: "left"}), instance_source="map")
+    real, calls = reconstruct.bake, []
+
+    def second_fails(*arguments: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) > 1:
+            raise ValueError("It has no area.")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(reconstruct, "bake", second_fails)
+    scene, said = made(shot, FAST, kept=views)
+    assert [prop.name for prop in scene.props] == ["right"]
+    assert ("geometry-failed", 2) in warnings(said)
+
+
 def no_number(part: str) -> Callable[[LargeReconstructionModel], None]:
     def spoil(network: LargeReconstructionModel) -> None:
         next(network.get_submodule(part).parameters()).fill_(float("nan"))

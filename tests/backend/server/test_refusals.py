@@ -262,7 +262,7 @@ def test_the_log_knows_no_token_and_no_traceback(server: RunningServer) -> None:
     ['[{"azimuth": NaN}]', '[{"azimuth": 1e999}]', '[{"azimuth": 400}]', '[{"azimuth": "left"}]', "[{}, {}]", "{}"],
 )
 def test_what_cannot_be_known_of_photos_is_refused(server: RunningServer, photos: str) -> None:
-    request = '{"pipeline": "steady", "photos": %s}' % photos
+    request = f'{{"pipeline": "steady", "photos": {photos}}}'
     answer = server.client.post("/jobs", data={"request": request}, files={"image": ("a.png", cut_out())})
     assert_problem(answer, 422, "request-invalid")
-    assert "photos" in answer.json()["detail"]
+    assert "photo" in answer.json()["detail"]
