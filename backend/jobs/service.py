@@ -451,8 +451,8 @@ class JobService:
     def _report(self, job: str, report: Report) -> None:
         try:
             if report.type == "question":
-                self._store.ask(job, report.data)
                 self._asked_at = time.monotonic()
+                self._store.ask(job, report.data)
             else:
                 self._store.append(job, report.type, report.data)
         except Problem as problem:

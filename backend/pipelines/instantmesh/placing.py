@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from backend.camera import Camera
 from backend.pipelines.base import Context
 from backend.pipelines.instantmesh import InstantMeshParameters
-from backend.registration import Box, Registration, register
+from backend.registration import Box, register
 from backend.registration.props import stand
 from backend.scene import Mesh, Prop
 from backend.shot import Shot
@@ -51,11 +51,17 @@ def place(mesh: Mesh, instance: int, shot: Shot, parameters: InstantMeshParamete
         context.warn(warning.code, warning.message, warning.hint, instance)
     name = shot.instances.names[instance]
     prop = stand(instance, name, mesh, registration, box=box, snap=parameters.snap, to_ground=parameters.to_ground)
+    prop.quality |= {
+        "mask_iou": registration.iou.get(instance),
+        "scale": registration.scale,
+        "scale_source": registration.scale_source,
+    }
     if parameters.size:
         used = prop.mesh.vertices[np.unique(prop.mesh.faces)]
-        prop.mesh.vertices *= parameters.size / float(np.ptp(used, axis=0).max())
+        factor = parameters.size / float(np.ptp(used, axis=0).max())
+        prop.mesh.vertices *= factor
+        prop.quality |= {"scale_source": "size", "scale": registration.scale * factor}
         prop.placement = "size"
-    prop.quality |= _summary(registration, instance)
     return prop
 
 
@@ -73,11 +79,3 @@ def facing(camera: Camera, mask: NDArray[np.bool_]) -> float:
     if np.linalg.norm(back) < STEEP:
         back = np.sign(ray[2]) * axes[:2, 1]
     return math.degrees(math.atan2(back[0], -back[1]))
-
-
-def _summary(registration: Registration, instance: int) -> dict[str, object]:
-    return {
-        "mask_iou": registration.iou.get(instance),
-        "scale": registration.scale,
-        "scale_source": registration.scale_source,
-    }
