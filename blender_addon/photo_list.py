@@ -13,6 +13,7 @@ import bpy
 from bpy.types import Image, Object
 
 from . import azimuths
+from .block_outs import SHAPES
 from .photos import DECIMALS, Source
 
 Settings = Any
@@ -105,10 +106,12 @@ def has_cameras(settings: Settings) -> bool:
 
 
 def block_out(context: bpy.types.Context, settings: Settings) -> list[Object]:
-    """The objects that the cameras look at."""
+    """The objects that the cameras look at; the cameras themselves may be selected with them."""
     if settings.instances == "COLLECTION":
-        return list(settings.collection.all_objects) if settings.collection else []
-    return list(context.selected_objects)
+        chosen = settings.collection.all_objects if settings.collection else ()
+    else:
+        chosen = context.selected_objects
+    return [each for each in chosen if each.type in SHAPES or each.instance_type != "NONE"]
 
 
 def camera_azimuths(settings: Settings, box: azimuths.Points) -> dict[int, float | None]:

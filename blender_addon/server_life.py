@@ -71,9 +71,8 @@ class ServerLife:
     # its memory
 
     def can_rest(self, session: Session) -> bool:
-        """Whether there is a server that could give memory back: no job needs it. One that asks something does not."""
-        needed = any(record.state != "needs_input" and is_open(record) for record in session.jobs.values())
-        return session.server.state is ServerState.READY and not needed
+        """Whether there is a server that could give memory back: no job needs it."""
+        return session.server.state is ServerState.READY and not needed(session)
 
     def rest(self, session: Session) -> Steps | None:
         """Have the backend give its memory back, the graphics card's too, unless a job needs it; returns the task."""
@@ -126,7 +125,7 @@ class ServerLife:
         session.check_set_up()
         if not self.outdated(session.server):
             return
-        if jobs_open(session):
+        if needed(session):
             hint = "Wait until they have ended, or cancel them; the backend is restarted then."
             raise SetDresserError("Jobs still run in a backend with other settings.", hint, "restart-needed")
         self.restart(session)
@@ -143,21 +142,21 @@ def _start_again(session: Session) -> Steps:
     session.start_server()
 
 
-def jobs_open(session: Session) -> bool:
-    """Whether a job has not come to its end."""
-    return any(map(is_open, session.jobs.values()))
+def needed(session: Session) -> bool:
+    """Whether a job needs this very server. One that asks something does not: its question outlives servers."""
+    return any(record.state != "needs_input" for record in _open(session))
 
 
-def is_open(record: JobRecord) -> bool:
-    """Whether something still happens to a job."""
-    return not record.ended or record.busy
+def _open(session: Session) -> list[JobRecord]:
+    """Jobs to which something still happens."""
+    return [record for record in session.jobs.values() if not record.ended or record.busy]
 
 
 def at_work(session: Session) -> bool:
     """Whether ending the server now would interrupt anything. Models come along only if going online is allowed."""
     models = session.models
     downloading = models.busy and bpy.app.online_access
-    return jobs_open(session) or downloading or len(session.tasks) > int(models.pausing)
+    return bool(_open(session)) or downloading or len(session.tasks) > int(models.pausing)
 
 
 def _unreachable(problem: ConnectionProblem) -> SetDresserError:

@@ -127,12 +127,12 @@ def draw_block_out(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     """Which objects become props."""
     settings = context.scene.set_dresser
     layout.prop(settings, "instances")
+    number = count(len(photo_list.block_out(context, settings)))
     if settings.instances == "COLLECTION":
         layout.prop(settings, "collection", text="")
-        chosen = settings.collection.all_objects if settings.collection else ()
-        layout.label(text=f"{count(len(chosen))} in the collection", icon="OUTLINER_COLLECTION")
+        layout.label(text=f"{number} in the collection", icon="OUTLINER_COLLECTION")
     else:
-        layout.label(text=f"{count(len(context.selected_objects))} selected", icon="RESTRICT_SELECT_OFF")
+        layout.label(text=f"{number} selected", icon="RESTRICT_SELECT_OFF")
     layout.prop(settings, "hide_block_outs")
 
 

@@ -287,6 +287,33 @@ def _wait_for_views(trip: Trip, identifier: str) -> None:
     trip.blender.wait(f"{question}; {loaded}", "the thumbnails of the views", 30.0)
 
 
+def photograph_from_cameras(trip: Trip) -> None:
+    """Three cameras put on the list by a click, photographed by the timer with EEVEE: pictures show the table alone,
+    and the set is as it was."""
+    blender, settings = trip.blender, "bpy.context.scene.set_dresser"
+    build_room(trip)
+    blender.ask("import room; room.photograph()")
+    blender.ask(f"{settings}.pipeline = 'test-photos'; {settings}.source = 'PHOTOS'")
+    blender.click("bpy.ops.set_dresser.add_photo_cameras(", 0.8)
+    assert blender.ask(f"len({settings}.photos)") == 3
+    trip.shot("listed")
+    engine, before = blender.ask("bpy.context.scene.render.engine"), blender.ask("objects()")
+    identifier = trip.generate("test-photos")
+    trip.wait_for(identifier, 180.0, state="done", arrival="imported")
+    told = blender.ask(f"[w['message'] for w in session().jobs[{identifier!r}].warnings if w['code'] == 'photos']")
+    came = json.loads(told[0])
+    assert came["sizes"] == [[160, 100]] * 3 and came["instance_source"] == "map" and came["depth"], came
+    assert [round(photo["azimuth"]) for photo in came["photos"]] == [0, 90, 180], came
+    assert all(0 < opaque < 6000 for opaque in came["opaque"][1:]), f"the others show more than the table: {came}"
+    after = blender.ask("objects()")
+    prop = [name for name in after if name not in before and after[name]["vertices"]]
+    assert len(prop) == 1 and any(after["Table"]["hidden"])
+    changed = [each for each in _differences(before, after) if "Table" not in each and not each.endswith("is new")]
+    assert changed == [] and blender.ask("bpy.context.scene.render.engine") == engine, changed
+    blender.ask(f"{settings}.source = 'CAMERA'; {settings}.photos.clear()")
+    blender.rest()
+
+
 def save_and_reopen_in_a_job(trip: Trip) -> None:
     """The job goes on; nothing lands in the other file by itself, and one press of Import brings it."""
     blender = trip.blender
@@ -388,6 +415,7 @@ STEPS: tuple[Callable[[Trip], None], ...] = (
     work_while_a_job_runs,
     answer_a_question,
     pick_views,
+    photograph_from_cameras,
     save_and_reopen_in_a_job,
     quit_in_a_job,
     kill_in_a_job,

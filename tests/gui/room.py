@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 
 import bpy
-from mathutils import Vector
+from mathutils import Matrix, Vector
 
 NAMES = ("Sofa", "Table", "Lamp")
 
@@ -32,6 +32,27 @@ def build() -> None:
 
 def pieces() -> list[bpy.types.Object]:
     return [bpy.data.objects[name] for name in NAMES]
+
+
+def photograph() -> None:
+    """Two more cameras round the table, and EEVEE with few pixels; table and cameras are selected, the table active."""
+    scene, table = bpy.context.scene, bpy.data.objects["Table"]
+    for angle in (90, 180):
+        camera = scene.camera.copy()
+        turn = Matrix.Rotation(math.radians(angle), 4, "Z")
+        camera.matrix_world = (
+            Matrix.Translation(table.location)
+            @ turn
+            @ Matrix.Translation(-table.location)
+            @ (scene.camera.matrix_world)
+        )
+        scene.collection.objects.link(camera)
+    for each in bpy.context.view_layer.objects:
+        each.select_set(each == table or each.type == "CAMERA")
+    bpy.context.view_layer.objects.active = table
+    names = {item.identifier for item in bpy.types.RenderSettings.bl_rna.properties["engine"].enum_items}
+    scene.render.engine = "BLENDER_EEVEE_NEXT" if "BLENDER_EEVEE_NEXT" in names else "BLENDER_EEVEE"
+    scene.render.resolution_percentage = 25
 
 
 def look(area: bpy.types.Area) -> None:
