@@ -32,20 +32,47 @@ logger = logging.getLogger(__name__)
 
 
 class Teller:
-    """Progress as messages, at most ten a second, but every new stage, file and message at once."""
+    """Progress as messages, at most ten a second, but every new stage, file and message at once.
+
+    Nothing is late for ever: what came too soon is sent by a thread if nothing follows, as when a connection stalls.
+    """
 
     def __init__(self, replies: BinaryIO) -> None:
         self._replies = replies
         self._shown: tuple[str, str, str] | None = None
         self._said = 0.0
+        self._held: dict[str, object] | None = None
+        self._sending = threading.Lock()
+        self._holds = threading.Event()
+        threading.Thread(target=self._release, name="pace", daemon=True).start()
 
     def progress(self, progress: Progress) -> None:
         now, shown = time.monotonic(), (progress.stage, progress.file, progress.message)
+        message: dict[str, object] = {"type": "progress", **asdict(progress)}
         if shown != self._shown or now - self._said >= PACE_SECONDS:
             self._said, self._shown = now, shown
-            self.send({"type": "progress", **asdict(progress)})
+            self.send(message)
+            return
+        with self._sending:
+            self._held = message
+        self._holds.set()
 
     def send(self, message: dict[str, object]) -> None:
+        """Send a message at once; what was held is older than it and is dropped."""
+        with self._sending:
+            self._write(message)
+
+    def _release(self) -> NoReturn:
+        while True:
+            self._holds.wait()
+            self._holds.clear()
+            time.sleep(PACE_SECONDS)
+            with self._sending:
+                if self._held is not None:
+                    self._write(self._held)
+
+    def _write(self, message: dict[str, object]) -> None:
+        self._held = None
         self._replies.write(encode(message))
         self._replies.flush()
 
