@@ -7,7 +7,6 @@ and filled by `models/loading.py`, straight to the device and precision that is 
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,8 @@ import torch
 from torch import nn
 
 from models.loading import CheckpointError, CheckpointForeign, CheckpointMissing, load_module, read_headers, read_json
+from models.published import diffusers_network, todays_name, transformers_network, whole
 
-# Names of the attention of older files of the picture decoder → those of today's diffusers.
-RENAMED = ((".query.", ".to_q."), (".key.", ".to_k."), (".value.", ".to_v."), (".proj_attn.", ".to_out.0."))
 POSITION_IDS = "text_model.embeddings.position_ids"
 
 
@@ -120,38 +118,20 @@ def load_network(folder: Path, class_name: str, device: str, dtype: torch.dtype)
     Raises:
         CheckpointError: see `load_module`; also where the configuration describes another network.
     """
-    import diffusers
-
-    file = folder / "config.json"
-    config = read_json(file)
-    if config.get("_class_name") != class_name:
-        raise CheckpointForeign(f"{file} describes a {config.get('_class_name')}, not a {class_name}.")
-    network = _on_meta(lambda: getattr(diffusers, class_name).from_config(config), file)
-    return load_module(
-        network, folder, stored_stem(folder, "diffusion_pytorch_model"), device, dtype, rename=_todays_name
-    )
+    stem = stored_stem(folder, "diffusion_pytorch_model")
+    network: nn.Module = diffusers_network(folder, class_name)
+    return load_module(network, folder, stem, device, dtype, rename=todays_name)
 
 
 def load_text_encoder(folder: Path, class_name: str, device: str, dtype: torch.dtype) -> nn.Module:
     """The text half of CLIP. Errors: see `load_network`."""
     import transformers
 
-    file = folder / "config.json"
-    config = read_json(file)
-    if (kind := config.get("model_type")) != "clip_text_model":
-        raise CheckpointForeign(f"{file} describes a {kind}, not a clip_text_model.")
-    network: Any = _on_meta(
-        lambda: getattr(transformers, class_name)(transformers.CLIPTextConfig.from_dict(config)), file
-    )
+    network: nn.Module = transformers_network(folder, getattr(transformers, class_name), transformers.CLIPTextConfig)
     load_module(
         network, folder, stored_stem(folder, "model"), device, dtype, rename=_without_prefix, ignore=[POSITION_IDS]
     )
-    for part in network.modules():
-        if isinstance(getattr(part, "position_ids", None), torch.Tensor):
-            # The one buffer that newer files lack.
-            part.position_ids = torch.arange(part.position_ids.shape[-1], device=device)[None]
-    whole: nn.Module = network
-    return whole
+    return whole(network, device)
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -184,32 +164,6 @@ def load_scheduler(folder: Path, class_name: str) -> Any:
         return getattr(diffusers, class_name).from_config(config)
     except (ValueError, TypeError, NotImplementedError) as error:
         raise CheckpointForeign(f"{file} describes no schedule that can be used: {error}") from error
-
-
-def _on_meta(build: Any, file: Path) -> nn.Module:
-    from huggingface_hub.errors import StrictDataclassError
-
-    try:
-        with torch.device("meta"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # nothing is initialised, which torch remarks on
-            network: nn.Module = build()
-    except (
-        StrictDataclassError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        ZeroDivisionError,
-        RuntimeError,
-    ) as error:
-        raise CheckpointForeign(f"{file} does not describe a network that can be built: {error}") from error
-    return network
-
-
-def _todays_name(name: str) -> str:
-    for old, new in RENAMED:
-        name = name.replace(old, new)
-    return name
 
 
 def _without_prefix(name: str) -> str:
