@@ -83,11 +83,8 @@ def _reconstruct(
         model = open_model(parameters, device.name)
         for index, picked in enumerate(chosen):
             keep_sheet(picked, context)
-
-            def tell(share: float, index: int = index, picked: Picked = picked) -> None:
-                context.progress((index + share) / len(chosen), picked.subject.title)
-
             try:
+                tell = _teller(context, picked, index, len(chosen))
                 solids.append(reconstruct(model, picked, parameters, tell))
             except EmptySurface:
                 message = f"{picked.subject.title} came out empty and was left out."
@@ -121,10 +118,7 @@ def _each(solids: Sequence[Solid], context: Context, work: Callable[[Solid, Tell
     """Work on one object after the other. One of several that fails is told and left out."""
     done: dict[Solid, T] = {}
     for index, solid in enumerate(solids):
-
-        def tell(share: float, index: int = index, solid: Solid = solid) -> None:
-            context.progress((index + share) / len(solids), solid.picked.subject.title)
-
+        tell = _teller(context, solid.picked, index, len(solids))
         tell(0.0)
         try:
             done[solid] = work(solid, tell)
@@ -142,14 +136,16 @@ def _turntables(
 ) -> None:
     """A video of each prop. The props are there, so one that cannot be made is only told."""
     for index, solid in enumerate(solids):
-
-        def tell(share: float, index: int = index, solid: Solid = solid) -> None:
-            context.progress((index + share) / len(solids), solid.picked.subject.title)
-
+        tell = _teller(context, solid.picked, index, len(solids))
         try:
             keep_turntable(solid, shapes[solid], parameters.colour != "none", context, tell)
         except Problem as problem:
             context.warn(problem.code, problem.detail, problem.hint, solid.picked.subject.instance)
+
+
+def _teller(context: Context, picked: Picked, index: int, count: int) -> Tell:
+    """What reports the share done of one of `count` objects."""
+    return lambda share: context.progress((index + share) / count, picked.subject.title)
 
 
 def _choice(picked: Picked) -> dict[str, Any]:
