@@ -153,7 +153,7 @@ def _owner_of_view(scene: Scene) -> Any:
 def for_identity(overrides: Overrides, scene: Scene, view_layer: ViewLayer, material: bpy.types.Material) -> None:
     """What the instance map and the depth need: numbers, not light.
 
-    Every surface emits its numbers (see `capture.identity_material`); one Cycles sample through the very middle of
+    Every surface emits its numbers (see `identity._identity_material`); one Cycles sample through the very middle of
     each pixel, on black, nothing clamped, filtered, denoised, dimmed or converted on the way.
     """
     use_cycles(overrides, scene)

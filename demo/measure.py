@@ -13,7 +13,7 @@ import numpy as np
 from bpy.types import Object
 from mathutils import Vector
 
-from blender_addon import block_outs, capture, render_settings
+from blender_addon import block_outs, identity, render_settings
 
 LEAST_IOU = 0.95
 LARGEST_ERROR = 0.05
@@ -62,7 +62,7 @@ def stands(objects: Sequence[Object]) -> dict[str, Stand]:
         tempfile.TemporaryDirectory() as folder,
         render_settings.for_capture(scene, context.view_layer, scene.camera),
     ):
-        labels, _ = capture.identity_pass(context, ids, Path(folder) / "identity.exr")
+        labels, _ = identity.identity_pass(context, ids, Path(folder) / "identity.exr")
     return {whole.name: Stand(labels == number, *bounds(whole)) for number, whole in enumerate(objects, 1)}
 
 

@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import capture, render_settings
+from blender_addon import compat, render_settings
 from blender_addon.block_outs import resolve
 from blender_addon.capture import CaptureError, capture_camera
 from tests.blender_addon.small_room import add, away_from_edges, empty, hostile, labels_of, ray_cast, read
@@ -156,7 +156,7 @@ def test_colours_come_through_as_they_are_whatever_the_view_transform(tmp_path):
     scene = bpy.context.scene
     cube = bpy.data.objects["Cube"]
     material = bpy.data.materials.new("Glow")
-    tree = capture.compat.use_nodes(material)
+    tree = compat.use_nodes(material)
     tree.nodes.clear()
     glow, out = tree.nodes.new("ShaderNodeEmission"), tree.nodes.new("ShaderNodeOutputMaterial")
     glow.inputs["Color"].default_value = (0.8, 0.2, 0.05, 1)

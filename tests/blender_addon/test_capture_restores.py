@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import block_outs, capture, pictures, render_settings
+from blender_addon import block_outs, capture, identity, pictures, render_settings
 from blender_addon.block_outs import BlockOutRef, resolve
 from blender_addon.capture import CaptureError, capture_camera
 from tests.blender_addon import snapshots
@@ -58,10 +58,10 @@ def test_every_output_format_is_put_back(room, tmp_path, file_format, depth):
 
 STEPS = [
     (capture, "_show_block_outs"),
-    (capture, "_read_floats"),
+    (identity, "read_floats"),
     (capture, "_unseen"),
     (pictures, "move"),
-    (capture.compat, "use_nodes"),
+    (identity.compat, "use_nodes"),
     (capture.pictures, "png"),
     (capture.pictures, "npy"),
     (render_settings, "for_identity"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 from mathutils import Euler, Matrix, Vector
 
 from blender_addon import render_settings
-from blender_addon.capture import identity_pass
+from blender_addon.identity import identity_pass
 from blender_addon.intrinsics import CaptureError, camera_json, picture_size, pinhole
 
 lenses = some.floats(5, 300)
