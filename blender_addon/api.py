@@ -169,6 +169,7 @@ def generate(
     name: str = "",
     import_result: bool = True,
     hide_block_outs: bool = True,
+    keep_moves: bool = True,
     wait: bool | None = None,
     timeout: float = 600.0,
 ) -> Job:
@@ -192,6 +193,7 @@ def generate(
         name: what to call the job; after its source if left out.
         import_result: whether to import when it is done.
         hide_block_outs: whether each block-out is hidden when its prop has come.
+        keep_moves: whether a prop takes the place to which you have moved the one made of the block-out before.
         wait: whether to return only when the props are there, or the job asks something (`job.question`); by default
             in background mode only.
         timeout: longest wait in seconds.
@@ -208,6 +210,7 @@ def generate(
     check_can_be_sent(request)
     folder = folders.temporary() / "shots" / uuid.uuid4().hex
     values = {"pipeline": pipeline, "import_when_done": import_result, "hide_block_outs": hide_block_outs}
+    values["keep_moves"] = keep_moves
     values["place"] = Place.of(context.scene, context.view_layer)
     if photos is None:
         shot = sources.take(context, folder, source, objects, labels, match_camera)
@@ -269,13 +272,17 @@ def cancel(job: Job | str) -> None:
     session.current.cancel(find_record(job))
 
 
-def import_job(job: Job | str, *, wait: bool | None = None, timeout: float = SHORT_TIMEOUT) -> Job:
-    """Import a finished job, again if need be. `wait` as in `generate`."""
+def import_job(
+    job: Job | str, *, keep_moves: bool = True, wait: bool | None = None, timeout: float = SHORT_TIMEOUT
+) -> Job:
+    """Import a finished job, again if need be: its props replace those of the former import, which stay as hidden
+    variants. `keep_moves` and `wait` as in `generate`."""
     record = find_record(job)
     if record.state != "done":
         raise SetDresserError(
             f"The job is {record.state}; there is nothing to import.", "Wait until it is done.", "job-not-finished"
         )
+    record.keep_moves = keep_moves
     session.current.bring_in(record)
     found = Job(record)
     return found.wait(timeout) if (bpy.app.background if wait is None else wait) else found

@@ -32,6 +32,7 @@ def place_result(context: Context, record: JobRecord) -> list[Object]:
             result,
             record.block_outs,
             hide_block_outs=record.hide_block_outs and not former,
+            keep_moves=record.keep_moves,
             only=former or None,
         )
         if former:

@@ -70,6 +70,7 @@ class JobRecord:
     import_count: int = 0
     import_when_done: bool = False
     hide_block_outs: bool = True
+    keep_moves: bool = True
     place: Place | None = None
     last_event: int = 0
     cancelling: bool = False
