@@ -11,6 +11,7 @@ from bpy.types import Object
 from mathutils import Matrix, Quaternion, Vector
 
 from .block_outs import in_a_scene
+from .references import contains
 
 RECIPE = "set_dresser"
 """Custom property of a prop: job, pipeline, parameters, … (see `make`), all that is needed to make it again."""
@@ -120,7 +121,7 @@ def relatives(prop: Object) -> list[Object]:
 
 def _stands(prop: Object) -> bool:
     """As `in_a_scene`, which is slow among thousands of objects; the panel asks at every drawing."""
-    return any(scene.objects.get(prop.name) == prop for scene in bpy.data.scenes) or in_a_scene(prop)
+    return any(contains(scene.objects, prop) for scene in bpy.data.scenes) or in_a_scene(prop)
 
 
 def _related(candidate: Object, line: tuple[str, int, str] | None, block_out: Object | None) -> bool:

@@ -19,6 +19,7 @@ from mathutils import Matrix, Quaternion, Vector
 from . import block_outs, recipes
 from .block_outs import HIDDEN, BlockOutRef
 from .messages import SetDresserError
+from .references import contains
 
 AWAITED = "set_dresser_awaited"
 """Custom property of a prop: ids of jobs that make variants of it, so that they find it in a file opened again."""
@@ -101,7 +102,8 @@ def awaiting(job: str, known: Mapping[int, BlockOutRef]) -> dict[int, Object | N
     for candidate in bpy.data.objects:
         if AWAITED in candidate and job in str(candidate[AWAITED]).split() and block_outs.in_a_scene(candidate):
             found[int(recipes.of(candidate).get("instance_id", 0))] = candidate
-    return {**found, **{number: block_outs.resolve(reference) for number, reference in known.items()}}
+    certain = {number: each for number, each in known.items() if each.session_uid or number not in found}
+    return {**found, **{number: block_outs.resolve(reference) for number, reference in certain.items()}}
 
 
 def join(context: Context, job: str, names: Iterable[str], props: Mapping[int, Object | None]) -> list[str]:
@@ -111,7 +113,7 @@ def join(context: Context, job: str, names: Iterable[str], props: Mapping[int, O
     itself replaced by now is followed to what is seen in its place.
     """
     made: list[Object] = []
-    for new in [bpy.data.objects[name] for name in names]:
+    for new in [bpy.data.objects[name, None] for name in names]:  # of this file, not linked ones
         former = props.get(int(recipes.of(new).get("instance_id", 0)))
         if former is not None and AWAITED in former:
             rest = [each for each in str(former.pop(AWAITED)).split() if each != job]
@@ -231,7 +233,7 @@ def _change_sight(view_layer: ViewLayer, prop: Object, other: Object) -> None:
     for collection in set(prop.users_collection) - set(other.users_collection):
         collection.objects.link(other)
     view_layer.update()
-    in_layer = view_layer.objects.get(prop.name) == prop
+    in_layer = contains(view_layer.objects, prop)
     was_selected, was_active = prop.select_get(view_layer=view_layer), view_layer.objects.active == prop
     hidden_in_render = prop.hide_render
     block_outs.show(other, view_layer)

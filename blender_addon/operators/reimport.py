@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import api, session
+from .. import api, arriving, session
 from ..messages import as_error
 from .base import ForJob
 
@@ -36,7 +36,7 @@ class SET_DRESSER_OT_place_result(ForJob, bpy.types.Operator):
         if record is None:
             return {"CANCELLED"}
         try:
-            api.place_result(context, record)
+            arriving.place_result(context, record)
         except Exception as error:  # noqa: BLE001 - an operator that raises is printed, not shown; the panel shows this
             record.problem, record.arrival = as_error(error), ""
             session.current.report(error)
