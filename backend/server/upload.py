@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from pydantic import ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
-from backend.contract import GenerateRequest
+from backend.contract import MAXIMUM_INSTANCES, GenerateRequest
 from backend.errors import Problem
 from backend.jobs.folders import storage_problem
+from backend.server import documents
 from backend.server.problems import invalid
 
 MOST_PARTS = 64
-LONGEST_REQUEST = 16 << 20
 
 FORM: dict[str, Any] = {
     "requestBody": {
@@ -45,13 +48,32 @@ FORM: dict[str, Any] = {
 """The form in OpenAPI's words."""
 
 
+@asynccontextmanager
+async def received_form(request: Request) -> AsyncIterator[None]:
+    """Inside, all of the form has come and lies on disk.
+
+    Raises Problem("request-invalid") or, where temporary files go, ("disk-full").
+    """
+    charset = parse_options_header(request.headers.get("content-type"))[1].get(b"charset", b"utf-8")
+    if charset.lower() not in (b"utf-8", b"us-ascii"):
+        detail = f"The form is in the character set '{charset.decode('latin-1')[:40]}'."
+        raise Problem("request-invalid", detail, "Send UTF-8.")
+    try:
+        form = await request.form(max_files=MOST_PARTS, max_fields=MOST_PARTS, max_part_size=documents.LONGEST)
+    except OSError as error:
+        raise storage_problem(error, "The upload cannot be stored") from error
+    async with AsyncExitStack() as ending:
+        ending.push_async_callback(form.close)
+        yield
+
+
 async def read_form(request: Request) -> tuple[GenerateRequest, list[bytes], bytes | None, bytes | None]:
-    """The request, pictures, instance map and depth. Files are on disk, not in memory, until all have come.
+    """The request, pictures, instance map and depth of a `received_form`.
 
     Raises Problem("request-invalid"), ("camera-invalid") or, where temporary files go, ("disk-full").
     """
     try:
-        async with request.form(max_files=MOST_PARTS, max_fields=MOST_PARTS, max_part_size=LONGEST_REQUEST) as form:
+        async with request.form() as form:
             unknown = set(form) - {"request", "image", "instances", "depth"}
             if unknown:
                 detail = f"The form has a part '{min(unknown)[:40]}' that means nothing here."
@@ -59,7 +81,9 @@ async def read_form(request: Request) -> tuple[GenerateRequest, list[bytes], byt
             document = _single(form, "request")
             if document is None:
                 raise Problem("request-invalid", "The form has no part 'request'.", "Send multipart/form-data.")
-            text = await document.read() if isinstance(document, UploadFile) else document
+            text = (
+                (await document.read(documents.LONGEST + 1)) if isinstance(document, UploadFile) else document.encode()
+            )
             images = [await _file(part, "image") for part in form.getlist("image")]
             instances, depth = [
                 None if (part := _single(form, name)) is None else await _file(part, name)
@@ -67,8 +91,18 @@ async def read_form(request: Request) -> tuple[GenerateRequest, list[bytes], byt
             ]
     except OSError as error:
         raise storage_problem(error, "The upload cannot be stored") from error
+    return await documents.off_the_loop(_read_request, text), images, instances, depth
+
+
+def _read_request(text: bytes) -> GenerateRequest:
+    """Raises Problem("request-too-large"), ("request-invalid"), ("camera-invalid"), ("instances-too-many")."""
+    value = documents.read(text)
+    rows = value.get("instances") if isinstance(value, dict) else None
+    if isinstance(rows, list) and len(rows) > MAXIMUM_INSTANCES:
+        detail = f"The request has {len(rows)} objects; {MAXIMUM_INSTANCES} are the limit."
+        raise Problem("instances-too-many", detail, "Select fewer objects, or merge.")
     try:
-        return GenerateRequest.model_validate_json(text), images, instances, depth
+        return GenerateRequest.model_validate_json(text)
     except ValidationError as error:
         raise invalid(error) from error
 

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from backend import PROTOCOL_VERSION, __version__, engine, weights
+from backend.camera import Whole
 from backend.contract import Strict
 from backend.jobs.executor import WorkerState
 from backend.jobs.service import JobService
@@ -57,7 +58,7 @@ class StorageQuestion(Strict):
 class StorageLimit(Strict):
     """Body of PUT /storage."""
 
-    keep_bytes: int | None = Field(ge=0, le=2**63 - 1, description="null for no limit.")
+    keep_bytes: Whole | None = Field(ge=0, le=2**63 - 1, description="null for no limit.")
 
 
 class Images(BaseModel):
