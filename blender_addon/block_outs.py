@@ -8,12 +8,14 @@ and saving; the way back is a search.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import bpy
 import numpy as np
 from bpy.types import Object
 from numpy.typing import NDArray
+
+from .references import Reference as BlockOutRef
+from .references import contains
 
 HIDDEN = "set_dresser_hidden"
 """Custom property of a block-out that its prop has replaced: how it was before it was hidden."""
@@ -30,28 +32,10 @@ LEAST_SIDE = 1e-3
 """A flat block-out's box has this share of its diagonal as thickness: a box has three sides."""
 
 
-@dataclass(frozen=True)
-class BlockOutRef:
-    """A block-out that outlives undo, renaming and loading: never a pointer to Blender's memory."""
-
-    session_uid: int
-    name: str
-
-    @classmethod
-    def of(cls, block_out: Object) -> BlockOutRef:
-        return cls(block_out.session_uid, block_out.name)
-
-
 def resolve(reference: BlockOutRef) -> Object | None:
-    """The object meant, under whatever name; None if it was deleted.
-
-    Session ids change when the file is loaded again; the name decides then.
-    """
-    for candidate in bpy.data.objects:
-        if candidate.session_uid == reference.session_uid:
-            return candidate if in_a_scene(candidate) else None
-    candidate = bpy.data.objects.get(reference.name)
-    return candidate if candidate is not None and in_a_scene(candidate) else None
+    """The object meant, under whatever name; None if it was deleted."""
+    found: Object | None = reference.find(bpy.data.objects)
+    return found if found is not None and in_a_scene(found) else None
 
 
 def in_a_scene(candidate: Object) -> bool:
@@ -153,7 +137,7 @@ def hide(block_out: Object, view_layer: bpy.types.ViewLayer) -> None:
     for part in members(block_out):
         if part.type not in SHAPES and part.type != "EMPTY":
             continue
-        in_layer = view_layer.objects.get(part.name) == part
+        in_layer = contains(view_layer.objects, part)
         if HIDDEN not in part:
             part[HIDDEN] = {"render": part.hide_render, "viewport": in_layer and part.hide_get(view_layer=view_layer)}
         part.hide_render = True
@@ -168,7 +152,7 @@ def show(block_out: Object, view_layer: bpy.types.ViewLayer) -> None:
         if before is None:
             continue
         part.hide_render = bool(before["render"])
-        if view_layer.objects.get(part.name) == part:
+        if contains(view_layer.objects, part):
             part.hide_set(bool(before["viewport"]), view_layer=view_layer)
 
 

@@ -12,6 +12,7 @@ from . import api, block_outs, recipes, session, variants
 from .api import Job
 from .block_outs import BlockOutRef
 from .messages import SetDresserError
+from .references import Place
 
 MAXIMUM_SEED = 2**31 - 1
 
@@ -85,7 +86,8 @@ def again(
         if pipeline not in (None, values["pipeline"]):
             changes["only"] = sorted(values["variant_of"])
     values["pipeline"] = pipeline or values["pipeline"]
-    record = session.current.new_job(import_when_done=True, scene=bpy.context.scene.name, **values)
+    place = Place.of(bpy.context.scene, bpy.context.view_layer)
+    record = session.current.new_job(import_when_done=True, place=place, **values)
     session.current.again(record, former, changes)
     job = Job(record)
     if bpy.app.background if wait is None else wait:

@@ -36,6 +36,7 @@ from .jobs import JobRecord
 from .messages import SetDresserError, as_error
 from .models import Models
 from .questions import Question
+from .references import Place
 from .server_life import ServerLife
 from .server_process import ServerProcess, ServerState
 from .slices import Slices
@@ -67,6 +68,7 @@ class Session:
         self._changed = False
         self._held = 0.0
         self._made = 0
+        self.former_file = ""
 
     # the tick
 
@@ -301,7 +303,7 @@ class Session:
         """Import a finished job, again if need be."""
         if record.task is None:
             record.problem = None
-            record.scene = bpy.context.scene.name
+            record.place = Place.of(bpy.context.scene, bpy.context.view_layer)
             self._run(record, jobs.bring_in(self, record))
 
     def answer(self, record: JobRecord, given: dict[str, Any]) -> None:
@@ -388,13 +390,12 @@ class Session:
             raise SetDresserError("The props could not be imported.", "Press Import in the list of jobs.", "import")
 
     def file_loaded(self) -> None:
-        """Another file is open: what belonged to the former one must not land in it by itself."""
+        """Another file is open, or the same one again."""
+        same = bpy.data.filepath != "" and bpy.data.filepath == self.former_file
         for record in self.jobs.values():
-            record.block_outs, record.variant_of, record.one_with, record.imported = {}, {}, [], []
-            record.import_when_done = False
             if record.arrival in ("fetching", "waiting"):
                 self._stop(record)
-            record.arrival = ""
+            record.file_opened(same)
         self._show_questions()  # what was set so far went with the former file
         self.changed()
 
@@ -444,6 +445,11 @@ def _tick() -> float | None:
 
 
 @persistent
+def _file_leaves(*_: object) -> None:
+    current.former_file = bpy.data.filepath
+
+
+@persistent
 def _file_loaded(*_: object) -> None:
     current.file_loaded()
 
@@ -452,6 +458,7 @@ def register() -> None:
     """Begin: an empty session, and what it needs to hear of."""
     global current
     current = Session()
+    bpy.app.handlers.load_pre.append(_file_leaves)
     bpy.app.handlers.load_post.append(_file_loaded)
     leftovers.sweep(folders.user())
     current.check_set_up()
@@ -467,6 +474,7 @@ def unregister() -> None:
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
     bpy.app.handlers.load_post.remove(_file_loaded)
+    bpy.app.handlers.load_pre.remove(_file_leaves)
     current.close()
     parameters.pipelines.unregister()
     parameters.preparations.unregister()

@@ -264,6 +264,10 @@ class JobService:
         self._room_wanted = True
         self._work.set()
 
+    def surplus(self, keep_bytes: int) -> retention.Usage:
+        """What such a limit would remove now. Raises Problem("storage-…") if the list of jobs cannot be used."""
+        return retention.surplus(self._store, self.folders, keep_bytes)
+
     def usage(self) -> retention.Usage:
         """What the jobs hold of the disk."""
         return retention.usage(self.folders)

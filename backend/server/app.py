@@ -35,6 +35,7 @@ from backend.server.views import (
     PreparationView,
     Resting,
     StorageLimit,
+    StorageQuestion,
     StorageView,
 )
 
@@ -104,9 +105,9 @@ def _add_server_routes(app: FastAPI, service: JobService, leave: Callable[[], No
         return Resting(resting=service.rest())
 
     @app.get("/storage", responses=documented())
-    def storage() -> StorageView:
-        """What the jobs hold of the disk."""
-        return StorageView.of(service)
+    def storage(question: Annotated[StorageQuestion, Query()]) -> StorageView:
+        """What the jobs hold of the disk, and what a limit would remove of it."""
+        return StorageView.of(service, question.keep_bytes)
 
     @app.put("/storage", responses=documented("request-too-large"))
     def limit_storage(limit: StorageLimit) -> StorageView:

@@ -47,17 +47,33 @@ class Health(BaseModel):
         )
 
 
+class Surplus(BaseModel):
+    """What a limit would remove now."""
+
+    jobs: int
+    bytes: int
+
+
 class StorageView(BaseModel):
     """What the jobs of the data folder hold of the disk, those of other servers among them."""
 
     jobs: int
     bytes: int = Field(description="Files that several jobs share are counted once.")
     keep_bytes: int | None = Field(description="Above this the oldest ended jobs are removed; null for no limit.")
+    surplus: Surplus | None = Field(None, description="What the limit in question would remove; nothing is removed.")
 
     @classmethod
-    def of(cls, service: JobService) -> StorageView:
+    def of(cls, service: JobService, asked: int | None = None) -> StorageView:
         used = service.usage()
-        return cls(jobs=used.jobs, bytes=used.bytes, keep_bytes=service.keep_bytes)
+        over = None if asked is None else service.surplus(asked)
+        surplus = None if over is None else Surplus(jobs=over.jobs, bytes=over.bytes)
+        return cls(jobs=used.jobs, bytes=used.bytes, keep_bytes=service.keep_bytes, surplus=surplus)
+
+
+class StorageQuestion(Strict):
+    """Query of GET /storage."""
+
+    keep_bytes: int | None = Field(None, ge=0, le=2**63 - 1, description="A limit to try: see `surplus`.")
 
 
 class StorageLimit(Strict):

@@ -134,6 +134,7 @@ def draw_block_out(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     else:
         layout.label(text=f"{number} selected", icon="RESTRICT_SELECT_OFF")
     layout.prop(settings, "hide_block_outs")
+    layout.prop(settings, "keep_moves")
 
 
 def azimuth_text(angle: float | None) -> str:

@@ -93,11 +93,15 @@ def test_the_server_tells_and_limits_what_jobs_hold(tmp_path: Path) -> None:
         job = server.wait(server.submit()["id"])["id"]
         told = server.client.get("/storage").json()
         files = [path for path in (tmp_path / "data" / "jobs").rglob("*") if path.is_file()]
-        assert told == {"jobs": 1, "bytes": sum(path.stat().st_size for path in files), "keep_bytes": 1_000_000}
+        held = sum(path.stat().st_size for path in files)
+        assert told == {"jobs": 1, "bytes": held, "keep_bytes": 1_000_000, "surplus": None}
         assert server.client.put("/storage", json={"keep_bytes": -1}).json()["code"] == "request-invalid"
         server.client.get(f"/jobs/{job}/files/scene.glb").raise_for_status()
+        tried = server.client.get("/storage?keep_bytes=0").json()
+        assert tried["surplus"] == {"jobs": 1, "bytes": tried["bytes"]}
+        assert (tried["jobs"], tried["keep_bytes"]) == (1, 1_000_000), "it was only a question"
         assert server.client.put("/storage", json={"keep_bytes": 0}).json()["keep_bytes"] == 0
-        nothing = {"jobs": 0, "bytes": 0, "keep_bytes": 0}
+        nothing = {"jobs": 0, "bytes": 0, "keep_bytes": 0, "surplus": None}
         until(lambda: server.client.get("/storage").json() == nothing, "the limit")
         assert server.client.get("/jobs").json() == []
         assert server.client.put("/storage", json={"keep_bytes": None}).json()["keep_bytes"] is None

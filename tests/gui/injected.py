@@ -1,0 +1,53 @@
+"""Inside a Blender that is only looked at: what a backend would have told, and a list of jobs that have ended."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import bpy
+
+STAGE = Path("/stage")
+LIGHT = "interface_theme/Blender_Light.xml"
+JOBS = (
+    ("Sofa, Table + 1", "midi", "done", "2026-01-05T10:00:00+00:00"),
+    ("Lamp", "inflate", "failed", "2026-01-05T09:58:00+00:00"),
+    ("square.png", "inflate", "done", "2026-01-05T08:00:00+00:00"),
+)
+
+
+def inject(name: str) -> None:
+    """Give the add-on pipelines, preparations and jobs."""
+    session = importlib.import_module(f"{name}.session").current
+    jobs = importlib.import_module(f"{name}.jobs")
+    messages = importlib.import_module(f"{name}.messages")
+    views = json.loads((STAGE / "views.json").read_text(encoding="utf-8"))
+    session.take_pipelines(views["pipelines"])
+    session.take_preparations(views["preparations"])
+    for number, (title, pipeline, state, created) in enumerate(JOBS):
+        record = jobs.JobRecord(id=f"{number:032x}", name=title, pipeline=pipeline, state=state, created=created)
+        if state == "failed":
+            record.problem = messages.SetDresserError("The picture shows no object.", "Point the camera at one.")
+        session.jobs[record.id] = record
+    session.take_storage({"jobs": len(JOBS), "bytes": 1_234_000_000, "keep_bytes": None})
+
+
+def choose(pipeline: str) -> None:
+    bpy.context.scene.set_dresser.pipeline = pipeline
+
+
+def scale(factor: float) -> None:
+    bpy.context.preferences.view.ui_scale = factor
+
+
+def theme(name: str) -> None:
+    if name == "dark":
+        bpy.ops.preferences.reset_default_theme()
+        return
+    folders: list[Any] = bpy.utils.preset_paths(LIGHT.partition("/")[0])
+    (path,) = (file for folder in folders for file in Path(folder).glob(Path(LIGHT).name))
+    menu = SimpleNamespace(preset_xml_map=bpy.types.USERPREF_MT_interface_theme_presets.preset_xml_map)
+    importlib.import_module("rna_xml").xml_file_run(bpy.context, str(path), menu.preset_xml_map)
