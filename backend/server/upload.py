@@ -8,14 +8,22 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
-from backend.contract import GenerateRequest
+from backend.contract import GenerateRequest, OutlineFiles
 from backend.errors import Problem
+from backend.imaging.outlines import MAXIMUM_LAYERS, pair_outlines
 from backend.jobs.folders import storage_problem
 from backend.server.problems import invalid
 
 MOST_PARTS = 64
+MOST_FILES = MOST_PARTS + 2 * MAXIMUM_LAYERS
 LONGEST_REQUEST = 16 << 20
+ROLES = ("request", "image", "instances", "depth", "outlines", "outline_depths")
 
+LAYERS: dict[str, Any] = {
+    "type": "array",
+    "maxItems": MAXIMUM_LAYERS,
+    "items": {"type": "string", "format": "binary"},
+}
 FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -35,6 +43,8 @@ FORM: dict[str, Any] = {
                         },
                         "instances": {"type": "string", "format": "binary"},
                         "depth": {"type": "string", "format": "binary"},
+                        "outlines": LAYERS,
+                        "outline_depths": LAYERS,
                     },
                 },
                 "encoding": {"request": {"contentType": "application/json"}},
@@ -45,22 +55,27 @@ FORM: dict[str, Any] = {
 """The form in OpenAPI's words."""
 
 
-async def read_form(request: Request) -> tuple[GenerateRequest, list[bytes], bytes | None, bytes | None]:
-    """The request, pictures, instance map and depth. Files are on disk, not in memory, until all have come.
+async def read_form(
+    request: Request,
+) -> tuple[GenerateRequest, list[bytes], bytes | None, bytes | None, list[OutlineFiles]]:
+    """The request, pictures, instance map, depth and outlines. Files are on disk, not in memory, until all have come.
 
     Raises Problem("request-invalid"), ("camera-invalid") or, where temporary files go, ("disk-full").
     """
     try:
-        async with request.form(max_files=MOST_PARTS, max_fields=MOST_PARTS, max_part_size=LONGEST_REQUEST) as form:
-            unknown = set(form) - {"request", "image", "instances", "depth"}
+        async with request.form(max_files=MOST_FILES, max_fields=MOST_PARTS, max_part_size=LONGEST_REQUEST) as form:
+            unknown = set(form) - set(ROLES)
             if unknown:
                 detail = f"The form has a part '{min(unknown)[:40]}' that means nothing here."
-                raise Problem("request-invalid", detail, "Send the parts request, image, instances and depth.")
+                raise Problem("request-invalid", detail, f"Send the parts {', '.join(ROLES[:-1])} and {ROLES[-1]}.")
             document = _single(form, "request")
             if document is None:
                 raise Problem("request-invalid", "The form has no part 'request'.", "Send multipart/form-data.")
             text = await document.read() if isinstance(document, UploadFile) else document
-            images = [await _file(part, "image") for part in form.getlist("image")]
+            images, layers, depths = [
+                [await _file(part, name) for part in form.getlist(name)]
+                for name in ("image", "outlines", "outline_depths")
+            ]
             instances, depth = [
                 None if (part := _single(form, name)) is None else await _file(part, name)
                 for name in ("instances", "depth")
@@ -68,7 +83,7 @@ async def read_form(request: Request) -> tuple[GenerateRequest, list[bytes], byt
     except OSError as error:
         raise storage_problem(error, "The upload cannot be stored") from error
     try:
-        return GenerateRequest.model_validate_json(text), images, instances, depth
+        return GenerateRequest.model_validate_json(text), images, instances, depth, pair_outlines(layers, depths)
     except ValidationError as error:
         raise invalid(error) from error
 
