@@ -237,7 +237,7 @@ def _label(context: bpy.types.Context, number: int, block_out: Object, others: S
 def _show_block_outs(overrides: render_settings.Overrides, ids: dict[Object, int]) -> None:
     """Show what an earlier generation has hidden, and hide what it made instead."""
     for part in ids:
-        if relation.HIDDEN in part:
+        if relation.is_hidden(part):
             overrides.set(part, "hide_render", False)
     for prop in relation.props_of(ids):
         overrides.set(prop, "hide_render", True)
