@@ -181,6 +181,14 @@ class Event(BaseModel):
     data: dict[str, Any]
 
 
+class Waiting(BaseModel):
+    """Why queued jobs are not run at the moment, and until when (ISO 8601, UTC)."""
+
+    detail: str
+    hint: str
+    until: str
+
+
 class JobView(BaseModel):
     """A job as GET /jobs and GET /jobs/{id} show it. Times are ISO 8601, UTC."""
 
@@ -196,6 +204,7 @@ class JobView(BaseModel):
     files: list[str] = Field(default_factory=list)
     question: dict[str, Any] | None = Field(None, description="What it asks, while it is in needs_input.")
     position: int | None = Field(None, description="How many jobs run before this one, while it is queued.")
+    waiting: Waiting | None = Field(None, description="Why nothing is run at the moment, while it is queued.")
 
 
 class InputRecord(BaseModel):

@@ -157,6 +157,14 @@ ERRORS = MappingProxyType(
         "inputs-gone": ErrorKind(
             409, "The job's inputs are not there any more", "Generate it anew from the block-out or the picture."
         ),
+        "data-gone": ErrorKind(
+            409,
+            "The data folder is not there any more",
+            "Put it back, or restart the backend to begin with an empty list.",
+        ),
+        "list-busy": ErrorKind(
+            503, "The list of jobs is in use", "Try again in a moment; close other programs that look into it."
+        ),
         "job-not-finished": ErrorKind(409, "The job has no result yet", "Wait until it is done."),
         "input-not-expected": ErrorKind(
             409, "The job is not waiting for an answer", "Refresh the job; it may have gone on or ended."

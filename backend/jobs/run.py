@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from backend.contract import GenerateRequest, Progress, Result, Warning
 from backend.errors import Problem
 from backend.export import write_result
@@ -37,7 +39,7 @@ def run_job(
     report, cancelled, answer: see `Context`.
     Raises Problem for what the user can change, Cancelled, and whatever a faulty pipeline raises.
     """
-    request = GenerateRequest.model_validate_json((folder / "request.json").read_bytes())
+    request = _request(folder)
     info = find_pipeline(request.pipeline)
     parameters = info.check(request.parameters)
     preparations = [(one, one.check(request.prepare[one.id])) for one in chosen_preparations(request.prepare)]
@@ -51,7 +53,13 @@ def run_job(
     report(
         Progress(stage=stages[0].name, stage_index=0, stage_count=len(stages), fraction=0, elapsed=0, message="Reading")
     )
-    _, shot = read_job_folder(folder, find_object=not any(one.finds_instances for one, _ in preparations))
+    gone = Problem("inputs-gone", "The pictures of this job are not there any more.")
+    if not any((folder / "inputs").glob("image-*.bin")):
+        raise gone
+    try:
+        _, shot = read_job_folder(folder, find_object=not any(one.finds_instances for one, _ in preparations))
+    except FileNotFoundError as error:
+        raise gone from error
     if shot.instance_source == "map":
         for label in unseen(request.instances, shot.instances):
             message = f"{label.name or f'Object {label.id}'} is not to be seen in the instance map; it gets no prop."
@@ -81,3 +89,13 @@ def run_job(
     scene = info.load()(shot, parameters, context)
     kept.tidy()
     return write_result(folder, job, request, shot, scene, context, info, parameters, prepared)
+
+
+def _request(folder: Path) -> GenerateRequest:
+    """Raises Problem("inputs-gone") where there is none, or a damaged one."""
+    try:
+        return GenerateRequest.model_validate_json((folder / "request.json").read_bytes())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise Problem("inputs-gone", "The folder of this job is not there any more.") from error
+    except ValidationError as error:
+        raise Problem("inputs-gone", "What this job was asked cannot be read: request.json is damaged.") from error

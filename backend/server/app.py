@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
+from anyio.to_thread import run_sync
 from fastapi import FastAPI, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
@@ -82,10 +82,12 @@ def create_app(
 
 
 def _add_server_routes(app: FastAPI, service: JobService, leave: Callable[[], None]) -> None:
+    quick = anyio.CapacityLimiter(2)  # its own threads: the others may all be busy
+
     @app.get("/health", responses=documented())
-    def health() -> Health:
+    async def health() -> Health:
         """Whether the server is there, and what it is doing."""
-        return Health(pid=os.getpid(), worker=service.worker, running=service.running, queued=service.queued)
+        return await run_sync(Health.of, service, limiter=quick)
 
     @app.get("/pipelines", responses=documented())
     def pipelines() -> list[PipelineView]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from backend import PROTOCOL_VERSION, __version__, engine, weights
 from backend.camera import Whole
-from backend.contract import Strict
+from backend.contract import ProblemDocument, Strict, Waiting
+from backend.errors import Problem
 from backend.jobs.executor import WorkerState
 from backend.jobs.service import JobService
 from backend.pipelines.base import MethodInfo, PipelineInfo
@@ -23,7 +25,26 @@ class Health(BaseModel):
     pid: int
     worker: WorkerState
     running: str | None = Field(description="The job that runs now.")
-    queued: int = Field(description="How many jobs wait on this server.")
+    queued: int | None = Field(description="How many jobs wait on this server; null if the list cannot be read.")
+    waiting: Waiting | None = Field(description="Why those that wait are not run at the moment.")
+    problem: ProblemDocument | None = Field(description="What keeps the server from its list of jobs.")
+
+    @classmethod
+    def of(cls, service: JobService) -> Health:
+        """Asks the list of jobs, which may be out of reach: the server is there all the same."""
+        queued, problem = None, None
+        try:
+            queued = service.queued
+        except Problem as error:
+            problem = ProblemDocument.model_validate(error.document())
+        return cls(
+            pid=os.getpid(),
+            worker=service.worker,
+            running=service.running,
+            queued=queued,
+            waiting=service.waiting,
+            problem=problem,
+        )
 
 
 class Surplus(BaseModel):
