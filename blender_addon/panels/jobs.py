@@ -26,6 +26,8 @@ def draw_running(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
         row.label(text=_title(record))
         row.operator("set_dresser.cancel", text="", icon="X").job = record.id
         box.progress(factor=1.0 if record.ended else record.fraction, text=progress_text(record))
+        if record.state == "queued" and (reason := session.current.life.why_jobs_wait):
+            draw_text(box, context, reason, icon="INFO")
         if record.arrival == "waiting" and (reason := session.current.import_hindrance()):
             draw_text(box, context, reason, icon="INFO")
 
