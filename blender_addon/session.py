@@ -35,6 +35,7 @@ from .installation import Installation
 from .jobs import JobRecord
 from .messages import SetDresserError, as_error
 from .models import Models
+from .privacy import private_folder
 from .questions import Question
 from .references import Place
 from .server_life import ServerLife
@@ -368,7 +369,8 @@ class Session:
         """Where a job's fetched result lies, for as long as this Blender runs."""
         folder = folders.temporary() / "results" / identifier
         if create:
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folders.temporary())
+            private_folder(folder)
         return folder
 
     def picture_path(self, question: Question, name: str) -> Path:
