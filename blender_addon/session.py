@@ -21,6 +21,7 @@ from . import (
     asking,
     environment,
     folders,
+    job_list,
     jobs,
     leftovers,
     moments,
@@ -33,6 +34,8 @@ from . import (
 from .client import Client
 from .installation import Installation
 from .jobs import JobRecord
+from .keeping import Keeping
+from .lists import Lists
 from .messages import SetDresserError, as_error
 from .models import Models
 from .questions import Question
@@ -42,6 +45,9 @@ from .slices import Slices
 from .tasks import Steps, Tasks
 
 BUDGET = 0.004
+SERVER = "server"
+"""What an error of the backend's own is about."""
+
 MOVING, FOLLOWING, INSTALLING, WATCHING = 0.01, 0.05, 0.1, 1.0
 """Seconds until the next slice: while bytes move, while a job runs, while the backend is being installed, while the
 server merely lives."""
@@ -60,10 +66,12 @@ class Session:
         self.pipelines: list[dict[str, Any]] = []
         self.preparations: list[dict[str, Any]] = []
         self.storage: dict[str, Any] = {}
+        self.lists, self.keeping = Lists(), Keeping()
         self.problem: SetDresserError | None = None
         self.set_up_problem: SetDresserError | None = None
         self.slices, self.imports, self.captures = Slices(), Slices(), Slices()
         self._seen = self.server.state
+        self._about = ""
         self._changed = False
         self._held = 0.0
         self._made = 0
@@ -83,17 +91,21 @@ class Session:
             self._seen = state
             self.changed()
             if state is ServerState.READY:
-                self.tasks.start(jobs.refresh(self), self.report)
-            elif state in (ServerState.CRASHED, ServerState.INCOMPATIBLE):
-                self.problem = self.server.problem
+                self.settle(SERVER)
+                self.refresh()
+                self.keeping.wished()
+            elif state in (ServerState.CRASHED, ServerState.INCOMPATIBLE) and self.server.problem is not None:
+                self.report(self.server.problem, SERVER)
         self.life.poll(self)
         if self.installation.poll(self.server.running):
             self.changed() if self.installation.busy else self.check_set_up()
+        self.keeping.poll(self)
         self.tasks.advance(budget)
         if self._changed:
             self._changed = False
-            self._show_questions()
+            jobs.show_questions(self)
             results.show_thumbnails(self)
+            job_list.sync(self)
             redraw()
         self.slices.seconds.append(time.perf_counter() - began - self._held)
         return self._delay()
@@ -126,10 +138,16 @@ class Session:
             self._held += seconds
             counted.seconds.append(seconds)
 
-    def report(self, error: Exception) -> None:
-        """An error that belongs to no job."""
-        self.problem = as_error(error)
+    def report(self, error: Exception, about: str = "") -> None:
+        """An error for the panel. about: what takes it off again when that succeeds, a job's id or the like."""
+        self.problem, self._about = as_error(error), about
         self.changed()
+
+    def settle(self, about: str | None = None) -> None:
+        """Take the error off the panel: another button was pressed, or what it was about has succeeded."""
+        if self.problem is not None and about in (None, self._about):
+            self.problem, self._about = None, ""
+            self.changed()
 
     # the server
 
@@ -241,6 +259,7 @@ class Session:
     def new_job(self, **values: Any) -> JobRecord:
         """A job that the server does not have yet."""
         self._made += 1
+        self.settle()
         record = JobRecord(id=f"{jobs.PROVISIONAL}{self._made}", **values)
         self.jobs = {record.id: record, **self.jobs}
         self.changed()
@@ -253,6 +272,7 @@ class Session:
 
     def submit(self, record: JobRecord, request: dict[str, Any], taking: Steps, folder: Path) -> None:
         """Take a new job's pictures, send it as soon as the server is ready, and see it through; see `sending.run`."""
+        record.request = request
         self._run(record, sending.run(self, record, request, taking, folder))
 
     def again(self, record: JobRecord, former: str, changes: dict[str, Any]) -> None:
@@ -312,20 +332,8 @@ class Session:
             self.changed()
             wake()
 
-    def _show_questions(self) -> None:
-        """Begin to show what is asked, and end to show what is not asked any more."""
-        asking_jobs = [record for record in self.jobs.values() if record.question is not None]
-        asked = {record.question.key: record.question for record in asking_jobs}
-        asking.keep(asked, {record.id for record in self.jobs.values() if record.ended})
-        thumbnails.keep(asked)
-        for record in asking_jobs:
-            question = record.question
-            if not question.shown:
-                question.shown = True
-                self.tasks.start(jobs.fetch_pictures(self, record, question), question.fail)
-
     def refresh(self) -> None:
-        self.begin(jobs.refresh(self), self.report)
+        self.lists.refresh(self)
 
     def begin(self, steps: Steps, failed: Callable[[Exception], None]) -> Steps:
         """Start a task, and have the tick called; `failed` gets the exception that ends it, if one does."""
@@ -347,8 +355,7 @@ class Session:
                 record.problem, record.arrival = as_error(error), ""
             else:
                 record.fail(error)
-            self.problem = record.problem
-            self.changed()
+            self.report(record.problem, record.id)
 
         record.task = whole()
         self.tasks.start(record.task, failed)
@@ -384,6 +391,7 @@ class Session:
             bpy.ops.set_dresser.place_result("EXEC_DEFAULT", True, job=record.id)
         if record.problem is not None:
             raise record.problem
+        self.settle(record.id)
         if record.arrival != "imported":  # only if the operator's poll or the list stood in the way
             raise SetDresserError("The props could not be imported.", "Press Import in the list of jobs.", "import")
 
@@ -395,7 +403,7 @@ class Session:
             if record.arrival in ("fetching", "waiting"):
                 self._stop(record)
             record.arrival = ""
-        self._show_questions()  # what was set so far went with the former file
+        jobs.show_questions(self)  # what was set so far went with the former file
         self.changed()
 
     def close(self) -> None:
