@@ -14,6 +14,7 @@ from .client import EventParser, ServerEvent, ServerProblem, answer
 from .http_framing import ConnectionProblem
 from .messages import SetDresserError, as_error
 from .questions import Question
+from .references import Place, Reference
 from .tasks import Steps
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ class JobRecord:
     request: what was asked for beside the pictures, if it was asked for here.
     folder: where the result's files are kept, once they have been fetched.
     arrival: "", "fetching", "waiting" (for a moment in which Blender can import), or "imported".
-    imported: names of the objects that the last import made; import_count counts imports.
-    scene: name of the scene that the props belong to.
+    props: the objects that the last import made; import_count counts imports.
+    place: the scene that the props belong to, and the layer in which block-outs are hidden; None for the one in sight.
     question: what it asks, while it is in needs_input.
     files: names of the files that the server has of it, once it has ended.
     thumbnail: "", "fetching", "ready", or "missing" if it could not be had.
@@ -69,11 +70,12 @@ class JobRecord:
     request: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     arrival: str = ""
-    imported: list[str] = field(default_factory=list)
+    props: list[Reference] = field(default_factory=list)
     import_count: int = 0
     import_when_done: bool = False
     hide_block_outs: bool = True
-    scene: str = ""
+    keep_moves: bool = True
+    place: Place | None = None
     last_event: int = 0
     cancelling: bool = False
     task: Steps | None = None
@@ -82,6 +84,11 @@ class JobRecord:
     thumbnail: str = ""
     variant_of: dict[int, BlockOutRef] = field(default_factory=dict)
     _ahead_of: tuple[str, dict[str, Any] | None] | None = None
+
+    @property
+    def imported(self) -> list[str]:
+        """What the objects of the last import were called when they came."""
+        return [prop.name for prop in self.props]
 
     @property
     def ended(self) -> bool:
@@ -144,6 +151,18 @@ class JobRecord:
         """Its server has left; it goes on when there is one again."""
         self.message = ""
         self._take_state("queued", None)
+
+    def file_opened(self, same: bool) -> None:
+        """Another file is open, or the `same` one again: what belonged to it must not land in it by itself."""
+        if same:
+            self.block_outs = {number: each.reopened() for number, each in self.block_outs.items()}
+            self.variant_of = {number: each.reopened() for number, each in self.variant_of.items()}
+            self.one_with = [each.reopened() for each in self.one_with]
+            self.props = [each.reopened() for each in self.props]
+            self.place = self.place and self.place.reopened()
+        else:
+            self.block_outs, self.variant_of, self.one_with, self.props, self.place = {}, {}, [], [], None
+        self.import_when_done, self.arrival = False, ""
 
     def fail(self, error: Exception) -> None:
         self.state = "failed"

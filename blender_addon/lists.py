@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 from . import jobs
 from .tasks import Steps
+from .telling import LISTS
 
 if TYPE_CHECKING:
     from .session import Session
-
-LISTS = "lists"
-"""What an error of theirs is about."""
 
 
 class Lists:

@@ -140,6 +140,12 @@ class SetDresserSettings(bpy.types.PropertyGroup):
     hide_block_outs: bpy.props.BoolProperty(
         name="Hide Block-Out", description="Hide each block-out when its prop has come; it is kept", default=True
     )
+    keep_moves: bpy.props.BoolProperty(
+        name="Keep Where Props Were Moved",
+        description="A prop made again takes the place to which you have moved the one that is there; otherwise it "
+        "stands where its block-out stands",
+        default=True,
+    )
     image_path: bpy.props.StringProperty(name="Image File", description="The picture to use", subtype="FILE_PATH")
     image: bpy.props.PointerProperty(name="Image", description="The picture to use", type=bpy.types.Image)
     labels: bpy.props.EnumProperty(name="Objects", description="What the picture shows", items=LABELS)

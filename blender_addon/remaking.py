@@ -13,6 +13,7 @@ from .api import Job
 from .block_outs import BlockOutRef
 from .messages import SetDresserError
 from .properties import IMAGINE, MAXIMUM_SEED, view_of
+from .references import Place
 
 NO_CHANCE = "Chance has no part in what made this prop: another seed makes the same."
 
@@ -88,7 +89,8 @@ def again(
         if pipeline not in (None, values["pipeline"]):
             changes["only"] = sorted(values["variant_of"])
     values["pipeline"] = pipeline or values["pipeline"]
-    record = session.current.new_job(import_when_done=True, scene=bpy.context.scene.name, **values)
+    place = Place.of(bpy.context.scene, bpy.context.view_layer)
+    record = session.current.new_job(import_when_done=True, place=place, **values)
     session.current.again(record, former, changes)
     job = Job(record)
     if bpy.app.background if wait is None else wait:

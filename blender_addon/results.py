@@ -27,7 +27,7 @@ def listed(session: Session) -> list[JobRecord]:
 
 def newest(session: Session) -> JobRecord | None:
     """The job that was begun, or imported, last in this Blender; None before the first."""
-    return next((record for record in session.jobs.values() if record.scene and record.state != "cancelled"), None)
+    return next((record for record in session.jobs.values() if record.place and record.state != "cancelled"), None)
 
 
 def waiting(session: Session) -> int:

@@ -39,24 +39,24 @@ from .lists import Lists
 from .messages import SetDresserError, as_error
 from .models import Models
 from .questions import Question
+from .references import Place
 from .server_life import ServerLife
 from .server_process import ServerProcess, ServerState
 from .slices import Slices
 from .tasks import Steps, Tasks
+from .telling import SERVER, Telling
 
 BUDGET = 0.004
-SERVER = "server"
-"""What an error of the backend's own is about."""
-
 MOVING, FOLLOWING, INSTALLING, WATCHING = 0.01, 0.05, 0.1, 1.0
 """Seconds until the next slice: while bytes move, while a job runs, while the backend is being installed, while the
 server merely lives."""
 
 
-class Session:
+class Session(Telling):
     """Everything that is true only while this Blender runs. Nothing of it is saved in a file."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.server = ServerProcess()
         self.life = ServerLife()
         self.models = Models()
@@ -67,14 +67,13 @@ class Session:
         self.preparations: list[dict[str, Any]] = []
         self.storage: dict[str, Any] = {}
         self.lists, self.keeping = Lists(), Keeping()
-        self.problem: SetDresserError | None = None
         self.set_up_problem: SetDresserError | None = None
         self.slices, self.imports, self.captures = Slices(), Slices(), Slices()
         self._seen = self.server.state
-        self._about = ""
         self._changed = False
         self._held = 0.0
         self._made = 0
+        self.former_file = ""
 
     # the tick
 
@@ -137,17 +136,6 @@ class Session:
             seconds = time.perf_counter() - began
             self._held += seconds
             counted.seconds.append(seconds)
-
-    def report(self, error: Exception, about: str = "") -> None:
-        """An error for the panel. about: what takes it off again when that succeeds, a job's id or the like."""
-        self.problem, self._about = as_error(error), about
-        self.changed()
-
-    def settle(self, about: str | None = None) -> None:
-        """Take the error off the panel: another button was pressed, or what it was about has succeeded."""
-        if self.problem is not None and about in (None, self._about):
-            self.problem, self._about = None, ""
-            self.changed()
 
     # the server
 
@@ -321,7 +309,7 @@ class Session:
         """Import a finished job, again if need be."""
         if record.task is None:
             record.problem = None
-            record.scene = bpy.context.scene.name
+            record.place = Place.of(bpy.context.scene, bpy.context.view_layer)
             self._run(record, jobs.bring_in(self, record))
 
     def answer(self, record: JobRecord, given: dict[str, Any]) -> None:
@@ -396,13 +384,12 @@ class Session:
             raise SetDresserError("The props could not be imported.", "Press Import in the list of jobs.", "import")
 
     def file_loaded(self) -> None:
-        """Another file is open: what belonged to the former one must not land in it by itself."""
+        """Another file is open, or the same one again."""
+        same = bpy.data.filepath != "" and bpy.data.filepath == self.former_file
         for record in self.jobs.values():
-            record.block_outs, record.variant_of, record.one_with, record.imported = {}, {}, [], []
-            record.import_when_done = False
             if record.arrival in ("fetching", "waiting"):
                 self._stop(record)
-            record.arrival = ""
+            record.file_opened(same)
         jobs.show_questions(self)  # what was set so far went with the former file
         self.changed()
 
@@ -452,6 +439,11 @@ def _tick() -> float | None:
 
 
 @persistent
+def _file_leaves(*_: object) -> None:
+    current.former_file = bpy.data.filepath
+
+
+@persistent
 def _file_loaded(*_: object) -> None:
     current.file_loaded()
 
@@ -460,6 +452,7 @@ def register() -> None:
     """Begin: an empty session, and what it needs to hear of."""
     global current
     current = Session()
+    bpy.app.handlers.load_pre.append(_file_leaves)
     bpy.app.handlers.load_post.append(_file_loaded)
     leftovers.sweep(folders.user())
     current.check_set_up()
@@ -475,6 +468,7 @@ def unregister() -> None:
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
     bpy.app.handlers.load_post.remove(_file_loaded)
+    bpy.app.handlers.load_pre.remove(_file_leaves)
     current.close()
     parameters.pipelines.unregister()
     parameters.preparations.unregister()

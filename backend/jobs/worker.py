@@ -76,7 +76,8 @@ class Worker:
             with log_to(folder / "log.txt"):
                 return outcome(lambda: self._run(job, folder))
         except OSError as error:  # there is not even a log
-            return {"type": "failed", "problem": problem_of(error).document()}
+            gone = Problem("inputs-gone", "The folder of this job is not there any more.")
+            return {"type": "failed", "problem": problem_of(error if folder.is_dir() else gone).document()}
 
     def _run(self, job: str, folder: Path) -> None:
         while not self._answers.empty():  # one that came when its job was being put aside

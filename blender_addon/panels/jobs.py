@@ -37,6 +37,8 @@ def draw_running(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
         box.progress(factor=factor, text="Waiting" if hindrance else progress_text(record))
         if hindrance:
             draw_text(box, context, hindrance, icon="INFO")
+        if record.state == "queued" and (reason := session.current.life.why_jobs_wait):
+            draw_text(box, context, reason, icon="INFO")
 
 
 def progress_text(record: JobRecord) -> str:

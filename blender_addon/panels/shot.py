@@ -147,6 +147,7 @@ def draw_rest(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
             draw_parameter(column, context, parameters.pipelines, pipeline, attribute)
     if settings.source in ("CAMERA", "PHOTOS"):
         draw_field(column, context, settings, "hide_block_outs")
+        draw_field(column, context, settings, "keep_moves")
     view = properties.view_of(session.current.pipelines, pipeline)
     if view is not None and properties.takes_several(settings) and settings.source != "PHOTOS":
         most = view["images"]["most"]

@@ -291,6 +291,17 @@ def test_a_running_job_shows_where_it_is(values: dict[str, Any], text: str) -> N
     assert button.given.job == "abc"
 
 
+@pytest.mark.parametrize("state", ["queued", "running"])
+@pytest.mark.parametrize("kind", ["waiting", "problem"])
+def test_a_queued_job_says_why_nothing_is_run(state: str, kind: str) -> None:
+    record(state=state)
+    session.current.life.health = {kind: {"detail": "No worker starts (it is broken).", "hint": "Look into the log."}}
+    texts = draw().texts.replace("\n", " ")
+    assert ("No worker starts (it is broken). Look into the log." in texts) == (state == "queued")
+    session.current.life.health = {"waiting": None, "problem": None}
+    assert "No worker starts" not in draw().texts
+
+
 @pytest.mark.parametrize(("arrival", "text"), [("fetching", "Fetching the result"), ("waiting", "Waiting")])
 def test_a_result_on_its_way_is_shown(monkeypatch: pytest.MonkeyPatch, arrival: str, text: str) -> None:
     made = record(state="done", arrival=arrival)
