@@ -14,6 +14,8 @@ from . import (
     block_outs,
     box_overlay,
     copies,
+    job_list,
+    menus,
     operators,
     panels,
     photo_files,
@@ -40,6 +42,7 @@ from .api import (
     question,
 )
 from .assets import mark_as_asset
+from .block_outs_api import hide_block_outs, show_block_outs
 from .models_api import download_model, models, pause_model, remove_model, verify_model
 from .remaking import again, keep_only, new_variant, show_variant, variants_of
 from .server_api import free_memory, restart_server, server_status, shutdown, start_server
@@ -56,6 +59,7 @@ __all__ = [
     "download_model",
     "free_memory",
     "generate",
+    "hide_block_outs",
     "import_job",
     "install",
     "installation",
@@ -74,6 +78,7 @@ __all__ = [
     "remove_model",
     "restart_server",
     "server_status",
+    "show_block_outs",
     "show_variant",
     "shutdown",
     "start_server",
@@ -87,10 +92,15 @@ _CLASSES = (
     preferences.SetDresserPreferences,
     *properties.CLASSES,
     *asking.CLASSES,
+    *job_list.CLASSES,
     *operators.CLASSES,
     *panels.CLASSES,
+    *menus.CLASSES,
 )
-_ROOMS = (translations, block_outs, properties, asking, thumbnails, photo_files, box_overlay, session, resting)
+_ROOMS = (
+    *(translations, block_outs, properties, asking, thumbnails, photo_files, box_overlay, job_list, menus),
+    *(session, resting),
+)
 
 
 _undo: list[Callable[[], None]] = []
