@@ -1,4 +1,4 @@
-"""Writes from the code what is told twice: the tables of docs/troubleshooting.md, and blender_addon/pipelines.json, what
+"""Writes what is told twice: the tables of docs/troubleshooting.md, and blender_addon/pipelines.json, which is what
 the add-on shows before its backend has run. `python build_docs.py`, or `make docs`.
 
 Rows of the backend come from `backend.errors.ERRORS`. The add-on has its sentences where things go wrong; they are read

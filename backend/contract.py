@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
@@ -71,6 +71,13 @@ class Photo(Strict):
 
     name: Name = ""
     azimuth: Annotated[float, Field(ge=-360, le=360)] | None = None
+
+
+class OutlineFiles(NamedTuple):
+    """One layer of whole outlines as it came: an instance map, and its depth where there is one."""
+
+    outlines: bytes
+    depth: bytes | None = None
 
 
 class GenerateRequest(Strict):
@@ -203,7 +210,7 @@ class JobView(BaseModel):
 class InputRecord(BaseModel):
     """One file that the job started from."""
 
-    role: Literal["image", "instances", "depth"]
+    role: Literal["image", "instances", "depth", "outlines", "outline_depths"]
     sha256: str
     width: int
     height: int
@@ -223,7 +230,13 @@ class PropRecord(BaseModel):
     dimensions: tuple[float, float, float] = Field(description="Along the world's X, Y, Z, metres.")
     origin: tuple[float, float, float] = Field(description="Bottom centre in the world, metres.")
     mask_pixels: int
-    mask_iou: float = Field(description="Silhouette from the input camera against the mask, 0 to 1.")
+    mask_iou: float = Field(
+        description="Silhouette from the input camera against the whole outline where that is known, otherwise against "
+        "the mask of what is seen, 0 to 1."
+    )
+    seen: float | None = Field(
+        None, description="Share of its whole outline that others leave to be seen, 0 to 1; null where it is unknown."
+    )
     placement: str
     quality: dict[str, Any] = Field(default_factory=dict)
 

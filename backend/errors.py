@@ -77,6 +77,9 @@ ERRORS = MappingProxyType(
             "The instance map has too many objects",
             "Save it without smoothing or compression, so that each object has exactly one colour.",
         ),
+        "outlines-mismatch": ErrorKind(
+            422, "Outlines and instance map differ", "Render outlines and instance map of the same objects at once."
+        ),
         "instances-not-found": ErrorKind(
             422, "Nothing was found in the picture", "Lower the threshold, use other words, or draw boxes."
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 from bpy.types import Context, Object, Scene, ViewLayer
 
@@ -42,7 +44,11 @@ def place_result(context: Context, record: JobRecord) -> list[Object]:
     record.props = [Reference.of(prop) for prop in props]
     record.import_count += 1
     record.warnings = [row for row in record.warnings if row.get("code") != CODE]
-    record.warnings += [{"code": CODE, "message": text, "hint": "", "instance": None} for text in filter(None, [note])]
+    if note:
+        record.warnings.append(_warning(note))
+    made_of = filter(None, map(block_outs.block_out_of, props))
+    if linked := block_outs.hidden_for_now([*made_of, *filter(None, map(resolve, record.one_with))]):
+        record.warnings.append(_warning(*_not_saved([part.name for part in linked])))
     return props
 
 
@@ -62,6 +68,19 @@ def _destination(context: Context, record: JobRecord) -> tuple[Scene, ViewLayer,
         return scene, layer, ""
     why = "The block-outs are in another scene now" if made_for else "The scene they were made for is gone"
     return scene, layer, f"{why}: the props came into {scene.name}."
+
+
+def _warning(message: str, hint: str = "") -> dict[str, Any]:
+    return {"code": CODE, "message": message, "hint": hint, "instance": None}
+
+
+def _not_saved(names: list[str]) -> tuple[str, str]:
+    some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    message = f"Linked from another file, and so hidden only until this file is closed: {some}."
+    return (
+        message,
+        "Make a library override (Object > Library Override > Make), or show their collection as an instance.",
+    )
 
 
 def _hide_the_rest(context: Context, record: JobRecord) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import drafts, keeping, thumbnails
+from . import asking, drafts, keeping, thumbnails
 from .block_outs import BlockOutRef
 from .client import EventParser, ServerEvent, ServerProblem, answer
 from .http_framing import ConnectionProblem
@@ -40,6 +40,8 @@ class JobRecord:
     warnings: what the server wants the user to know, as {"code", "message", "hint", "instance"}.
     block_outs: instance id -> reference to the block-out (`capture.BlockOutRef`), never the object itself.
     one_with: further objects that are one block-out with the only one in `block_outs`.
+    left_out: block-outs that were asked for and are not in the result.
+    request: what was asked for beside the pictures, if it was asked for here.
     folder: where the result's files are kept, once they have been fetched.
     arrival: "", "fetching", "waiting" (for a moment in which Blender can import), or "imported".
     props: the objects that the last import made; import_count counts imports.
@@ -64,6 +66,8 @@ class JobRecord:
     warnings: list[dict[str, Any]] = field(default_factory=list)
     block_outs: dict[int, Any] = field(default_factory=dict)
     one_with: list[BlockOutRef] = field(default_factory=list)
+    left_out: list[BlockOutRef] = field(default_factory=list)
+    request: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     arrival: str = ""
     props: list[Reference] = field(default_factory=list)
@@ -212,8 +216,9 @@ class JobRecord:
 def attend(session: Session, record: JobRecord) -> Steps:
     """From a job that the server has to props in the scene."""
     yield from follow(session, record)
+    session.keeping.look_soon()
     if record.state == "failed" and record.problem is not None:
-        session.report(record.problem)
+        session.report(record.problem, record.id)
     if record.state == "done" and record.import_when_done:
         yield from bring_in(session, record)
 
@@ -296,6 +301,19 @@ def read_result(record: JobRecord) -> dict[str, Any]:
     if not isinstance(result, dict):
         raise SetDresserError("The job's result.json is not an object.", "Generate it again.", "result-invalid")
     return result
+
+
+def show_questions(session: Session) -> None:
+    """Begin to show what is asked, and end to show what is not asked any more."""
+    waiting = [record for record in session.jobs.values() if record.question is not None]
+    asked = {record.question.key: record.question for record in waiting if record.question is not None}
+    asking.keep(asked, {record.id for record in session.jobs.values() if record.ended})
+    thumbnails.keep(asked)
+    for record in waiting:
+        question = record.question
+        if question is not None and not question.shown:
+            question.shown = True
+            session.tasks.start(fetch_pictures(session, record, question), question.fail)
 
 
 def fetch_pictures(session: Session, record: JobRecord, question: Question) -> Steps:

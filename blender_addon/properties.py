@@ -35,6 +35,7 @@ LABELS = [
     ),
     ("FIND", "Find Objects", "The objects are found in the picture: by words, by boxes drawn on it, or both"),
 ]
+MAXIMUM_SEED = 2**31 - 1
 IMAGINE, SEGMENT = "imagine", "segment"
 """The preparations that the panel knows what to do with: a picture of the block-out, and objects of a picture."""
 
@@ -183,7 +184,7 @@ class SetDresserSettings(bpy.types.PropertyGroup):
     pipeline: bpy.props.EnumProperty(
         name="Pipeline", description="How props are made", items=_items, get=_chosen_number, set=_choose_number
     )
-    seed: bpy.props.IntProperty(name="Seed", description="Where chance starts from", min=0, max=2**31 - 1)
+    seed: bpy.props.IntProperty(name="Seed", description="Where chance starts from", min=0, max=MAXIMUM_SEED)
 
 
 CLASSES = (SetDresserBox, SetDresserPhoto, SetDresserSettings)
@@ -204,6 +205,12 @@ def takes_several(settings: SetDresserSettings) -> bool:
     """Whether the chosen pipeline takes more than one picture."""
     view = view_of(session.current.pipelines, chosen_pipeline(settings)) or {}
     return bool(view.get("images", {}).get("most", 1) > 1)
+
+
+def has_chance(settings: SetDresserSettings) -> bool:
+    """Whether another seed would make something else with what is chosen."""
+    view = view_of(session.current.pipelines, chosen_pipeline(settings)) or {}
+    return bool(view.get("chance", True)) or chosen_preparation(settings) == IMAGINE
 
 
 def chosen_preparation(settings: SetDresserSettings) -> str:

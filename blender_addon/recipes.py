@@ -37,6 +37,7 @@ def make(number: int, record: Mapping[str, Any], result: Mapping[str, Any]) -> d
             "version": pipeline.get("version"),
             "parameters": result.get("parameters"),
             "seed": result.get("seed"),
+            "prepared": " ".join(result.get("prepared") or ()),
             "inputs": result.get("inputs"),
             "camera": result.get("camera"),
             "camera_source": result.get("camera_source"),

@@ -21,6 +21,7 @@ from . import (
     asking,
     environment,
     folders,
+    job_list,
     jobs,
     leftovers,
     moments,
@@ -33,6 +34,8 @@ from . import (
 from .client import Client
 from .installation import Installation
 from .jobs import JobRecord
+from .keeping import Keeping
+from .lists import Lists
 from .messages import SetDresserError, as_error
 from .models import Models
 from .privacy import private_folder
@@ -42,6 +45,7 @@ from .server_life import ServerLife
 from .server_process import ServerProcess, ServerState
 from .slices import Slices
 from .tasks import Steps, Tasks
+from .telling import SERVER, Telling
 
 BUDGET = 0.004
 MOVING, FOLLOWING, INSTALLING, WATCHING = 0.01, 0.05, 0.1, 1.0
@@ -49,10 +53,11 @@ MOVING, FOLLOWING, INSTALLING, WATCHING = 0.01, 0.05, 0.1, 1.0
 server merely lives."""
 
 
-class Session:
+class Session(Telling):
     """Everything that is true only while this Blender runs. Nothing of it is saved in a file."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.server = ServerProcess()
         self.life = ServerLife()
         self.models = Models()
@@ -62,7 +67,7 @@ class Session:
         self.pipelines: list[dict[str, Any]] = []
         self.preparations: list[dict[str, Any]] = []
         self.storage: dict[str, Any] = {}
-        self.problem: SetDresserError | None = None
+        self.lists, self.keeping = Lists(), Keeping()
         self.set_up_problem: SetDresserError | None = None
         self.slices, self.imports, self.captures = Slices(), Slices(), Slices()
         self._seen = self.server.state
@@ -86,17 +91,21 @@ class Session:
             self._seen = state
             self.changed()
             if state is ServerState.READY:
-                self.tasks.start(jobs.refresh(self), self.report)
-            elif state in (ServerState.CRASHED, ServerState.INCOMPATIBLE):
-                self.problem = self.server.problem
+                self.settle(SERVER)
+                self.refresh()
+                self.keeping.wished()
+            elif state in (ServerState.CRASHED, ServerState.INCOMPATIBLE) and self.server.problem is not None:
+                self.report(self.server.problem, SERVER)
         self.life.poll(self)
         if self.installation.poll(self.server.running):
             self.changed() if self.installation.busy else self.check_set_up()
+        self.keeping.poll(self)
         self.tasks.advance(budget)
         if self._changed:
             self._changed = False
-            self._show_questions()
+            jobs.show_questions(self)
             results.show_thumbnails(self)
+            job_list.sync(self)
             redraw()
         self.slices.seconds.append(time.perf_counter() - began - self._held)
         return self._delay()
@@ -128,11 +137,6 @@ class Session:
             seconds = time.perf_counter() - began
             self._held += seconds
             counted.seconds.append(seconds)
-
-    def report(self, error: Exception) -> None:
-        """An error that belongs to no job."""
-        self.problem = as_error(error)
-        self.changed()
 
     # the server
 
@@ -244,6 +248,7 @@ class Session:
     def new_job(self, **values: Any) -> JobRecord:
         """A job that the server does not have yet."""
         self._made += 1
+        self.settle()
         record = JobRecord(id=f"{jobs.PROVISIONAL}{self._made}", **values)
         self.jobs = {record.id: record, **self.jobs}
         self.changed()
@@ -256,6 +261,7 @@ class Session:
 
     def submit(self, record: JobRecord, request: dict[str, Any], taking: Steps, folder: Path) -> None:
         """Take a new job's pictures, send it as soon as the server is ready, and see it through; see `sending.run`."""
+        record.request = request
         self._run(record, sending.run(self, record, request, taking, folder))
 
     def again(self, record: JobRecord, former: str, changes: dict[str, Any]) -> None:
@@ -315,20 +321,8 @@ class Session:
             self.changed()
             wake()
 
-    def _show_questions(self) -> None:
-        """Begin to show what is asked, and end to show what is not asked any more."""
-        asking_jobs = [record for record in self.jobs.values() if record.question is not None]
-        asked = {record.question.key: record.question for record in asking_jobs}
-        asking.keep(asked, {record.id for record in self.jobs.values() if record.ended})
-        thumbnails.keep(asked)
-        for record in asking_jobs:
-            question = record.question
-            if not question.shown:
-                question.shown = True
-                self.tasks.start(jobs.fetch_pictures(self, record, question), question.fail)
-
     def refresh(self) -> None:
-        self.begin(jobs.refresh(self), self.report)
+        self.lists.refresh(self)
 
     def begin(self, steps: Steps, failed: Callable[[Exception], None]) -> Steps:
         """Start a task, and have the tick called; `failed` gets the exception that ends it, if one does."""
@@ -350,8 +344,7 @@ class Session:
                 record.problem, record.arrival = as_error(error), ""
             else:
                 record.fail(error)
-            self.problem = record.problem
-            self.changed()
+            self.report(record.problem, record.id)
 
         record.task = whole()
         self.tasks.start(record.task, failed)
@@ -388,6 +381,7 @@ class Session:
             bpy.ops.set_dresser.place_result("EXEC_DEFAULT", True, job=record.id)
         if record.problem is not None:
             raise record.problem
+        self.settle(record.id)
         if record.arrival != "imported":  # only if the operator's poll or the list stood in the way
             raise SetDresserError("The props could not be imported.", "Press Import in the list of jobs.", "import")
 
@@ -398,7 +392,7 @@ class Session:
             if record.arrival in ("fetching", "waiting"):
                 self._stop(record)
             record.file_opened(same)
-        self._show_questions()  # what was set so far went with the former file
+        jobs.show_questions(self)  # what was set so far went with the former file
         self.changed()
 
     def close(self) -> None:

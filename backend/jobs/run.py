@@ -23,6 +23,9 @@ from backend.preparations import chosen_preparations
 from backend.preparations.base import Prepared
 from backend.residency import residency
 
+HARDLY_SEEN = 0.25
+"""Share of an object's whole outline below which the user is told that most of it is hidden."""
+
 
 def run_job(
     job: str,
@@ -61,6 +64,13 @@ def run_job(
         for label in unseen(request.instances, shot.instances):
             message = f"{label.name or f'Object {label.id}'} is not to be seen in the instance map; it gets no prop."
             context.warn("instance-unseen", message, "Move it into the picture, or out from behind others.", label.id)
+    for number in shot.instances.names:
+        seen = shot.seen(number)
+        if seen is not None and seen < HARDLY_SEEN:
+            share = max(round(100 * seen), 1)
+            message = f"Only {share} % of {shot.title(number)} is seen; the colours of the rest are guessed."
+            hint = "Move it, or what stands before it, or take it in a shot of its own."
+            context.warn("instance-hidden", message, hint, number)
     if preparations or residency.held_by(info.id) is None:
         residency.clear()
     prepared: dict[str, dict[str, Any]] = {}

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from backend.contract import AgainRequest, Event, GenerateRequest, JobState, JobView, Waiting
+from backend.contract import AgainRequest, Event, GenerateRequest, JobState, JobView, OutlineFiles, Waiting
 from backend.errors import Problem
 from backend.imaging.intake import read_stored_inputs
 from backend.jobs import retention
@@ -178,12 +178,13 @@ class JobService:
         images: list[bytes],
         instances: bytes | None = None,
         depth: bytes | None = None,
+        outlines: Sequence[OutlineFiles] = (),
     ) -> JobView:
         """Check everything, store it, queue it. Raises Problem, and then nothing is stored."""
         if self._owner is None:
             raise RuntimeError("submit() needs a service that was started")
-        info = check_job(request, images, instances, depth)
-        return self._queue(self.folders.create(request, images, instances, depth), request, info)
+        info = check_job(request, images, instances, depth, outlines)
+        return self._queue(self.folders.create(request, images, instances, depth, outlines), request, info)
 
     def again(self, job: str, changes: AgainRequest) -> JobView:
         """A new job with the inputs of another one, whatever became of that.
@@ -195,13 +196,13 @@ class JobService:
         self._stored(job)
         gone = Problem("inputs-gone", "The pictures that this job was made from are not there any more.")
         try:
-            former, images, instances, depth = read_stored_inputs(self.folders.path(job))
+            former, images, instances, depth, outlines = read_stored_inputs(self.folders.path(job))
         except (OSError, ValueError) as error:
             raise gone from error
         if not images:
             raise gone
         request = changes.applied_to(former)
-        info = check_job(request, images, instances, depth)
+        info = check_job(request, images, instances, depth, outlines)
         try:
             # Another pipeline on the same pictures: what was said of them before, in a preparation, still holds.
             made = self.folders.create_like(request, job, answers=request.pipeline != former.pipeline)

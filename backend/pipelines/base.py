@@ -103,10 +103,12 @@ class PipelineInfo(MethodInfo):
 
     images: least and most pictures it takes.
     instances: least and most objects of an instance map.
+    chance: whether the seed makes a difference.
     """
 
     images: tuple[int, int] = (1, 1)
     instances: tuple[int, int] = (1, MAXIMUM_INSTANCES)
+    chance: bool = True
 
 
 class Cancelled(Exception):

@@ -115,11 +115,12 @@ class PipelineView(MethodView):
 
     images: Images
     most_instances: int = Field(description="How many objects it takes at once.")
+    chance: bool = Field(description="Whether the seed makes a difference.")
 
     @classmethod
     def of(cls, info: PipelineInfo) -> PipelineView:
         images = Images(least=info.images[0], most=info.images[1])
-        return cls(**_common(info), images=images, most_instances=info.instances[1])
+        return cls(**_common(info), images=images, most_instances=info.instances[1], chance=info.chance)
 
 
 class PreparationView(MethodView):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +14,9 @@ import bpy
 STAGE = Path("/stage")
 LIGHT = "interface_theme/Blender_Light.xml"
 JOBS = (
-    ("Sofa, Table + 1", "midi", "done", "2026-01-05T10:00:00+00:00"),
-    ("Lamp", "inflate", "failed", "2026-01-05T09:58:00+00:00"),
-    ("square.png", "inflate", "done", "2026-01-05T08:00:00+00:00"),
+    ("Sofa, Table + 1", "midi", "done", 3),
+    ("Lamp", "inflate", "failed", 12),
+    ("square.png", "inflate", "done", 60 * 20),
 )
 
 
@@ -27,11 +28,13 @@ def inject(name: str) -> None:
     views = json.loads((STAGE / "views.json").read_text(encoding="utf-8"))
     session.take_pipelines(views["pipelines"])
     session.take_preparations(views["preparations"])
-    for number, (title, pipeline, state, created) in enumerate(JOBS):
+    for number, (title, pipeline, state, minutes) in enumerate(JOBS):
+        created = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
         record = jobs.JobRecord(id=f"{number:032x}", name=title, pipeline=pipeline, state=state, created=created)
         if state == "failed":
             record.problem = messages.SetDresserError("The picture shows no object.", "Point the camera at one.")
         session.jobs[record.id] = record
+    importlib.import_module(f"{name}.job_list").sync(session)
     session.take_storage({"jobs": len(JOBS), "bytes": 1_234_000_000, "keep_bytes": None})
 
 

@@ -48,10 +48,11 @@ class InflateParameters(Parameters):
 
 INFLATE = PipelineInfo(
     id="inflate",
-    version="1",
+    version="2",
     title="Inflate",
     description="Quick props from silhouettes. Needs no download and no GPU.",
     entry="backend.pipelines.inflate.run:run",
     parameters=InflateParameters,
+    chance=False,
     stages=(Stage("surface", 5), Stage("texture", 2), Stage("place", 1), Stage("export", 2)),
 )

@@ -1,4 +1,4 @@
-"""What a description tells a panel beyond the schema: which parameters artists turn, which value of a number is none."""
+"""What a description tells a panel beyond the schema: what artists turn, which value of a number is none."""
 
 from __future__ import annotations
 
