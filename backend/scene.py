@@ -35,7 +35,8 @@ class Mesh:
 
 @dataclass
 class Prop:
-    """One instance as a mesh. The mesh is in its own axes: origin at the bottom centre, Z up, scale applied.
+    """One instance as a mesh. The mesh is in its own axes, those of its block-out where there is one, otherwise Z up:
+    origin at the bottom centre, scale applied.
 
     world_from_prop: rigid 4x4, its place in the world.
     placement: how the place was found: "depth", "ground" or "assumed" (see backend/placement.py).
