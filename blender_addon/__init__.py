@@ -4,6 +4,8 @@ What the buttons do can be called from Python too; see `api`.
 """
 
 import atexit
+from collections.abc import Callable
+from functools import partial
 
 import bpy
 
@@ -11,6 +13,7 @@ from . import (
     asking,
     block_outs,
     box_overlay,
+    copies,
     job_list,
     menus,
     operators,
@@ -100,19 +103,30 @@ _ROOMS = (
 )
 
 
+_undo: list[Callable[[], None]] = []
+"""What takes back what this copy of the add-on has registered, in the order in which that was done."""
+
+
 def register() -> None:
-    for each in _CLASSES:
-        bpy.utils.register_class(each)
-    for room in _ROOMS:
-        room.register()
+    """Raises AnotherCopy: if the add-on is there twice. Whatever it raises, nothing stays registered."""
+    copies.refuse_a_second(_CLASSES, __package__)
     # As a module, Blender does not disable its add-ons when the process ends, and some versions then crash or hang on
     # whatever timer, handler or class is left.
     atexit.register(unregister)
+    try:
+        for each in _CLASSES:
+            bpy.utils.register_class(each)
+            _undo.append(partial(bpy.utils.unregister_class, each))
+        for room in _ROOMS:
+            room.register()
+            _undo.append(room.unregister)
+    except BaseException:
+        unregister()
+        raise
 
 
 def unregister() -> None:
+    """Take back what this copy has registered; nothing happens if that is nothing."""
     atexit.unregister(unregister)
-    for room in reversed(_ROOMS):
-        room.unregister()
-    for each in reversed(_CLASSES):
-        bpy.utils.unregister_class(each)
+    while _undo:
+        _undo.pop()()

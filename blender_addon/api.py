@@ -35,6 +35,7 @@ from .intrinsics import CaptureError
 from .jobs import JobRecord
 from .messages import SetDresserError
 from .photos import Source as Photo
+from .privacy import private_folder
 from .properties import view_of
 from .references import Place
 from .waiting import SHORT_TIMEOUT, wait_until
@@ -208,7 +209,7 @@ def generate(
         "seed": seed,
     }
     check_can_be_sent(request)
-    folder = folders.temporary() / "shots" / uuid.uuid4().hex
+    folder = private_folder(folders.temporary()) / "shots" / uuid.uuid4().hex
     values = {"pipeline": pipeline, "import_when_done": import_result, "hide_block_outs": hide_block_outs}
     values["keep_moves"] = keep_moves
     values["place"] = Place.of(context.scene, context.view_layer)

@@ -6,7 +6,7 @@ An instance (of a collection, of particles, of geometry nodes) counts as the obj
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -224,23 +224,17 @@ def _view(
         render_settings.for_capture(context.scene, context.view_layer, camera) as overrides,
     ):
         _show_block_outs(overrides, ids)
-        if alone:
-            _hide_others(overrides, context.scene, ids)
         makers = instancing.makers(context)
+        if alone:
+            _hide_others(overrides, context.scene, instancing.shown_by(ids, makers))
         sight = at_once(identity.look(context, ids, makers, scratch / "identity.exr"))
         yield _View(context.scene, overrides, scratch, makers, sight)
 
 
-def _hide_others(overrides: render_settings.Overrides, scene: bpy.types.Scene, ids: Mapping[Object, int]) -> None:
-    """Take all that has no number out of the camera's sight."""
-    shown, pending = set(ids), list(ids)
-    while pending:  # what is shown as an instance must be visible itself
-        collection = pending.pop().instance_collection
-        inner = [each for each in collection.all_objects if each not in shown] if collection is not None else []
-        shown.update(inner)
-        pending += inner
+def _hide_others(overrides: render_settings.Overrides, scene: bpy.types.Scene, shown: Container[Object]) -> None:
+    """Take all else out of the camera's sight."""
     for other in scene.objects:
-        if other not in shown and (other.type in relation.SHAPES or other.instance_type != "NONE"):
+        if other not in shown and relation.can_be_seen(other):
             if render_settings.will_be_cycles(scene):
                 overrides.set(other, "visible_camera", False)
             else:

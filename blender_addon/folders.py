@@ -9,14 +9,16 @@ from typing import Any
 import bpy
 
 from .pictures import write_whole
+from .privacy import private_folder
 
 
 def user() -> Path:
     """A folder of the user's that outlives updates of the add-on."""
     try:
-        return Path(bpy.utils.extension_path_user(__package__, path="", create=True))
+        path = bpy.utils.extension_path_user(__package__, path="", create=True)
     except ValueError:  # not installed as an extension: a source checkout
-        return Path(bpy.utils.user_resource("DATAFILES", path="set_dresser", create=True))
+        path = bpy.utils.user_resource("DATAFILES", path="set_dresser", create=True)
+    return private_folder(Path(path))
 
 
 def temporary() -> Path:

@@ -7,7 +7,6 @@ importer divides by the scene's unit scale. No undo step is made here; the opera
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Collection as AnyOf
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,15 +19,13 @@ from bpy.types import Collection, Context, Object, ViewLayer
 from mathutils import Matrix, Vector
 
 from . import block_outs as relation
-from . import compat, recipes, sets, succession
+from . import compat, glb_check, recipes, sets, succession
 from .block_outs import BlockOutRef, register, resolve, unregister
+from .glb_check import INSTANCE
 from .messages import SetDresserError
 from .recipes import RECIPE
 
 __all__ = ["RECIPE", "ImportFailed", "import_result", "register", "unregister"]
-
-INSTANCE = "instance_id"
-"""The glTF extra, and custom property after import, that says which instance a node is."""
 
 _NOT_KEPT = ("instance_id", "name", "placement")
 """Extras of a node; they are in the recipe, and would be clutter beside it."""
@@ -117,16 +114,14 @@ def import_result(
 
 
 def _check_glb(glb: Path) -> None:
-    """Raises ImportFailed unless this is a whole binary glTF 2.0 file; Blender's importer is less clear about it."""
+    """Raises ImportFailed unless this is a whole file of props that Blender's importer can be trusted with."""
     again = "Fetch the result again, or generate again."
     try:
-        with glb.open("rb") as stream:
-            header = stream.read(12)
-        size = glb.stat().st_size
+        glb_check.check(glb)
     except OSError as error:
         raise ImportFailed(f"{glb.name} cannot be read: {error.strerror or error}.", again) from error
-    if len(header) < 12 or header[:4] != b"glTF" or struct.unpack("<II", header[4:]) != (2, size):
-        raise ImportFailed(f"{glb.name} is damaged or not a binary glTF 2.0 file.", again)
+    except glb_check.Refused as error:
+        raise ImportFailed(f"{glb.name} cannot be imported: {error}.", again) from error
 
 
 @contextmanager
@@ -196,13 +191,16 @@ def _load(context: Context, glb: Path) -> dict[int, Object]:
         message = "This Blender has no glTF importer."
         raise ImportFailed(message, "Switch on Preferences > Add-ons > glTF 2.0 format.") from error
     except RuntimeError as error:
-        words = " ".join(str(error).removeprefix("Error: ").split()).rstrip(".")
+        words = str(error).removeprefix("Error: ").strip().splitlines()[-1].strip().rstrip(".")  # of a traceback
         raise ImportFailed(f"Blender could not read {glb.name}: {words}.", "Generate again.") from error
     if outcome != {"FINISHED"}:
         raise ImportFailed(f"Blender stopped reading {glb.name}.", "Import the job again.")
     context.view_layer.update()
     new = [candidate for candidate in bpy.data.objects if candidate.session_uid not in before]
-    instances = {int(candidate[INSTANCE]): candidate for candidate in new if INSTANCE in candidate}
+    instances = {candidate[INSTANCE]: candidate for candidate in new if INSTANCE in candidate}
+    numbers = (number for prop in instances.values() for row in prop.matrix_world for number in row)
+    if not all(math.isfinite(number) for number in numbers):
+        raise ImportFailed(f"A prop of {glb.name} has no place.", "Generate again.")
     return dict(sorted(instances.items()))
 
 

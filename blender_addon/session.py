@@ -38,6 +38,7 @@ from .keeping import Keeping
 from .lists import Lists
 from .messages import SetDresserError, as_error
 from .models import Models
+from .privacy import private_folder
 from .questions import Question
 from .references import Place
 from .server_life import ServerLife
@@ -361,7 +362,8 @@ class Session(Telling):
         """Where a job's fetched result lies, for as long as this Blender runs."""
         folder = folders.temporary() / "results" / identifier
         if create:
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folders.temporary())
+            private_folder(folder)
         return folder
 
     def picture_path(self, question: Question, name: str) -> Path:

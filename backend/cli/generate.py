@@ -32,6 +32,7 @@ from backend.files import write_together
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import MethodInfo
 from backend.preparations import chosen_preparations
+from backend.privacy import written_privately
 
 if TYPE_CHECKING:
     from backend.jobs.service import JobService
@@ -122,7 +123,7 @@ def generate(chosen: argparse.Namespace) -> None:
     except OSError as error:
         raise storage_problem(error, f"The folder {chosen.out} cannot be made") from error
 
-    with JobService(chosen.data, adopt=False) as service:
+    with written_privately(), JobService(chosen.data, adopt=False) as service:
         job = service.submit(request, images, instances, depth, outlines).id
         _wait(service, job, picks, ask=chosen.ask, quiet=chosen.quiet)
         kept = [name for name in service.get(job).files if name not in RESULT_FILES] if chosen.everything else []

@@ -23,6 +23,7 @@ from backend.jobs.news import News
 from backend.jobs.owners import Ownership
 from backend.jobs.store import JobStore, StoredJob
 from backend.pipelines.base import Cancelled, PipelineInfo
+from backend.privacy import close_to_others
 from backend.questions import read_question
 
 IDLE_SECONDS = 300.0
@@ -78,7 +79,8 @@ class JobService:
         self._answering = threading.Lock()
         self.news = News()
         try:
-            self._data.mkdir(parents=True, exist_ok=True)
+            self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            close_to_others(self._data)
         except OSError as error:
             raise storage_problem(error, "The data folder cannot be used") from error
         self.folders = JobFolders(self._data / "jobs")

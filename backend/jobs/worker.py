@@ -162,7 +162,7 @@ def warm() -> None:
 @contextmanager
 def log_to(path: Path) -> Iterator[None]:
     """Standard output and error of the process, C libraries and children included, go to the end of a file."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     before = os.dup(2)
     try:
         _redirect(descriptor)

@@ -24,8 +24,8 @@ HEAD_SECONDS = 10.0
 BODY_SECONDS = 600.0
 """From the head to the end of the body, with the token. Blender sends nothing while it renders."""
 
-MOST_CONNECTIONS = 512
-MOST_PER_ADDRESS = 384
+MOST_CONNECTIONS = 2048
+MOST_PER_ADDRESS = 1536
 """Without the token, of one address; on Linux all of 127.0.0.0/8 are this machine's own."""
 
 ACCEPTED_AT_ONCE = 64

@@ -30,6 +30,7 @@ from backend.errors import Problem
 from backend.jobs.folders import default_data_folder
 from backend.jobs.retention import KEEP_VARIABLE, keep_bytes_of_environment
 from backend.jobs.service import GRACE_SECONDS, IDLE_SECONDS, JobService
+from backend.privacy import write_privately
 from backend.server.app import create_app
 from backend.server.connections import (
     ACCEPTED_AT_ONCE,
@@ -109,6 +110,7 @@ def serve(
 
     The token comes from the environment or, with `token_stdin`, from standard input. See `add_arguments`.
     """
+    write_privately()
     log_to_standard_error(logging.INFO if verbose else logging.WARNING)
     given = os.environ.pop(TOKEN_VARIABLE, "")  # not for the worker and what it starts
     token = read_line() if token_stdin else given

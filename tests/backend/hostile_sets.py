@@ -19,7 +19,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
-SETS = {"scenes": "tests.backend.registration.hostile_glbs"}
+SETS = {
+    "scenes": "tests.backend.registration.hostile_glbs",
+    "checkpoints": "tests.models.hostile_checkpoints",
+}
 """A set -> its module, which has `attempt(seed, folder)` and `REFUSALS`, the errors that are promised."""
 
 
