@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera import Camera
-from backend.contract import Photo
+from backend.contract import Photo, Warning
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,12 @@ class InstanceMap:
     """Which pixel belongs to which object.
 
     `labels` is HxW uint16, 0 = background; `names` maps every id that occurs in `labels`, in ascending
-    order, to its name ("" if it has none).
+    order, to its name ("" if it has none). `remarks` is what the user should know of how it was read.
     """
 
     labels: NDArray[np.uint16]
     names: dict[int, str]
+    remarks: tuple[Warning, ...] = ()
 
     def mask(self, instance: int) -> NDArray[np.bool_]:
         """HxW, True where the instance is seen."""
@@ -39,6 +40,10 @@ class Shot:
     instance_source: where the instances come from; "found" is an empty map while they still have to be found.
     boxes: of some instances the block-out's box, 4x4, which takes the cube from -0.5 to 0.5 to the world.
     photos: what is known of each picture, as many as there are.
+    sizes: (width, height) of each hashed file, by the same name, before anything was reduced; of the shot's own size
+        where it is not told.
+    given_camera: the camera for the picture at its own size, where `camera` is for a reduced one.
+    remarks: what the user should know of how it was read.
     """
 
     images: tuple[NDArray[np.uint8], ...]
@@ -50,6 +55,9 @@ class Shot:
     hashes: dict[str, str] = field(default_factory=dict)
     boxes: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     photos: tuple[Photo, ...] = ()
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    given_camera: Camera | None = None
+    remarks: tuple[Warning, ...] = ()
 
     @property
     def image(self) -> NDArray[np.uint8]:

@@ -48,7 +48,13 @@ def run_job(
     report(
         Progress(stage=stages[0].name, stage_index=0, stage_count=len(stages), fraction=0, elapsed=0, message="Reading")
     )
-    _, shot = read_job_folder(folder, find_object=not any(one.finds_instances for one, _ in preparations))
+    _, shot = read_job_folder(
+        folder,
+        find_object=not any(one.finds_instances for one, _ in preparations),
+        side=parameters.picture_side,
+    )
+    for remark in shot.remarks:
+        context.warn(remark.code, remark.message, remark.hint, remark.instance)
     if shot.instance_source == "map":
         for label in unseen(request.instances, shot.instances):
             message = f"{label.name or f'Object {label.id}'} is not to be seen in the instance map; it gets no prop."

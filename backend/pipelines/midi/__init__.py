@@ -73,6 +73,9 @@ class MidiParameters(Parameters):
         "auto", title="Precision", description="Number format of the networks; auto takes what the device is good at."
     )
 
+    def picture_side(self, objects: bool) -> int:
+        return max(super().picture_side(objects), self.texture_size)
+
 
 MIDI = PipelineInfo(
     id="midi",
