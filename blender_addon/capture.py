@@ -6,7 +6,7 @@ An instance (of a collection, of particles, of geometry nodes) counts as the obj
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ import numpy as np
 from bpy.types import Context, Object
 
 from . import block_outs as relation
-from . import identity, pictures, render_settings
+from . import identity, instancing, outlines, pictures, render_settings
 from .block_outs import BlockOutRef, resolve
 from .intrinsics import CaptureError, camera_json, check_size, picture_size
+from .outlines import Outlines
+from .tasks import at_once
 
 __all__ = [
     "BlockOutRef",
@@ -29,7 +31,7 @@ __all__ = [
     "resolve",
 ]
 
-MAXIMUM_INSTANCES = 65535
+MAXIMUM_INSTANCES = identity.LARGEST_ID
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Capture:
 
     labels: {"id", "name", "world_from_box"} of each object in the instance map; block_outs: which object each id is.
     warnings: sentences on what was left out or done differently.
+    outlines: instance maps of the whole outlines of those block-outs that something hides parts of, each id in one of
+    them; outline_depths: the depth of each map as it would be without what hides it.
     further: where there are several pictures, those after the first, which all the rest belongs to; photos: {"name",
     "azimuth"} of each of them, the first one too; one_with: further objects of the only block-out.
     """
@@ -45,6 +49,8 @@ class Capture:
     image: Path
     instances: Path | None = None
     depth: Path | None = None
+    outlines: list[Path] = field(default_factory=list)
+    outline_depths: list[Path] = field(default_factory=list)
     camera: dict[str, Any] | None = None
     labels: list[dict[str, Any]] = field(default_factory=list)
     block_outs: dict[int, BlockOutRef] = field(default_factory=dict)
@@ -63,16 +69,19 @@ class Capture:
     def files(self) -> dict[str, list[Path]]:
         """What is sent of it, by role."""
         once = {"instances": self.instances, "depth": self.depth}
-        return {"image": [self.image, *self.further], **{role: [path] for role, path in once.items() if path}}
+        several = {"outlines": self.outlines, "outline_depths": self.outline_depths}
+        files = {"image": [self.image, *self.further], **{role: [path] for role, path in once.items() if path}}
+        return files | {role: paths for role, paths in several.items() if paths}
 
 
 def capture_camera(context: Context, block_outs: Sequence[Object], folder: Path) -> Capture:
     """Render what the active camera sees and which pixel is which block-out.
 
     Writes `image.png`, `instances.png` (grey, 8 bits up to 255 block-outs, else 16) and `depth.npy` (float32 metres
-    along the view, NaN where nothing is) into the folder, all of them or none. The whole frame is rendered, a render
-    border is ignored. Everything in the scene that is no block-out occludes, with id 0. Block-outs that an earlier
-    generation has hidden are shown for the occasion, and their props hidden. Every setting is put back.
+    along the view, NaN where nothing is) into the folder, and `outlines-0.png`, `outline-depths-0.npy` and so on where
+    block-outs are partly hidden, all of them or none. The whole frame is rendered, a render border is ignored.
+    Everything in the scene that is no block-out occludes, with id 0. Block-outs that an earlier generation has hidden
+    are shown for the occasion, and their props hidden. Every setting is put back.
 
     Raises CaptureError: without block-outs, without a perspective camera, or if the camera sees none of them.
     """
@@ -85,17 +94,24 @@ def capture_camera(context: Context, block_outs: Sequence[Object], folder: Path)
         raise CaptureError(message, "Add a camera (Shift+A), look through it, and make it active with Ctrl+Numpad 0.")
     pose = _prepared(context, camera, chosen)
     ids = {part: number for number, root in enumerate(chosen, 1) for part in relation.members(root)}
+    numbered = dict(enumerate(chosen, 1))
     with _view(context, camera, ids, folder) as view:
-        labels = view.labels
-        seen = {number: root for number, root in enumerate(chosen, 1) if np.any(labels == number)}
+        sight, kind = view.sight, np.uint8 if len(chosen) <= 255 else np.uint16
+        found = at_once(outlines.whole(context, numbered, sight, pose, view.makers, view.renders))
+        seen = {number: root for number, root in numbered.items() if np.any(sight.labels == number)}
+        warnings = _unseen(numbered, seen, found, sight) + _crowded(numbered, found)
         table = [_label(context, number, root) for number, root in seen.items()]
-        warnings = _unseen([root for number, root in enumerate(chosen, 1) if number not in seen], bool(seen))
-        files = [view.picture(), view.instances(np.uint8 if len(chosen) <= 255 else np.uint16), view.distances()]
-        image, instances, depth = pictures.move(files, folder)
+        files = [view.picture(), view.instances(sight.labels, kind), view.distances(sight.depth)]
+        for number, (labels, depth) in enumerate(found.layers):
+            files += [view.instances(labels, kind, f"outlines-{number}")]
+            files += [view.distances(depth, f"outline-depths-{number}")]
+        image, instances, depth, *whole = pictures.move(files, folder)
     return Capture(
         image=image,
         instances=instances,
         depth=depth,
+        outlines=whole[0::2],
+        outline_depths=whole[1::2],
         camera=pose,
         labels=table,
         block_outs={number: BlockOutRef.of(root) for number, root in seen.items()},
@@ -119,12 +135,14 @@ def capture_photo(
     pose = _prepared(context, camera, chosen)
     ids = {part: 1 for root in chosen for part in relation.members(root)}
     with _view(context, camera, ids, folder, alone=True) as view:
-        if not view.labels.any():
+        labels, depth = view.sight.labels, view.sight.depth
+        if not labels.any():
             raise unseen(camera)
         if cut_out:
             return Capture(image=pictures.move([view.cut_out()], folder)[0], warnings=view.notes)
         row = _label(context, 1, chosen[0], chosen[1:])
-        image, instances, depth = pictures.move([view.picture(), view.instances(np.uint8), view.distances()], folder)
+        files = [view.picture(), view.instances(labels, np.uint8), view.distances(depth)]
+        image, instances, depth = pictures.move(files, folder)
     references = [BlockOutRef.of(root) for root in chosen]
     return Capture(
         image=image,
@@ -161,15 +179,19 @@ def _prepared(context: Context, camera: Object, chosen: Sequence[Object]) -> dic
 class _View:
     """What a camera sees, while the render settings are those of a capture; files are written into `scratch`.
 
-    labels: (H, W) uint16; depth: (H, W) float32 in Blender's units; notes: what was done differently.
+    renders: where the passes may be written; notes: what was done differently.
     """
 
     scene: bpy.types.Scene
     overrides: render_settings.Overrides
     scratch: Path
-    labels: Any
-    depth: Any
+    makers: instancing.Makers
+    sight: identity.Sight
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def renders(self) -> Path:
+        return self.scratch / "identity.exr"
 
     def picture(self) -> Path:
         note = render_settings.for_picture(self.overrides, self.scene)
@@ -179,16 +201,16 @@ class _View:
 
     def cut_out(self) -> Path:
         """The picture with opaque pixels where anything has a number; straight alpha, the colours stay as they are."""
-        pixels = np.rint(identity.read_floats(self.picture()) * 255).astype(np.uint8)
-        alpha = np.where(self.labels > 0, 255, 0).astype(np.uint8)
+        pixels = np.rint(pictures.read_floats(self.picture()) * 255).astype(np.uint8)
+        alpha = np.where(self.sight.labels > 0, 255, 0).astype(np.uint8)
         return pictures.write_whole(self.scratch / "image.png", pictures.png(np.dstack([pixels[..., :3], alpha])))
 
-    def instances(self, kind: Any) -> Path:
-        return pictures.write_whole(self.scratch / "instances.png", pictures.png(self.labels.astype(kind)))
+    def instances(self, labels: Any, kind: Any, name: str = "instances") -> Path:
+        return pictures.write_whole(self.scratch / f"{name}.png", pictures.png(labels.astype(kind)))
 
-    def distances(self) -> Path:
-        metres = self.depth * np.float32(self.scene.unit_settings.scale_length)
-        return pictures.write_whole(self.scratch / "depth.npy", pictures.npy(metres))
+    def distances(self, depth: Any, name: str = "depth") -> Path:
+        metres = depth * np.float32(self.scene.unit_settings.scale_length)
+        return pictures.write_whole(self.scratch / f"{name}.npy", pictures.npy(metres))
 
 
 @contextlib.contextmanager
@@ -202,22 +224,17 @@ def _view(
         render_settings.for_capture(context.scene, context.view_layer, camera) as overrides,
     ):
         _show_block_outs(overrides, ids)
+        makers = instancing.makers(context)
         if alone:
-            _hide_others(overrides, context.scene, ids)
-        labels, depth = identity.identity_pass(context, ids, scratch / "identity.exr")
-        yield _View(context.scene, overrides, scratch, labels, depth)
+            _hide_others(overrides, context.scene, instancing.shown_by(ids, makers))
+        sight = at_once(identity.look(context, ids, makers, scratch / "identity.exr"))
+        yield _View(context.scene, overrides, scratch, makers, sight)
 
 
-def _hide_others(overrides: render_settings.Overrides, scene: bpy.types.Scene, ids: Mapping[Object, int]) -> None:
-    """Take all that has no number out of the camera's sight."""
-    shown, pending = set(ids), list(ids)
-    while pending:  # what is shown as an instance must be visible itself
-        collection = pending.pop().instance_collection
-        inner = [each for each in collection.all_objects if each not in shown] if collection is not None else []
-        shown.update(inner)
-        pending += inner
+def _hide_others(overrides: render_settings.Overrides, scene: bpy.types.Scene, shown: Container[Object]) -> None:
+    """Take all else out of the camera's sight."""
     for other in scene.objects:
-        if other not in shown and (other.type in relation.SHAPES or other.instance_type != "NONE"):
+        if other not in shown and relation.can_be_seen(other):
             if render_settings.will_be_cycles(scene):
                 overrides.set(other, "visible_camera", False)
             else:
@@ -237,22 +254,45 @@ def _label(context: bpy.types.Context, number: int, block_out: Object, others: S
 def _show_block_outs(overrides: render_settings.Overrides, ids: dict[Object, int]) -> None:
     """Show what an earlier generation has hidden, and hide what it made instead."""
     for part in ids:
-        if relation.HIDDEN in part:
+        if relation.is_hidden(part):
             overrides.set(part, "hide_render", False)
     for prop in relation.props_of(ids):
         overrides.set(prop, "hide_render", True)
 
 
-def _unseen(missing: list[Object], others_seen: bool) -> list[str]:
-    """A warning naming the block-outs that the camera does not see. Raises CaptureError if it sees none at all."""
+def _unseen(
+    numbered: Mapping[int, Object], seen: Mapping[int, Object], found: Outlines, sight: identity.Sight
+) -> list[str]:
+    """A warning naming the block-outs that the camera does not see, and what hides them. Raises CaptureError if it sees
+    none at all."""
+    missing = {number: root for number, root in numbered.items() if number not in seen}
     if not missing:
         return []
-    shown = ", ".join(root.name for root in missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-    message = f"The camera does not see {shown}."
-    if not others_seen:
-        hint = "Point the camera at the block-outs; see that they and their collections are not hidden in renders."
-        raise CaptureError(message, hint)
-    return [message + " Left out."]
+    things = sight.names | {number: root.name for number, root in numbered.items()}
+    texts = []
+    for number, root in missing.items():
+        front = things.get(found.before.get(number, 0))
+        texts.append(f"{root.name} (behind {front})" if front else root.name)
+    message = f"The camera does not see {_listed(texts)}."
+    if seen:
+        return [message + " Left out."]
+    hint = "Point the camera at the block-outs; see that they and their collections are not hidden in renders."
+    if found.before:
+        hint = "Move what stands in front, or hide it in renders. Glass that bends light counts as solid; a pane that \
+is mostly transparent does not."
+    raise CaptureError(message, hint)
+
+
+def _crowded(numbered: Mapping[int, Object], found: Outlines) -> list[str]:
+    """A warning naming block-outs of which the hidden part is not known."""
+    if not found.crowded:
+        return []
+    names = _listed([numbered[number].name for number in found.crowded])
+    return [f"Too many block-outs stand before each other: {names} may be incomplete where hidden."]
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return ", ".join(texts[:5]) + (f" and {len(texts) - 5} more" if len(texts) > 5 else "")
 
 
 def printable(name: str) -> str:

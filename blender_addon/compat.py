@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,11 +23,30 @@ def set_file_format(image_settings: Any, file_format: str, color_mode: str, colo
     image_settings.color_depth = color_depth
 
 
+def set_layers_format(image_settings: Any) -> None:
+    """Make a render's output format the multilayer EXR that `exr` reads: 32-bit floats, lines compressed one by one,
+    in one part (from 5.0 on a choice, before that the only way)."""
+    if hasattr(image_settings, "media_type"):
+        image_settings.media_type = "MULTI_LAYER_IMAGE"
+    image_settings.file_format = "OPEN_EXR_MULTILAYER"
+    image_settings.color_mode, image_settings.color_depth = "RGBA", "32"
+    image_settings.exr_codec = "ZIPS"
+    if hasattr(image_settings, "use_exr_interleave"):
+        image_settings.use_exr_interleave = True
+
+
 def use_nodes(material: bpy.types.Material) -> Any:
     """The material's node tree. From 5.0 on every material has one, and asking for it is deprecated."""
     if material.node_tree is None:
         material.use_nodes = True
     return material.node_tree
+
+
+def nodes_of(material: bpy.types.Material) -> Any:
+    """The node tree that decides how the material looks; None for one without nodes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # from 5.0 on it is always true, and asking is deprecated
+        return material.node_tree if material.use_nodes else None
 
 
 def set_choice(owner: Any, attribute: str, *choices: str) -> str | None:
@@ -77,3 +97,9 @@ def gltf_importer() -> Iterator[Any]:
     finally:
         if was_off:
             addon_utils.disable("io_scene_gltf2")
+
+
+def placeholder(text: str) -> dict[str, str]:
+    """What to give `UILayout.prop` for words in an empty text field; nothing where it has no such thing."""
+    known = bpy.types.UILayout.bl_rna.functions["prop"].parameters
+    return {"placeholder": text} if text and "placeholder" in known else {}

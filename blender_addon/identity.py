@@ -1,82 +1,179 @@
 """Which object each pixel sees, and how far away: instance map and depth.
 
-Both come from one Cycles render with one sample in which every surface glows with two numbers, its object's index and
-its planar depth. It needs no compositor and no graphics card and is exact: a pixel is what its middle sees. Cut-out
-(alpha) materials count as solid.
+Both are passes of Cycles itself, object index and depth, from one sample through the middle of each pixel. No material
+is touched, so what a material does to visibility and shape is in them as it is in the picture: one sees through leaf
+cards and panes (a pixel belongs to the first surface that covers at least half of it), displaced surfaces have their
+shape, holdouts hide and are nothing. What has a volume alone hides nothing. Neither compositor nor graphics card is
+needed.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
-from bpy.types import Context, Material, Object
+from bpy.types import Context, Object, Scene
 
-from . import compat, pictures, render_settings
+from . import block_outs, exr, render_settings
+from .identity_settings import ALPHA_THRESHOLD, for_identity
+from .instancing import Makers
 from .intrinsics import CaptureError
+from .tasks import Steps
+
+LARGEST_ID = 32766
+SHARED = 32767
+"""An object's pass index has 15 bits; the last number is for what several show as instances."""
+
+LOOKS = 16
+"""A ray may end, by chance, at something that covers less than half; such pixels are looked at again, this often at
+most. A pane that stops four rays of ten stops all of them in one pixel of a million."""
+
+_CRYPTOMATTE_WEIGHT = re.compile(r"\.CryptoObject\d+\.[ga]$", re.IGNORECASE)
+
+_NOTHING = 1e9
+"""Cycles' depth where nothing is, 1e10, is beyond this."""
 
 
-def identity_pass(context: Context, ids: Mapping[Object, int], path: Path) -> tuple[Any, Any]:
-    """Which object each pixel sees, (H, W) uint16, and how far, (H, W) float32 in Blender's units, NaN for nothing.
+@dataclass(frozen=True)
+class Numbers:
+    """Which number stands for what: the ids first, then everything else that stands in the scene.
+
+    own: objects of the scene -> number; passes: all objects -> what their pass index says, their number or that of
+    who shows them, SHARED if that is not one; sharers: who shows those.
+    """
+
+    own: dict[Object, int]
+    passes: dict[Object, int]
+    sharers: set[Object]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a camera sees.
+
+    labels: (H, W) uint16 ids, 0 for all that has none; depth: (H, W) float32 in Blender's units, NaN where nothing is;
+    things: (H, W) number of what is seen, ids and others, 0 for nothing and for what has no number; names: of others.
+    """
+
+    labels: Any
+    depth: Any
+    things: Any
+    names: dict[int, str]
+
+
+def look(context: Context, ids: Mapping[Object, int], makers: Makers, path: Path) -> Steps:
+    """What the active camera sees, a `Sight`. Each render is a step.
 
     To be called within `render_settings.for_capture`, which puts the output settings back.
 
     Args:
         ids: object -> its number; all others are 0.
-        path: where the render may be written (EXR).
+        path: where renders may be written (EXR).
     """
-    scene = context.scene
-    with render_settings.Overrides() as overrides, _identity_material() as material:
-        render_settings.for_identity(overrides, scene, context.view_layer, material)
+    numbers = numbered(context, ids, makers)
+    with render_settings.Overrides() as overrides:
+        for_identity(overrides, context)
         for candidate in bpy.data.objects:
-            overrides.set(candidate, "pass_index", ids.get(candidate, 0))
+            overrides.set(candidate, "pass_index", numbers.passes.get(candidate, 0))
+        things, depth = yield from examine(context.scene, path)
+        shared = things == SHARED
+        if shared.any():
+            who = yield from _who_shows(context.scene, numbers, set(ids.values()), path)
+            things = np.where(shared, who, things)
+    largest = max(ids.values(), default=0)
+    names = {number: thing.name for thing, number in numbers.own.items() if number > largest}
+    return Sight(np.where(things <= largest, things, 0).astype(np.uint16), depth, things, names)
+
+
+def numbered(context: Context, ids: Mapping[Object, int], makers: Makers) -> Numbers:
+    """Numbers for what has an id and, as far as they go, for all else that can be seen."""
+    own, free = dict(ids), max(ids.values(), default=0) + 1
+    for thing in context.view_layer.objects:
+        if thing not in own and free < SHARED and block_outs.can_be_seen(thing):
+            own[thing], free = free, free + 1
+    passes, sharers, wanted = dict(own), set(), set(ids.values())
+    for shown, by in makers.items():
+        claims = {own.get(maker, 0) for maker in by}
+        if len(claims) > 1 and claims & wanted:
+            passes[shown] = SHARED
+            sharers |= by
+        elif claims:
+            passes[shown] = min(claims)
+    return Numbers(own, passes, sharers)
+
+
+def _who_shows(scene: Scene, numbers: Numbers, wanted: set[int], path: Path) -> Steps:
+    """(H, W) whose instance each pixel sees where an object is shown by several: an id, or 0 for those without.
+
+    Each look has other makers as holdouts, whose instances hide but have no number: it tells one bit of a code.
+    """
+    claimed = sorted({numbers.own.get(maker, 0) for maker in numbers.sharers} & wanted)
+    codes = {number: code for code, number in enumerate(claimed, 1)}
+    found: Any = 0
+    for bit in range(len(claimed).bit_length()):
+        with render_settings.Overrides() as overrides:
+            for maker in numbers.sharers:
+                if not codes.get(numbers.own.get(maker, 0), 0) >> bit & 1:
+                    overrides.set(maker, "is_holdout", True)
+            things, _ = yield from examine(scene, path)
+        found = found | (things == SHARED).astype(np.int64) << bit
+    return np.array([0, *claimed])[np.minimum(found, len(claimed))]
+
+
+def examine(scene: Scene, path: Path) -> Steps:
+    """(H, W) int64 pass index of what each pixel sees, 0 for nothing, and (H, W) float32 depth, NaN for nothing."""
+    things, depth, by_chance = yield from _glance(scene, path, 0)
+    for number in range(1, LOOKS):
+        if not by_chance.any():
+            break
+        with render_settings.Overrides() as overrides:
+            _only(overrides, scene, by_chance)
+            more_things, more_depth, again = yield from _glance(scene, path, number)
+        things, depth = np.where(by_chance, more_things, things), np.where(by_chance, more_depth, depth)
+        by_chance = by_chance & again
+    return things, depth
+
+
+def _glance(scene: Scene, path: Path, number: int) -> Steps:
+    """One ray for each pixel: indices, depth, and where it ended by chance."""
+    with render_settings.Overrides() as overrides:
+        overrides.set(scene.cycles, "seed", number)
         render_settings.render_to(scene, path)
-    pixels = read_floats(path)
-    something = pixels[..., 3] > 0.5
-    numbers = np.where(something, pixels[..., 0], 0.0)
-    labels = np.rint(numbers).astype(np.uint16)
-    if np.abs(numbers - labels).max() > 1e-3:
+        yield
+    numbers, depth, alpha, weights = _passes(exr.read_channels(path))
+    things = np.rint(numbers).astype(np.int64)
+    if np.abs(numbers - things).max() > 1e-3:
         message = "The instance map came out blurred."
         raise CaptureError(message, "Look for what changes the picture during a render, such as render handlers.")
-    return labels, np.where(something, pixels[..., 1], np.nan).astype(np.float32)
+    nothing = depth > _NOTHING
+    by_chance = (alpha > 0.999) & (weights < ALPHA_THRESHOLD)
+    return np.where(nothing, 0, things), np.where(nothing, np.nan, depth), by_chance
 
 
-@contextlib.contextmanager
-def _identity_material() -> Iterator[Material]:
-    """A material that glows with the object's index in red and the planar depth in green.
-
-    The index is read through an instancer attribute: for an instance it is that of the object which makes it, for
-    anything else the object's own.
-    """
-    material = bpy.data.materials.new("Set Dresser identity")
-    try:
-        tree = compat.use_nodes(material)
-        tree.nodes.clear()
-        index = tree.nodes.new("ShaderNodeAttribute")
-        index.attribute_type = "INSTANCER"
-        index.attribute_name = "pass_index"
-        view = tree.nodes.new("ShaderNodeCameraData")
-        color = tree.nodes.new("ShaderNodeCombineColor")
-        glow = tree.nodes.new("ShaderNodeEmission")
-        output = tree.nodes.new("ShaderNodeOutputMaterial")
-        tree.links.new(index.outputs["Fac"], color.inputs[0])
-        tree.links.new(view.outputs["View Z Depth"], color.inputs[1])
-        tree.links.new(color.outputs[0], glow.inputs["Color"])
-        tree.links.new(glow.outputs[0], output.inputs["Surface"])
-        yield material
-    finally:
-        bpy.data.materials.remove(material)
+def _passes(channels: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
+    """Object index, depth, alpha, and the most that anything on the ray's way covers of it."""
+    found = {}
+    for name, values in channels.items():
+        for ending in (".IndexOB.X", ".Object Index.X", ".Depth.Z", ".Combined.A"):  # the second from 5.0 on
+            if name.endswith(ending):
+                found[ending[-1]] = values
+    weights = [values for name, values in channels.items() if _CRYPTOMATTE_WEIGHT.search(name)]
+    return found["X"], found["Z"], found["A"], np.max(weights, axis=0)
 
 
-def read_floats(path: Path) -> Any:
-    """(H, W, 4) float32, upper row first, exactly as they are in the file."""
-    image = bpy.data.images.load(str(path), check_existing=False)
-    try:
-        image.colorspace_settings.name = "Non-Color"
-        return pictures.pixels_of(image)[::-1]
-    finally:
-        bpy.data.images.remove(image)
+def _only(overrides: render_settings.Overrides, scene: Scene, wanted: Any) -> None:
+    """Render no more than the rectangle around some pixels; the file has the whole frame all the same."""
+    rows, columns = np.flatnonzero(wanted.any(axis=1)), np.flatnonzero(wanted.any(axis=0))
+    height, width = wanted.shape
+    render = scene.render
+    edges = {"border_min_x": (columns[0] - 1) / width, "border_max_x": (columns[-1] + 2) / width}
+    edges |= {"border_min_y": 1 - (rows[-1] + 2) / height, "border_max_y": 1 - (rows[0] - 1) / height}
+    for name, value in edges.items():
+        overrides.set(render, name, min(max(float(value), 0.0), 1.0))
+    overrides.set(render, "use_crop_to_border", False)
+    overrides.set(render, "use_border", True)

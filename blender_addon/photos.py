@@ -21,6 +21,7 @@ from . import azimuths, capture, image_capture, sources
 from . import block_outs as relation
 from .capture import Capture
 from .intrinsics import CaptureError, camera_json
+from .references import Place, contains
 
 Source = str | os.PathLike[str] | Image | Object
 LARGEST_AZIMUTH = 360.0
@@ -47,16 +48,15 @@ class Photo:
 class Sitting:
     """All that is needed to take the photos.
 
-    name: what to call it; scene: the scene's session id; block_outs: those of the objects that the cameras look at,
-        the one first that the prop is named after.
+    name: what to call it; place: the scene and its layer; block_outs: session ids of the objects that the cameras
+        look at, the one first that the prop is named after.
     places: of cameras and block-outs when it was asked for.
     match_camera: a first picture that no camera takes was taken with the scene's active camera.
     """
 
     name: str
     photos: tuple[Photo, ...]
-    scene: int
-    view_layer: str
+    place: Place
     block_outs: tuple[int, ...]
     places: tuple[Any, ...]
     match_camera: bool
@@ -84,8 +84,8 @@ def ask(
     photos = [_photo(context, number, *entry) for number, entry in enumerate(given, 1)]
     cameras = [source for source, _ in given if isinstance(source, Object)]
     if not cameras:
-        where = context.scene.session_uid, context.view_layer.name
-        return Sitting(photos[0].name, tuple(photos), *where, (), (), match_camera, ())
+        where = Place.of(context.scene, context.view_layer)
+        return Sitting(photos[0].name, tuple(photos), where, (), (), match_camera, ())
     block_outs = _block_outs(context, objects)
     box = azimuths.corners(block_outs)
     for camera in cameras:
@@ -102,8 +102,7 @@ def ask(
     return Sitting(
         block_outs[0].name,
         tuple(photos),
-        context.scene.session_uid,
-        context.view_layer.name,
+        Place.of(context.scene, context.view_layer),
         tuple(each.session_uid for each in block_outs),
         _places([*cameras, *block_outs]),
         match_camera,
@@ -119,8 +118,10 @@ def take(sitting: Sitting, number: int, folder: Path) -> Capture:
     photo = sitting.photos[number]
     if photo.kind == "FILE" and (number or not sitting.match_camera):
         return image_capture.capture_image_file(photo.path, folder)
-    scene = _found(bpy.data.scenes, sitting.scene, "The scene")
-    layer = scene.view_layers.get(sitting.view_layer) or scene.view_layers[0]
+    found = sitting.place.find()
+    if found is None:
+        raise _gone("The scene")
+    scene, layer = found
     with bpy.context.temp_override(scene=scene, view_layer=layer):
         if photo.kind != "CAMERA":
             image = photo.path if photo.kind == "FILE" else _found(bpy.data.images, photo.session_uid, photo.name)
@@ -175,7 +176,7 @@ def _photo(context: Context, number: int, source: Any, azimuth: Any) -> Photo:
     if isinstance(source, Object):
         if source.type != "CAMERA":
             raise CaptureError(f"{source.name} is no camera.", "Choose cameras, images and picture files.")
-        if context.scene.objects.get(source.name) != source:
+        if not contains(context.scene.objects, source):
             raise CaptureError(f"The camera {source.name} is not in the scene.", "Take it off the list of photos.")
         camera_json(context.scene, source.evaluated_get(context.evaluated_depsgraph_get()))
         return Photo("CAMERA", capture.printable(source.name), known, session_uid=source.session_uid)
@@ -219,4 +220,8 @@ def _found(collection: Any, session_uid: int, called: str) -> Any:
     for each in collection:
         if each.session_uid == session_uid and (not isinstance(each, Object) or relation.in_a_scene(each)):
             return each
-    raise CaptureError(f"{called} is not there any more.", "Generate again with what is there.")
+    raise _gone(called)
+
+
+def _gone(called: str) -> CaptureError:
+    return CaptureError(f"{called} is not there any more.", "Generate again with what is there.")

@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import bpy
 import numpy as np
+
+from .privacy import private_opener
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOR_TYPES = {1: 0, 3: 2, 4: 6}  # channels -> PNG colour type: grey, RGB, RGBA
@@ -48,7 +51,8 @@ def write_whole(path: Path, data: bytes) -> Path:
     """Write a file beside its place and move it there, so that nobody ever sees half of it."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_bytes(data)
+        with open(part, "wb", opener=private_opener) as file:
+            file.write(data)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -73,3 +77,13 @@ def pixels_of(image: Any) -> Any:
     values = np.empty(width * height * image.channels, np.float32)
     image.pixels.foreach_get(values)
     return values.reshape(height, width, image.channels)
+
+
+def read_floats(path: Path) -> Any:
+    """(H, W, 4) float32, upper row first, exactly as they are in the file."""
+    image = bpy.data.images.load(str(path), check_existing=False)
+    try:
+        image.colorspace_settings.name = "Non-Color"
+        return pixels_of(image)[::-1]
+    finally:
+        bpy.data.images.remove(image)

@@ -150,38 +150,6 @@ def _owner_of_view(scene: Scene) -> Any:
     return image_settings if image_settings.color_management == "OVERRIDE" else scene
 
 
-def for_identity(overrides: Overrides, scene: Scene, view_layer: ViewLayer, material: bpy.types.Material) -> None:
-    """What the instance map and the depth need: numbers, not light.
-
-    Every surface emits its numbers (see `identity._identity_material`); one Cycles sample through the very middle of
-    each pixel, on black, nothing clamped, filtered, denoised, dimmed or converted on the way.
-    """
-    use_cycles(overrides, scene)
-    cycles = scene.cycles
-    numbers = {"samples": 1, "sample_offset": 0, "time_limit": 0.0, "max_bounces": 0, "film_exposure": 1.0}
-    numbers |= {"sample_clamp_direct": 0.0, "sample_clamp_indirect": 0.0}
-    choices = {"device": "CPU", "pixel_filter_type": "BOX", "use_layer_samples": "IGNORE"}
-    flags = dict.fromkeys(("use_denoising", "use_adaptive_sampling", "use_sample_subset"), False)
-    for name, value in (numbers | choices | flags).items():
-        overrides.set(cycles, name, value)
-    overrides.set(cycles, "filter_width", 0.01)
-    render = scene.render
-    overrides.set(render, "film_transparent", True)
-    overrides.set(render, "use_freestyle", False)
-    overrides.set(render, "dither_intensity", 0.0)
-    overrides.set(scene, "world", None)
-    overrides.set(view_layer, "material_override", material)
-    overrides.set(view_layer, "world_override", None)
-    for candidate in bpy.data.objects:
-        if candidate.type in {"LIGHT", "LIGHT_PROBE", "GPENCIL", "GREASEPENCIL"}:
-            overrides.set(candidate, "hide_render", True)
-        overrides.set(candidate, "is_shadow_catcher", False)
-    compat.set_file_format(render.image_settings, "OPEN_EXR", "RGBA", "32")
-    compat.set_choice(render.image_settings, "exr_codec", "ZIP")
-    if render.image_settings.color_management == "OVERRIDE":  # else an EXR holds the scene's own linear values
-        compat.set_choice(render.image_settings.linear_colorspace_settings, "name", "Non-Color")
-
-
 def use_cycles(overrides: Overrides, scene: Scene) -> None:
     """Render with Cycles. Raises CaptureError: if it is switched off in the preferences."""
     if scene.render.engine != "CYCLES" and overrides.set_choice(scene.render, "engine", "CYCLES") is None:

@@ -13,7 +13,7 @@ import numpy as np
 from bpy.types import Object
 from mathutils import Vector
 
-from blender_addon import block_outs, identity, render_settings
+from blender_addon import block_outs, identity, instancing, render_settings, tasks
 
 LEAST_IOU = 0.95
 LARGEST_ERROR = 0.05
@@ -62,7 +62,8 @@ def stands(objects: Sequence[Object]) -> dict[str, Stand]:
         tempfile.TemporaryDirectory() as folder,
         render_settings.for_capture(scene, context.view_layer, scene.camera),
     ):
-        labels, _ = identity.identity_pass(context, ids, Path(folder) / "identity.exr")
+        looking = identity.look(context, ids, instancing.makers(context), Path(folder) / "identity.exr")
+        labels = tasks.at_once(looking).labels
     return {whole.name: Stand(labels == number, *bounds(whole)) for number, whole in enumerate(objects, 1)}
 
 

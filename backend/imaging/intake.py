@@ -18,21 +18,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera import Camera, default_camera
-from backend.contract import GenerateRequest, Photo, Warning
+from backend.contract import GenerateRequest, OutlineFiles, Photo, Warning
 from backend.errors import Problem
 from backend.imaging.coverage import LEFT_OUT, covered, left_out
 from backend.imaging.depth import read_depth
 from backend.imaging.instances import read_instances
+from backend.imaging.outlines import read_outlines
 from backend.imaging.reading import VISIBLE, Picture, Pixels, Seen, check_picture, read_picture
 from backend.imaging.reducing import reduce_camera, values_at
-from backend.shot import InstanceMap, Shot
+from backend.shot import InstanceMap, OutlineLayer, Shot
 
 MODEL_VARIABLE = "SET_DRESSER_BACKGROUND_MODEL"
 """Environment variable that names a background removal model for rembg; see `backend/imaging/background.py`."""
 
 
 def check_inputs(
-    request: GenerateRequest, images: Sequence[bytes], instances: bytes | None, depth: bytes | None
+    request: GenerateRequest,
+    images: Sequence[bytes],
+    instances: bytes | None,
+    depth: bytes | None,
+    outlines: Sequence[OutlineFiles] = (),
 ) -> int | None:
     """Decode every file and match it with the others; nothing is kept.
 
@@ -40,11 +45,11 @@ def check_inputs(
         How many objects the instance map has; None without a map.
 
     Raises:
-        Problem: request-invalid, or any code of pictures, instance maps, depth and camera but background-unclear,
-            which takes the worker to find out.
+        Problem: request-invalid, or any code of pictures, instance maps, outlines, depth and camera but
+            background-unclear, which takes the worker to find out.
     """
     seen = [check_picture(data, name) for data, name in _named(request, images)]
-    instance_map = _read(request, seen, instances, depth)[0]
+    instance_map = _read(request, seen, instances, depth, outlines)[0]
     return None if instance_map is None else len(instance_map.names)
 
 
@@ -53,6 +58,7 @@ def make_shot(
     images: Sequence[bytes],
     instances: bytes | None,
     depth: bytes | None,
+    outlines: Sequence[OutlineFiles] = (),
     *,
     find_object: bool = True,
     side: Callable[[bool], int] | None = None,
@@ -71,7 +77,7 @@ def make_shot(
     """
     most = None if side is None else side(instances is not None or not find_object)
     read = [read_picture(data, name, most) for data, name in _named(request, images)]
-    instance_map, distances, given = _read(request, read, instances, depth)
+    instance_map, distances, given, layers = _read(request, read, instances, depth, outlines)
     pictures = [picture.pixels for picture in read]
     size = pictures[0].shape[1], pictures[0].shape[0]
     camera = reduce_camera(given, size)
@@ -90,6 +96,8 @@ def make_shot(
         instance_map = InstanceMap(mask.astype(np.uint16), {1: request.name.strip() or "Object"})
     files = {f"image-{index}": data for index, data in enumerate(images)}
     files |= {role: data for role, data in (("instances", instances), ("depth", depth)) if data is not None}
+    files |= {f"outlines-{index}": layer.outlines for index, layer in enumerate(outlines)}
+    files |= {f"outline_depths-{index}": layer.depth for index, layer in enumerate(outlines) if layer.depth is not None}
     return Shot(
         images=tuple(pictures),
         instances=instance_map,
@@ -100,6 +108,7 @@ def make_shot(
         hashes={role: hashlib.sha256(data).hexdigest() for role, data in files.items()},
         boxes={row.id: np.array(row.world_from_box) for row in request.instances if row.world_from_box is not None},
         photos=tuple(request.photos or [Photo()] * len(images)),
+        outlines=_reduced_layers(layers, size),
         sizes={role: read[int(role[6:]) if role.startswith("image-") else 0].size for role in files},
         given_camera=None if camera == given else given,
         remarks=remarks,
@@ -123,6 +132,17 @@ def _reduced_map(instance_map: InstanceMap, size: tuple[int, int]) -> tuple[Inst
         for number in instance_map.names.keys() - left
     ]
     return InstanceMap(labels, names, instance_map.remarks), tuple(gone)
+
+
+def _reduced_layers(layers: dict[int, OutlineLayer], size: tuple[int, int]) -> dict[int, OutlineLayer]:
+    """The layers, of which several instances may share one, at the size (width, height) of the picture."""
+    reduced = {
+        id(layer): OutlineLayer(
+            values_at(layer.labels, size), None if layer.depth is None else values_at(layer.depth, size)
+        )
+        for layer in layers.values()
+    }
+    return {number: reduced[id(layer)] for number, layer in layers.items()}
 
 
 def _remarks_on_clearness(picture: Pixels, mask: NDArray[np.bool_]) -> tuple[Warning, ...]:
@@ -166,26 +186,38 @@ def read_job_folder(
         Problem: as `make_shot`.
         OSError, pydantic.ValidationError: the folder is not a job's folder or was damaged.
     """
-    request, images, instances, depth = read_stored_inputs(folder)
-    return request, make_shot(request, images, instances, depth, find_object=find_object, side=side)
+    request, images, instances, depth, outlines = read_stored_inputs(folder)
+    return request, make_shot(request, images, instances, depth, outlines, find_object=find_object, side=side)
 
 
-def read_stored_inputs(folder: Path) -> tuple[GenerateRequest, list[bytes], bytes | None, bytes | None]:
-    """The request, pictures, instance map and depth of a job's folder, undecoded.
+def read_stored_inputs(
+    folder: Path,
+) -> tuple[GenerateRequest, list[bytes], bytes | None, bytes | None, list[OutlineFiles]]:
+    """The request, pictures, instance map, depth and whole outlines of a job's folder, undecoded.
 
     Raises:
         OSError, pydantic.ValidationError: the folder is not a job's folder or was damaged.
     """
     request = GenerateRequest.model_validate_json((folder / "request.json").read_bytes())
     inputs = folder / "inputs"
-    images = sorted(inputs.glob("image-*.bin"), key=lambda path: int(path.stem.removeprefix("image-")))
+    images, outlines = (
+        sorted(inputs.glob(f"{role}-*.bin"), key=lambda path: int(path.stem.rpartition("-")[2]))
+        for role in ("image", "outlines")
+    )
     instances, depth = inputs / "instances.bin", inputs / "depth.npy"
     return (
         request,
         [path.read_bytes() for path in images],
         instances.read_bytes() if instances.exists() else None,
         depth.read_bytes() if depth.exists() else None,
+        [OutlineFiles(path.read_bytes(), _beside(path)) for path in outlines],
     )
+
+
+def _beside(outlines: Path) -> bytes | None:
+    """The depth of a layer of outlines, undecoded."""
+    path = outlines.with_name(outlines.stem.replace("outlines", "outline_depths") + ".npy")
+    return path.read_bytes() if path.exists() else None
 
 
 def _named(request: GenerateRequest, images: Sequence[bytes]) -> list[tuple[bytes, str]]:
@@ -201,8 +233,12 @@ def _named(request: GenerateRequest, images: Sequence[bytes]) -> list[tuple[byte
 
 
 def _read(
-    request: GenerateRequest, pictures: Sequence[Seen | Picture], instances: bytes | None, depth: bytes | None
-) -> tuple[InstanceMap | None, NDArray[np.float32] | None, Camera]:
+    request: GenerateRequest,
+    pictures: Sequence[Seen | Picture],
+    instances: bytes | None,
+    depth: bytes | None,
+    outlines: Sequence[OutlineFiles],
+) -> tuple[InstanceMap | None, NDArray[np.float32] | None, Camera, dict[int, OutlineLayer]]:
     """All but the pictures read, at the size of the first picture's file, and matched with that."""
     first = pictures[0]
     width, height = first.size
@@ -219,9 +255,10 @@ def _read(
     instance_map = None
     if instances is not None:
         instance_map = read_instances(instances, request.instances, first.size, first.orientation)
-        if request.only:
-            instance_map = chosen_instances(instance_map, request.only)
-    return instance_map, None if depth is None else read_depth(depth, first.size), camera
+    layers = read_outlines(outlines, instance_map, {row.id for row in request.instances}, first.size)
+    if instance_map is not None and request.only:
+        instance_map = chosen_instances(instance_map, request.only)
+    return instance_map, None if depth is None else read_depth(depth, first.size), camera, layers
 
 
 def _empty() -> Problem:

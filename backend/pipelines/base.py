@@ -28,7 +28,8 @@ class Parameters(BaseModel):
     """Base of every pipeline's parameters.
 
     Each field carries `title`, `description`, a default and its range; enumerations are `Literal`s. That one
-    definition is the API's schema, the command line's options and the panel's controls.
+    definition is the API's schema, the command line's options and the panel's controls. `json_schema_extra` may add
+    what only a panel needs: `PROMINENT`, `special(…)`, and "titles", what to call choices whose capitals are their own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -43,6 +44,16 @@ class Parameters(BaseModel):
         objects: whether the picture has an instance map, whose objects are small parts of it; otherwise it shows one.
         """
         return LABELLED_SIDE if objects else ONE_OBJECT_SIDE
+
+
+PROMINENT: dict[str, Any] = {"prominent": True}
+"""Marks the parameters that artists turn: a panel shows these, three at most, and folds the others away."""
+
+
+def special(value: float, title: str, otherwise: float) -> dict[str, Any]:
+    """Marks a number's one value that is none, like 0 for "Auto": a panel shows `title` in its place, and begins with
+    `otherwise` when the user wants a number."""
+    return {"special": {"value": value, "title": title, "otherwise": otherwise}}
 
 
 @dataclass(frozen=True)
@@ -102,10 +113,12 @@ class PipelineInfo(MethodInfo):
 
     images: least and most pictures it takes.
     instances: least and most objects of an instance map.
+    chance: whether the seed makes a difference.
     """
 
     images: tuple[int, int] = (1, 1)
     instances: tuple[int, int] = (1, MAXIMUM_INSTANCES)
+    chance: bool = True
 
 
 class Cancelled(Exception):

@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import block_outs, capture, identity, pictures, render_settings
+from blender_addon import block_outs, capture, identity, instancing, outlines, pictures, render_settings
 from blender_addon.block_outs import BlockOutRef, resolve
 from blender_addon.capture import CaptureError, capture_camera
 from tests.blender_addon import snapshots
@@ -58,13 +58,15 @@ def test_every_output_format_is_put_back(room, tmp_path, file_format, depth):
 
 STEPS = [
     (capture, "_show_block_outs"),
-    (identity, "read_floats"),
     (capture, "_unseen"),
     (pictures, "move"),
-    (identity.compat, "use_nodes"),
+    (identity, "_passes"),
+    (identity.exr, "read_channels"),
+    (instancing, "makers"),
     (capture.pictures, "png"),
     (capture.pictures, "npy"),
-    (render_settings, "for_identity"),
+    (identity, "for_identity"),
+    (outlines, "_is_whole"),
     (render_settings, "for_picture"),
     (render_settings, "as_standard_png"),
     (render_settings, "_keep_last_render"),
@@ -173,7 +175,7 @@ def test_a_reference_finds_its_object_after_renaming_and_reloading_and_not_after
     room[0].name = "Box"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "file.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "file.blend"))
-    found = resolve(reference)
+    found = resolve(reference.reopened())
     assert found is not None and found.name == "Box" and found.session_uid != reference.session_uid
     reference = BlockOutRef.of(found)
     holder = bpy.data.objects["Ball"]

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from mathutils import Euler, Matrix, Vector
 
-from blender_addon import render_settings
-from blender_addon.identity import identity_pass
+from blender_addon import identity, instancing, render_settings
 from blender_addon.intrinsics import CaptureError, camera_json, picture_size, pinhole
+from blender_addon.tasks import at_once
 
 lenses = some.floats(5, 300)
 sensors = some.floats(5, 80)
@@ -104,7 +104,8 @@ def test_a_scaled_camera_is_rendered_and_sent_as_if_it_had_no_scale(scale, tmp_p
     context.view_layer.update()
     camera = camera_json(scene, scene.camera.evaluated_get(context.evaluated_depsgraph_get()))
     with render_settings.for_capture(scene, context.view_layer, scene.camera):
-        labels, depth = identity_pass(context, {cube: 1}, tmp_path / "identity.exr")
+        sight = at_once(identity.look(context, {cube: 1}, instancing.makers(context), tmp_path / "identity.exr"))
+    labels, depth = sight.labels, sight.depth
     rows, columns = np.nonzero(labels == 1)
     x, y, away = project(camera, cube.matrix_world.translation)
     assert columns.mean() + 0.5 == pytest.approx(x, abs=0.7)
