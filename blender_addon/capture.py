@@ -6,30 +6,38 @@ An instance (of a collection, of particles, of geometry nodes) counts as the obj
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
-from bpy.types import Context, Object
+from bpy.types import Context, Object, Scene, ViewLayer
 
 from . import block_outs as relation
-from . import identity, pictures, render_settings
+from . import identity, moments, pictures, render_settings, rendering
 from .block_outs import BlockOutRef, resolve
 from .intrinsics import CaptureError, camera_json, check_size, picture_size
+from .render_settings import Overrides
+from .rendering import Disturbed, Stage, Told, finished
+from .tasks import Steps
 
 __all__ = [
     "BlockOutRef",
     "Capture",
     "CaptureError",
+    "Sitter",
+    "ask_camera",
+    "ask_photo",
     "capture_camera",
-    "capture_photo",
     "resolve",
+    "take",
 ]
 
 MAXIMUM_INSTANCES = 65535
+ATTEMPTS = 4
+FAST, AS_SCENE = "FAST", "SCENE"
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class Capture:
     """A shot as files, ready to be sent.
 
     labels: {"id", "name", "world_from_box"} of each object in the instance map; block_outs: which object each id is.
-    warnings: sentences on what was left out or done differently.
+    warnings: sentences on what was left out or done differently; left_out: what was asked for and is not in the map.
     further: where there are several pictures, those after the first, which all the rest belongs to; photos: {"name",
     "azimuth"} of each of them, the first one too; one_with: further objects of the only block-out.
     """
@@ -49,6 +57,7 @@ class Capture:
     labels: list[dict[str, Any]] = field(default_factory=list)
     block_outs: dict[int, BlockOutRef] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    left_out: list[BlockOutRef] = field(default_factory=list)
     further: list[Path] = field(default_factory=list)
     photos: list[dict[str, Any]] = field(default_factory=list)
     one_with: list[BlockOutRef] = field(default_factory=list)
@@ -66,15 +75,28 @@ class Capture:
         return {"image": [self.image, *self.further], **{role: [path] for role, path in once.items() if path}}
 
 
-def capture_camera(context: Context, block_outs: Sequence[Object], folder: Path) -> Capture:
-    """Render what the active camera sees and which pixel is which block-out.
+@dataclass(frozen=True)
+class Sitter:
+    """What is to be captured: ids of this session and values, which outlive undo and whatever the artist does.
 
-    Writes `image.png`, `instances.png` (grey, 8 bits up to 255 block-outs, else 16) and `depth.npy` (float32 metres
-    along the view, NaN where nothing is) into the folder, all of them or none. The whole frame is rendered, a render
-    border is ignored. Everything in the scene that is no block-out occludes, with id 0. Block-outs that an earlier
-    generation has hidden are shown for the occasion, and their props hidden. Every setting is put back.
+    camera, scene, block_outs: session ids; quality: of the picture, "FAST" or "SCENE".
+    alone: everything but the block-outs, which count as one, is out of sight; cut_out: the picture alone, transparent
+        where the block-outs are not.
+    """
 
-    Raises CaptureError: without block-outs, without a perspective camera, or if the camera sees none of them.
+    scene: int
+    view_layer: str
+    camera: int
+    block_outs: tuple[int, ...]
+    quality: str = FAST
+    alone: bool = False
+    cut_out: bool = False
+
+
+def ask_camera(context: Context, block_outs: Sequence[Object], quality: str = FAST) -> Sitter:
+    """Check all that can be checked before a picture is taken of what the active camera sees; see `take`.
+
+    Raises CaptureError: without block-outs, or without a perspective camera.
     """
     camera = context.scene.camera
     chosen = relation.roots(block_outs)
@@ -83,134 +105,182 @@ def capture_camera(context: Context, block_outs: Sequence[Object], folder: Path)
     if camera is None or camera.type != "CAMERA":
         message = "The scene has no active camera."
         raise CaptureError(message, "Add a camera (Shift+A), look through it, and make it active with Ctrl+Numpad 0.")
-    pose = _prepared(context, camera, chosen)
-    ids = {part: number for number, root in enumerate(chosen, 1) for part in relation.members(root)}
-    with _view(context, camera, ids, folder) as view:
-        labels = view.labels
-        seen = {number: root for number, root in enumerate(chosen, 1) if np.any(labels == number)}
-        table = [_label(context, number, root) for number, root in seen.items()]
-        warnings = _unseen([root for number, root in enumerate(chosen, 1) if number not in seen], bool(seen))
-        files = [view.picture(), view.instances(np.uint8 if len(chosen) <= 255 else np.uint16), view.distances()]
-        image, instances, depth = pictures.move(files, folder)
-    return Capture(
-        image=image,
-        instances=instances,
-        depth=depth,
-        camera=pose,
-        labels=table,
-        block_outs={number: BlockOutRef.of(root) for number, root in seen.items()},
-        warnings=[*warnings, *view.notes],
-    )
+    return _asked(context.scene, context.view_layer, camera, chosen, quality=quality)
 
 
-def capture_photo(
-    context: Context, camera: Object, block_outs: Sequence[Object], folder: Path, *, cut_out: bool
-) -> Capture:
-    """One of several pictures of one prop: what any camera sees of the block-outs, which count as one object, id 1,
-    named after the first.
+def ask_photo(
+    context: Context, camera: Object, block_outs: Sequence[Object], *, cut_out: bool, quality: str = FAST
+) -> Sitter:
+    """As `ask_camera`, for one of several pictures of one prop: what any camera sees of the block-outs, which count as
+    one object, id 1, named after the first.
 
     Everything else is out of the camera's sight, so that all pictures show the object whole; with Cycles it goes on
-    giving light and shadow. Files, settings and errors are as `capture_camera` has them.
+    giving light and shadow.
 
     Args:
-        cut_out: write `image.png` alone, with the object's pixels opaque and all others transparent.
+        cut_out: `image.png` alone, with the object's pixels opaque and all others transparent.
     """
     chosen = relation.together(relation.roots(block_outs))
-    pose = _prepared(context, camera, chosen)
-    ids = {part: 1 for root in chosen for part in relation.members(root)}
-    with _view(context, camera, ids, folder, alone=True) as view:
-        if not view.labels.any():
-            raise unseen(camera)
-        if cut_out:
-            return Capture(image=pictures.move([view.cut_out()], folder)[0], warnings=view.notes)
-        row = _label(context, 1, chosen[0], chosen[1:])
-        image, instances, depth = pictures.move([view.picture(), view.instances(np.uint8), view.distances()], folder)
-    references = [BlockOutRef.of(root) for root in chosen]
+    return _asked(context.scene, context.view_layer, camera, chosen, quality=quality, alone=True, cut_out=cut_out)
+
+
+def capture_camera(context: Context, block_outs: Sequence[Object], folder: Path, quality: str = FAST) -> Capture:
+    """`ask_camera` and `take` at once: for background mode."""
+    return finished(take(ask_camera(context, block_outs, quality), folder))
+
+
+def take(sitter: Sitter, folder: Path, told: Told = rendering.untold) -> Steps:
+    """Render what the camera sees and which pixel is which block-out; returns the `Capture`. Each render is a step.
+
+    Writes `image.png`, `instances.png` (grey, 8 bits up to 255 block-outs, else 16) and `depth.npy` (float32 metres
+    along the view, NaN where nothing is) into the folder, all of them or none. The whole frame is rendered, a render
+    border is ignored. Everything in the scene that is no block-out occludes, with id 0. Block-outs that an earlier
+    generation has hidden are shown for the occasion, and their props hidden. No setting of the file is different
+    while Blender handles events. If the scene changes between the renders they are taken anew.
+
+    Raises CaptureError: if the camera sees no block-out, or something is gone.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return (yield from _take(sitter, folder, told))
+        except Disturbed:
+            yield
+    return (yield from _take(sitter, folder, told))
+
+
+def _take(sitter: Sitter, folder: Path, told: Told) -> Steps:
+    scene = found(bpy.data.scenes, sitter.scene, "The scene")
+    layer = scene.view_layers.get(sitter.view_layer) or scene.view_layers[0]
+    camera = found(bpy.data.objects, sitter.camera, "The camera")
+    chosen = [found(bpy.data.objects, uid, "A block-out") for uid in sitter.block_outs]
+    _flush(layer)
+    pose, camera_name = _pose(scene, layer, camera, sitter.quality), camera.name
+    numbered = [(1, chosen)] if sitter.alone else [(number, [root]) for number, root in enumerate(chosen, 1)]
+    ids = {part.session_uid: number for number, whole in numbered for root in whole for part in relation.members(root)}
+    rows = {number: _label(scene, layer, number, whole) for number, whole in numbered}
+    references = {number: [BlockOutRef.of(root) for root in whole] for number, whole in numbered}
+    metres = np.float32(scene.unit_settings.scale_length)
+    folder.mkdir(parents=True, exist_ok=True)
+    with pictures.scratch(folder) as scratch:
+        with _stage(scene, layer, camera, pose, sitter, told) as stage:
+            labels, depth = yield from identity.identity_pass(stage, ids, scratch / "identity.exr")
+        seen = [number for number in references if np.any(labels == number)]
+        if sitter.alone and not seen:
+            raise unseen(camera_name)
+        left_out = [each for number, whole in references.items() if number not in seen for each in whole]
+        warnings = _unseen(left_out, bool(seen))
+        with _stage(scene, layer, camera, pose, sitter, told) as stage:
+            note = render_settings.for_picture(stage.scene, sitter.quality)
+            yield from stage.render(scratch / "image.png", counts=True)
+        warnings += [note] if note else []
+        files = [scratch / "image.png"]
+        if sitter.cut_out:
+            _cut_out(files[0], labels)
+        else:
+            kind = np.uint8 if len(references) <= 255 else np.uint16
+            files.append(pictures.write_whole(scratch / "instances.png", pictures.png(labels.astype(kind))))
+            files.append(pictures.write_whole(scratch / "depth.npy", pictures.npy(depth * metres)))
+        moved = pictures.move(files, folder)
+    if sitter.cut_out:
+        return Capture(image=moved[0], warnings=warnings)
     return Capture(
-        image=image,
-        instances=instances,
-        depth=depth,
+        *moved,
         camera=pose,
-        labels=[row],
-        block_outs={1: references[0]},
-        warnings=view.notes,
-        one_with=references[1:],
+        labels=[rows[number] for number in seen],
+        block_outs={number: references[number][0] for number in seen},
+        warnings=warnings,
+        left_out=left_out,
+        one_with=references[1][1:] if sitter.alone else [],
     )
 
 
-def unseen(camera: Object) -> CaptureError:
+def unseen(camera_name: str) -> CaptureError:
     """The error of one of several cameras that looks elsewhere."""
-    message = f"The camera {camera.name} does not see the block-out."
+    message = f"The camera {camera_name} does not see the block-out."
     return CaptureError(message, "Point it at the block-out, or take it off the list of photos.")
 
 
-def _prepared(context: Context, camera: Object, chosen: Sequence[Object]) -> dict[str, Any]:
-    """Check what can be checked before anything is changed; returns the camera of the contract."""
+def found(collection: Any, session_uid: int, called: str) -> Any:
+    """A datablock by its id of this session, which survives undo but neither deletion nor another file.
+
+    Raises CaptureError: if it is gone.
+    """
+    for each in collection:
+        if each.session_uid == session_uid and (not isinstance(each, Object) or relation.in_a_scene(each)):
+            return each
+    raise CaptureError(f"{called} is not there any more.", "Generate again with what is there.")
+
+
+def _asked(scene: Scene, view_layer: ViewLayer, camera: Object, chosen: Sequence[Object], **values: Any) -> Sitter:
     if not chosen:
         message = "Nothing is chosen that could become a prop."
         raise CaptureError(message, "Select the objects that block out your props, or choose their collection.")
-    check_size(*picture_size(context.scene.render), "Lower the resolution in Output properties.")
-    context.view_layer.update()
-    for edited in context.view_layer.objects:
+    if reason := moments.misplaced():
+        raise CaptureError(reason, "Call it when that is over, for example from a timer.")
+    sitter = Sitter(
+        scene.session_uid,
+        view_layer.name,
+        camera.session_uid,
+        tuple(each.session_uid for each in chosen),
+        **values,
+    )
+    check_size(*picture_size(scene.render), "Lower the resolution in Output properties.")
+    _flush(view_layer)
+    _pose(scene, view_layer, camera, sitter.quality)
+    return sitter
+
+
+def _flush(view_layer: ViewLayer) -> None:
+    """Have the view layer as it is seen, with what is being edited."""
+    view_layer.update()
+    for edited in view_layer.objects:
         if edited.mode != "OBJECT":
             edited.update_from_editmode()
-    return camera_json(context.scene, camera.evaluated_get(context.evaluated_depsgraph_get()))
 
 
-@dataclass
-class _View:
-    """What a camera sees, while the render settings are those of a capture; files are written into `scratch`.
-
-    labels: (H, W) uint16; depth: (H, W) float32 in Blender's units; notes: what was done differently.
-    """
-
-    scene: bpy.types.Scene
-    overrides: render_settings.Overrides
-    scratch: Path
-    labels: Any
-    depth: Any
-    notes: list[str] = field(default_factory=list)
-
-    def picture(self) -> Path:
-        note = render_settings.for_picture(self.overrides, self.scene)
-        self.notes += [note] if note else []
-        render_settings.render_to(self.scene, self.scratch / "image.png")
-        return self.scratch / "image.png"
-
-    def cut_out(self) -> Path:
-        """The picture with opaque pixels where anything has a number; straight alpha, the colours stay as they are."""
-        pixels = np.rint(identity.read_floats(self.picture()) * 255).astype(np.uint8)
-        alpha = np.where(self.labels > 0, 255, 0).astype(np.uint8)
-        return pictures.write_whole(self.scratch / "image.png", pictures.png(np.dstack([pixels[..., :3], alpha])))
-
-    def instances(self, kind: Any) -> Path:
-        return pictures.write_whole(self.scratch / "instances.png", pictures.png(self.labels.astype(kind)))
-
-    def distances(self) -> Path:
-        metres = self.depth * np.float32(self.scene.unit_settings.scale_length)
-        return pictures.write_whole(self.scratch / "depth.npy", pictures.npy(metres))
+def _pose(scene: Scene, view_layer: ViewLayer, camera: Object, quality: str) -> dict[str, Any]:
+    """The camera of the contract, for a picture of this quality."""
+    size = render_settings.picture_size(scene, quality)
+    return camera_json(scene, camera.evaluated_get(view_layer.depsgraph), *size)
 
 
 @contextlib.contextmanager
-def _view(
-    context: Context, camera: Object, ids: dict[Object, int], folder: Path, alone: bool = False
-) -> Iterator[_View]:
-    """Look through a camera; `alone`: at nothing but what has a number."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (
-        pictures.scratch(folder) as scratch,
-        render_settings.for_capture(context.scene, context.view_layer, camera) as overrides,
-    ):
-        _show_block_outs(overrides, ids)
-        if alone:
-            _hide_others(overrides, context.scene, ids)
-        labels, depth = identity.identity_pass(context, ids, scratch / "identity.exr")
-        yield _View(context.scene, overrides, scratch, labels, depth)
+def _stage(
+    scene: Scene, view_layer: ViewLayer, camera: Object, pose: dict[str, Any], sitter: Sitter, told: Told
+) -> Iterator[Stage]:
+    """Look through a camera as it stands now; `alone`: at nothing but the block-outs."""
+    parts = frozenset(
+        part.session_uid
+        for root in bpy.data.objects
+        if root.session_uid in sitter.block_outs
+        for part in relation.members(root)
+    )
+    with rendering.stage(scene, view_layer, told) as stage:
+        render_settings.for_capture(stage.scene, stage.view_layer, pose["width"], pose["height"])
+        stage.scene.camera = camera
+        engine_is_cycles = render_settings.will_be_cycles(scene, sitter.quality)
+
+        def always(overrides: Overrides) -> None:
+            overrides.set(stage.scene.camera.data.dof, "use_dof", False)
+            shown = [each for each in bpy.data.objects if each.session_uid in parts]
+            _show_block_outs(overrides, shown)
+            if sitter.alone:
+                _hide_others(overrides, stage.scene, shown, engine_is_cycles)
+
+        stage.always = always
+        yield stage
 
 
-def _hide_others(overrides: render_settings.Overrides, scene: bpy.types.Scene, ids: Mapping[Object, int]) -> None:
+def _cut_out(path: Path, labels: Any) -> None:
+    """Make pixels opaque where anything has a number, and only there; straight alpha, the colours stay as they are."""
+    pixels = np.rint(identity.read_floats(path) * 255).astype(np.uint8)
+    alpha = np.where(labels > 0, 255, 0).astype(np.uint8)
+    pictures.write_whole(path, pictures.png(np.dstack([pixels[..., :3], alpha])))
+
+
+def _hide_others(overrides: Overrides, scene: Scene, shown_first: Sequence[Object], cycles: bool) -> None:
     """Take all that has no number out of the camera's sight."""
-    shown, pending = set(ids), list(ids)
+    shown, pending = set(shown_first), list(shown_first)
     while pending:  # what is shown as an instance must be visible itself
         collection = pending.pop().instance_collection
         inner = [each for each in collection.all_objects if each not in shown] if collection is not None else []
@@ -218,36 +288,36 @@ def _hide_others(overrides: render_settings.Overrides, scene: bpy.types.Scene, i
         pending += inner
     for other in scene.objects:
         if other not in shown and (other.type in relation.SHAPES or other.instance_type != "NONE"):
-            if render_settings.will_be_cycles(scene):
+            if cycles:
                 overrides.set(other, "visible_camera", False)
             else:
                 overrides.set(other, "hide_render", True)
 
 
-def _label(context: bpy.types.Context, number: int, block_out: Object, others: Sequence[Object] = ()) -> dict[str, Any]:
+def _label(scene: Scene, view_layer: ViewLayer, number: int, whole: Sequence[Object]) -> dict[str, Any]:
     """A row of the label table: the block-out's name, and its box in metres."""
-    row: dict[str, Any] = {"id": number, "name": printable(block_out.name)}
-    box = relation.world_from_box(block_out, context.evaluated_depsgraph_get(), others)
+    row: dict[str, Any] = {"id": number, "name": printable(whole[0].name)}
+    box = relation.world_from_box(whole[0], view_layer.depsgraph, whole[1:])
     if box is not None:
-        box[:3] *= context.scene.unit_settings.scale_length
+        box[:3] *= scene.unit_settings.scale_length
         row["world_from_box"] = box.tolist()
     return row
 
 
-def _show_block_outs(overrides: render_settings.Overrides, ids: dict[Object, int]) -> None:
+def _show_block_outs(overrides: Overrides, parts: Sequence[Object]) -> None:
     """Show what an earlier generation has hidden, and hide what it made instead."""
-    for part in ids:
+    for part in parts:
         if relation.HIDDEN in part:
             overrides.set(part, "hide_render", False)
-    for prop in relation.props_of(ids):
+    for prop in relation.props_of(parts):
         overrides.set(prop, "hide_render", True)
 
 
-def _unseen(missing: list[Object], others_seen: bool) -> list[str]:
+def _unseen(missing: Sequence[BlockOutRef], others_seen: bool) -> list[str]:
     """A warning naming the block-outs that the camera does not see. Raises CaptureError if it sees none at all."""
     if not missing:
         return []
-    shown = ", ".join(root.name for root in missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+    shown = ", ".join(each.name for each in missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
     message = f"The camera does not see {shown}."
     if not others_seen:
         hint = "Point the camera at the block-outs; see that they and their collections are not hidden in renders."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,6 +28,29 @@ def use_nodes(material: bpy.types.Material) -> Any:
     if material.node_tree is None:
         material.use_nodes = True
     return material.node_tree
+
+
+def nodes_of(material: bpy.types.Material) -> Any:
+    """The node tree that decides how the material looks; None for one without nodes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # from 5.0 on it is always true, and asking is deprecated
+        return material.node_tree if material.use_nodes else None
+
+
+def literal_path(path: str) -> str:
+    """A render's output path that means just this, where Blender reads what stands in braces as a template."""
+    filepath = bpy.types.RenderSettings.bl_rna.properties["filepath"]
+    templates = getattr(filepath, "is_path_supports_templates", False)
+    return path.replace("{", "{{").replace("}", "}}") if templates else path
+
+
+def has_denoiser() -> bool:
+    """Whether this build's Cycles can denoise on any machine."""
+    try:
+        import _cycles
+    except ImportError:
+        return False
+    return bool(getattr(_cycles, "with_openimagedenoise", False))
 
 
 def set_choice(owner: Any, attribute: str, *choices: str) -> str | None:

@@ -7,34 +7,40 @@ its planar depth. It needs no compositor and no graphics card and is exact: a pi
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
-from bpy.types import Context, Material, Object
+from bpy.types import Material
 
 from . import compat, pictures, render_settings
 from .intrinsics import CaptureError
+from .render_settings import Overrides
+from .rendering import Stage
+from .tasks import Steps
 
 
-def identity_pass(context: Context, ids: Mapping[Object, int], path: Path) -> tuple[Any, Any]:
+def identity_pass(stage: Stage, ids: Mapping[int, int], path: Path) -> Steps:
     """Which object each pixel sees, (H, W) uint16, and how far, (H, W) float32 in Blender's units, NaN for nothing.
 
-    To be called within `render_settings.for_capture`, which puts the output settings back.
+    The stage is of no use for a picture afterwards.
 
     Args:
-        ids: object -> its number; all others are 0.
+        ids: session id of an object -> its number; all others are 0.
         path: where the render may be written (EXR).
     """
-    scene = context.scene
-    with render_settings.Overrides() as overrides, _identity_material() as material:
-        render_settings.for_identity(overrides, scene, context.view_layer, material)
+    _settings(stage)
+
+    def numbered(overrides: Overrides) -> None:
         for candidate in bpy.data.objects:
-            overrides.set(candidate, "pass_index", ids.get(candidate, 0))
-        render_settings.render_to(scene, path)
+            overrides.set(candidate, "pass_index", ids.get(candidate.session_uid, 0))
+            if candidate.type in {"LIGHT", "LIGHT_PROBE", "GPENCIL", "GREASEPENCIL"}:
+                overrides.set(candidate, "hide_render", True)
+            overrides.set(candidate, "is_shadow_catcher", False)
+
+    yield from stage.render(path, numbered)
     pixels = read_floats(path)
     something = pixels[..., 3] > 0.5
     numbers = np.where(something, pixels[..., 0], 0.0)
@@ -45,31 +51,54 @@ def identity_pass(context: Context, ids: Mapping[Object, int], path: Path) -> tu
     return labels, np.where(something, pixels[..., 1], np.nan).astype(np.float32)
 
 
-@contextlib.contextmanager
-def _identity_material() -> Iterator[Material]:
-    """A material that glows with the object's index in red and the planar depth in green.
+def _settings(stage: Stage) -> None:
+    """What the instance map and the depth need: numbers, not light.
+
+    Every surface emits its numbers (see `_glow`); one Cycles sample through the very middle of each pixel,
+    on black, nothing clamped, filtered, denoised, dimmed or converted on the way.
+    """
+    scene = stage.scene
+    render_settings.use_cycles(scene)
+    cycles, render = scene.cycles, scene.render
+    numbers = {"samples": 1, "sample_offset": 0, "time_limit": 0.0, "max_bounces": 0, "film_exposure": 1.0}
+    numbers |= {"sample_clamp_direct": 0.0, "sample_clamp_indirect": 0.0}
+    choices = {"device": "CPU", "pixel_filter_type": "BOX", "use_layer_samples": "IGNORE"}
+    flags = dict.fromkeys(("use_denoising", "use_adaptive_sampling", "use_sample_subset"), False)
+    for name, value in (numbers | choices | flags).items():
+        if hasattr(cycles, name):
+            setattr(cycles, name, value)
+    cycles.filter_width = 0.01
+    render.film_transparent, render.use_freestyle, render.dither_intensity = True, False, 0.0
+    scene.world = None
+    material = bpy.data.materials.new("Set Dresser identity")
+    stage.keep(material)
+    _glow(material)
+    stage.view_layer.material_override, stage.view_layer.world_override = material, None
+    compat.set_file_format(render.image_settings, "OPEN_EXR", "RGBA", "32")
+    compat.set_choice(render.image_settings, "exr_codec", "ZIP")
+    if render.image_settings.color_management == "OVERRIDE":  # else an EXR holds the scene's own linear values
+        compat.set_choice(render.image_settings.linear_colorspace_settings, "name", "Non-Color")
+
+
+def _glow(material: Material) -> None:
+    """Make a material that glows with the object's index in red and the planar depth in green.
 
     The index is read through an instancer attribute: for an instance it is that of the object which makes it, for
     anything else the object's own.
     """
-    material = bpy.data.materials.new("Set Dresser identity")
-    try:
-        tree = compat.use_nodes(material)
-        tree.nodes.clear()
-        index = tree.nodes.new("ShaderNodeAttribute")
-        index.attribute_type = "INSTANCER"
-        index.attribute_name = "pass_index"
-        view = tree.nodes.new("ShaderNodeCameraData")
-        color = tree.nodes.new("ShaderNodeCombineColor")
-        glow = tree.nodes.new("ShaderNodeEmission")
-        output = tree.nodes.new("ShaderNodeOutputMaterial")
-        tree.links.new(index.outputs["Fac"], color.inputs[0])
-        tree.links.new(view.outputs["View Z Depth"], color.inputs[1])
-        tree.links.new(color.outputs[0], glow.inputs["Color"])
-        tree.links.new(glow.outputs[0], output.inputs["Surface"])
-        yield material
-    finally:
-        bpy.data.materials.remove(material)
+    tree = compat.use_nodes(material)
+    tree.nodes.clear()
+    index = tree.nodes.new("ShaderNodeAttribute")
+    index.attribute_type = "INSTANCER"
+    index.attribute_name = "pass_index"
+    view = tree.nodes.new("ShaderNodeCameraData")
+    color = tree.nodes.new("ShaderNodeCombineColor")
+    glow = tree.nodes.new("ShaderNodeEmission")
+    output = tree.nodes.new("ShaderNodeOutputMaterial")
+    tree.links.new(index.outputs["Fac"], color.inputs[0])
+    tree.links.new(view.outputs["View Z Depth"], color.inputs[1])
+    tree.links.new(color.outputs[0], glow.inputs["Color"])
+    tree.links.new(glow.outputs[0], output.inputs["Surface"])
 
 
 def read_floats(path: Path) -> Any:

@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import block_outs, capture, identity, pictures, render_settings
+from blender_addon import block_outs, capture, identity, pictures, render_settings, rendering
 from blender_addon.block_outs import BlockOutRef, resolve
 from blender_addon.capture import CaptureError, capture_camera
 from tests.blender_addon import snapshots
@@ -64,10 +64,11 @@ STEPS = [
     (identity.compat, "use_nodes"),
     (capture.pictures, "png"),
     (capture.pictures, "npy"),
-    (render_settings, "for_identity"),
+    (identity, "_settings"),
+    (rendering, "render_now"),
+    (render_settings, "for_capture"),
     (render_settings, "for_picture"),
     (render_settings, "as_standard_png"),
-    (render_settings, "_keep_last_render"),
 ]
 
 
@@ -106,7 +107,7 @@ def test_everything_is_as_before_if_a_render_fails(room, tmp_path, monkeypatch, 
     stand_in = SimpleNamespace(
         ops=SimpleNamespace(render=SimpleNamespace(render=render)), data=bpy.data, app=bpy.app, types=bpy.types
     )
-    monkeypatch.setattr(render_settings, "bpy", stand_in)
+    monkeypatch.setattr(rendering, "bpy", stand_in)
     with pytest.raises(CaptureError, match="Out of memory in the middle of it"):
         capture_camera(bpy.context, room, tmp_path)
     assert snapshots.differences(before, snapshots.everything()) == []
