@@ -18,6 +18,7 @@ from . import (
     properties,
     resting,
     session,
+    temporary,
     thumbnails,
     translations,
 )
@@ -87,7 +88,18 @@ _CLASSES = (
     *operators.CLASSES,
     *panels.CLASSES,
 )
-_ROOMS = (translations, block_outs, properties, asking, thumbnails, photo_files, box_overlay, session, resting)
+_ROOMS = (
+    translations,
+    block_outs,
+    properties,
+    asking,
+    thumbnails,
+    photo_files,
+    box_overlay,
+    temporary,
+    session,
+    resting,
+)
 
 
 def register() -> None:

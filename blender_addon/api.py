@@ -28,7 +28,7 @@ from typing import Any
 
 import bpy
 
-from . import block_outs, folders, importer, sending, session, setting_up, sources, variants
+from . import block_outs, folders, importer, rendering, sending, session, setting_up, sources, variants
 from . import jobs as job_steps
 from . import photos as photo_steps
 from .intrinsics import CaptureError
@@ -168,6 +168,7 @@ def generate(
     name: str = "",
     import_result: bool = True,
     hide_block_outs: bool = True,
+    picture_quality: str = "FAST",
     wait: bool | None = None,
     timeout: float = 600.0,
 ) -> Job:
@@ -191,6 +192,8 @@ def generate(
         name: what to call the job; after its source if left out.
         import_result: whether to import when it is done.
         hide_block_outs: whether each block-out is hidden when its prop has come.
+        picture_quality: of what cameras see: "FAST", at most 1024 pixels long and in few samples, or "SCENE", as the
+            scene renders.
         wait: whether to return only when the props are there, or the job asks something (`job.question`); by default
             in background mode only.
         timeout: longest wait in seconds.
@@ -208,16 +211,19 @@ def generate(
     folder = folders.temporary() / "shots" / uuid.uuid4().hex
     values = {"pipeline": pipeline, "import_when_done": import_result, "hide_block_outs": hide_block_outs}
     if photos is None:
-        shot = sources.take(context, folder, source, objects, labels, match_camera)
+        taken = sources.ask(context, folder, source, objects, labels, match_camera, picture_quality)
+        if bpy.app.background:  # where what goes wrong is told to whoever called
+            shot = rendering.finished(taken(rendering.untold))
+            taken = lambda _: sources.taken(shot)  # noqa: E731
         record = session.current.new_job(
             name=(name or sources.name(context, source))[:200], scene=context.scene.name, **values
         )
-        taking = sending.taken(shot)
+        taking = sending.take(session.current, record, taken)
     else:
         if source != "camera" or labels is not None:
             message = "Photos stand for themselves: they come without a source and a label image."
             raise CaptureError(message, "Leave source and labels out.")
-        sitting = photo_steps.ask(context, photos, objects, match_camera)
+        sitting = photo_steps.ask(context, photos, objects, match_camera, picture_quality)
         photo_steps.check_number(view_of(session.current.pipelines, pipeline), len(sitting.photos))
         record = session.current.new_job(name=(name or sitting.name)[:200], scene=context.scene.name, **values)
         taking = sending.take_photos(session.current, record, sitting, folder)
