@@ -1,4 +1,5 @@
-"""Writes the tables of docs/troubleshooting.md from the code: `python build_docs.py`, or `make docs`.
+"""Writes what is told twice: the tables of docs/troubleshooting.md, and blender_addon/pipelines.json, which is what
+the add-on shows before its backend has run. `python build_docs.py`, or `make docs`.
 
 Rows of the backend come from `backend.errors.ERRORS`. The add-on has its sentences where things go wrong; they are read
 from its source, which Blender alone could import, with "…" for what is filled in.
@@ -7,16 +8,21 @@ from its source, which Blender alone could import, with "…" for what is filled
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from backend.errors import ERRORS
+from backend.pipelines import PIPELINES
+from backend.server.views import PipelineView
 
 ROOT = Path(__file__).resolve().parent
 PAGE = ROOT / "docs" / "troubleshooting.md"
+SHIPPED = ROOT / "blender_addon" / "pipelines.json"
 BEGIN, END = "<!-- {}: written by build_docs.py -->", "<!-- /{} -->"
 
 RAISED: Mapping[str, tuple[str, ...]] = {
@@ -145,7 +151,14 @@ def _table(rows: Iterator[tuple[str, str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def shipped_pipelines() -> list[dict[str, Any]]:
+    """The pipelines that run on every machine, as GET /pipelines tells of them."""
+    anywhere = [info for info in PIPELINES.values() if not info.learned and not info.weights]
+    return [PipelineView.of(info).model_dump(mode="json") for info in anywhere]
+
+
 def main() -> int:
+    SHIPPED.write_text(json.dumps(shipped_pipelines(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     PAGE.write_text(render(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     return 0
 

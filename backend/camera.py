@@ -8,17 +8,40 @@ Depth is planar: the distance along the viewing axis, not along the ray.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
 Floats = NDArray[np.float64]
-Row = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
+Value = TypeVar("Value")
+
+
+def _not_a_truth(value: Value) -> Value:
+    if isinstance(value, bool):
+        raise ValueError("true and false are no numbers")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_not_a_truth)]
+Real = Annotated[FiniteFloat, BeforeValidator(_not_a_truth)]
+Row = tuple[Real, Real, Real, Real]
 Matrix = tuple[Row, Row, Row, Row]
-Focal = Annotated[FiniteFloat, Field(gt=0, le=1e7)]
-Size = Annotated[int, Field(ge=1, le=65536)]
+Focal = Annotated[Real, Field(gt=0, le=1e7)]
+Size = Annotated[Whole, Field(ge=1, le=65536)]
+
+LARGEST_COORDINATE = 1e6
+"""Metres. Nothing of a set, its camera included, is farther from the origin."""
+
+NARROWEST, WIDEST = 1e5, 1e-3
+"""Focal lengths by the longer side of the picture: 0.0006 and 179.9 degrees. Blender's own limits lie between."""
+
+FARTHEST_CENTRE = 100.0
+"""Of the principal point from the middle of the picture, by its longer side. Blender's shift ends at 10."""
+
+MOST_ANISOTROPIC = 1e3
+"""Ratio of the two focal lengths. Blender's pixels are at most 200 times as wide as high."""
 
 DEFAULT_FIELD_OF_VIEW = math.radians(50.0)
 DEFAULT_HEIGHT = 1.6
@@ -35,8 +58,8 @@ class Camera(BaseModel):
 
     fx: Focal
     fy: Focal
-    cx: FiniteFloat
-    cy: FiniteFloat
+    cx: Real
+    cy: Real
     width: Size
     height: Size
     world_from_camera: Matrix
@@ -55,7 +78,20 @@ class Camera(BaseModel):
             or np.linalg.det(rotation) < 0
         ):
             raise ValueError("the upper left 3x3 must be a rotation (no scale, shear or mirroring)")
+        if np.abs(matrix[:3, 3]).max() > LARGEST_COORDINATE:
+            raise ValueError("the camera must stand within a million metres of the origin")
         return value
+
+    @model_validator(mode="after")
+    def _sees_something(self) -> Camera:
+        side = max(self.width, self.height)
+        if not all(WIDEST * side <= focal <= NARROWEST * side for focal in (self.fx, self.fy)):
+            raise ValueError("fx and fy must be between a thousandth and a hundred thousand times the longer side")
+        if max(self.fx, self.fy) > MOST_ANISOTROPIC * min(self.fx, self.fy):
+            raise ValueError("fx and fy must not differ by more than a factor of a thousand")
+        if max(abs(self.cx - self.width / 2), abs(self.cy - self.height / 2)) > FARTHEST_CENTRE * side:
+            raise ValueError("cx and cy must lie within a hundred pictures of the middle")
+        return self
 
     @property
     def matrix(self) -> Floats:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from backend.camera import Camera, Matrix
+from backend.camera import LARGEST_COORDINATE, Camera, Matrix, Whole
 
 Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Channel = Annotated[int, Field(ge=0, le=255)]
+Channel = Annotated[Whole, Field(ge=0, le=255)]
+Id = Annotated[Whole, Field(ge=1, le=65535)]
+"""Of an object in an instance map."""
+
 Seconds = Annotated[float, Field(ge=0)]
 MAXIMUM_SEED = 2**31 - 1
 MAXIMUM_INSTANCES = 1000
 """Objects of one instance map."""
-
-LARGEST_COORDINATE = 1e6
-"""Metres. Nothing of a set is farther from the origin."""
 
 
 class Strict(BaseModel):
@@ -35,7 +36,7 @@ class InstanceLabel(Strict):
     -0.5 to 0.5 to the box in the world, in metres; its first three columns are perpendicular.
     """
 
-    id: Annotated[int, Field(ge=1, le=65535)]
+    id: Id
     name: Name = ""
     color: tuple[Channel, Channel, Channel] | None = None
     world_from_box: Matrix | None = None
@@ -44,12 +45,19 @@ class InstanceLabel(Strict):
     @classmethod
     def _is_a_box(cls, value: Matrix | None) -> Matrix | None:
         if value is not None:
-            matrix = np.array(value)
-            sides = matrix[:3, :3]
-            if not np.allclose(matrix[3], (0, 0, 0, 1), atol=1e-6) or np.abs(matrix).max() > LARGEST_COORDINATE:
+            # A request has a thousand of them: in plain Python one takes a tenth of what it takes in numpy.
+            if any(abs(given - wanted) > 1e-6 for given, wanted in zip(value[3], (0, 0, 0, 1), strict=True)) or any(
+                abs(number) > LARGEST_COORDINATE for row in value for number in row
+            ):
                 raise ValueError("the last row must be 0 0 0 1, and no number may be beyond a million")
-            lengths = np.linalg.norm(sides, axis=0)
-            if lengths.min() <= 0 or np.abs((sides / lengths).T @ (sides / lengths) - np.eye(3)).max() > 1e-3:
+            sides = [[row[column] for row in value[:3]] for column in range(3)]
+            lengths = [math.hypot(*side) for side in sides]
+            if min(lengths) <= 0:
+                raise ValueError("the sides must have a length and be perpendicular")
+            axes = [[number / length for number in side] for side, length in zip(sides, lengths, strict=True)]
+            if any(
+                abs(sum(map(operator.mul, axes[one], axes[other]))) > 1e-3 for one, other in ((0, 1), (0, 2), (1, 2))
+            ):
                 raise ValueError("the sides must have a length and be perpendicular")
         return value
 
@@ -65,20 +73,27 @@ class Photo(Strict):
     azimuth: Annotated[float, Field(ge=-360, le=360)] | None = None
 
 
+class OutlineFiles(NamedTuple):
+    """One layer of whole outlines as it came: an instance map, and its depth where there is one."""
+
+    outlines: bytes
+    depth: bytes | None = None
+
+
 class GenerateRequest(Strict):
     """`request` of POST /jobs, `request.json` of a job: everything but the pictures."""
 
     pipeline: Annotated[str, Field(min_length=1, max_length=64, description="Identifier from GET /pipelines.")]
     parameters: dict[str, Any] = Field(default_factory=dict, description="The pipeline's own parameters.")
-    seed: Annotated[int, Field(ge=0, le=MAXIMUM_SEED, description="Where chance starts from.")] = 0
+    seed: Annotated[Whole, Field(ge=0, le=MAXIMUM_SEED, description="Where chance starts from.")] = 0
     camera: Camera | None = Field(None, description="The camera that took the first picture; assumed if left out.")
-    instances: Annotated[list[InstanceLabel], Field(max_length=65535)] = Field(
+    instances: Annotated[list[InstanceLabel], Field(max_length=MAXIMUM_INSTANCES)] = Field(
         default_factory=list, description="Label table of the instance map."
     )
     photos: Annotated[list[Photo], Field(max_length=100)] = Field(
         default_factory=list, description="What is known of each picture, in order; nothing if left out."
     )
-    only: Annotated[list[Annotated[int, Field(ge=1, le=65535)]], Field(max_length=MAXIMUM_INSTANCES)] = Field(
+    only: Annotated[list[Id], Field(max_length=MAXIMUM_INSTANCES)] = Field(
         default_factory=list,
         description="Ids of the instance map that are to be made, where not all are; the others count as background.",
     )
@@ -98,8 +113,8 @@ class AgainRequest(Strict):
     pipeline: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     parameters: dict[str, Any] | None = None
     prepare: dict[str, dict[str, Any]] | None = None
-    seed: Annotated[int, Field(ge=0, le=MAXIMUM_SEED)] | None = None
-    only: Annotated[list[Annotated[int, Field(ge=1, le=65535)]], Field(max_length=MAXIMUM_INSTANCES)] | None = None
+    seed: Annotated[Whole, Field(ge=0, le=MAXIMUM_SEED)] | None = None
+    only: Annotated[list[Id], Field(max_length=MAXIMUM_INSTANCES)] | None = None
 
     def applied_to(self, request: GenerateRequest) -> GenerateRequest:
         """The new request."""
@@ -166,6 +181,14 @@ class Event(BaseModel):
     data: dict[str, Any]
 
 
+class Waiting(BaseModel):
+    """Why queued jobs are not run at the moment, and until when (ISO 8601, UTC)."""
+
+    detail: str
+    hint: str
+    until: str
+
+
 class JobView(BaseModel):
     """A job as GET /jobs and GET /jobs/{id} show it. Times are ISO 8601, UTC."""
 
@@ -181,12 +204,13 @@ class JobView(BaseModel):
     files: list[str] = Field(default_factory=list)
     question: dict[str, Any] | None = Field(None, description="What it asks, while it is in needs_input.")
     position: int | None = Field(None, description="How many jobs run before this one, while it is queued.")
+    waiting: Waiting | None = Field(None, description="Why nothing is run at the moment, while it is queued.")
 
 
 class InputRecord(BaseModel):
     """One file that the job started from."""
 
-    role: Literal["image", "instances", "depth"]
+    role: Literal["image", "instances", "depth", "outlines", "outline_depths"]
     sha256: str
     width: int
     height: int
@@ -206,7 +230,13 @@ class PropRecord(BaseModel):
     dimensions: tuple[float, float, float] = Field(description="Along the world's X, Y, Z, metres.")
     origin: tuple[float, float, float] = Field(description="Bottom centre in the world, metres.")
     mask_pixels: int
-    mask_iou: float = Field(description="Silhouette from the input camera against the mask, 0 to 1.")
+    mask_iou: float = Field(
+        description="Silhouette from the input camera against the whole outline where that is known, otherwise against "
+        "the mask of what is seen, 0 to 1."
+    )
+    seen: float | None = Field(
+        None, description="Share of its whole outline that others leave to be seen, 0 to 1; null where it is unknown."
+    )
     placement: str
     quality: dict[str, Any] = Field(default_factory=dict)
 

@@ -77,6 +77,9 @@ ERRORS = MappingProxyType(
             "The instance map has too many objects",
             "Save it without smoothing or compression, so that each object has exactly one colour.",
         ),
+        "outlines-mismatch": ErrorKind(
+            422, "Outlines and instance map differ", "Render outlines and instance map of the same objects at once."
+        ),
         "instances-not-found": ErrorKind(
             422, "Nothing was found in the picture", "Lower the threshold, use other words, or draw boxes."
         ),
@@ -153,6 +156,14 @@ ERRORS = MappingProxyType(
         "job-not-found": ErrorKind(404, "There is no such job", "Refresh the list; the job may have been deleted."),
         "inputs-gone": ErrorKind(
             409, "The job's inputs are not there any more", "Generate it anew from the block-out or the picture."
+        ),
+        "data-gone": ErrorKind(
+            409,
+            "The data folder is not there any more",
+            "Put it back, or restart the backend to begin with an empty list.",
+        ),
+        "list-busy": ErrorKind(
+            503, "The list of jobs is in use", "Try again in a moment; close other programs that look into it."
         ),
         "job-not-finished": ErrorKind(409, "The job has no result yet", "Wait until it is done."),
         "input-not-expected": ErrorKind(

@@ -133,7 +133,7 @@ def device(name: str) -> dict[str, str]:
 def _prop_record(prop: Prop, node: str, shot: Shot) -> PropRecord:
     statistics = measure(prop.mesh)
     world = prop.world_vertices()
-    mask = shot.instances.mask(prop.instance)
+    mask, seen = shot.instances.mask(prop.instance), shot.seen(prop.instance)
     return PropRecord(
         id=prop.instance,
         name=prop.name,
@@ -146,7 +146,8 @@ def _prop_record(prop: Prop, node: str, shot: Shot) -> PropRecord:
         dimensions=tuple(np.ptp(world, axis=0).tolist()),
         origin=tuple(prop.world_from_prop[:3, 3].tolist()),
         mask_pixels=int(np.count_nonzero(mask)),
-        mask_iou=mask_iou(silhouette(world, prop.mesh.faces, shot.camera), mask),
+        mask_iou=mask_iou(silhouette(world, prop.mesh.faces, shot.camera), shot.whole_mask(prop.instance)),
+        seen=None if seen is None else round(seen, 4),
         placement=prop.placement,
         quality=prop.quality,
     )
@@ -160,9 +161,9 @@ def _plain(value: Any) -> Any:
 
 
 def _input_records(shot: Shot) -> Iterator[InputRecord]:
-    """One record per hashed file; `shot.hashes` calls them "image-0", "image-1", …, "instances", "depth"."""
+    """One record per hashed file; `shot.hashes` calls them "image-0", …, "instances", "depth", "outlines-0", …"""
     for name, sha256 in shot.hashes.items():
         role, _, number = name.partition("-")
-        picture = shot.images[int(number)] if number else shot.image
+        picture = shot.images[int(number)] if role == "image" else shot.image
         height, width = picture.shape[:2]
         yield InputRecord.model_validate({"role": role, "sha256": sha256, "width": width, "height": height})

@@ -28,13 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera import Camera
-from backend.geometry.blockout import GROUND, NOWHERE, Bounds, known_bounds, visible_bounds
+from backend.geometry.blockout import GROUND, NOWHERE, Bounds, box_axes, known_bounds, visible_bounds
 from backend.geometry.lens import Lens
 from backend.geometry.planar import triangle_areas
-from backend.shot import Shot
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Depth = NDArray[np.floating[Any]]
 How = Literal["depth", "ground", "assumed"]
 
 ASSUMED_DISTANCE = 4.0
@@ -49,14 +49,16 @@ STEEP = 0.35
 FEWEST_PIXELS = 30
 """Fewer known depths than that give a distance, but no slope and no thickness."""
 
-SNUG = 1.6
-"""How much thicker than its bounds a bounded prop is made before they cut it: more fills the corners better."""
+SNUG, FILLED = 1.6, 4.0
+"""How much thicker than its bounds a bounded prop is made before they cut it: more fills the corners better. What is
+its box is to fill it."""
 
 STOUT = 0.9
 """Share of the greatest thickness from which a part takes full part in a thickening; thinner ones take less."""
 
-ROUNDNESS = 8
-"""Exponent of `_rounded_minimum`; the higher, the sharper the edges of boxes."""
+ROUNDNESS, SHARP = 8, 32
+"""Exponents of `_rounded_minimum`; the higher, the sharper the edges of boxes. What only touches its bounds, as a ball
+its box, is hardly to be cut by them."""
 
 ROUNDS = 8
 HUBER = 1.345
@@ -83,14 +85,15 @@ class _Body:
 
 
 def place(
-    lens: Lens, shot: Shot, mask: Mask, world_from_box: Floats | None = None
+    lens: Lens, camera: Camera, mask: Mask, depth: Depth | None = None, world_from_box: Floats | None = None
 ) -> tuple[Floats, How, dict[str, Any]]:
     """Give every vertex of a lens its depth.
 
     Args:
         lens: made from `mask`.
-        shot: its camera, and its depth if it has one.
+        camera: of the picture that the mask belongs to.
         mask: HxW bool, the instance.
+        depth: HxW planar metres, at least where the instance is; NaN or not positive where unknown.
         world_from_box: the block-out's box, 4x4, if it is known; used together with depth.
 
     Returns:
@@ -99,17 +102,16 @@ def place(
         (factor on the inflated thickness of the front) as fitted, "residual" (median distance in depth between the
         prop's front and what is seen, metres), "known" (share of the mask that has depth). Without: nothing.
     """
-    camera = shot.camera
-    known = np.zeros_like(mask) if shot.depth is None else mask & (shot.depth > 0) & np.isfinite(shot.depth)
+    known = np.zeros_like(mask) if depth is None else mask & (depth > 0) & np.isfinite(depth)
     how: How
     quality: dict[str, Any] = {}
-    if shot.depth is None or not known.any():
+    if depth is None or not known.any():
         how, body = _on_ground(lens, camera)
         depths = _depths(lens, camera, body)
     else:
         how = "depth"
-        visible = np.where(known, shot.depth, np.nan).astype(np.float64)
-        body, quality = _on_depth(lens, camera, visible, world_from_box)
+        visible = np.where(known, depth, np.nan).astype(np.float64)
+        body, quality = _on_depth(lens, camera, mask, visible, world_from_box)
         depths = _depths(lens, camera, body)
         measured = _sample(lens, visible)
         error = np.abs(depths - measured)[np.isfinite(measured)]
@@ -118,40 +120,62 @@ def place(
     return camera.unproject(lens.pixels, depths), how, quality
 
 
-def stand_up(vertices: Floats, camera: Camera) -> tuple[Floats, Floats]:
+def stand_up(vertices: Floats, camera: Camera, world_from_box: Floats | None = None) -> tuple[Floats, Floats]:
     """Split world vertices into a mesh in its own axes and its place.
 
     Args:
         vertices: (N, 3), world, metres.
+        world_from_box: the block-out's box, 4x4, if it is known.
 
     Returns:
-        The same vertices in the prop's axes: Z up, -Y towards the camera (Blender's front view), origin at the
-        bottom centre of the bounding box; and world_from_prop, rigid 4x4.
+        The same vertices in the prop's axes, and world_from_prop, rigid 4x4. The axes are those of the box, whatever
+        its turn; without a box Z is up and -Y points towards the camera (Blender's front view). See `on_its_foot`.
     """
+    if world_from_box is not None:
+        return on_its_foot(vertices, box_axes(world_from_box)[0])
     towards = camera.position[:2] - (vertices[:, :2].min(axis=0) + vertices[:, :2].max(axis=0)) / 2
     if np.linalg.norm(towards) < 1e-6 * (1 + np.linalg.norm(np.ptp(vertices, axis=0))):
         towards = -camera.matrix[:2, 1]  # seen from straight above: what is low in the picture is the front
     angle = math.atan2(towards[1], towards[0]) + math.pi / 2 if towards.any() else 0.0
     cos, sin = math.cos(angle), math.sin(angle)
-    matrix = np.eye(4)
-    matrix[:3, :3] = ((cos, -sin, 0), (sin, cos, 0), (0, 0, 1))
-    local = vertices @ matrix[:3, :3]
+    return on_its_foot(vertices, np.array(((cos, -sin, 0), (sin, cos, 0), (0, 0, 1))))
+
+
+def on_its_foot(vertices: Floats, turn: Floats) -> tuple[Floats, Floats]:
+    """World vertices (N, 3) in the axes of a rotation (3, 3), and the rigid 4x4 that takes them back.
+
+    The origin is the middle of that side of the bounding box along these axes which looks down most: the bottom centre
+    of whatever stands, and of a pillar that lies the middle of the side it lies on.
+    """
+    local = vertices @ turn
     low, high = local.min(axis=0), local.max(axis=0)
-    origin = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
-    matrix[:3, 3] = matrix[:3, :3] @ origin
+    origin = (low + high) / 2
+    down = int(np.argmax(np.abs(turn[2])))
+    origin[down] = low[down] if turn[2, down] > 0 else high[down]
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = turn, turn @ origin
     return local - origin, matrix
 
 
 def _depths(lens: Lens, camera: Camera, body: _Body) -> Floats:
     """Planar depth (N,) of every vertex: middle surface and half thickness, both kept within the bounds."""
     enter, leave = body.bounds.chord(camera, lens.pixels)
-    # A ray of the rim may miss the bounds by a fraction of a pixel; between the two planes it just misses is right.
-    middle = np.clip(body.middle, np.minimum(enter, leave), np.maximum(enter, leave))
+    middle = np.clip(body.middle, enter, np.maximum(enter, leave))
+    # A ray of the rim may miss the bounds by a fraction of a pixel; where they are all but along it, only one of its
+    # points is nearly right.
+    missed = enter > leave
+    if missed.any():
+        middle[missed] = body.bounds.least_outside(camera, lens.pixels[missed], leave[missed], enter[missed])
     half = np.abs(lens.offset) / _focal(camera)
-    ahead, behind = _thickened(half, body.front), _thickened(half, body.back)
+    if body.bounds.shape == "block":
+        ahead, behind = half * body.front, half * body.back  # nothing of it is thin
+        enter, leave = (middle + min(lens.thickness, 1.0) * (side - middle) for side in (enter, leave))
+    else:
+        ahead, behind = _thickened(half, body.front), _thickened(half, body.back)
     behind = np.minimum(behind, DEEPEST)
-    towards = _rounded_minimum(middle * ahead / (1 + ahead), middle - enter)
-    away = _rounded_minimum(middle * behind / (1 - behind), leave - middle)
+    roundness = SHARP if body.bounds.shape == "free" else ROUNDNESS
+    towards = _rounded_minimum(middle * ahead / (1 + ahead), middle - enter, roundness)
+    away = _rounded_minimum(middle * behind / (1 - behind), leave - middle, roundness)
     # However tight the bounds, front and back stay apart.
     least = 0.005 * middle * np.minimum(half, 1.0)
     result: Floats = middle + np.where(lens.offset < 0, -np.maximum(towards, least), np.maximum(away, least))
@@ -165,12 +189,12 @@ def _thickened(half: Floats, factor: float) -> Floats:
     return half * np.where(factor > 1, 1 + (factor - 1) * body, factor)
 
 
-def _rounded_minimum(first: Floats, second: Floats) -> Floats:
+def _rounded_minimum(first: Floats, second: Floats, roundness: int) -> Floats:
     """The smaller of both where they differ much, less where they are alike: no crease where they cross. Never
     below 0."""
     first, second = np.maximum(first, 1e-9), np.maximum(second, 1e-9)
     small, large = np.minimum(first, second), np.maximum(first, second)
-    result: Floats = small * (1 + (small / large) ** ROUNDNESS) ** (-1 / ROUNDNESS)
+    result: Floats = small * (1 + (small / large) ** roundness) ** (-1 / roundness)
     return result
 
 
@@ -194,11 +218,12 @@ def _sample(lens: Lens, visible: Floats) -> Floats:
 
 
 def _on_depth(
-    lens: Lens, camera: Camera, visible: Floats, world_from_box: Floats | None
+    lens: Lens, camera: Camera, mask: Mask, visible: Floats, world_from_box: Floats | None
 ) -> tuple[_Body, dict[str, Any]]:
     """Fit middle surface and thickness to the visible side.
 
     Args:
+        mask: see `place`.
         visible: HxW planar depth of the instance, metres, NaN elsewhere.
         world_from_box: see `place`.
     """
@@ -211,10 +236,11 @@ def _on_depth(
     pixels, measured = lens.pixels[sampled], measured[sampled]
     half = -lens.offset[sampled] / lens.thickness / _focal(camera)
     weight = _areas(lens)[sampled]
-    bounds = visible_bounds(camera, visible)
-    if world_from_box is not None:
-        bounds = known_bounds(bounds, world_from_box)
-    if bounds.shape == "box":
+    if world_from_box is None:
+        bounds = visible_bounds(camera, visible)
+    else:
+        bounds = known_bounds(camera, mask, visible, world_from_box)
+    if bounds.shape in ("block", "box"):
         # A box does not bulge as the lens does; what its contour says about the middle surface counts as much.
         rim = half == 0
         weight[rim] += weight.sum() / max(np.count_nonzero(rim), 1)
@@ -228,11 +254,12 @@ def _on_depth(
 
     middle = middle_at(pixels)
     front = back = factor
+    fill, thickest = (FILLED, FILLED * THICKEST) if bounds.shape == "block" else (SNUG, THICKEST)
     if bounds.shape != "free":
         leave = bounds.chord(camera, pixels)[1]
-        reach = np.quantile(half, REACH) / SNUG
+        reach = np.quantile(half, REACH) / fill
         front, back = (np.quantile(side, REACH) / reach for side in (middle / measured - 1, 1 - middle / leave))
-    front, back = (float(np.clip(side, THINNEST, THICKEST)) for side in (front, back))
+    front, back = (float(np.clip(side, THINNEST, thickest)) for side in (front, back))
     return _Body(middle_at(lens.pixels), front, back, bounds), {"shape": bounds.shape, "thickness": round(front, 4)}
 
 

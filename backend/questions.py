@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from backend.camera import Whole
 from backend.contract import MAXIMUM_SEED, Name, Strict
 from backend.errors import Problem
 
 Model = TypeVar("Model", bound=BaseModel)
-Index = Annotated[int, Field(ge=0)]
+Index = Annotated[Whole, Field(ge=0)]
 
 
 class Question(BaseModel):
@@ -139,7 +140,7 @@ class Regenerate(Strict):
     """Which photo's views are generated anew, and where chance starts from."""
 
     photo: Index
-    seed: Annotated[int, Field(ge=0, le=MAXIMUM_SEED)] | None = None
+    seed: Annotated[Whole, Field(ge=0, le=MAXIMUM_SEED)] | None = None
 
 
 class ViewsAnswer(Strict):
@@ -189,7 +190,7 @@ class InstancesQuestion(Question):
 class KeptInstance(Strict):
     """One object of an `InstancesAnswer`."""
 
-    ids: Annotated[list[int], Field(min_length=1)]
+    ids: Annotated[list[Whole], Field(min_length=1)]
     name: Name
 
 

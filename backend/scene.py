@@ -16,8 +16,9 @@ class Mesh:
     vertices: (V, 3) float, metres, Z up.
     faces: (F, 3) int, counter-clockwise seen from outside.
     uv: (V, 2) float in glTF's convention, (0, 0) the upper left corner of the texture; None without texture.
-    texture: HxWx3 uint8 sRGB; None without texture.
+    texture: HxWx3 uint8 sRGB, or HxWx4 where its holes are kept: the fourth is coverage; None without texture.
     colours: (V, 3) uint8 sRGB, one per vertex, where there is no texture; None without.
+    alpha_cutoff: share of coverage below which a texture of four channels has a hole; None where it is gradual.
 
     One vertex is one point of the closed surface: a texture seam inside it is made by splitting at export,
     through `corner_uv` (F, 3, 2), which replaces `uv` where set.
@@ -29,11 +30,13 @@ class Mesh:
     corner_uv: NDArray[np.float64] | None = None
     texture: NDArray[np.uint8] | None = None
     colours: NDArray[np.uint8] | None = None
+    alpha_cutoff: float | None = None
 
 
 @dataclass
 class Prop:
-    """One instance as a mesh. The mesh is in its own axes: origin at the bottom centre, Z up, scale applied.
+    """One instance as a mesh. The mesh is in its own axes, those of its block-out where there is one, otherwise Z up:
+    origin at the bottom centre, scale applied.
 
     world_from_prop: rigid 4x4, its place in the world.
     placement: how the place was found: "depth", "ground" or "assumed" (see backend/placement.py).

@@ -30,6 +30,18 @@ class InstanceMap:
 
 
 @dataclass(frozen=True)
+class OutlineLayer:
+    """The whole outlines of some instances, each as if it stood alone; no two of them overlap.
+
+    labels: HxW uint16, 0 = background.
+    depth: HxW float32, planar metres, NaN where nothing is; None if it is not known.
+    """
+
+    labels: NDArray[np.uint16]
+    depth: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
 class Shot:
     """One generation's input, read and checked: instances, depth and camera have the size of the first picture.
 
@@ -39,6 +51,8 @@ class Shot:
     instance_source: where the instances come from; "found" is an empty map while they still have to be found.
     boxes: of some instances the block-out's box, 4x4, which takes the cube from -0.5 to 0.5 to the world.
     photos: what is known of each picture, as many as there are.
+    outlines: of the instances that others hide in part the layer with their whole outline. Where there are any, an
+        instance without one is wholly seen; where there are none, as of a photograph, nobody knows.
     """
 
     images: tuple[NDArray[np.uint8], ...]
@@ -50,11 +64,37 @@ class Shot:
     hashes: dict[str, str] = field(default_factory=dict)
     boxes: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     photos: tuple[Photo, ...] = ()
+    outlines: dict[int, OutlineLayer] = field(default_factory=dict)
 
     @property
     def image(self) -> NDArray[np.uint8]:
         """The first picture, HxWx4."""
         return self.images[0]
+
+    def whole_mask(self, instance: int) -> NDArray[np.bool_]:
+        """HxW, True where the instance is seen, or would be if nothing stood before it (as far as that is known)."""
+        seen = self.instances.mask(instance)
+        layer = self.outlines.get(instance)
+        return seen if layer is None else seen | (layer.labels == instance)
+
+    def whole_depth(self, instance: int) -> NDArray[np.float32] | None:
+        """HxW, planar metres of the instance alone, hidden parts too where they are known; NaN elsewhere. None if
+        neither shot nor outline has depth."""
+        layer = self.outlines.get(instance)
+        depth = None
+        if self.depth is not None:
+            depth = np.where(self.instances.mask(instance), self.depth, np.float32(np.nan))
+        if layer is not None and layer.depth is not None:
+            behind = np.where(layer.labels == instance, layer.depth, np.float32(np.nan))
+            depth = behind if depth is None else np.where(np.isnan(behind), depth, behind)
+        return depth
+
+    def seen(self, instance: int) -> float | None:
+        """The share of an instance's whole outline that can be seen, 0 to 1; None where the whole is unknown."""
+        if not self.outlines:
+            return None
+        whole = int(np.count_nonzero(self.whole_mask(instance)))
+        return int(np.count_nonzero(self.instances.mask(instance))) / whole if whole else None
 
     def title(self, instance: int) -> str:
         """How to speak of an instance: its name in quotation marks, or its number."""

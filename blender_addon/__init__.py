@@ -4,6 +4,8 @@ What the buttons do can be called from Python too; see `api`.
 """
 
 import atexit
+from collections.abc import Callable
+from functools import partial
 
 import bpy
 
@@ -11,6 +13,9 @@ from . import (
     asking,
     block_outs,
     box_overlay,
+    copies,
+    job_list,
+    menus,
     operators,
     panels,
     photo_files,
@@ -38,6 +43,7 @@ from .api import (
     question,
 )
 from .assets import mark_as_asset
+from .block_outs_api import hide_block_outs, show_block_outs
 from .models_api import download_model, models, pause_model, remove_model, verify_model
 from .remaking import again, keep_only, new_variant, show_variant, variants_of
 from .server_api import free_memory, restart_server, server_status, shutdown, start_server
@@ -54,6 +60,7 @@ __all__ = [
     "download_model",
     "free_memory",
     "generate",
+    "hide_block_outs",
     "import_job",
     "install",
     "installation",
@@ -72,6 +79,7 @@ __all__ = [
     "remove_model",
     "restart_server",
     "server_status",
+    "show_block_outs",
     "show_variant",
     "shutdown",
     "start_server",
@@ -85,36 +93,41 @@ _CLASSES = (
     preferences.SetDresserPreferences,
     *properties.CLASSES,
     *asking.CLASSES,
+    *job_list.CLASSES,
     *operators.CLASSES,
     *panels.CLASSES,
+    *menus.CLASSES,
 )
 _ROOMS = (
-    translations,
-    block_outs,
-    properties,
-    asking,
-    thumbnails,
-    photo_files,
-    box_overlay,
-    temporary,
-    session,
-    resting,
+    *(translations, block_outs, properties, asking, thumbnails, photo_files, box_overlay, job_list, menus),
+    *(temporary, session, resting),
 )
+
+
+_undo: list[Callable[[], None]] = []
+"""What takes back what this copy of the add-on has registered, in the order in which that was done."""
 
 
 def register() -> None:
-    for each in _CLASSES:
-        bpy.utils.register_class(each)
-    for room in _ROOMS:
-        room.register()
+    """Raises AnotherCopy: if the add-on is there twice. Whatever it raises, nothing stays registered."""
+    copies.refuse_a_second(_CLASSES, __package__)
     # As a module, Blender does not disable its add-ons when the process ends, and some versions then crash or hang on
     # whatever timer, handler or class is left.
     atexit.register(unregister)
+    try:
+        for each in _CLASSES:
+            bpy.utils.register_class(each)
+            _undo.append(partial(bpy.utils.unregister_class, each))
+        for room in _ROOMS:
+            room.register()
+            _undo.append(room.unregister)
+    except BaseException:
+        unregister()
+        raise
 
 
 def unregister() -> None:
+    """Take back what this copy has registered; nothing happens if that is nothing."""
     atexit.unregister(unregister)
-    for room in reversed(_ROOMS):
-        room.unregister()
-    for each in reversed(_CLASSES):
-        bpy.utils.unregister_class(each)
+    while _undo:
+        _undo.pop()()

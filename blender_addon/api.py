@@ -28,14 +28,16 @@ from typing import Any
 
 import bpy
 
-from . import block_outs, folders, importer, rendering, sending, session, setting_up, sources, variants
+from . import folders, rendering, sending, session, setting_up, sources
 from . import jobs as job_steps
 from . import photos as photo_steps
 from .intrinsics import CaptureError
 from .jobs import JobRecord
 from .messages import SetDresserError
 from .photos import Source as Photo
+from .privacy import private_folder
 from .properties import view_of
+from .references import Place
 from .waiting import SHORT_TIMEOUT, wait_until
 from .waiting import refresh_lists as _refresh
 
@@ -115,7 +117,7 @@ class Job:
     @property
     def objects(self) -> list[bpy.types.Object]:
         """The props of the last import that are still in the file."""
-        found = (bpy.data.objects.get(name) for name in self._record.imported)
+        found = (prop.find(bpy.data.objects) for prop in self._record.props)
         return [prop for prop in found if prop is not None]
 
     @property
@@ -169,6 +171,7 @@ def generate(
     import_result: bool = True,
     hide_block_outs: bool = True,
     picture_quality: str = "FAST",
+    keep_moves: bool = True,
     wait: bool | None = None,
     timeout: float = 600.0,
 ) -> Job:
@@ -194,6 +197,7 @@ def generate(
         hide_block_outs: whether each block-out is hidden when its prop has come.
         picture_quality: of what cameras see: "FAST", at most 1024 pixels long and in few samples, or "SCENE", as the
             scene renders.
+        keep_moves: whether a prop takes the place to which you have moved the one made of the block-out before.
         wait: whether to return only when the props are there, or the job asks something (`job.question`); by default
             in background mode only.
         timeout: longest wait in seconds.
@@ -208,16 +212,16 @@ def generate(
         "seed": seed,
     }
     check_can_be_sent(request)
-    folder = folders.temporary() / "shots" / uuid.uuid4().hex
+    folder = private_folder(folders.temporary()) / "shots" / uuid.uuid4().hex
     values = {"pipeline": pipeline, "import_when_done": import_result, "hide_block_outs": hide_block_outs}
+    values["keep_moves"] = keep_moves
+    values["place"] = Place.of(context.scene, context.view_layer)
     if photos is None:
         taken = sources.ask(context, folder, source, objects, labels, match_camera, picture_quality)
         if bpy.app.background:  # where what goes wrong is told to whoever called
             shot = rendering.finished(taken(rendering.untold))
             taken = lambda _: sources.taken(shot)  # noqa: E731
-        record = session.current.new_job(
-            name=(name or sources.name(context, source))[:200], scene=context.scene.name, **values
-        )
+        record = session.current.new_job(name=(name or sources.name(context, source))[:200], **values)
         taking = sending.take(session.current, record, taken)
     else:
         if source != "camera" or labels is not None:
@@ -225,7 +229,7 @@ def generate(
             raise CaptureError(message, "Leave source and labels out.")
         sitting = photo_steps.ask(context, photos, objects, match_camera, picture_quality)
         photo_steps.check_number(view_of(session.current.pipelines, pipeline), len(sitting.photos))
-        record = session.current.new_job(name=(name or sitting.name)[:200], scene=context.scene.name, **values)
+        record = session.current.new_job(name=(name or sitting.name)[:200], **values)
         taking = sending.take_photos(session.current, record, sitting, folder)
     session.current.submit(record, {**request, "name": record.name}, taking, folder)
     job = Job(record)
@@ -275,13 +279,17 @@ def cancel(job: Job | str) -> None:
     session.current.cancel(find_record(job))
 
 
-def import_job(job: Job | str, *, wait: bool | None = None, timeout: float = SHORT_TIMEOUT) -> Job:
-    """Import a finished job, again if need be. `wait` as in `generate`."""
+def import_job(
+    job: Job | str, *, keep_moves: bool = True, wait: bool | None = None, timeout: float = SHORT_TIMEOUT
+) -> Job:
+    """Import a finished job, again if need be: its props replace those of the former import, which stay as hidden
+    variants. `keep_moves` and `wait` as in `generate`."""
     record = find_record(job)
     if record.state != "done":
         raise SetDresserError(
             f"The job is {record.state}; there is nothing to import.", "Wait until it is done.", "job-not-finished"
         )
+    record.keep_moves = keep_moves
     session.current.bring_in(record)
     found = Job(record)
     return found.wait(timeout) if (bpy.app.background if wait is None else wait) else found
@@ -362,44 +370,6 @@ def find_record(job: Job | str) -> JobRecord:
     if record is None:
         raise SetDresserError(f"There is no job '{job[:40]}'.", "Refresh the list.", "job-not-found")
     return record
-
-
-def place_result(context: bpy.types.Context, record: JobRecord) -> list[str]:
-    """Import a fetched result into the scene it was made for; returns the names of the new objects.
-
-    One import is one undo step if an operator with undo calls this (`set_dresser.place_result`).
-    """
-    result = job_steps.read_result(record)
-    assert record.folder is not None
-    scene = bpy.data.scenes.get(record.scene, context.scene)
-    override = {"scene": scene, "view_layer": scene.view_layers[0]} if scene != context.scene else {}
-    former = variants.awaiting(record.id, record.variant_of)
-    with context.temp_override(**override):
-        record.imported = importer.import_result(
-            bpy.context,
-            record.folder / "scene.glb",
-            result,
-            record.block_outs,
-            hide_block_outs=record.hide_block_outs and not former,
-            only=former or None,
-        )
-        if former:
-            record.imported = variants.join(bpy.context, record.id, record.imported, former)
-        _hide_the_rest(bpy.context, record)
-    record.import_count += 1
-    return record.imported
-
-
-def _hide_the_rest(context: bpy.types.Context, record: JobRecord) -> None:
-    """Where several objects were one block-out: the others go with the one that the prop belongs to."""
-    named = next(iter(record.block_outs.values()), None)
-    main = block_outs.resolve(named) if named is not None else None
-    others = list(filter(None, map(block_outs.resolve, record.one_with)))
-    if main is None or not others:
-        return
-    block_outs.make_one(main, others)
-    for replaced in (*others, *block_outs.props_of(others)) if record.hide_block_outs else ():
-        block_outs.hide(replaced, context.view_layer)
 
 
 def check_can_be_sent(values: dict[str, Any]) -> None:

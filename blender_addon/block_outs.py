@@ -8,15 +8,19 @@ and saving; the way back is a search.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import bpy
 import numpy as np
 from bpy.types import Object
 from numpy.typing import NDArray
 
+from .references import Reference as BlockOutRef
+from .references import contains
+
 HIDDEN = "set_dresser_hidden"
 """Custom property of a block-out that its prop has replaced: how it was before it was hidden."""
+
+_BEFORE = {"render": False, "viewport": False}
 
 ONE_WITH = "set_dresser_one_with"
 """Custom property of an object that is one block-out together with another one: that other one."""
@@ -30,28 +34,10 @@ LEAST_SIDE = 1e-3
 """A flat block-out's box has this share of its diagonal as thickness: a box has three sides."""
 
 
-@dataclass(frozen=True)
-class BlockOutRef:
-    """A block-out that outlives undo, renaming and loading: never a pointer to Blender's memory."""
-
-    session_uid: int
-    name: str
-
-    @classmethod
-    def of(cls, block_out: Object) -> BlockOutRef:
-        return cls(block_out.session_uid, block_out.name)
-
-
 def resolve(reference: BlockOutRef) -> Object | None:
-    """The object meant, under whatever name; None if it was deleted.
-
-    Session ids change when the file is loaded again; the name decides then.
-    """
-    for candidate in bpy.data.objects:
-        if candidate.session_uid == reference.session_uid:
-            return candidate if in_a_scene(candidate) else None
-    candidate = bpy.data.objects.get(reference.name)
-    return candidate if candidate is not None and in_a_scene(candidate) else None
+    """The object meant, under whatever name; None if it was deleted."""
+    found: Object | None = reference.find(bpy.data.objects)
+    return found if found is not None and in_a_scene(found) else None
 
 
 def in_a_scene(candidate: Object) -> bool:
@@ -153,12 +139,27 @@ def _ancestors(descendant: Object) -> set[Object]:
     return found
 
 
+def hidden_for_now(block_outs: Iterable[Object]) -> list[Object]:
+    """Those parts of hidden block-outs whose hiding ends with this Blender: a file does not save what is done to an
+    object that it links. Of library overrides and of instances it does."""
+    parts = dict.fromkeys(part for block_out in block_outs for part in members(block_out))
+    return [part for part in parts if part.library is not None and HIDDEN in part]
+
+
+def is_hidden(part: Object) -> bool:
+    """Whether a part of a block-out was hidden for its prop. What stood on a linked object, or on a library override,
+    is not in the file any more when it is opened again; that a prop was made of it is."""
+    if HIDDEN in part or (part.library is None and part.override_library is None):
+        return HIDDEN in part
+    return bool(props_of({part, *_ancestors(part)}))
+
+
 def hide(block_out: Object, view_layer: bpy.types.ViewLayer) -> None:
     """Hide a block-out that a prop has replaced, and remember how it was; done twice it is remembered once."""
     for part in members(block_out):
         if part.type not in SHAPES and part.type != "EMPTY":
             continue
-        in_layer = view_layer.objects.get(part.name) == part
+        in_layer = contains(view_layer.objects, part)
         if HIDDEN not in part:
             part[HIDDEN] = {"render": part.hide_render, "viewport": in_layer and part.hide_get(view_layer=view_layer)}
         part.hide_render = True
@@ -169,11 +170,11 @@ def hide(block_out: Object, view_layer: bpy.types.ViewLayer) -> None:
 def show(block_out: Object, view_layer: bpy.types.ViewLayer) -> None:
     """Show a hidden block-out as it was before its prop came; nothing happens to one that was not hidden."""
     for part in members(block_out):
-        before = part.pop(HIDDEN, None)
-        if before is None:
+        if not is_hidden(part):
             continue
+        before = part.pop(HIDDEN, _BEFORE)
         part.hide_render = bool(before["render"])
-        if view_layer.objects.get(part.name) == part:
+        if contains(view_layer.objects, part):
             part.hide_set(bool(before["viewport"]), view_layer=view_layer)
 
 

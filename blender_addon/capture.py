@@ -233,7 +233,12 @@ def found(collection: Any, session_uid: int, called: str) -> Any:
     for each in collection:
         if each.session_uid == session_uid and (not isinstance(each, Object) or relation.in_a_scene(each)):
             return each
-    raise CaptureError(f"{called} is not there any more.", "Generate again with what is there.")
+    raise gone(called)
+
+
+def gone(called: str) -> CaptureError:
+    """The error of what was deleted meanwhile."""
+    return CaptureError(f"{called} is not there any more.", "Generate again with what is there.")
 
 
 def _asked(scene: Scene, view_layer: ViewLayer, camera: Object, chosen: Sequence[Object], **values: Any) -> Sitter:
@@ -325,7 +330,7 @@ def _label(scene: Scene, view_layer: ViewLayer, number: int, whole: Sequence[Obj
 def _show_block_outs(overrides: Overrides, parts: Sequence[Object]) -> None:
     """Show what an earlier generation has hidden, and hide what it made instead."""
     for part in parts:
-        if relation.HIDDEN in part:
+        if relation.is_hidden(part):
             overrides.set(part, "hide_render", False)
     for prop in relation.props_of(parts):
         overrides.set(prop, "hide_render", True)

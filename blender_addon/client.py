@@ -208,9 +208,9 @@ class Client:
         body = json.dumps(changes, allow_nan=False).encode()
         return self._exchange("POST", f"{_job(identifier)}/again", {"Content-Type": "application/json"}, body=[body])
 
-    def storage(self) -> Exchange:
-        """What the jobs hold of the disk."""
-        return self.get("/storage")
+    def storage(self, tried: int | None = None) -> Exchange:
+        """What the jobs hold of the disk, and what a limit that is only tried would remove."""
+        return self.get("/storage" if tried is None else f"/storage?keep_bytes={tried}")
 
     def limit_storage(self, keep_bytes: int | None) -> Exchange:
         """Have old jobs removed when all hold more."""

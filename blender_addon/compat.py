@@ -113,3 +113,9 @@ def gltf_importer() -> Iterator[Any]:
     finally:
         if was_off:
             addon_utils.disable("io_scene_gltf2")
+
+
+def placeholder(text: str) -> dict[str, str]:
+    """What to give `UILayout.prop` for words in an empty text field; nothing where it has no such thing."""
+    known = bpy.types.UILayout.bl_rna.functions["prop"].parameters
+    return {"placeholder": text} if text and "placeholder" in known else {}

@@ -24,7 +24,7 @@ class Action:
 
 
 START = Action("set_dresser.start_server", "PLAY")
-STOP = Action("set_dresser.stop_server", "PAUSE")
+STOP = Action("set_dresser.stop_server", "QUIT")
 RESTART = Action("set_dresser.restart_server", "FILE_REFRESH", "Restart")
 LOG = Action("set_dresser.open_log", "TEXT")
 OPEN_LOG = Action("set_dresser.open_log", "TEXT", "Open Log")
@@ -35,33 +35,29 @@ REPORT = Action("set_dresser.support_bundle", "PACKAGE", "Save Report")
 class Look:
     """How a condition is shown.
 
+    text: a word or two, for one line of the narrowest sidebar.
     small: icons at the end of the line; large: buttons below, where something must be done.
     """
 
-    sentence: str
+    text: str
     icon: str
     small: tuple[Action, ...] = ()
     large: tuple[Action, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """For one line: the sentence up to its first semicolon, without a full stop."""
-        return self.sentence.split(";")[0].rstrip(".")
 
 
 class Condition(Enum):
     """Every state there is. What installs is in `installation.py`, what runs in `server_process.py`."""
 
-    NOT_INSTALLED = Look("The backend is not set up.", "ERROR")
-    INSTALLING = Look(InstallationState.INSTALLING.value, "IMPORT")
-    STOPPED = Look(ServerState.STOPPED.value, "RADIOBUT_OFF", (START, LOG))
-    STARTING = Look(ServerState.STARTING.value, "SORTTIME", (STOP, LOG))
-    READY = Look(ServerState.READY.value, "RADIOBUT_ON", (STOP, LOG))
-    BUSY = Look("The backend is at work.", "RENDER_ANIMATION", (STOP, LOG))
-    STOPPING = Look(ServerState.STOPPING.value, "SORTTIME", (LOG,))
-    UNREACHABLE = Look(ServerState.UNREACHABLE.value, "ERROR", (STOP,), (RESTART, OPEN_LOG))
-    INCOMPATIBLE = Look(ServerState.INCOMPATIBLE.value, "ERROR", (), (OPEN_LOG, REPORT))
-    CRASHED = Look(ServerState.CRASHED.value, "ERROR", (), (RESTART, OPEN_LOG, REPORT))
+    NOT_INSTALLED = Look("Not set up", "ERROR")
+    INSTALLING = Look("Installing", "IMPORT")
+    STOPPED = Look("Stopped", "RADIOBUT_OFF", (START, LOG))
+    STARTING = Look("Starting", "SORTTIME", (STOP, LOG))
+    READY = Look("Ready", "RADIOBUT_ON", (STOP, LOG))
+    BUSY = Look("At work", "RENDER_ANIMATION", (STOP, LOG))
+    STOPPING = Look("Stopping", "SORTTIME", (LOG,))
+    UNREACHABLE = Look("No answer", "ERROR", (STOP,), (RESTART, OPEN_LOG))
+    INCOMPATIBLE = Look("Wrong version", "ERROR", (), (OPEN_LOG, REPORT))
+    CRASHED = Look("Crashed", "ERROR", (), (RESTART, OPEN_LOG, REPORT))
 
 
 _OF_SERVER = {

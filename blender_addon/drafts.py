@@ -15,6 +15,7 @@ from typing import Any
 
 from . import folders
 from .pictures import write_whole
+from .privacy import private_folder
 from .questions import FILE_NAME, Question
 
 FORMAT = 1
@@ -43,7 +44,7 @@ def write(question: Question, values: Mapping[str, Any]) -> None:
     if not FILE_NAME.fullmatch(question.job):
         return
     document = {"format": FORMAT, "question": question.digest, "kind": question.kind, "draft": values}
-    _folder().mkdir(parents=True, exist_ok=True)
+    private_folder(_folder())
     write_whole(_path(question.job), json.dumps(document).encode())
     _kept.add(question.job)
 

@@ -9,14 +9,16 @@ from typing import Any
 import bpy
 
 from .pictures import write_whole
+from .privacy import private_folder
 
 
 def user() -> Path:
     """A folder of the user's that outlives updates of the add-on."""
     try:
-        return Path(bpy.utils.extension_path_user(__package__, path="", create=True))
+        path = bpy.utils.extension_path_user(__package__, path="", create=True)
     except ValueError:  # not installed as an extension: a source checkout
-        return Path(bpy.utils.user_resource("DATAFILES", path="set_dresser", create=True))
+        path = bpy.utils.user_resource("DATAFILES", path="set_dresser", create=True)
+    return private_folder(Path(path))
 
 
 def temporary() -> Path:
@@ -24,10 +26,19 @@ def temporary() -> Path:
     return Path(bpy.app.tempdir) / "set_dresser"
 
 
+SHIPPED = Path(__file__).resolve().parent
+"""Where the add-on has what it shows before a server has told anything, written by build_docs.py."""
+
+
 def read_views(kind: str) -> list[dict[str, Any]]:
-    """The "pipelines" or "preparations" that the last server told of; none if there was none or the file is damaged."""
+    """The "pipelines" or "preparations" that the last server told of. If there was none, or the file is damaged: those
+    that run on every machine."""
+    return _views(user() / f"{kind}.json") or _views(SHIPPED / f"{kind}.json")
+
+
+def _views(path: Path) -> list[dict[str, Any]]:
     try:
-        views = json.loads((user() / f"{kind}.json").read_text(encoding="utf-8"))
+        views = json.loads(path.read_text(encoding="utf-8"))
         return [view for view in views if isinstance(view["id"], str) and isinstance(view["parameters"], dict)]
     except (OSError, ValueError, TypeError, KeyError):
         return []

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from .http_framing import ChunkedBody, ConnectionProblem, PlainBody, body_reader, take_head
+from .privacy import private_opener
 
 SLICE = 256 * 1024
 MAXIMUM_GAP = 1.0
@@ -45,7 +46,7 @@ class FileSink:
 
     def write(self, data: bytes) -> None:
         if self._file is None:
-            self._file = self.part.open("wb")
+            self._file = open(self.part, "wb", opener=private_opener)  # noqa: SIM115 - closed in _close
         self._file.write(data)
 
     def finish(self) -> None:

@@ -10,11 +10,13 @@ import bpy
 import numpy as np
 from bpy.types import Image
 
-from . import pictures, render_settings
+from . import orientation, pictures, render_settings
 from .capture import Capture
 from .intrinsics import CaptureError, check_size
 
 MAXIMUM_FILE_BYTES = 256 * 1024 * 1024
+OPAQUE_MODES = ("NONE", "CHANNEL_PACKED")
+"""Alpha modes of images whose fourth channel, if any, is no transparency: it is not used, or holds another map."""
 
 
 def capture_image_file(
@@ -56,7 +58,8 @@ def capture_image(
 ) -> Capture:
     """An image of the blend file as it is now: generated, painted, packed, with unsaved changes, float, HDR.
 
-    Written as 8-bit sRGB PNG; what is brighter than white becomes white. A label image keeps its exact values. The
+    Written as 8-bit sRGB PNG, as Blender shows it: never turned, and opaque where the image's alpha mode says that its
+    alpha is none; what is brighter than white becomes white. A label image keeps its exact values. The
     images themselves are not touched.
 
     Raises CaptureError: for tiles, sequences, movies, and images without pixels.
@@ -121,7 +124,8 @@ def _copy_of(image: Image) -> Image:
     values = pictures.pixels_of(image)
     if image.channels < 3:
         values = np.repeat(values[..., :1], 3, axis=2)
-    alpha = values[..., 3:] if image.channels == 4 else np.ones((height, width, 1), np.float32)
+    has_alpha = image.channels == 4 and image.alpha_mode not in OPAQUE_MODES
+    alpha = values[..., 3:] if has_alpha else np.ones((height, width, 1), np.float32)
     copy = bpy.data.images.new("Set Dresser picture", width, height, alpha=True, float_buffer=image.is_float)
     is_data = image.colorspace_settings.is_data
     if is_data or not image.is_float:  # float pixels are in the scene's linear space already
@@ -134,13 +138,13 @@ def _copy_of(image: Image) -> Image:
 def _label_bytes(image: Image) -> bytes:
     """A PNG of the labels, value by value.
 
-    A PNG that was loaded and not painted on is passed on as it came, with palette or 16 bits; else the 8-bit values
-    are written, grey if all of them are.
+    A PNG that was loaded and not painted on is passed on with its palette or 16 bits, as Blender shows it; else the
+    8-bit values are written, grey if all of them are.
     """
     if image.source == "FILE" and not image.is_dirty:
         original = _original_bytes(image)
         if original.startswith(pictures.PNG_SIGNATURE):
-            return original
+            return orientation.png_as_shown(original)
     if image.is_float:
         message = f"The label image {image.name} has more than 8 bits per channel."
         raise CaptureError(message, "Save it as PNG and choose the file, or make it an 8-bit image.")

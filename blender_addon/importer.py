@@ -7,7 +7,6 @@ importer divides by the scene's unit scale. No undo step is made here; the opera
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Collection as AnyOf
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,15 +19,13 @@ from bpy.types import Collection, Context, Object, ViewLayer
 from mathutils import Matrix, Vector
 
 from . import block_outs as relation
-from . import compat, recipes
+from . import compat, glb_check, recipes, sets, succession
 from .block_outs import BlockOutRef, register, resolve, unregister
+from .glb_check import INSTANCE
 from .messages import SetDresserError
 from .recipes import RECIPE
 
 __all__ = ["RECIPE", "ImportFailed", "import_result", "register", "unregister"]
-
-INSTANCE = "instance_id"
-"""The glTF extra, and custom property after import, that says which instance a node is."""
 
 _NOT_KEPT = ("instance_id", "name", "placement")
 """Extras of a node; they are in the recipe, and would be clutter beside it."""
@@ -50,6 +47,7 @@ def import_result(
     block_outs: Mapping[int, BlockOutRef],
     *,
     hide_block_outs: bool = True,
+    keep_moves: bool = True,
     only: AnyOf[int] | None = None,
 ) -> list[str]:
     """Bring `scene.glb` in and tie every prop to its block-out.
@@ -57,12 +55,15 @@ def import_result(
     Props stand where the file says: in the world that the captured camera stood in. If the camera was only assumed,
     the whole set is turned and moved so that it lies before the active camera, the ground staying at z = 0, or, without
     an active camera, with its middle at the 3D cursor. A prop "Sofa_prop" has the parent and, through the pointer
-    `set_dresser_block_out`, the memory of its block-out "Sofa", which is hidden and kept; so are the props that other
-    jobs made of it. Props are selected; if `only` some come in, as variants, the selection stays as it was.
+    `set_dresser_block_out`, the memory of its block-out "Sofa", which is hidden and kept; so is the prop that another
+    job, or an earlier import of this one, made of it: see `succession`. Props are selected; if `only` some come in, as
+    variants, the selection stays as it was, and nothing is replaced.
 
     Args:
         result: `result.json` of the same job.
-        block_outs: instance id -> block-out; those that were deleted meanwhile are passed over.
+        block_outs: instance id -> block-out; those that were deleted meanwhile are passed over, and those that are
+            not known any more are asked of the props in the scene.
+        keep_moves: whether a prop takes the place to which the artist has moved the one it replaces.
         only: ids of the instances to bring in; all if left out.
 
     Returns: names of the props, in order of their instance ids.
@@ -80,10 +81,11 @@ def import_result(
             instances = {number: prop for number, prop in instances.items() if number in only}
             if not instances:
                 raise ImportFailed("The new result does not have this object.", "Import all of it from the job list.")
-        collection = bpy.data.collections.new(_collection_name(result))
-        context.scene.collection.children.link(collection)
+        former_collections = set(bpy.data.collections)
+        collection = sets.collection_for(context, result)
+        wanted |= set(bpy.data.collections) - former_collections
         kept = [part for prop in instances.values() for part in (prop, *prop.children_recursive)]
-        wanted |= {collection, *kept}
+        wanted |= set(kept)
         places = {number: prop.matrix_world.copy() for number, prop in instances.items()}
         for number, prop in instances.items():
             recipes.keep_pose(prop, places[number])
@@ -94,15 +96,17 @@ def import_result(
             for other in part.users_collection:
                 other.objects.unlink(part)
             collection.objects.link(part)
-        originals = {number: resolve(block_outs[number]) for number in instances if number in block_outs}
+        records = {row["id"]: row for row in result.get("props", ())}
+        made = {number: recipes.make(number, records.get(number, {}), result) for number in instances}
+        resolved = {number: resolve(block_outs[number]) for number in instances if number in block_outs}
+        originals = {**succession.remembered(context.scene, made), **resolved}
         for number, prop in instances.items():
-            _dress(prop, number, result, originals.get(number))
+            _dress(prop, made[number], records.get(number, {}), originals.get(number))
         _place(context.view_layer, {instances[number]: place for number, place in places.items()}, instances, originals)
-    if hide_block_outs:
-        for original in filter(None, originals.values()):
-            for replaced in (original, *_earlier_props(original, result.get("job"))):
-                relation.hide(replaced, context.view_layer)
+    for original in filter(None, originals.values()) if hide_block_outs else ():
+        relation.hide(original, context.view_layer)
     if only is None:
+        succession.take_over(context, instances.values(), keep_moves)
         _select(context.view_layer, list(instances.values()), next(iter(instances.values())))
     else:
         _select(context.view_layer, *former_selection)
@@ -110,16 +114,14 @@ def import_result(
 
 
 def _check_glb(glb: Path) -> None:
-    """Raises ImportFailed unless this is a whole binary glTF 2.0 file; Blender's importer is less clear about it."""
+    """Raises ImportFailed unless this is a whole file of props that Blender's importer can be trusted with."""
     again = "Fetch the result again, or generate again."
     try:
-        with glb.open("rb") as stream:
-            header = stream.read(12)
-        size = glb.stat().st_size
+        glb_check.check(glb)
     except OSError as error:
         raise ImportFailed(f"{glb.name} cannot be read: {error.strerror or error}.", again) from error
-    if len(header) < 12 or header[:4] != b"glTF" or struct.unpack("<II", header[4:]) != (2, size):
-        raise ImportFailed(f"{glb.name} is damaged or not a binary glTF 2.0 file.", again)
+    except glb_check.Refused as error:
+        raise ImportFailed(f"{glb.name} cannot be imported: {error}.", again) from error
 
 
 @contextmanager
@@ -189,34 +191,26 @@ def _load(context: Context, glb: Path) -> dict[int, Object]:
         message = "This Blender has no glTF importer."
         raise ImportFailed(message, "Switch on Preferences > Add-ons > glTF 2.0 format.") from error
     except RuntimeError as error:
-        words = " ".join(str(error).removeprefix("Error: ").split()).rstrip(".")
+        words = str(error).removeprefix("Error: ").strip().splitlines()[-1].strip().rstrip(".")  # of a traceback
         raise ImportFailed(f"Blender could not read {glb.name}: {words}.", "Generate again.") from error
     if outcome != {"FINISHED"}:
         raise ImportFailed(f"Blender stopped reading {glb.name}.", "Import the job again.")
     context.view_layer.update()
     new = [candidate for candidate in bpy.data.objects if candidate.session_uid not in before]
-    instances = {int(candidate[INSTANCE]): candidate for candidate in new if INSTANCE in candidate}
+    instances = {candidate[INSTANCE]: candidate for candidate in new if INSTANCE in candidate}
+    numbers = (number for prop in instances.values() for row in prop.matrix_world for number in row)
+    if not all(math.isfinite(number) for number in numbers):
+        raise ImportFailed(f"A prop of {glb.name} has no place.", "Generate again.")
     return dict(sorted(instances.items()))
 
 
-def _earlier_props(block_out: Object, job: Any) -> list[Object]:
-    """The props that other jobs made of a block-out: the new one stands in the same place."""
-    return [prop for prop in relation.props_of([block_out]) if prop.get(RECIPE, {}).get("job") != job]
-
-
-def _collection_name(result: Mapping[str, Any]) -> str:
-    name = str(result.get("name") or "").strip()
-    return f"{name} props" if name else f"Set {str(result.get('job', ''))[:8]}".strip()
-
-
-def _dress(prop: Object, number: int, result: Mapping[str, Any], block_out: Object | None) -> None:
-    """Name, recipe, relation, and clean data."""
-    record = next((row for row in result.get("props", ()) if row["id"] == number), {})
-    label = str(record.get("name") or prop.get("name") or record.get("node") or f"Object {number}")
+def _dress(prop: Object, recipe: dict[str, Any], record: Mapping[str, Any], block_out: Object | None) -> None:
+    """Name, recipe, relation, and clean data. `record`: the prop's row in the result."""
+    label = str(record.get("name") or prop.get("name") or record.get("node") or f"Object {recipe['instance_id']}")
     for extra in _NOT_KEPT:
         prop.pop(extra, None)
     prop.name = f"{block_out.name}_prop" if block_out is not None else label
-    prop[RECIPE] = recipes.make(number, record, result)
+    prop[RECIPE] = recipe
     prop.set_dresser_block_out = block_out
     if prop.type == "MESH":
         _clean_mesh(prop)

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import drafts, keeping, thumbnails
+from . import asking, drafts, keeping, thumbnails
 from .block_outs import BlockOutRef
 from .client import EventParser, ServerEvent, ServerProblem, answer
 from .http_framing import ConnectionProblem
 from .messages import SetDresserError, as_error
 from .questions import Question
+from .references import Place, Reference
 from .tasks import Steps
 
 if TYPE_CHECKING:
@@ -39,10 +40,12 @@ class JobRecord:
     warnings: what the server wants the user to know, as {"code", "message", "hint", "instance"}.
     block_outs: instance id -> reference to the block-out (`capture.BlockOutRef`), never the object itself.
     one_with: further objects that are one block-out with the only one in `block_outs`.
+    left_out: block-outs that were asked for and are not in the result.
+    request: what was asked for beside the pictures, if it was asked for here.
     folder: where the result's files are kept, once they have been fetched.
     arrival: "", "fetching", "waiting" (for a moment in which Blender can import), or "imported".
-    imported: names of the objects that the last import made; import_count counts imports.
-    scene: name of the scene that the props belong to.
+    props: the objects that the last import made; import_count counts imports.
+    place: the scene that the props belong to, and the layer in which block-outs are hidden; None for the one in sight.
     question: what it asks, while it is in needs_input.
     files: names of the files that the server has of it, once it has ended.
     thumbnail: "", "fetching", "ready", or "missing" if it could not be had.
@@ -63,13 +66,16 @@ class JobRecord:
     warnings: list[dict[str, Any]] = field(default_factory=list)
     block_outs: dict[int, Any] = field(default_factory=dict)
     one_with: list[BlockOutRef] = field(default_factory=list)
+    left_out: list[BlockOutRef] = field(default_factory=list)
+    request: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     arrival: str = ""
-    imported: list[str] = field(default_factory=list)
+    props: list[Reference] = field(default_factory=list)
     import_count: int = 0
     import_when_done: bool = False
     hide_block_outs: bool = True
-    scene: str = ""
+    keep_moves: bool = True
+    place: Place | None = None
     last_event: int = 0
     cancelling: bool = False
     task: Steps | None = None
@@ -78,6 +84,11 @@ class JobRecord:
     thumbnail: str = ""
     variant_of: dict[int, BlockOutRef] = field(default_factory=dict)
     _ahead_of: tuple[str, dict[str, Any] | None] | None = None
+
+    @property
+    def imported(self) -> list[str]:
+        """What the objects of the last import were called when they came."""
+        return [prop.name for prop in self.props]
 
     @property
     def ended(self) -> bool:
@@ -141,6 +152,18 @@ class JobRecord:
         self.message = ""
         self._take_state("queued", None)
 
+    def file_opened(self, same: bool) -> None:
+        """Another file is open, or the `same` one again: what belonged to it must not land in it by itself."""
+        if same:
+            self.block_outs = {number: each.reopened() for number, each in self.block_outs.items()}
+            self.variant_of = {number: each.reopened() for number, each in self.variant_of.items()}
+            self.one_with = [each.reopened() for each in self.one_with]
+            self.props = [each.reopened() for each in self.props]
+            self.place = self.place and self.place.reopened()
+        else:
+            self.block_outs, self.variant_of, self.one_with, self.props, self.place = {}, {}, [], [], None
+        self.import_when_done, self.arrival = False, ""
+
     def fail(self, error: Exception) -> None:
         self.state = "failed"
         self.problem = as_error(error)
@@ -193,8 +216,9 @@ class JobRecord:
 def attend(session: Session, record: JobRecord) -> Steps:
     """From a job that the server has to props in the scene."""
     yield from follow(session, record)
+    session.keeping.look_soon()
     if record.state == "failed" and record.problem is not None:
-        session.report(record.problem)
+        session.report(record.problem, record.id)
     if record.state == "done" and record.import_when_done:
         yield from bring_in(session, record)
 
@@ -277,6 +301,19 @@ def read_result(record: JobRecord) -> dict[str, Any]:
     if not isinstance(result, dict):
         raise SetDresserError("The job's result.json is not an object.", "Generate it again.", "result-invalid")
     return result
+
+
+def show_questions(session: Session) -> None:
+    """Begin to show what is asked, and end to show what is not asked any more."""
+    waiting = [record for record in session.jobs.values() if record.question is not None]
+    asked = {record.question.key: record.question for record in waiting if record.question is not None}
+    asking.keep(asked, {record.id for record in session.jobs.values() if record.ended})
+    thumbnails.keep(asked)
+    for record in waiting:
+        question = record.question
+        if question is not None and not question.shown:
+            question.shown = True
+            session.tasks.start(fetch_pictures(session, record, question), question.fail)
 
 
 def fetch_pictures(session: Session, record: JobRecord, question: Question) -> Steps:

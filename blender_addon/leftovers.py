@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from .pictures import write_whole
+from .privacy import private_folder
 
 FOLDER = "servers"
 LONGEST_NOTE = 4096
@@ -26,7 +27,7 @@ PS_SECONDS = 2.0
 def note(user: Path, pid: int) -> None:
     """Remember a server that this Blender has started. Raises OSError."""
     folder = user / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     blender = os.getpid()
     document = {"pid": pid, "began": began(pid), "blender": blender, "blender_began": began(blender)}
     write_whole(folder / f"{pid}.json", json.dumps(document).encode())

@@ -3,10 +3,15 @@
 For every method there is a property group on the scene: `scene.set_dresser_<pipeline>` and
 `scene.prepare_set_dresser_<preparation>`. Blender keeps the values by name in the file, so they come back when the
 group is registered again, also before the server has run.
+
+Beyond the usual words of a JSON schema a field may have: "prominent", whether artists turn it; "special", {"value",
+"title", "otherwise"}: its one value that is no number, what to call that, and the number to begin with instead;
+"titles", what to call choices; "examples", of which the first stands in an empty text.
 """
 
 from __future__ import annotations
 
+import contextlib
 import keyword
 import re
 import zlib
@@ -17,6 +22,12 @@ import bpy
 
 INTEGER_RANGE = (-(2**31), 2**31 - 1)
 FLOAT_RANGE = (-3.0e38, 3.0e38)
+PROMINENT = 3
+"""So many parameters are prominent where a schema marks none."""
+
+SWITCH = "_is_special"
+"""Ends the name of the switch that belongs to a number."""
+
 _TAKEN = frozenset({"name", "rna_type", "bl_rna", "id_data", "get", "items", "keys", "values", "pop", "type_recast"})
 
 
@@ -32,6 +43,7 @@ class Groups:
         self._groups: dict[str, type[bpy.types.PropertyGroup]] = {}
         self._names: dict[str, dict[str, str]] = {}
         self._schemas: dict[str, Mapping[str, Any]] = {}
+        self._switches: dict[str, set[str]] = {}
 
     def register(self, methods: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         """Make the property groups of these (identifier, parameter schema) pairs; those of others go."""
@@ -55,6 +67,32 @@ class Groups:
         """The names of the group's properties, in the schema's order."""
         return list(self._names.get(method, {}).values())
 
+    def prominent(self, method: str) -> list[str]:
+        """The names of the properties that artists turn, three at most: those marked, else the first ones."""
+        names, fields = self._names.get(method, {}), self._schemas.get(method, {}).get("properties", {})
+        marked = [attribute for name, attribute in names.items() if fields[name].get("prominent")]
+        return (marked or list(names.values()))[:PROMINENT]
+
+    def switch(self, method: str, attribute: str) -> str:
+        """The name of the switch, a boolean property, that stands for a number's special value; "" if it has none."""
+        name = attribute + SWITCH
+        return name if name in self._switches.get(method, ()) else ""
+
+    def example(self, method: str, attribute: str) -> str:
+        """What could stand in a text; "" if nothing is known."""
+        fields = self._schemas.get(method, {}).get("properties", {})
+        name = next((name for name, each in self._names.get(method, {}).items() if each == attribute), "")
+        return str((fields.get(name, {}).get("examples") or [""])[0])
+
+    def put(self, scene: bpy.types.Scene, method: str, given: Mapping[str, Any]) -> None:
+        """Set what a former job was made with; what is not a parameter any more, or does not fit, is passed over."""
+        holder = self.group(scene, method)
+        for name, attribute in self._names.get(method, {}).items() if holder is not None else ():
+            holder.property_unset(attribute)
+            if name in given:
+                with contextlib.suppress(TypeError, ValueError):  # another version of the method made that job
+                    setattr(holder, attribute, given[name])
+
     def values(self, scene: bpy.types.Scene, method: str) -> dict[str, Any]:
         """The parameters as the server takes them. Empty if the method is not known (yet): its defaults count then."""
         holder = self.group(scene, method)
@@ -65,21 +103,26 @@ class Groups:
     def _add(self, method: str, schema: Mapping[str, Any]) -> None:
         annotations: dict[str, Any] = {}
         names: dict[str, str] = {}
+        switches: set[str] = set()
         for name, field in schema.get("properties", {}).items():
             made = _property(name, _resolved(field, schema))
             if made is not None:
                 attribute = _property_name(name)
                 annotations[attribute], names[name] = made, attribute
+                if special := field.get("special"):
+                    annotations[attribute + SWITCH] = _switch(attribute, special, field)
+                    switches.add(attribute + SWITCH)
         label = self._class_prefix + re.sub(r"\W", "_", method)
         made_class = type(label, (bpy.types.PropertyGroup,), {"__annotations__": annotations})
         bpy.utils.register_class(made_class)
         setattr(bpy.types.Scene, self._attribute(method), bpy.props.PointerProperty(type=made_class))
         self._groups[method], self._names[method], self._schemas[method] = made_class, names, schema
+        self._switches[method] = switches
 
     def _remove(self, method: str) -> None:
         delattr(bpy.types.Scene, self._attribute(method))
         bpy.utils.unregister_class(self._groups.pop(method))
-        del self._names[method], self._schemas[method]
+        del self._names[method], self._schemas[method], self._switches[method]
 
     def _attribute(self, method: str) -> str:
         return self._prefix + re.sub(r"\W", "_", method)[:40]
@@ -116,7 +159,7 @@ def _property(name: str, field: Mapping[str, Any]) -> Any:
     tooltip = str(field.get("description", "")).removesuffix(".")  # Blender adds one
     common = {"name": str(field.get("title") or name), "description": tooltip}
     if "enum" in field and all(isinstance(choice, str) for choice in field["enum"]):
-        return _enumeration(field["enum"], default, common)
+        return _enumeration(field["enum"], default, common, field.get("titles", {}))
     kind = field.get("type")
     if kind == "boolean" and isinstance(default, bool):
         return bpy.props.BoolProperty(default=default, **common)
@@ -132,9 +175,26 @@ def _property(name: str, field: Mapping[str, Any]) -> Any:
     return None
 
 
-def _enumeration(choices: list[str], default: Any, common: Mapping[str, str]) -> Any:
-    items = [(choice, choice.replace("_", " ").capitalize(), "", enum_number(choice)) for choice in choices]
+def _enumeration(choices: list[str], default: Any, common: Mapping[str, str], titles: Mapping[str, str]) -> Any:
+    named = {choice: str(titles.get(choice) or choice.replace("_", " ").capitalize()) for choice in choices}
+    items = [(choice, title, "", enum_number(choice)) for choice, title in named.items()]
     return bpy.props.EnumProperty(items=items, default=default if default in choices else choices[0], **common)
+
+
+def _switch(attribute: str, special: Mapping[str, Any], field: Mapping[str, Any]) -> Any:
+    """A boolean that is on while the number has its special value. It keeps nothing itself: scripts and older files
+    set the number alone."""
+    value, otherwise = special["value"], special["otherwise"]
+
+    def is_on(holder: bpy.types.PropertyGroup) -> bool:
+        return bool(getattr(holder, attribute) == value)
+
+    def turn(holder: bpy.types.PropertyGroup, on: bool) -> None:
+        if on != is_on(holder):
+            setattr(holder, attribute, value if on else otherwise)
+
+    tooltip = str(field.get("description", "")).removesuffix(".")
+    return bpy.props.BoolProperty(name=str(special["title"]), description=tooltip, get=is_on, set=turn)
 
 
 def _limits(field: Mapping[str, Any], widest: tuple[float, float], grain: float) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from bpy.types import Image, Object
 from . import azimuths
 from .block_outs import SHAPES
 from .photos import DECIMALS, Source
+from .references import contains
 
 Settings = Any
 """`SetDresserSettings`, which has the list."""
@@ -98,7 +99,7 @@ def cameras(settings: Settings) -> list[Object | None]:
     """The camera of each photo; None for pictures, and for a camera that is not in the scene any more."""
     scene = settings.id_data
     chosen = [photo.camera if photo.kind == "CAMERA" else None for photo in settings.photos]
-    return [each if each is not None and scene.objects.get(each.name) == each else None for each in chosen]
+    return [each if each is not None and contains(scene.objects, each) else None for each in chosen]
 
 
 def has_cameras(settings: Settings) -> bool:

@@ -22,6 +22,7 @@ from . import azimuths, capture, image_capture, sources
 from . import block_outs as relation
 from .capture import Capture
 from .intrinsics import CaptureError, camera_json
+from .references import Place, contains
 from .rendering import Told, untold
 from .tasks import Steps
 
@@ -50,16 +51,15 @@ class Photo:
 class Sitting:
     """All that is needed to take the photos.
 
-    name: what to call it; scene: the scene's session id; block_outs: those of the objects that the cameras look at,
-        the one first that the prop is named after.
+    name: what to call it; place: the scene and its layer; block_outs: session ids of the objects that the cameras
+        look at, the one first that the prop is named after.
     places: of cameras and block-outs when it was asked for.
     match_camera: a first picture that no camera takes was taken with the scene's active camera.
     """
 
     name: str
     photos: tuple[Photo, ...]
-    scene: int
-    view_layer: str
+    place: Place
     block_outs: tuple[int, ...]
     places: tuple[Any, ...]
     match_camera: bool
@@ -89,8 +89,8 @@ def ask(
     photos = [_photo(context, number, *entry) for number, entry in enumerate(given, 1)]
     cameras = [source for source, _ in given if isinstance(source, Object)]
     if not cameras:
-        where = context.scene.session_uid, context.view_layer.name
-        return Sitting(photos[0].name, tuple(photos), *where, (), (), match_camera, (), quality)
+        where = Place.of(context.scene, context.view_layer)
+        return Sitting(photos[0].name, tuple(photos), where, (), (), match_camera, (), quality)
     block_outs = _block_outs(context, objects)
     box = azimuths.corners(block_outs)
     for camera in cameras:
@@ -107,8 +107,7 @@ def ask(
     return Sitting(
         block_outs[0].name,
         tuple(photos),
-        context.scene.session_uid,
-        context.view_layer.name,
+        Place.of(context.scene, context.view_layer),
         tuple(each.session_uid for each in block_outs),
         _places([*cameras, *block_outs]),
         match_camera,
@@ -148,8 +147,10 @@ def _sitter(sitting: Sitting, number: int) -> capture.Sitter:
 @contextlib.contextmanager
 def _looking(sitting: Sitting) -> Iterator[ViewLayer]:
     """Within one turn: the scene that the photos are of."""
-    scene = capture.found(bpy.data.scenes, sitting.scene, "The scene")
-    layer = scene.view_layers.get(sitting.view_layer) or scene.view_layers[0]
+    where = sitting.place.find()
+    if where is None:
+        raise capture.gone("The scene")
+    scene, layer = where
     with bpy.context.temp_override(scene=scene, view_layer=layer):
         yield layer
 
@@ -194,7 +195,7 @@ def _photo(context: Context, number: int, source: Any, azimuth: Any) -> Photo:
     if isinstance(source, Object):
         if source.type != "CAMERA":
             raise CaptureError(f"{source.name} is no camera.", "Choose cameras, images and picture files.")
-        if context.scene.objects.get(source.name) != source:
+        if not contains(context.scene.objects, source):
             raise CaptureError(f"The camera {source.name} is not in the scene.", "Take it off the list of photos.")
         camera_json(context.scene, source.evaluated_get(context.evaluated_depsgraph_get()))
         return Photo("CAMERA", capture.printable(source.name), known, session_uid=source.session_uid)

@@ -15,6 +15,8 @@ from typing import Any
 import bpy
 import numpy as np
 
+from .privacy import private_opener
+
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOR_TYPES = {1: 0, 3: 2, 4: 6}  # channels -> PNG colour type: grey, RGB, RGBA
 
@@ -49,7 +51,8 @@ def write_whole(path: Path, data: bytes) -> Path:
     """Write a file beside its place and move it there, so that nobody ever sees half of it."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_bytes(data)
+        with open(part, "wb", opener=private_opener) as file:
+            file.write(data)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -19,8 +19,7 @@ def _changed(self: SetDresserPreferences, context: bpy.types.Context) -> None:
 def _limit_changed(self: SetDresserPreferences, context: bpy.types.Context) -> None:
     from . import session
 
-    if session.current.server.running:
-        session.current.refresh()
+    session.current.keeping.wished()
 
 
 class SetDresserPreferences(bpy.types.AddonPreferences):
@@ -56,13 +55,17 @@ class SetDresserPreferences(bpy.types.AddonPreferences):
     )
     keep_gigabytes: bpy.props.FloatProperty(
         name="Keep at Most (GB)",
-        description="When finished jobs hold more of the disk, the oldest are removed with their files. Props that "
-        "were imported stay; jobs that run, and results of the last week that were never fetched, too. 0 for no limit",
+        description="When finished jobs hold more of the disk, the oldest are removed with their files; before a new "
+        "limit removes any it says how many. Props that were imported stay; jobs that run, and results of the last "
+        "week that were never fetched, too. 0 for no limit",
         default=20.0,
         min=0.0,
         soft_max=1000.0,
         precision=1,
         update=_limit_changed,
+    )
+    agreed_gigabytes: bpy.props.FloatProperty(
+        name="Agreed Limit (GB)", description="The limit that the backend acts on", default=20.0, options={"HIDDEN"}
     )
     torch_build: bpy.props.EnumProperty(
         name="PyTorch",
@@ -78,13 +81,14 @@ class SetDresserPreferences(bpy.types.AddonPreferences):
     )
 
     def draw(self, context: bpy.types.Context) -> None:
-        from . import panels
+        from . import keeping, panels, session
 
         self.layout.use_property_split = True
         self.layout.prop(self, "python_path")
         self.layout.prop(self, "data_folder")
         self.layout.prop(self, "models_folder")
         self.layout.prop(self, "idle_minutes")
+        keeping.draw(self.layout.column(), self, session.current.keeping)
         self.layout.prop(self, "offline_folder")
         panels.draw_installation(self.layout, context, everything=True)
         panels.draw_server(self.layout, context)

@@ -39,6 +39,7 @@ LABELS = [
     ),
     ("FIND", "Find Objects", "The objects are found in the picture: by words, by boxes drawn on it, or both"),
 ]
+MAXIMUM_SEED = 2**31 - 1
 IMAGINE, SEGMENT = "imagine", "segment"
 """The preparations that the panel knows what to do with: a picture of the block-out, and objects of a picture."""
 
@@ -146,6 +147,12 @@ class SetDresserSettings(bpy.types.PropertyGroup):
     picture_quality: bpy.props.EnumProperty(
         name="Picture Quality", description="How the camera's picture is taken", items=PICTURE_QUALITIES
     )
+    keep_moves: bpy.props.BoolProperty(
+        name="Keep Where Props Were Moved",
+        description="A prop made again takes the place to which you have moved the one that is there; otherwise it "
+        "stands where its block-out stands",
+        default=True,
+    )
     image_path: bpy.props.StringProperty(name="Image File", description="The picture to use", subtype="FILE_PATH")
     image: bpy.props.PointerProperty(name="Image", description="The picture to use", type=bpy.types.Image)
     labels: bpy.props.EnumProperty(name="Objects", description="What the picture shows", items=LABELS)
@@ -184,7 +191,7 @@ class SetDresserSettings(bpy.types.PropertyGroup):
     pipeline: bpy.props.EnumProperty(
         name="Pipeline", description="How props are made", items=_items, get=_chosen_number, set=_choose_number
     )
-    seed: bpy.props.IntProperty(name="Seed", description="Where chance starts from", min=0, max=2**31 - 1)
+    seed: bpy.props.IntProperty(name="Seed", description="Where chance starts from", min=0, max=MAXIMUM_SEED)
 
 
 CLASSES = (SetDresserBox, SetDresserPhoto, SetDresserSettings)
@@ -205,6 +212,12 @@ def takes_several(settings: SetDresserSettings) -> bool:
     """Whether the chosen pipeline takes more than one picture."""
     view = view_of(session.current.pipelines, chosen_pipeline(settings)) or {}
     return bool(view.get("images", {}).get("most", 1) > 1)
+
+
+def has_chance(settings: SetDresserSettings) -> bool:
+    """Whether another seed would make something else with what is chosen."""
+    view = view_of(session.current.pipelines, chosen_pipeline(settings)) or {}
+    return bool(view.get("chance", True)) or chosen_preparation(settings) == IMAGINE
 
 
 def chosen_preparation(settings: SetDresserSettings) -> str:

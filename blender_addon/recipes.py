@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import bpy
@@ -11,6 +11,7 @@ from bpy.types import Object
 from mathutils import Matrix, Quaternion, Vector
 
 from .block_outs import in_a_scene
+from .references import contains
 
 RECIPE = "set_dresser"
 """Custom property of a prop: job, pipeline, parameters, … (see `make`), all that is needed to make it again."""
@@ -36,6 +37,7 @@ def make(number: int, record: Mapping[str, Any], result: Mapping[str, Any]) -> d
             "version": pipeline.get("version"),
             "parameters": result.get("parameters"),
             "seed": result.get("seed"),
+            "prepared": " ".join(result.get("prepared") or ()),
             "inputs": result.get("inputs"),
             "camera": result.get("camera"),
             "camera_source": result.get("camera_source"),
@@ -89,9 +91,29 @@ def pictures(prop: Object) -> int:
         return 1
 
 
+def edition(prop: Object) -> tuple[str, int]:
+    """The same for all copies of a prop: its job, and how many times that had been imported here before."""
+    return job(prop), int(of(prop).get("imports", 0))
+
+
+def number_import(prop: Object, twins: Iterable[Object]) -> None:
+    """Tell a new prop from those that the same job made of the same instance before."""
+    if earlier := [int(of(twin).get("imports", 0)) for twin in twins]:
+        prop[RECIPE]["imports"] = max(earlier) + 1
+
+
 def lineage(prop: Object) -> tuple[str, int, str] | None:
     """What a prop was made of, the same for every job on the same pictures: their hashes, the instance, its label."""
-    recipe = of(prop)
+    return _line(of(prop))
+
+
+def is_of(prop: Object, recipe: Mapping[str, Any]) -> bool:
+    """Whether a prop was made of the same pictures, and the same instance of them, as the recipe."""
+    line = _line(recipe)
+    return line is not None and lineage(prop) == line
+
+
+def _line(recipe: Mapping[str, Any]) -> tuple[str, int, str] | None:
     if not recipe.get("inputs") or "instance_id" not in recipe:
         return None
     return str(recipe["inputs"]), int(recipe["instance_id"]), str(recipe.get("label") or "")
@@ -115,12 +137,12 @@ def relatives(prop: Object) -> list[Object]:
         for candidate in bpy.data.objects
         if RECIPE in candidate and (candidate == prop or _related(candidate, line, block_out)) and _stands(candidate)
     ]
-    return sorted(found, key=lambda each: (str(of(each).get("created") or ""), job(each), each.name))
+    return sorted(found, key=lambda each: (str(of(each).get("created") or ""), *edition(each), each.name))
 
 
 def _stands(prop: Object) -> bool:
     """As `in_a_scene`, which is slow among thousands of objects; the panel asks at every drawing."""
-    return any(scene.objects.get(prop.name) == prop for scene in bpy.data.scenes) or in_a_scene(prop)
+    return any(contains(scene.objects, prop) for scene in bpy.data.scenes) or in_a_scene(prop)
 
 
 def _related(candidate: Object, line: tuple[str, int, str] | None, block_out: Object | None) -> bool:

@@ -12,8 +12,10 @@ from . import api, block_outs, recipes, session, variants
 from .api import Job
 from .block_outs import BlockOutRef
 from .messages import SetDresserError
+from .properties import IMAGINE, MAXIMUM_SEED, view_of
+from .references import Place
 
-MAXIMUM_SEED = 2**31 - 1
+NO_CHANCE = "Chance has no part in what made this prop: another seed makes the same."
 
 
 def new_variant(
@@ -31,9 +33,11 @@ def new_variant(
         seed: one that no variant has had if left out.
         wait, timeout: as in `generate`.
 
-    Raises SetDresserError, as `again`.
+    Raises SetDresserError: as `again`; for a prop that another seed would make the same, if none is given.
     """
     chosen = _chosen(props)
+    if seed is None and not has_chance(chosen[0]):
+        raise SetDresserError(NO_CHANCE, "Use Again with Settings after changing a parameter.", "no-chance")
     if seed is None:
         used = {int(recipes.of(each).get("seed", -1)) for prop in chosen for each in recipes.relatives(prop)}
         while (seed := random.randrange(MAXIMUM_SEED)) in used:
@@ -85,12 +89,20 @@ def again(
         if pipeline not in (None, values["pipeline"]):
             changes["only"] = sorted(values["variant_of"])
     values["pipeline"] = pipeline or values["pipeline"]
-    record = session.current.new_job(import_when_done=True, scene=bpy.context.scene.name, **values)
+    place = Place.of(bpy.context.scene, bpy.context.view_layer)
+    record = session.current.new_job(import_when_done=True, place=place, **values)
     session.current.again(record, former, changes)
     job = Job(record)
     if bpy.app.background if wait is None else wait:
         job.wait(timeout)
     return job
+
+
+def has_chance(prop: bpy.types.Object) -> bool:
+    """Whether another seed would make another prop: its pipeline takes chance, or its picture was painted."""
+    recipe = recipes.of(prop)
+    view = view_of(session.current.pipelines, str(recipe.get("pipeline") or "")) or {}
+    return bool(view.get("chance", True)) or IMAGINE in str(recipe.get("prepared") or "").split()
 
 
 def other_pipelines(prop: bpy.types.Object) -> list[dict[str, Any]]:

@@ -16,12 +16,23 @@ if TYPE_CHECKING:
 SHOWN = 20
 """Jobs in the panel's list."""
 
+QUEUED = ("preparing", "sending", "queued")
 THUMBNAIL = "thumbnail.png"
 
 
 def listed(session: Session) -> list[JobRecord]:
     """The jobs that the list is about: those that have ended, newest first."""
     return [record for record in session.jobs.values() if record.ended and not record.busy]
+
+
+def newest(session: Session) -> JobRecord | None:
+    """The job that was begun, or imported, last in this Blender; None before the first."""
+    return next((record for record in session.jobs.values() if record.place and record.state != "cancelled"), None)
+
+
+def waiting(session: Session) -> int:
+    """How many jobs wait for their turn."""
+    return sum(record.state in QUEUED for record in session.jobs.values())
 
 
 def show_thumbnails(session: Session) -> None:

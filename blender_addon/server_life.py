@@ -68,6 +68,15 @@ class ServerLife:
         """Whether the worker process was there when the server was last asked."""
         return self.health.get("worker", "asleep") != "asleep"
 
+    @property
+    def why_jobs_wait(self) -> str:
+        """What keeps the server from running the jobs that are queued, as sentences; "" if nothing does."""
+        for kind in ("waiting", "problem"):
+            told = self.health.get(kind)
+            if isinstance(told, dict) and isinstance(told.get("detail"), str):
+                return f"{told['detail']} {told.get('hint', '')}".strip()
+        return ""
+
     # its memory
 
     def can_rest(self, session: Session) -> bool:

@@ -20,6 +20,7 @@ from . import leftovers, start_failures
 from .client import PROTOCOL_VERSION, Client
 from .environment import Environment
 from .messages import SetDresserError
+from .privacy import private_folder, private_opener
 
 START_SECONDS = 60.0
 """A second or two is usual; a first start on a slow disk with a virus scanner may take many."""
@@ -100,10 +101,10 @@ class ServerProcess:
         self.environment = environment
         self._token = secrets.token_urlsafe(32)
         try:
-            environment.data.mkdir(parents=True, exist_ok=True)
+            environment.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.log = _new_log(environment.user / "logs")
             self._output = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed in _clean_up
-            with self.log.open("wb") as log:
+            with open(self.log, "wb", opener=private_opener) as log:
                 self._process = self._spawn(environment, self._output, log)
             self.pid = self._process.pid
             leftovers.note(environment.user, self.pid)
@@ -277,7 +278,7 @@ class ServerProcess:
 
 def _new_log(folder: Path) -> Path:
     """A log for this Blender in `folder`; only the newest few of others are kept."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     mine = folder / f"backend-{os.getpid()}.log"
     others = sorted(set(folder.glob("backend-*.log")) - {mine}, key=lambda path: path.stat().st_mtime, reverse=True)
     for path in others[LOGS_KEPT - 1 :]:

@@ -21,6 +21,7 @@ from . import (
     asking,
     environment,
     folders,
+    job_list,
     jobs,
     leftovers,
     moments,
@@ -33,13 +34,18 @@ from . import (
 from .client import Client
 from .installation import Installation
 from .jobs import JobRecord
+from .keeping import Keeping
+from .lists import Lists
 from .messages import SetDresserError, as_error
 from .models import Models
+from .privacy import private_folder
 from .questions import Question
+from .references import Place
 from .server_life import ServerLife
 from .server_process import ServerProcess, ServerState
 from .slices import Slices
 from .tasks import Steps, Tasks
+from .telling import SERVER, Telling
 
 BUDGET = 0.004
 MOVING, FOLLOWING, INSTALLING, WATCHING = 0.01, 0.05, 0.1, 1.0
@@ -47,10 +53,11 @@ MOVING, FOLLOWING, INSTALLING, WATCHING = 0.01, 0.05, 0.1, 1.0
 server merely lives."""
 
 
-class Session:
+class Session(Telling):
     """Everything that is true only while this Blender runs. Nothing of it is saved in a file."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.server = ServerProcess()
         self.life = ServerLife()
         self.models = Models()
@@ -60,13 +67,14 @@ class Session:
         self.pipelines: list[dict[str, Any]] = []
         self.preparations: list[dict[str, Any]] = []
         self.storage: dict[str, Any] = {}
-        self.problem: SetDresserError | None = None
+        self.lists, self.keeping = Lists(), Keeping()
         self.set_up_problem: SetDresserError | None = None
         self.slices, self.imports, self.captures = Slices(), Slices(), Slices()
         self._seen = self.server.state
         self._changed = False
         self._held = 0.0
         self._made = 0
+        self.former_file = ""
 
     # the tick
 
@@ -83,17 +91,21 @@ class Session:
             self._seen = state
             self.changed()
             if state is ServerState.READY:
-                self.tasks.start(jobs.refresh(self), self.report)
-            elif state in (ServerState.CRASHED, ServerState.INCOMPATIBLE):
-                self.problem = self.server.problem
+                self.settle(SERVER)
+                self.refresh()
+                self.keeping.wished()
+            elif state in (ServerState.CRASHED, ServerState.INCOMPATIBLE) and self.server.problem is not None:
+                self.report(self.server.problem, SERVER)
         self.life.poll(self)
         if self.installation.poll(self.server.running):
             self.changed() if self.installation.busy else self.check_set_up()
+        self.keeping.poll(self)
         self.tasks.advance(budget)
         if self._changed:
             self._changed = False
-            self._show_questions()
+            jobs.show_questions(self)
             results.show_thumbnails(self)
+            job_list.sync(self)
             redraw()
         self.slices.seconds.append(time.perf_counter() - began - self._held)
         return self._delay()
@@ -125,11 +137,6 @@ class Session:
             seconds = time.perf_counter() - began
             self._held += seconds
             counted.seconds.append(seconds)
-
-    def report(self, error: Exception) -> None:
-        """An error that belongs to no job."""
-        self.problem = as_error(error)
-        self.changed()
 
     # the server
 
@@ -241,6 +248,7 @@ class Session:
     def new_job(self, **values: Any) -> JobRecord:
         """A job that the server does not have yet."""
         self._made += 1
+        self.settle()
         record = JobRecord(id=f"{jobs.PROVISIONAL}{self._made}", **values)
         self.jobs = {record.id: record, **self.jobs}
         self.changed()
@@ -253,6 +261,7 @@ class Session:
 
     def submit(self, record: JobRecord, request: dict[str, Any], taking: Steps, folder: Path) -> None:
         """Take a new job's pictures, send it as soon as the server is ready, and see it through; see `sending.run`."""
+        record.request = request
         self._run(record, sending.run(self, record, request, taking, folder))
 
     def again(self, record: JobRecord, former: str, changes: dict[str, Any]) -> None:
@@ -301,7 +310,7 @@ class Session:
         """Import a finished job, again if need be."""
         if record.task is None:
             record.problem = None
-            record.scene = bpy.context.scene.name
+            record.place = Place.of(bpy.context.scene, bpy.context.view_layer)
             self._run(record, jobs.bring_in(self, record))
 
     def answer(self, record: JobRecord, given: dict[str, Any]) -> None:
@@ -312,20 +321,8 @@ class Session:
             self.changed()
             wake()
 
-    def _show_questions(self) -> None:
-        """Begin to show what is asked, and end to show what is not asked any more."""
-        asking_jobs = [record for record in self.jobs.values() if record.question is not None]
-        asked = {record.question.key: record.question for record in asking_jobs}
-        asking.keep(asked, {record.id for record in self.jobs.values() if record.ended})
-        thumbnails.keep(asked)
-        for record in asking_jobs:
-            question = record.question
-            if not question.shown:
-                question.shown = True
-                self.tasks.start(jobs.fetch_pictures(self, record, question), question.fail)
-
     def refresh(self) -> None:
-        self.begin(jobs.refresh(self), self.report)
+        self.lists.refresh(self)
 
     def begin(self, steps: Steps, failed: Callable[[Exception], None]) -> Steps:
         """Start a task, and have the tick called; `failed` gets the exception that ends it, if one does."""
@@ -347,8 +344,7 @@ class Session:
                 record.problem, record.arrival = as_error(error), ""
             else:
                 record.fail(error)
-            self.problem = record.problem
-            self.changed()
+            self.report(record.problem, record.id)
 
         record.task = whole()
         self.tasks.start(record.task, failed)
@@ -366,7 +362,8 @@ class Session:
         """Where a job's fetched result lies, for as long as this Blender runs."""
         folder = folders.temporary() / "results" / identifier
         if create:
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folders.temporary())
+            private_folder(folder)
         return folder
 
     def picture_path(self, question: Question, name: str) -> Path:
@@ -384,18 +381,18 @@ class Session:
             bpy.ops.set_dresser.place_result("EXEC_DEFAULT", True, job=record.id)
         if record.problem is not None:
             raise record.problem
+        self.settle(record.id)
         if record.arrival != "imported":  # only if the operator's poll or the list stood in the way
             raise SetDresserError("The props could not be imported.", "Press Import in the list of jobs.", "import")
 
     def file_loaded(self) -> None:
-        """Another file is open: what belonged to the former one must not land in it by itself."""
+        """Another file is open, or the same one again."""
+        same = bpy.data.filepath != "" and bpy.data.filepath == self.former_file
         for record in self.jobs.values():
-            record.block_outs, record.variant_of, record.one_with, record.imported = {}, {}, [], []
-            record.import_when_done = False
             if record.arrival in ("fetching", "waiting"):
                 self._stop(record)
-            record.arrival = ""
-        self._show_questions()  # what was set so far went with the former file
+            record.file_opened(same)
+        jobs.show_questions(self)  # what was set so far went with the former file
         self.changed()
 
     def close(self) -> None:
@@ -444,6 +441,11 @@ def _tick() -> float | None:
 
 
 @persistent
+def _file_leaves(*_: object) -> None:
+    current.former_file = bpy.data.filepath
+
+
+@persistent
 def _file_loaded(*_: object) -> None:
     current.file_loaded()
 
@@ -452,6 +454,7 @@ def register() -> None:
     """Begin: an empty session, and what it needs to hear of."""
     global current
     current = Session()
+    bpy.app.handlers.load_pre.append(_file_leaves)
     bpy.app.handlers.load_post.append(_file_loaded)
     leftovers.sweep(folders.user())
     current.check_set_up()
@@ -467,6 +470,7 @@ def unregister() -> None:
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
     bpy.app.handlers.load_post.remove(_file_loaded)
+    bpy.app.handlers.load_pre.remove(_file_leaves)
     current.close()
     parameters.pipelines.unregister()
     parameters.preparations.unregister()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from . import capture, image_capture, intrinsics
+from . import capture, image_capture, intrinsics, orientation
 from .messages import SetDresserError
 from .rendering import Told
 from .tasks import Steps
@@ -79,8 +80,22 @@ def absolute(text: str | os.PathLike[str]) -> Path:
     return Path(bpy.path.abspath(os.fspath(text)))
 
 
-def _camera_of_file(context: bpy.types.Context, path: Path) -> dict[str, Any]:
-    """The active camera for a picture file, whose size Blender itself reads, whatever its format."""
+def upright_boxes(path: Path, boxes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Boxes that were drawn on a picture file as Blender shows it, for the upright picture, which is what is sent.
+
+    Raises SetDresserError: if the file cannot be read.
+    """
+    turned = orientation.of_file(path)
+    if turned == orientation.UPRIGHT or not boxes:
+        return boxes
+    with _loaded(path) as image:
+        size = tuple(image.size)
+    return [orientation.upright_box(turned, size, box) for box in boxes]
+
+
+@contextlib.contextmanager
+def _loaded(path: Path) -> Iterator[bpy.types.Image]:
+    """A picture file as Blender reads it, whatever its format, for a moment."""
     try:
         image = bpy.data.images.load(str(path), check_existing=False)
     except RuntimeError as error:
@@ -88,9 +103,20 @@ def _camera_of_file(context: bpy.types.Context, path: Path) -> dict[str, Any]:
             f"The picture {path} cannot be read.", "Choose the file again.", "image-unreadable"
         ) from error
     try:
-        return _active_camera(context, image)
+        yield image
     finally:
         bpy.data.images.remove(image)
+
+
+def _camera_of_file(context: bpy.types.Context, path: Path) -> dict[str, Any]:
+    """The active camera for a picture file. It was matched to what Blender shows, the picture as stored; what is sent
+    turns upright, so the camera that is sent is rolled along."""
+    turned = orientation.of_file(path)
+    if turned in orientation.MIRRORED:
+        message = f"{path.name} is stored mirrored (orientation {turned}): no camera sees it as Blender shows it."
+        raise SetDresserError(message, "Save it upright in a picture editor, and match the camera again.", "mirrored")
+    with _loaded(path) as image:
+        return orientation.upright_camera(turned, _active_camera(context, image))
 
 
 def _active_camera(context: bpy.types.Context, image: bpy.types.Image) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import bpy
 
 from . import environment, folders, preferences, session, setting_up
 from .messages import SetDresserError
+from .privacy import private_opener
 from .redaction import Redaction
 
 LOG_BYTES = 1_000_000
@@ -50,7 +51,10 @@ def support_bundle(path: str | os.PathLike[str], *, pictures: bool = False) -> P
     redact = _redaction()
     try:
         try:
-            with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+            with (
+                open(part, "wb", opener=private_opener) as file,
+                zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+            ):
                 for name, text in _texts():
                     archive.writestr(name, redact(text))
                 for name, picture in _pictures() if pictures else ():

@@ -23,6 +23,7 @@ GERMAN = {
     "Block-Out": "Block-out",
     "Selected Objects": "Ausgewählte Objekte",
     "Hide Block-Out": "Block-out ausblenden",
+    "Keep Where Props Were Moved": "Verschobene am Platz lassen",
     "Objects": "Objekte",
     "One Object": "Ein Objekt",
     "Label Image": "Maskenbild",
@@ -42,6 +43,11 @@ GERMAN = {
     "Where chance starts from": "Wo der Zufall beginnt",
     "Hide each block-out when its prop has come; it is kept": (
         "Jedes Block-out ausblenden, sobald seine Requisite da ist; es bleibt erhalten"
+    ),
+    "A prop made again takes the place to which you have moved the one that is there; otherwise it stands where its "
+    "block-out stands": (
+        "Eine neu gemachte Requisite kommt dorthin, wohin die vorhandene verschoben wurde; sonst dorthin, wo ihr "
+        "Block-out steht"
     ),
     "Paint the block-out from a description first, and make the props of that picture": (
         "Das Block-out zuerst nach einer Beschreibung ausmalen und die Requisiten aus diesem Bild machen"
@@ -97,8 +103,8 @@ GERMAN = {
     "Cancel": "Abbrechen",
     "Cancel this job": "Diesen Auftrag abbrechen",
     "Import": "Importieren",
-    "Import the props of this job, again if they were imported before": (
-        "Die Requisiten dieses Auftrags importieren, auch noch einmal"
+    "Import the props of this job; those of an earlier import give way and stay as hidden variants": (
+        "Die Requisiten dieses Auftrags importieren; früher importierte weichen und bleiben als verborgene Varianten"
     ),
     "Remove Job": "Auftrag entfernen",
     "Refresh": "Aktualisieren",

@@ -16,9 +16,10 @@ import bpy
 from bpy.types import Context, Object, ViewLayer
 from mathutils import Matrix, Quaternion, Vector
 
-from . import block_outs, recipes
+from . import block_outs, recipes, sets
 from .block_outs import HIDDEN, BlockOutRef
 from .messages import SetDresserError
+from .references import contains
 
 AWAITED = "set_dresser_awaited"
 """Custom property of a prop: ids of jobs that make variants of it, so that they find it in a file opened again."""
@@ -38,16 +39,16 @@ def selected(context: Context) -> Object | None:
 
 
 def of(prop: Object) -> list[Object]:
-    """The prop and its hidden variants, at most one of each job, first come first.
+    """The prop and its hidden variants, at most one of each import of a job, first come first.
 
     A copy of a prop that stands elsewhere is no variant of it: it has the same hidden variants.
     """
-    found = {recipes.job(prop): prop}
+    found = {recipes.edition(prop): prop}
     family = recipes.relatives(prop)
     for relative in family:
         if HIDDEN in relative:
-            found.setdefault(recipes.job(relative), relative)
-    return [relative for relative in family if found.get(recipes.job(relative)) == relative]
+            found.setdefault(recipes.edition(relative), relative)
+    return [relative for relative in family if found.get(recipes.edition(relative)) == relative]
 
 
 def step(context: Context, prop: Object, steps: int = 1) -> Object:
@@ -64,14 +65,18 @@ def show(context: Context, prop: Object, other: Object) -> Object:
         raise SetDresserError("Variants change in Object Mode only.", "Press Tab first.", "mode")
     if other == prop:
         return prop
-    _take_place(prop, other)
-    _take_children(prop, other)
+    take_place(prop, other)
+    take_children(prop, other)
     if other.set_dresser_block_out is None:
         other.set_dresser_block_out = prop.set_dresser_block_out
     _change_sight(context.view_layer, prop, other)
+    swap_names(prop, other)
+    return other
+
+
+def swap_names(prop: Object, other: Object) -> None:
     name, prop.name = prop.name, "set_dresser"
     other.name, prop.name = name, other.name
-    return other
 
 
 def keep_only(context: Context, prop: Object) -> int:
@@ -79,7 +84,7 @@ def keep_only(context: Context, prop: Object) -> int:
     others = [each for each in recipes.relatives(prop) if each != prop and HIDDEN in each]
     for other in others:
         hidden = list(other.children)
-        _take_children(other, prop)
+        take_children(other, prop)
         for child in hidden:
             block_outs.show(child, context.view_layer)
     _remove(others)
@@ -101,7 +106,8 @@ def awaiting(job: str, known: Mapping[int, BlockOutRef]) -> dict[int, Object | N
     for candidate in bpy.data.objects:
         if AWAITED in candidate and job in str(candidate[AWAITED]).split() and block_outs.in_a_scene(candidate):
             found[int(recipes.of(candidate).get("instance_id", 0))] = candidate
-    return {**found, **{number: block_outs.resolve(reference) for number, reference in known.items()}}
+    certain = {number: each for number, each in known.items() if each.session_uid or number not in found}
+    return {**found, **{number: block_outs.resolve(reference) for number, reference in certain.items()}}
 
 
 def join(context: Context, job: str, names: Iterable[str], props: Mapping[int, Object | None]) -> list[str]:
@@ -111,24 +117,23 @@ def join(context: Context, job: str, names: Iterable[str], props: Mapping[int, O
     itself replaced by now is followed to what is seen in its place.
     """
     made: list[Object] = []
-    for new in [bpy.data.objects[name] for name in names]:
+    for new in [bpy.data.objects[name, None] for name in names]:  # of this file, not linked ones
         former = props.get(int(recipes.of(new).get("instance_id", 0)))
         if former is not None and AWAITED in former:
             rest = [each for each in str(former.pop(AWAITED)).split() if each != job]
             if rest:
                 former[AWAITED] = " ".join(rest)
-        seen = _seen_instead(former, new) if former is not None else None
+        seen = seen_instead(former, new) if former is not None else None
         if seen is not None:
             own = list(new.users_collection)
             show(context, seen, new)
             for collection in own:
-                if not collection.all_objects and not collection.children:
-                    bpy.data.collections.remove(collection)
+                sets.remove_if_empty(collection)
         made.append(new)
     return [new.name for new in made]
 
 
-def _seen_instead(prop: Object, new: Object) -> Object | None:
+def seen_instead(prop: Object, new: Object) -> Object | None:
     """What is seen in the place of a prop: itself, or the variant that has replaced it."""
     family = [each for each in recipes.relatives(prop) if each != new]
     by_id = {str(each.session_uid): each for each in family}
@@ -142,15 +147,16 @@ def _seen_instead(prop: Object, new: Object) -> Object | None:
     return prop
 
 
-def _take_place(prop: Object, other: Object) -> None:
+def same_parent(prop: Object, other: Object) -> bool:
+    one, two = ((each.parent, each.parent_type, each.parent_bone) for each in (prop, other))
+    return one == two
+
+
+def take_place(prop: Object, other: Object) -> None:
     """Parent and transform of `prop`, and where their files differ the difference."""
     wanted = _place_for(prop, other)
-    same_parent = (other.parent, other.parent_type, other.parent_bone) == (
-        prop.parent,
-        prop.parent_type,
-        prop.parent_bone,
-    )
-    if not same_parent:
+    under_same = same_parent(prop, other)
+    if not under_same:
         other.parent = prop.parent
         if prop.parent is not None:
             other.parent_type = prop.parent_type
@@ -158,7 +164,7 @@ def _take_place(prop: Object, other: Object) -> None:
     other.matrix_parent_inverse = prop.matrix_parent_inverse
     # Coming back to a variant that nothing has happened to meanwhile changes no digit: its place would give this one.
     same_rest = all(tuple(getattr(other, name)) == tuple(getattr(prop, name)) for name in _DELTAS)
-    same_rest &= other.rotation_mode == prop.rotation_mode and same_parent
+    same_rest &= other.rotation_mode == prop.rotation_mode and under_same
     if same_rest and _close(_place_for(other, prop), _place(prop)):
         return
     other.rotation_mode = prop.rotation_mode
@@ -214,7 +220,7 @@ def _close(one: tuple[Vector, Quaternion, Vector], two: tuple[Vector, Quaternion
     return near and abs(one[1].dot(two[1])) > 1.0 - _SAME**2
 
 
-def _take_children(prop: Object, other: Object) -> None:
+def take_children(prop: Object, other: Object) -> None:
     """What is parented to the prop goes over and stays where it is."""
     moved: Matrix = other.matrix_basis.inverted_safe() @ prop.matrix_basis
     for child in prop.children:
@@ -231,7 +237,7 @@ def _change_sight(view_layer: ViewLayer, prop: Object, other: Object) -> None:
     for collection in set(prop.users_collection) - set(other.users_collection):
         collection.objects.link(other)
     view_layer.update()
-    in_layer = view_layer.objects.get(prop.name) == prop
+    in_layer = contains(view_layer.objects, prop)
     was_selected, was_active = prop.select_get(view_layer=view_layer), view_layer.objects.active == prop
     hidden_in_render = prop.hide_render
     block_outs.show(other, view_layer)

@@ -22,7 +22,13 @@ Module = TypeVar("Module", bound=nn.Module)
 
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 MOST_LAYERS = 256  # of any network here; a configuration that asks for more is damaged
-LONGEST_HEADER = 100_000_000  # bytes; the limit of the format
+LONGEST_HEADER = 8_000_000  # bytes, some sixty thousand tensors; networks have a few thousand
+LONGEST_JSON = 8_000_000  # bytes
+WIDTHS = {
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2,
+    "I32": 4, "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8, "C64": 8,
+}  # fmt: skip
+"""Bytes of a value, by the names of the safetensors format."""
 
 
 class CheckpointError(ValueError):
@@ -95,9 +101,15 @@ def read_json(file: Path) -> dict[str, Any]:
         CheckpointDamaged: not a JSON object.
     """
     try:
-        content = json.loads(file.read_bytes())
+        with file.open("rb") as stream:
+            text = stream.read(LONGEST_JSON + 1)
+        if len(text) > LONGEST_JSON:
+            raise CheckpointDamaged(f"{file} has more than {LONGEST_JSON} bytes, which no configuration has.")
+        content = json.loads(text)
     except FileNotFoundError as error:
         raise CheckpointMissing(f"{file} is missing.") from error
+    except CheckpointDamaged:
+        raise
     except (ValueError, RecursionError) as error:
         raise CheckpointDamaged(f"{file} is not readable JSON: {error}") from error
     if not isinstance(content, dict):
@@ -171,22 +183,39 @@ def read_header(file: Path) -> dict[str, TensorHeader]:
         if start == b"version ":
             raise CheckpointDamaged(f"{file} is a Git LFS pointer, not the file itself; download it with Git LFS.")
         length = int.from_bytes(start, "little")
-        if len(start) < 8 or length > min(size - 8, LONGEST_HEADER):
+        if len(start) == 8 and LONGEST_HEADER < length <= size - 8:
+            raise CheckpointDamaged(f"{file} has a header of {length} bytes; {LONGEST_HEADER} are the most.")
+        if len(start) < 8 or length > size - 8:
             raise CheckpointDamaged(f"{file} is cut off or no safetensors file ({size} bytes).")
         text = stream.read(length)
     try:
         entries = json.loads(text)
         headers = {name: entry for name, entry in entries.items() if name != "__metadata__"}
-        found = {
-            str(name): TensorHeader(file, str(entry["dtype"]), tuple(int(extent) for extent in entry["shape"]))
-            for name, entry in headers.items()
-        }
-        end = max((int(entry["data_offsets"][1]) for entry in headers.values()), default=0)
+        spans = sorted(_span(name, entry) for name, entry in headers.items())
+        found = {name: TensorHeader(file, entry["dtype"], tuple(entry["shape"])) for name, entry in headers.items()}
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
         raise CheckpointDamaged(f"{file} has an unreadable header: {error!r}") from error
+    end = 0
+    for begin, until, name in spans:
+        if begin != end:
+            raise CheckpointDamaged(f"{file}: {name[:80]} begins at byte {begin}; the one before it ends at {end}.")
+        end = until
     if size != 8 + length + end:
         raise CheckpointDamaged(f"{file} has {size} bytes instead of {8 + length + end}; the download is incomplete.")
     return found
+
+
+def _span(name: str, entry: Mapping[str, Any]) -> tuple[int, int, str]:
+    """First byte, end and name of a tensor. Raises ValueError if its dtype, shape and place contradict each other."""
+    dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or not isinstance(shape, list) or len(shape) > 64:
+        raise ValueError(f"{name[:80]} has no dtype or no shape")
+    if not all(type(number) is int and 0 <= number < 2**63 for number in (*shape, begin, end)):
+        raise ValueError(f"{name[:80]} has a size or a place that is no whole number that can be")
+    width = WIDTHS.get(dtype)
+    if begin > end or (width is not None and math.prod(shape) * width != end - begin):
+        raise ValueError(f"{name[:80]} is {dtype[:20]} {shape} in {end - begin} bytes")
+    return begin, end, name
 
 
 def load_module(
@@ -235,7 +264,7 @@ def _read(file: Path, wanted: Mapping[str, str], device: torch.device, dtype: to
             return {
                 name: tensors.get_tensor(old).to(device=device, dtype=dtype, copy=True) for name, old in wanted.items()
             }
-    except SafetensorError as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointDamaged(f"{file} cannot be read: {error}") from error
 
 

@@ -1,7 +1,7 @@
 """Checkpoints in torch's own format (.bin, .ckpt): read as data, never run, and converted to safetensors once.
 
-Such a file is a pickle, which may hold a program. torch reads it here in its weights-only mode, which knows tensors and
-plain containers and refuses everything else.
+Such a file is a pickle, which may hold a program. Its claims are checked first (`pickled_claims`); then torch reads it
+in its weights-only mode, which knows tensors and plain containers and refuses everything else.
 """
 
 from __future__ import annotations
@@ -22,10 +22,14 @@ from models.loading import (
     CheckpointUnwritable,
     TensorHeader,
 )
+from models.pickled_claims import check_claims, open_archive
 from models.writing import NAMES, write_safetensors
 
 Rename = Callable[[str], str | None]
 """Name in the file → name that is kept, or None for what is not needed."""
+
+SHARES = 4
+"""Tensors may share their bytes, but what all of them claim is not many times the file."""
 
 SUFFIX = ".converted"
 CHUNK = 1 << 22
@@ -51,13 +55,15 @@ def read_pickled(file: Path) -> dict[str, Tensor]:
     zipped = zipfile.is_zipfile(file)
     if start.startswith(ZIP) and not zipped:
         raise CheckpointDamaged(f"{file} is cut off ({file.stat().st_size} bytes); the download is incomplete.")
+    check_claims(file)
     try:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         if "Weights only load failed" in str(error) and zipped:
             raise CheckpointForeign(f"{file} holds more than weights and is not opened: {_brief(error)}") from error
         raise CheckpointDamaged(f"{file} is cut off or no checkpoint of torch: {_brief(error)}") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except Exception as error:
+        # torch checks little of what a file says, and stumbles over it in many ways.
         raise CheckpointDamaged(f"{file} is cut off or no checkpoint of torch: {_brief(error)}") from error
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
@@ -66,6 +72,9 @@ def read_pickled(file: Path) -> dict[str, Tensor]:
     for name, value in content.items():
         if not isinstance(value, Tensor):
             raise CheckpointForeign(f"{file}: {name} is no tensor.")
+    claimed, size = sum(value.numel() * value.element_size() for value in content.values()), file.stat().st_size
+    if claimed > SHARES * size:
+        raise CheckpointDamaged(f"{file}: its tensors claim {claimed} bytes, and it has {size}.")
     return content
 
 
@@ -124,7 +133,7 @@ def _fingerprint(file: Path) -> str:
     """Tells two files apart by the sizes and checksums that their tables of contents state, without reading them."""
     stated: object = (file.stat().st_size, file.stat().st_mtime_ns)
     if zipfile.is_zipfile(file):
-        with zipfile.ZipFile(file) as archive:
+        with open_archive(file) as archive:
             stated = [(entry.filename, entry.file_size, entry.CRC) for entry in archive.infolist()]
     return hashlib.sha256(repr(stated).encode()).hexdigest()
 
@@ -133,7 +142,7 @@ def _examine(file: Path) -> None:
     """Compares the content with its checksums, where there are any: a hole in the middle shows nowhere else."""
     if not zipfile.is_zipfile(file):
         return
-    with zipfile.ZipFile(file) as archive:
+    with open_archive(file) as archive:
         for entry in archive.infolist():
             if not entry.CRC:
                 continue

@@ -6,7 +6,7 @@ Nothing is downloaded and nothing of a file is run. Errors name the file; see `l
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +99,10 @@ def on_meta(build: Callable[[], Any], config: Mapping[str, Any], file: Path, cla
 
     for name, value in config.items():
         most = MOST_LAYERS if "layers" in name else LARGEST
-        numbers = [number for number in (value if isinstance(value, list) else [value]) if isinstance(number, int)]
-        if any(number > most for number in numbers):
-            raise CheckpointForeign(f"{file}: {name} is {value}; {most} is the most.")
+        if isinstance(value, list) and len(value) > MOST_LAYERS:
+            raise CheckpointForeign(f"{file}: {name} has {len(value)} entries; {MOST_LAYERS} are the most.")
+        if not all(number <= most for number in _numbers(value)):
+            raise CheckpointForeign(f"{file}: {name} is {str(value)[:80]}; {most} is the most.")
         if name == "num_hidden_layers" and (not isinstance(value, int) or value < 1):
             raise CheckpointForeign(f"{file}: {name} is {value!r}; 1 to {most} are possible.")
     try:
@@ -114,10 +115,21 @@ def on_meta(build: Callable[[], Any], config: Mapping[str, Any], file: Path, cla
         TypeError,
         KeyError,
         IndexError,
-        ZeroDivisionError,
+        ArithmeticError,
+        AttributeError,
+        AssertionError,
         RuntimeError,
     ) as error:
         raise CheckpointForeign(f"{file} does not describe a {class_name}: {error}") from error
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """All numbers in a value, however deep."""
+    if isinstance(value, list | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(each)
+    elif isinstance(value, int | float):
+        yield value
 
 
 def whole(model: Module, device: torch.device | str) -> Module:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from backend.camera import Camera
 from backend.cli.answering import Pick, answer, read_picks
 from backend.cli.inputs import checked, parse_file, read_file
-from backend.cli.listing import properties, values_of
+from backend.cli.listing import NO_CHANCE, properties, values_of
 from backend.cli.output import complain, say, say_json, table
 from backend.contract import (
     MAXIMUM_SEED,
@@ -32,6 +32,7 @@ from backend.files import write_together
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import MethodInfo
 from backend.preparations import chosen_preparations
+from backend.privacy import written_privately
 
 if TYPE_CHECKING:
     from backend.jobs.service import JobService
@@ -54,6 +55,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", type=Path, metavar="FILE", help='label table: [{"id": 1, "name": "Chair"}, …]')
     parser.add_argument("--camera", type=Path, metavar="FILE", help="camera.json; see docs/api.md for its fields")
     parser.add_argument("--depth", type=Path, metavar="FILE", help="planar depth in metres, .npy")
+    parser.add_argument(
+        "--outlines", type=Path, nargs="+", default=[], metavar="FILE",
+        help="instance maps of whole objects, hidden parts too, grey PNG; outlines that overlap in different files",
+    )  # fmt: skip
+    parser.add_argument(
+        "--outline-depths", type=Path, nargs="+", default=[], metavar="FILE",
+        help="the depth of each of these, .npy, in the same order",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, metavar="N", help=f"0 to {MAXIMUM_SEED} (default 0)")
     parser.add_argument(
         "--prepare", action="append", default=[], metavar="ID",
@@ -93,21 +102,29 @@ def add_parameters(parser: argparse.ArgumentParser, info: MethodInfo, prefix: st
 
 def generate(chosen: argparse.Namespace) -> None:
     """Run the job; `scene.glb` and `result.json` are in the folder `out` when this returns."""
+    from backend.imaging.outlines import pair_outlines
     from backend.jobs.folders import storage_problem
     from backend.jobs.service import JobService
 
     request = _request(chosen)
+    info = find_pipeline(request.pipeline)
+    if request.seed and not (info.chance or request.prepare or chosen.quiet):
+        complain(f"{info.title}: {NO_CHANCE}", "Leave it out, or change the pipeline's own options.")
     picks = None if chosen.pick is None else read_picks(chosen.pick)
     images = [read_file(path, "picture") for path in chosen.images]
     instances = read_file(chosen.instances, "instance map") if chosen.instances else None
     depth = read_file(chosen.depth, "depth") if chosen.depth else None
+    outlines = pair_outlines(
+        [read_file(path, "outlines") for path in chosen.outlines],
+        [read_file(path, "depth of the outlines") for path in chosen.outline_depths],
+    )
     try:
         chosen.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_problem(error, f"The folder {chosen.out} cannot be made") from error
 
-    with JobService(chosen.data, adopt=False) as service:
-        job = service.submit(request, images, instances, depth).id
+    with written_privately(), JobService(chosen.data, adopt=False) as service:
+        job = service.submit(request, images, instances, depth, outlines).id
         _wait(service, job, picks, ask=chosen.ask, quiet=chosen.quiet)
         kept = [name for name in service.get(job).files if name not in RESULT_FILES] if chosen.everything else []
         files = {name: service.file(job, name).read_bytes() for name in (*kept, *RESULT_FILES)}

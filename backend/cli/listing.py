@@ -28,6 +28,8 @@ def errors_schema() -> dict[str, Any]:
     }
 
 
+NO_CHANCE = "Nothing is left to chance: --seed has no effect."
+
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "request": GenerateRequest.model_json_schema,
     "result": Result.model_json_schema,
@@ -49,7 +51,7 @@ def pipelines(chosen: argparse.Namespace) -> None:
         return
     say(table(("PIPELINE", "VERSION", "TITLE", "PICTURES", "GPU", "LICENCE"), [_row(i) for i in PIPELINES.values()]))
     for info in PIPELINES.values():
-        say(f"\n{info.id}: {info.description}")
+        say(f"\n{info.id}: {info.description}{'' if info.chance else f' {NO_CHANCE}'}")
         rows = [
             (f"--{name.replace('_', '-')}", values_of(field), field.get("default", ""), field.get("description", ""))
             for name, field in properties(info).items()

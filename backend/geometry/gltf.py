@@ -35,7 +35,11 @@ ROUGHNESS = 0.8
 
 ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963
 FLOAT, UNSIGNED_SHORT, UNSIGNED_INT = 5126, 5123, 5125
-LINEAR, LINEAR_MIPMAP_LINEAR, CLAMP_TO_EDGE = 9729, 9987, 33071
+LINEAR, LINEAR_MIPMAP_LINEAR, CLAMP_TO_EDGE, REPEAT = 9729, 9987, 33071, 10497
+OUTSIDE = 0.01
+"""A uv so far beyond the picture's edge means its repetition."""
+
+PNG_LEVEL = 4
 LARGEST_SHORT_INDEX = 65534
 
 
@@ -111,6 +115,13 @@ def split_at_seams(mesh: Mesh) -> tuple[NDArray[np.int64], NDArray[np.float32] |
     return vertex[order][fresh], uv[order][fresh], faces.reshape(-1, 3)
 
 
+def linear(colours: NDArray[Any]) -> NDArray[np.float64]:
+    """8-bit sRGB (IEC 61966-2-1) as glTF's linear values, 0 to 1."""
+    encoded = np.asarray(colours, dtype=np.float64) / 255.0
+    values: NDArray[np.float64] = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    return values
+
+
 def y_up(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """World vectors (..., 3) in glTF's axes."""
     return np.stack([points[..., 0], points[..., 2], -points[..., 1]], axis=-1)
@@ -122,6 +133,10 @@ class _Document:
 
     arrays: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     buffer: bytearray = field(default_factory=bytearray)
+    samplers: dict[int, int] = field(default_factory=dict)
+    """How a picture goes on beyond its edge -> the sampler's index."""
+    pictures: dict[tuple[int, int], int] = field(default_factory=dict)
+    """A picture (by its identity) and how it goes on -> the texture's index."""
 
     def add(self, kind: str, **entry: Any) -> int:
         """Append an entry to one of the document's arrays; its index."""
@@ -150,10 +165,8 @@ class _Document:
 
         16 bits, because 8 are too few for what is dark, and four channels, because attributes begin at multiples of 4.
         """
-        encoded = np.arange(256) / 255.0
-        linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
         values = np.full((len(colours), 4), 65535, dtype="<u2")
-        values[:, :3] = np.round(linear * 65535)[colours]
+        values[:, :3] = np.round(linear(np.arange(256)) * 65535)[colours]
         view = self.add_bytes(values.tobytes(), target=ARRAY_BUFFER)
         return self.add(
             "accessors", bufferView=view, componentType=UNSIGNED_SHORT, normalized=True, count=len(values), type="VEC4"
@@ -195,13 +208,14 @@ def _add_prop(document: _Document, prop: Prop, name: str) -> None:
     if uv is not None:
         attributes["TEXCOORD_0"] = document.add_vectors(uv)
     textured = uv is not None and mesh.texture is not None
-    coloured = mesh.colours is not None and not textured
-    if mesh.colours is not None and coloured:
-        attributes["COLOR_0"] = document.add_colours(mesh.colours[vertex])
+    colours = mesh.colours[vertex] if mesh.colours is not None and not textured else None
+    plain = colours is not None and bool((colours == colours[0]).all())
+    if colours is not None and not plain:
+        attributes["COLOR_0"] = document.add_colours(colours)
     primitive = {
         "attributes": attributes,
         "indices": document.add_indices(faces),
-        "material": _add_material(document, mesh.texture if textured else None, name, coloured),
+        "material": _add_material(document, name, mesh if textured else None, colours),
     }
     # A rotation about an axis is, in other axes, the same rotation about the turned axis.
     x, y, z, w = Rotation.from_matrix(prop.world_from_prop[:3, :3]).as_quat(canonical=True)
@@ -215,23 +229,43 @@ def _add_prop(document: _Document, prop: Prop, name: str) -> None:
     )
 
 
-def _add_material(document: _Document, texture: NDArray[np.uint8] | None, name: str, coloured: bool) -> int:
+def _add_material(document: _Document, name: str, textured: Mesh | None, colours: NDArray[np.uint8] | None) -> int:
+    """A material; its index. `colours`: of the vertices; where all are one, it is the material's."""
     surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": ROUGHNESS}
-    if texture is None:
-        surface["baseColorFactor"] = (1.0, 1.0, 1.0, 1.0) if coloured else UNTEXTURED
+    coverage: dict[str, Any] = {}
+    if textured is None or textured.texture is None:
+        surface["baseColorFactor"] = UNTEXTURED
+        if colours is not None:
+            plain = bool((colours == colours[0]).all())
+            surface["baseColorFactor"] = (*linear(colours[0]).tolist(), 1.0) if plain else (1.0, 1.0, 1.0, 1.0)
     else:
-        encoded = io.BytesIO()
-        Image.fromarray(texture).save(encoded, "JPEG", quality=JPEG_QUALITY, subsampling="4:4:4")
-        if "samplers" not in document.arrays:
-            document.add(
-                "samplers",
-                magFilter=LINEAR,
-                minFilter=LINEAR_MIPMAP_LINEAR,
-                wrapS=CLAMP_TO_EDGE,
-                wrapT=CLAMP_TO_EDGE,
-            )
-        image = document.add(
-            "images", name=name, mimeType="image/jpeg", bufferView=document.add_bytes(encoded.getvalue())
+        surface["baseColorTexture"] = {"index": _add_texture(document, name, textured.texture, textured.uv)}
+        if textured.texture.shape[2] == 4 and textured.alpha_cutoff is not None:
+            coverage = {"alphaMode": "MASK", "alphaCutoff": textured.alpha_cutoff}
+        elif textured.texture.shape[2] == 4:
+            coverage = {"alphaMode": "BLEND"}
+    return document.add("materials", name=name, pbrMetallicRoughness=surface, doubleSided=False, **coverage)
+
+
+def _add_texture(document: _Document, name: str, picture: NDArray[np.uint8], uv: NDArray[np.float64] | None) -> int:
+    """A picture, written once however many props share it; the texture's index."""
+    repeats = uv is not None and bool((uv < -OUTSIDE).any() or (uv > 1 + OUTSIDE).any())
+    wrap = REPEAT if repeats else CLAMP_TO_EDGE
+    known = document.pictures.get((id(picture), wrap))
+    if known is not None:
+        return known
+    encoded = io.BytesIO()
+    kind = "PNG" if picture.shape[2] == 4 else "JPEG"
+    if kind == "PNG":
+        Image.fromarray(picture).save(encoded, kind, compress_level=PNG_LEVEL)
+    else:
+        Image.fromarray(picture).save(encoded, kind, quality=JPEG_QUALITY, subsampling="4:4:4")
+    if wrap not in document.samplers:
+        document.samplers[wrap] = document.add(
+            "samplers", magFilter=LINEAR, minFilter=LINEAR_MIPMAP_LINEAR, wrapS=wrap, wrapT=wrap
         )
-        surface["baseColorTexture"] = {"index": document.add("textures", sampler=0, source=image)}
-    return document.add("materials", name=name, pbrMetallicRoughness=surface, doubleSided=False)
+    view = document.add_bytes(encoded.getvalue())
+    image = document.add("images", name=name, mimeType=f"image/{kind.lower()}", bufferView=view)
+    texture = document.add("textures", sampler=document.samplers[wrap], source=image)
+    document.pictures[id(picture), wrap] = texture
+    return texture

@@ -7,6 +7,7 @@ triangle and row and one per covered pixel.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,9 @@ from backend.camera import Camera
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+
+BATCH = 4_000_000
+"""Pixels that are worked on at once, counted by the rectangles around triangles."""
 
 NEAREST = 1e-3
 """Triangles with a corner nearer than this share of the picture's farthest corner are left out."""
@@ -81,14 +85,26 @@ def render(points: Floats, faces: Integers, labels: Integers, one_sided: NDArray
     """
     nearness = np.zeros(lens.width * lens.height)
     seen = np.zeros(lens.width * lens.height, dtype=np.int64)
-    drawn = fragments(points, faces, one_sided, lens)
-    np.maximum.at(nearness, drawn.pixel, drawn.nearness)
-    wins = drawn.nearness == nearness[drawn.pixel]
-    seen[drawn.pixel[wins]] = labels[drawn.triangle[wins]]
+    for batch in _batches(points, faces, lens):
+        drawn = fragments(points, faces[batch], one_sided[batch], lens)
+        np.maximum.at(nearness, drawn.pixel, drawn.nearness)
+        wins = drawn.nearness == nearness[drawn.pixel]
+        seen[drawn.pixel[wins]] = labels[batch][drawn.triangle[wins]]
     with np.errstate(divide="ignore"):
         depth = 1.0 / nearness
     shape = (lens.height, lens.width)
     return View(seen.reshape(shape), depth.reshape(shape))
+
+
+def _batches(points: Floats, faces: Integers, lens: Lens) -> list[slice]:
+    """The triangles in runs, each of which covers a bounded number of pixels: layers upon layers cost no memory."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        flat = np.clip(np.nan_to_num(lens.project(points)), 0, (lens.width, lens.height))
+    corners = flat[faces]
+    covered = np.prod(corners.max(axis=1) - corners.min(axis=1) + 1, axis=1)
+    batch = (np.cumsum(np.where(points[faces][..., 2].min(axis=1) > 0, covered, 0)) // BATCH).astype(np.int64)
+    edges = [0, *(np.flatnonzero(np.diff(batch)) + 1).tolist(), len(faces)]
+    return [slice(start, end) for start, end in itertools.pairwise(edges)]
 
 
 def fragments(points: Floats, faces: Integers, one_sided: NDArray[np.bool_], lens: Lens) -> Fragments:

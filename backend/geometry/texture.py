@@ -19,6 +19,7 @@ from backend.geometry.pyramid import push_pull
 
 Floats = NDArray[np.float64]
 Values = NDArray[np.float32]
+Steps = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
 
@@ -31,20 +32,35 @@ CONTEXT = 6
 THIN_WINDOW = 4
 """Pixels to each side in which a thin part's purest colour is looked for."""
 
+TIP = 11
+"""Pixels across in which a tip of what is seen of a hidden thing gives no colour, if there is a purer one."""
+
+CRUMB = 32
+"""Pixels: separate parts of what is seen of a hidden thing give no colour if they have fewer, and there are others."""
+
 SOFTNESS = 0.5
 """Blur of the soft back, in texels per texel of distance from the rim."""
 
 
-def paint(image: Pixels, mask: Mask, lens: Lens, size: int, back: Literal["soft", "mirror"]) -> tuple[Floats, Pixels]:
+def paint(
+    image: Pixels,
+    mask: Mask,
+    lens: Lens,
+    size: int,
+    back: Literal["soft", "mirror"],
+    whole: Mask | None = None,
+) -> tuple[Floats, Pixels]:
     """Make a lens's texture from its instance's part of the picture.
 
     Args:
         image: HxWx4 uint8 sRGB, straight alpha.
-        mask: HxW, True on the instance.
+        mask: HxW, True where the instance is seen.
         lens: its surface; pixel coordinates count from the upper left corner of the image.
         size: longest side of the texture in texels; a smaller part of the picture is not enlarged.
         back: "soft": the back has a tile of its own, which is the front at the rim and loses detail away from it.
             "mirror": the back shows the front's tile.
+        whole: HxW, True where it would be seen if nothing stood before it; `mask` if left out. What is hidden gets
+            the colours of what is seen, the nearest most.
 
     Returns:
         corner_uv: (M, 3, 2), one row per corner of `lens.faces`, glTF's convention: (0, 0) is the texture's upper
@@ -56,14 +72,18 @@ def paint(image: Pixels, mask: Mask, lens: Lens, size: int, back: Literal["soft"
     """
     if not mask.any():
         raise ValueError("the mask is empty")
-    left, top, right, bottom = _bounds(mask, lens)
+    whole = mask if whole is None else whole | mask
+    left, top, right, bottom = _bounds(whole, lens)
     crop = slice(top, bottom), slice(left, right)
     around = slice(max(top - CONTEXT, 0), bottom + CONTEXT), slice(max(left - CONTEXT, 0), right + CONTEXT)
     within = (
         slice(top - around[0].start, bottom - around[0].start),
         slice(left - around[1].start, right - around[1].start),
     )
-    own = own_pixels(image[around], mask[around])[within]
+    own = own_pixels(image[around], mask[around])
+    if whole is not mask:
+        own = _apart(own, mask[around], whole[around])
+    own = own[within]
 
     width, height = right - left, bottom - top
     tiles = 2 if back == "soft" else 1
@@ -78,7 +98,7 @@ def paint(image: Pixels, mask: Mask, lens: Lens, size: int, back: Literal["soft"
     planes = [np.multiply(image[crop][..., channel], weights, dtype=np.float32) for channel in range(3)]
     sums = np.dstack([resized(plane, inner) for plane in (*planes, weights)])
     sums = np.pad(sums, ((margin, margin), (margin, margin), (0, 0)))
-    covered = np.pad(resized(mask[crop].astype(np.float32), inner) > 0.5, margin)
+    covered = np.pad(resized(whole[crop].astype(np.float32), inner) > 0.5, margin)
     front, soft = push_pull(sums, _blur_levels(covered))
     parts = [front, soft][:tiles]
     texture = np.concatenate(parts, axis=1 if beside else 0)
@@ -109,16 +129,33 @@ def own_pixels(image: Pixels, mask: Mask) -> Mask:
     The outermost two pixels of a mask may be mixed with what is behind it, by anti-aliasing, lens or compression. They
     are left out; where a part is too thin for that, its middle line stays.
     """
-    # The array ends where the picture ends or well outside the mask; nothing mixes in at the picture's end.
-    padded = np.pad(mask.astype(np.uint8), 4, mode="edge")
-    depth = padded + ndimage.minimum_filter(padded, 3) + ndimage.minimum_filter(padded, 5)
-    deepest = ndimage.maximum_filter(depth, 5)
-    depth, deepest = depth[4:-4, 4:-4], deepest[4:-4, 4:-4]
+    depth, deepest = _depth(mask)
     own: Mask = mask & (depth == deepest)
     thin = own & (depth == 1)
     if thin.any() and not mask.all():
         own[thin] = _is_pure(image, mask, thin)
     return own
+
+
+def _depth(mask: Mask) -> tuple[Steps, Steps]:
+    """How deep each pixel lies in a mask, HxW: 0 outside, 1 and 2 on its outermost pixels, 3 inside; and the deepest of
+    those within two pixels."""
+    # The array ends where the picture ends or well outside the mask; nothing mixes in at the picture's end.
+    padded = np.pad(mask.astype(np.uint8), 4, mode="edge")
+    depth = padded + ndimage.minimum_filter(padded, 3) + ndimage.minimum_filter(padded, 5)
+    deepest = ndimage.maximum_filter(depth, 5)
+    return depth[4:-4, 4:-4], deepest[4:-4, 4:-4]
+
+
+def _apart(own: Mask, mask: Mask, whole: Mask) -> Mask:
+    """The pixels of `own` without those whose colours may be mixed with those of what stands before the thing: in
+    slivers that only this makes thin, in tips where purer ones are near, in what little shows elsewhere. If nothing
+    else is seen, all of them."""
+    depth = _depth(mask)[0]
+    parts = ndimage.label(mask)[0]
+    large = np.bincount(parts.ravel()) >= CRUMB
+    apart: Mask = own & large[parts] & (depth == _depth(whole)[0]) & (depth == ndimage.maximum_filter(depth, TIP))
+    return apart if apart.any() else own
 
 
 def _is_pure(image: Pixels, mask: Mask, thin: Mask) -> Mask:

@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera import Camera, default_camera
-from backend.contract import GenerateRequest, Photo
+from backend.contract import GenerateRequest, OutlineFiles, Photo
 from backend.errors import Problem
 from backend.imaging.depth import read_depth
 from backend.imaging.instances import read_instances
+from backend.imaging.outlines import read_outlines
 from backend.imaging.reading import Pixels, read_image
-from backend.shot import InstanceMap, Shot
+from backend.shot import InstanceMap, OutlineLayer, Shot
 
 MODEL_VARIABLE = "SET_DRESSER_BACKGROUND_MODEL"
 """Environment variable that names a background removal model for rembg; see `backend/imaging/background.py`."""
@@ -35,7 +36,11 @@ CUT_OUT_SHARE = 0.001
 
 
 def check_inputs(
-    request: GenerateRequest, images: Sequence[bytes], instances: bytes | None, depth: bytes | None
+    request: GenerateRequest,
+    images: Sequence[bytes],
+    instances: bytes | None,
+    depth: bytes | None,
+    outlines: Sequence[OutlineFiles] = (),
 ) -> int | None:
     """Decode every file and match it with the others; nothing is kept.
 
@@ -43,10 +48,10 @@ def check_inputs(
         How many objects the instance map has; None without a map.
 
     Raises:
-        Problem: request-invalid, or any code of pictures, instance maps, depth and camera but background-unclear,
-            which takes the worker to find out.
+        Problem: request-invalid, or any code of pictures, instance maps, outlines, depth and camera but
+            background-unclear, which takes the worker to find out.
     """
-    instance_map = _read(request, images, instances, depth)[1]
+    instance_map = _read(request, images, instances, depth, outlines)[1]
     return None if instance_map is None else len(instance_map.names)
 
 
@@ -55,6 +60,7 @@ def make_shot(
     images: Sequence[bytes],
     instances: bytes | None,
     depth: bytes | None,
+    outlines: Sequence[OutlineFiles] = (),
     *,
     find_object: bool = True,
 ) -> Shot:
@@ -67,7 +73,7 @@ def make_shot(
     Raises:
         Problem: as `check_inputs`, and background-unclear.
     """
-    pictures, instance_map, distances, camera = _read(request, images, instances, depth)
+    pictures, instance_map, distances, camera, layers = _read(request, images, instances, depth, outlines)
     source: Literal["map", "alpha", "background", "found"] = "map"
     if instance_map is None and not find_object:
         source = "found"
@@ -77,6 +83,8 @@ def make_shot(
         instance_map = InstanceMap(mask.astype(np.uint16), {1: request.name.strip() or "Object"})
     files = {f"image-{index}": data for index, data in enumerate(images)}
     files |= {role: data for role, data in (("instances", instances), ("depth", depth)) if data is not None}
+    files |= {f"outlines-{index}": layer.outlines for index, layer in enumerate(outlines)}
+    files |= {f"outline_depths-{index}": layer.depth for index, layer in enumerate(outlines) if layer.depth is not None}
     return Shot(
         images=tuple(pictures),
         instances=instance_map,
@@ -87,6 +95,7 @@ def make_shot(
         hashes={role: hashlib.sha256(data).hexdigest() for role, data in files.items()},
         boxes={row.id: np.array(row.world_from_box) for row in request.instances if row.world_from_box is not None},
         photos=tuple(request.photos or [Photo()] * len(images)),
+        outlines=layers,
     )
 
 
@@ -115,31 +124,47 @@ def read_job_folder(folder: Path, *, find_object: bool = True) -> tuple[Generate
         Problem: as `make_shot`.
         OSError, pydantic.ValidationError: the folder is not a job's folder or was damaged.
     """
-    request, images, instances, depth = read_stored_inputs(folder)
-    return request, make_shot(request, images, instances, depth, find_object=find_object)
+    request, images, instances, depth, outlines = read_stored_inputs(folder)
+    return request, make_shot(request, images, instances, depth, outlines, find_object=find_object)
 
 
-def read_stored_inputs(folder: Path) -> tuple[GenerateRequest, list[bytes], bytes | None, bytes | None]:
-    """The request, pictures, instance map and depth of a job's folder, undecoded.
+def read_stored_inputs(
+    folder: Path,
+) -> tuple[GenerateRequest, list[bytes], bytes | None, bytes | None, list[OutlineFiles]]:
+    """The request, pictures, instance map, depth and whole outlines of a job's folder, undecoded.
 
     Raises:
         OSError, pydantic.ValidationError: the folder is not a job's folder or was damaged.
     """
     request = GenerateRequest.model_validate_json((folder / "request.json").read_bytes())
     inputs = folder / "inputs"
-    images = sorted(inputs.glob("image-*.bin"), key=lambda path: int(path.stem.removeprefix("image-")))
+    images, outlines = (
+        sorted(inputs.glob(f"{role}-*.bin"), key=lambda path: int(path.stem.rpartition("-")[2]))
+        for role in ("image", "outlines")
+    )
     instances, depth = inputs / "instances.bin", inputs / "depth.npy"
     return (
         request,
         [path.read_bytes() for path in images],
         instances.read_bytes() if instances.exists() else None,
         depth.read_bytes() if depth.exists() else None,
+        [OutlineFiles(path.read_bytes(), _beside(path)) for path in outlines],
     )
 
 
+def _beside(outlines: Path) -> bytes | None:
+    """The depth of a layer of outlines, undecoded."""
+    path = outlines.with_name(outlines.stem.replace("outlines", "outline_depths") + ".npy")
+    return path.read_bytes() if path.exists() else None
+
+
 def _read(
-    request: GenerateRequest, images: Sequence[bytes], instances: bytes | None, depth: bytes | None
-) -> tuple[list[Pixels], InstanceMap | None, NDArray[np.float32] | None, Camera]:
+    request: GenerateRequest,
+    images: Sequence[bytes],
+    instances: bytes | None,
+    depth: bytes | None,
+    outlines: Sequence[OutlineFiles],
+) -> tuple[list[Pixels], InstanceMap | None, NDArray[np.float32] | None, Camera, dict[int, OutlineLayer]]:
     """Everything read and matched with the first picture."""
     if not images:
         raise Problem("request-invalid", "The request has no picture.", "Send at least one picture.")
@@ -158,9 +183,10 @@ def _read(
     if instances is None:
         _cut_out(pictures[0])
     instance_map = None if instances is None else read_instances(instances, request.instances, size)
+    layers = read_outlines(outlines, instance_map, {row.id for row in request.instances}, size)
     if instance_map is not None and request.only:
         instance_map = chosen_instances(instance_map, request.only)
-    return pictures, instance_map, None if depth is None else read_depth(depth, size), camera
+    return pictures, instance_map, None if depth is None else read_depth(depth, size), camera, layers
 
 
 def chosen_instances(instance_map: InstanceMap, only: Sequence[int]) -> InstanceMap:

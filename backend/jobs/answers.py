@@ -8,12 +8,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from backend.errors import Problem
 from backend.files import write_together
 from backend.jobs.folders import ANSWERS
 
+LONGEST_ANSWER = 1 << 20
+
+
+def check_answer(answer: dict[str, Any]) -> None:
+    """Raises Problem("request-invalid", "request-too-large") for what cannot be kept."""
+    try:
+        length = len(json.dumps(answer, allow_nan=False))
+    except ValueError as error:
+        raise Problem("request-invalid", f"The answer is not JSON: {error}.") from error
+    if length > LONGEST_ANSWER:
+        raise Problem("request-too-large", "The answer is longer than a megabyte.", "Send a shorter answer.")
+
 
 def add_answer(folder: Path, question: dict[str, Any] | None, answer: dict[str, Any]) -> None:
-    """Write down what was answered to a question. Raises OSError; the answers before are untouched then."""
+    """Write down what was answered to a question. Raises OSError and Problem("inputs-gone"); the answers before are
+    untouched then."""
     rows = [*_rows(folder), {"question": _digest(question), "answer": answer}]
     write_together(folder, {ANSWERS: json.dumps(rows).encode()})
 
@@ -40,11 +54,23 @@ class Answers:
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
+    """Raises Problem("inputs-gone") if they cannot be understood, OSError if they cannot be read."""
     try:
-        rows: list[dict[str, Any]] = json.loads((folder / ANSWERS).read_bytes())
+        rows = json.loads((folder / ANSWERS).read_bytes())
     except FileNotFoundError:
         return []
+    except (ValueError, RecursionError) as error:
+        raise _damaged() from error
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and isinstance(row.get("question"), str) and isinstance(row.get("answer"), dict)
+        for row in rows
+    ):
+        raise _damaged()
     return rows
+
+
+def _damaged() -> Problem:
+    return Problem("inputs-gone", f"What this job was answered before cannot be read: {ANSWERS} is damaged.")
 
 
 def _digest(question: dict[str, Any] | None) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from backend import engine, weights
-from backend.contract import GenerateRequest
+from backend.contract import GenerateRequest, OutlineFiles
 from backend.errors import Problem
 from backend.imaging.intake import check_inputs
 from backend.pipelines import find_pipeline
@@ -12,7 +14,11 @@ from backend.preparations import chosen_preparations
 
 
 def check_job(
-    request: GenerateRequest, images: list[bytes], instances: bytes | None = None, depth: bytes | None = None
+    request: GenerateRequest,
+    images: list[bytes],
+    instances: bytes | None = None,
+    depth: bytes | None = None,
+    outlines: Sequence[OutlineFiles] = (),
 ) -> PipelineInfo:
     """The pipeline that a request asks for. Raises Problem if it or a preparation cannot work on these files."""
     info = find_pipeline(request.pipeline)
@@ -30,7 +36,7 @@ def check_job(
             engine.check(method.title)
         for needed in (*method.weights, *parameters.needed_weights()):
             weights.locate(needed)
-    count = check_inputs(request, images, instances, depth)
+    count = check_inputs(request, images, instances, depth, outlines)
     if count is not None and not info.instances[0] <= count <= info.instances[1]:
         few = count < info.instances[0]
         detail = f"{info.title} takes {info.instances[0]} to {info.instances[1]} objects at once; {count} came."

@@ -6,9 +6,15 @@ import os
 import sys
 from typing import BinaryIO, NoReturn
 
+from backend.privacy import write_privately
+
 
 def take_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Commands and replies, for the caller alone: what anything else prints goes to standard error."""
+    """Commands and replies, for the caller alone: what anything else prints goes to standard error.
+
+    What the process writes is closed to other users, whoever started it.
+    """
+    write_privately()
     commands, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

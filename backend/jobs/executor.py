@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
+from backend.jobs.cooling import Cooling
+
 
 class WorkerState(StrEnum):
     """asleep -> starting -> ready <-> busy; back to asleep when idle, cancelled by force, or dead."""
@@ -40,6 +42,10 @@ class Executor(Protocol):
 
     @property
     def state(self) -> WorkerState: ...
+
+    @property
+    def cooling(self) -> Cooling | None:
+        """Why no job should be run now; None again once a worker has started, which `warm` tries."""
 
     def warm(self) -> None:
         """Get ready before the first job asks for it. A failure shows when a job is run."""

@@ -12,12 +12,12 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import platformdirs
 
-from backend.contract import GenerateRequest
+from backend.contract import GenerateRequest, OutlineFiles
 from backend.errors import Problem
 
 HOME_VARIABLE = "SET_DRESSER_HOME"
@@ -52,7 +52,12 @@ class JobFolders:
         return self.root / job
 
     def create(
-        self, request: GenerateRequest, images: list[bytes], instances: bytes | None, depth: bytes | None
+        self,
+        request: GenerateRequest,
+        images: list[bytes],
+        instances: bytes | None,
+        depth: bytes | None,
+        outlines: Sequence[OutlineFiles] = (),
     ) -> str:
         """Write a new job's folder and return its id. Raises Problem("disk-full") and leaves nothing behind."""
 
@@ -63,6 +68,10 @@ class JobFolders:
                 (inputs / "instances.bin").write_bytes(instances)
             if depth is not None:
                 (inputs / "depth.npy").write_bytes(depth)
+            for index, layer in enumerate(outlines):
+                (inputs / f"outlines-{index}.bin").write_bytes(layer.outlines)
+                if layer.depth is not None:
+                    (inputs / f"outline_depths-{index}.npy").write_bytes(layer.depth)
 
         return self._create(request, write)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.errors import Problem
+from backend.jobs.cooling import Cooling
 from backend.jobs.executor import Interrupted, Parked, Report, WorkerState
 from backend.jobs.pace import Pace
 from backend.jobs.process import NUDGE, WorkerProcess
@@ -41,13 +42,17 @@ class LocalExecutor:
         self._worker: WorkerProcess | None = None
         self._stopped = False
         self._failures = 0
-        self._failed_at = 0.0
+        self._cooling: Cooling | None = None
         self._state = WorkerState.ASLEEP
 
     @property
     def state(self) -> WorkerState:
         worker = self._worker
         return self._state if worker is not None and worker.alive else WorkerState.ASLEEP
+
+    @property
+    def cooling(self) -> Cooling | None:
+        return self._cooling
 
     def warm(self) -> None:
         try:
@@ -172,9 +177,8 @@ class LocalExecutor:
             if self._worker.alive:
                 return self._worker
             logger.warning("the idle worker has ended (%s); starting another", self._drop(kill=True).obituary())
-        if self._failures >= MOST_START_FAILURES and time.monotonic() - self._failed_at < COOL_DOWN_SECONDS:
-            detail = f"The worker process failed to start {self._failures} times; it is tried again in a while."
-            raise Problem("worker-start-failed", detail)
+        if self._cooling is not None and self._cooling.seconds_left():
+            raise self._cooling.problem
         self._state = WorkerState.STARTING
         with self._lock:
             if self._stopped:
@@ -189,7 +193,7 @@ class LocalExecutor:
             if message is None:
                 break
             if message.get("type") == "ready":
-                self._failures = 0
+                self._failures, self._cooling = 0, None
                 self._state = WorkerState.READY
                 return worker
         self._drop(kill=True)
@@ -199,7 +203,12 @@ class LocalExecutor:
 
     def _start_failed(self, reason: str) -> Problem:
         self._failures += 1
-        self._failed_at = time.monotonic()
+        if self._failures >= MOST_START_FAILURES:
+            detail = (
+                f"The worker process did not start {self._failures} times ({reason}); it is tried again in a while."
+            )
+            problem = Problem("worker-start-failed", detail)
+            self._cooling = Cooling(problem, time.monotonic() + COOL_DOWN_SECONDS)
         return Problem("worker-start-failed", f"The worker process did not start ({reason}).")
 
     def _drop(self, *, kill: bool) -> WorkerProcess:

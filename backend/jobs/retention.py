@@ -69,30 +69,44 @@ def free(store: JobStore, folders: JobFolders, keep_bytes: int) -> list[str]:
 
     Returns the ids of those that went. Raises Problem if the list of jobs cannot be used.
     """
+    removed: list[str] = []
+    for job, _ in _leaving(store, folders, keep_bytes):
+        try:
+            store.delete(job)
+        except Problem as problem:
+            if problem.code != "job-not-found":
+                raise
+            continue  # another server was faster; what it held is free all the same
+        folders.remove(job)
+        removed.append(job)
+    if removed:
+        logger.info("%d jobs were removed to hold the limit of %d bytes", len(removed), keep_bytes)
+    return removed
+
+
+def surplus(store: JobStore, folders: JobFolders, keep_bytes: int) -> Usage:
+    """What `free` would remove now, and the bytes that this would free. Raises Problem as `free` does."""
+    leaving = list(_leaving(store, folders, keep_bytes))
+    return Usage(len(leaving), sum(freed for _, freed in leaving))
+
+
+def _leaving(store: JobStore, folders: JobFolders, keep_bytes: int) -> Iterator[tuple[str, int]]:
+    """The jobs that must go to hold the limit, one after the other, and the bytes that each frees."""
     held = _held(folders)
     sizes = {inode: size for files in held.values() for inode, size in files.items()}
     holders = Counter(inode for files in held.values() for inode in files)
     total = sum(sizes.values())
-    removed: list[str] = []
     if total <= keep_bytes:
-        return removed
+        return
     for view in _order(store.ended(), folders):
         if total <= keep_bytes:
-            break
-        try:
-            store.delete(view.id)
-        except Problem as problem:
-            if problem.code != "job-not-found":  # another server was faster
-                raise
-            continue
-        folders.remove(view.id)
-        removed.append(view.id)
+            return
+        freed = 0
         for inode in held.get(view.id, {}):
             holders[inode] -= 1
-            total -= 0 if holders[inode] else sizes[inode]
-    if removed:
-        logger.info("%d jobs were removed to hold the limit of %d bytes", len(removed), keep_bytes)
-    return removed
+            freed += 0 if holders[inode] else sizes[inode]
+        total -= freed
+        yield view.id, freed
 
 
 def _order(ended: list[JobView], folders: JobFolders) -> list[JobView]:

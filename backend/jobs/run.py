@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from backend.contract import GenerateRequest, Progress, Result, Warning
 from backend.errors import Problem
 from backend.export import write_result
@@ -21,6 +23,9 @@ from backend.preparations import chosen_preparations
 from backend.preparations.base import Prepared
 from backend.residency import residency
 
+HARDLY_SEEN = 0.25
+"""Share of an object's whole outline below which the user is told that most of it is hidden."""
+
 
 def run_job(
     job: str,
@@ -34,7 +39,7 @@ def run_job(
     report, cancelled, answer: see `Context`.
     Raises Problem for what the user can change, Cancelled, and whatever a faulty pipeline raises.
     """
-    request = GenerateRequest.model_validate_json((folder / "request.json").read_bytes())
+    request = _request(folder)
     info = find_pipeline(request.pipeline)
     parameters = info.check(request.parameters)
     preparations = [(one, one.check(request.prepare[one.id])) for one in chosen_preparations(request.prepare)]
@@ -48,11 +53,24 @@ def run_job(
     report(
         Progress(stage=stages[0].name, stage_index=0, stage_count=len(stages), fraction=0, elapsed=0, message="Reading")
     )
-    _, shot = read_job_folder(folder, find_object=not any(one.finds_instances for one, _ in preparations))
+    gone = Problem("inputs-gone", "The pictures of this job are not there any more.")
+    if not any((folder / "inputs").glob("image-*.bin")):
+        raise gone
+    try:
+        _, shot = read_job_folder(folder, find_object=not any(one.finds_instances for one, _ in preparations))
+    except FileNotFoundError as error:
+        raise gone from error
     if shot.instance_source == "map":
         for label in unseen(request.instances, shot.instances):
             message = f"{label.name or f'Object {label.id}'} is not to be seen in the instance map; it gets no prop."
             context.warn("instance-unseen", message, "Move it into the picture, or out from behind others.", label.id)
+    for number in shot.instances.names:
+        seen = shot.seen(number)
+        if seen is not None and seen < HARDLY_SEEN:
+            share = max(round(100 * seen), 1)
+            message = f"Only {share} % of {shot.title(number)} is seen; the colours of the rest are guessed."
+            hint = "Move it, or what stands before it, or take it in a shot of its own."
+            context.warn("instance-hidden", message, hint, number)
     if preparations or residency.held_by(info.id) is None:
         residency.clear()
     prepared: dict[str, dict[str, Any]] = {}
@@ -71,3 +89,13 @@ def run_job(
     scene = info.load()(shot, parameters, context)
     kept.tidy()
     return write_result(folder, job, request, shot, scene, context, info, parameters, prepared)
+
+
+def _request(folder: Path) -> GenerateRequest:
+    """Raises Problem("inputs-gone") where there is none, or a damaged one."""
+    try:
+        return GenerateRequest.model_validate_json((folder / "request.json").read_bytes())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise Problem("inputs-gone", "The folder of this job is not there any more.") from error
+    except ValidationError as error:
+        raise Problem("inputs-gone", "What this job was asked cannot be read: request.json is damaged.") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -11,11 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from backend.contract import AgainRequest, Event, GenerateRequest, JobState, JobView
+from backend.contract import AgainRequest, Event, GenerateRequest, JobState, JobView, OutlineFiles, Waiting
 from backend.errors import Problem
 from backend.imaging.intake import read_stored_inputs
 from backend.jobs import retention
-from backend.jobs.answers import add_answer
+from backend.jobs.answers import add_answer, check_answer
 from backend.jobs.checks import check_job
 from backend.jobs.executor import Executor, Interrupted, Parked, Report, WorkerState
 from backend.jobs.folders import KEPT, JobFolders, storage_problem
@@ -24,6 +23,7 @@ from backend.jobs.news import News
 from backend.jobs.owners import Ownership
 from backend.jobs.store import JobStore, StoredJob
 from backend.pipelines.base import Cancelled, PipelineInfo
+from backend.privacy import close_to_others
 from backend.questions import read_question
 
 IDLE_SECONDS = 300.0
@@ -31,7 +31,6 @@ GRACE_SECONDS = 5.0
 MOST_ATTEMPTS = 2
 RETRY_SECONDS = 1.0
 LOOK_SECONDS = 0.5
-LONGEST_ANSWER = 1 << 20
 EVENTS_AT_ONCE = 500
 
 logger = logging.getLogger(__name__)
@@ -80,7 +79,8 @@ class JobService:
         self._answering = threading.Lock()
         self.news = News()
         try:
-            self._data.mkdir(parents=True, exist_ok=True)
+            self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            close_to_others(self._data)
         except OSError as error:
             raise storage_problem(error, "The data folder cannot be used") from error
         self.folders = JobFolders(self._data / "jobs")
@@ -163,6 +163,12 @@ class JobService:
         """How many jobs wait here."""
         return self._store.queued(self._owner.id) if self._owner else 0
 
+    @property
+    def waiting(self) -> Waiting | None:
+        """Why the jobs that are queued here are not run at the moment; None while they are."""
+        cooling = self._executor.cooling if self._executor else None
+        return None if cooling is None else cooling.told()
+
     # jobs
 
     def submit(
@@ -171,12 +177,13 @@ class JobService:
         images: list[bytes],
         instances: bytes | None = None,
         depth: bytes | None = None,
+        outlines: Sequence[OutlineFiles] = (),
     ) -> JobView:
         """Check everything, store it, queue it. Raises Problem, and then nothing is stored."""
         if self._owner is None:
             raise RuntimeError("submit() needs a service that was started")
-        info = check_job(request, images, instances, depth)
-        return self._queue(self.folders.create(request, images, instances, depth), request, info)
+        info = check_job(request, images, instances, depth, outlines)
+        return self._queue(self.folders.create(request, images, instances, depth, outlines), request, info)
 
     def again(self, job: str, changes: AgainRequest) -> JobView:
         """A new job with the inputs of another one, whatever became of that.
@@ -188,13 +195,13 @@ class JobService:
         self._stored(job)
         gone = Problem("inputs-gone", "The pictures that this job was made from are not there any more.")
         try:
-            former, images, instances, depth = read_stored_inputs(self.folders.path(job))
+            former, images, instances, depth, outlines = read_stored_inputs(self.folders.path(job))
         except (OSError, ValueError) as error:
             raise gone from error
         if not images:
             raise gone
         request = changes.applied_to(former)
-        info = check_job(request, images, instances, depth)
+        info = check_job(request, images, instances, depth, outlines)
         try:
             # Another pipeline on the same pictures: what was said of them before, in a preparation, still holds.
             made = self.folders.create_like(request, job, answers=request.pipeline != former.pipeline)
@@ -224,11 +231,17 @@ class JobService:
 
     def list(self, limit: int = 100) -> list[JobView]:
         """The newest jobs first, those of other servers on this data folder among them."""
-        return [stored.view for stored in self._store.newest(limit)]
+        return [self._shown(stored) for stored in self._store.newest(limit)]
 
     def get(self, job: str) -> JobView:
         """Raises Problem("job-not-found")."""
-        return self._stored(job).view
+        return self._shown(self._stored(job))
+
+    def _shown(self, stored: StoredJob) -> JobView:
+        """What everyone may see of a job: its row, and why it waits if nothing here is run at the moment."""
+        mine = self._owner is not None and stored.owner == self._owner.id
+        waiting = self.waiting if mine and stored.view.state == JobState.QUEUED else None
+        return stored.view.model_copy(update={"waiting": waiting})
 
     def cancel(self, job: str) -> JobView:
         """Ask a running job to stop, cancel any other that has not ended at once; an ended one stays as it is."""
@@ -254,6 +267,10 @@ class JobService:
         self._room_wanted = True
         self._work.set()
 
+    def surplus(self, keep_bytes: int) -> retention.Usage:
+        """What such a limit would remove now. Raises Problem("storage-…") if the list of jobs cannot be used."""
+        return retention.surplus(self._store, self.folders, keep_bytes)
+
     def usage(self) -> retention.Usage:
         """What the jobs hold of the disk."""
         return retention.usage(self.folders)
@@ -261,30 +278,27 @@ class JobService:
     def answer(self, job: str, answer: dict[str, Any]) -> JobView:
         """Answer the question of a job in needs_input. Raises Problem("input-not-expected", "answer-invalid")."""
         self._stored(job)
-        try:
-            length = len(json.dumps(answer, allow_nan=False))
-        except ValueError as error:
-            raise Problem("request-invalid", f"The answer is not JSON: {error}.") from error
-        if length > LONGEST_ANSWER:
-            raise Problem("request-too-large", "The answer is longer than a megabyte.", "Send a shorter answer.")
+        check_answer(answer)
         if self._owner is None or self._executor is None:
             raise Problem("input-not-expected", "The job is run by another process.")
         with self._answering:
             asked = self._store.check_asks(job, self._owner.id)
             if asked is not None and (question := read_question(asked)) is not None:
                 question.check(answer)
+            if not self.folders.path(job).is_dir():
+                raise Problem("inputs-gone", "The folder of this job is not there any more.")
             try:
                 add_answer(self.folders.path(job), asked, answer)
             except OSError as error:
                 raise storage_problem(error, "The answer cannot be kept") from error
             here = self._running == job
             self._asked_at = None if here else self._asked_at
-            self._store.resume(job, self._owner.id, running=here)
+            resumed = self._store.resume(job, self._owner.id, running=here)
             if here:
                 self._executor.answer(job, answer)
         self._look_up()
         self.news.publish()
-        return self.get(job)
+        return self._shown(resumed)
 
     def file(self, job: str, name: str) -> Path:
         """The path of a file of the result, or of one that a running job has kept to be seen.
@@ -338,6 +352,8 @@ class JobService:
             self._work.clear()
             self._make_room()
             try:
+                if self._cools_down():
+                    continue
                 job = self._store.take(self._owner.id)
             except Problem as problem:
                 logger.error("the queue cannot go on, trying again: %s", problem)
@@ -357,6 +373,19 @@ class JobService:
                 rested = time.monotonic()
             else:
                 self._wait(rested)
+
+    def _cools_down(self) -> bool:
+        """Whether jobs wait because no worker starts. When its time has come one is started without risking a job."""
+        assert self._executor
+        cooling = self._executor.cooling
+        if cooling is None or not self.queued:
+            return False
+        if seconds := cooling.seconds_left():
+            self.news.publish()
+            self._work.wait(seconds)
+            return True
+        self._executor.warm()
+        return self._executor.cooling is not None
 
     def _wait(self, rested: float) -> None:
         """Until there is work; meanwhile the idle worker is sent away when its time is up."""
@@ -444,6 +473,8 @@ class JobService:
                 break
             except Problem as problem:
                 logger.error("the end of a job cannot be written, trying again: %s", problem)
+                if problem.code == "data-gone":  # there is nothing to write it into, and nobody who could ask
+                    break
             if self._closing.wait(RETRY_SECONDS):
                 break
         self.news.publish()

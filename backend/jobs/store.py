@@ -7,11 +7,8 @@ knows the job. The file is in write-ahead mode: a process killed at any moment l
 from __future__ import annotations
 
 import json
-import shutil
+import logging
 import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +16,7 @@ from typing import Any, Literal
 
 from backend.contract import Event, JobState, JobView
 from backend.errors import Problem
+from backend.jobs.database import HASTE_SECONDS, Database
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -47,11 +45,10 @@ CREATE TABLE IF NOT EXISTS events (
     PRIMARY KEY (job, id)
 ) WITHOUT ROWID;
 """
-BUSY_SECONDS = 10.0
-LEAST_FREE_BYTES = 1 << 20
 
 RUNNING = (JobState.RUNNING, JobState.NEEDS_INPUT)
 OPEN = (JobState.QUEUED, *RUNNING)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,22 +64,13 @@ class StoredJob:
 class JobStore:
     """The jobs and events of one data folder. Usable from any thread and from several processes at once.
 
-    Raises Problem("disk-full"), ("output-not-writable") or ("internal") when the file cannot be used, and
+    A row that is damaged counts as one that is not there; the log tells of it. Raises Problem as `Database` does, and
     Problem("job-not-found") for ids that are not in the list.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.RLock()
-        with self._translated():
-            self._connection = sqlite3.connect(
-                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            self._connection.row_factory = sqlite3.Row
-            self._connection.execute("PRAGMA foreign_keys = ON")
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-        with self._transaction() as connection:
+        self._database = Database(path)
+        with self._database.transaction() as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA_VERSION:
                 detail = f"The list of jobs in {path.name} was written by a newer version of Set Dresser."
@@ -92,61 +80,57 @@ class JobStore:
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def close(self) -> None:
-        with self._lock:
-            self._connection.close()
+        self._database.close()
 
     # reading
 
     def get(self, job: str) -> StoredJob:
-        with self._reading() as connection:
-            row = connection.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
-            if row is None:
-                raise _unknown(job)
-            return self._stored(connection, row)
+        with self._database.reading() as connection:
+            return self._get(connection, job)
 
     def newest(self, limit: int) -> list[StoredJob]:
         """At most `limit` jobs of every owner, the newest first."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute("SELECT * FROM jobs ORDER BY number DESC LIMIT ?", (limit,)).fetchall()
-            return [self._stored(connection, row) for row in rows]
+            return self._readable(connection, rows)
 
     def ended(self) -> list[JobView]:
         """Every job that has ended, of every owner, in the order of their ends."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             query = "SELECT * FROM jobs WHERE state IN ('done', 'failed', 'cancelled') ORDER BY finished, number"
-            return [self._stored(connection, row).view for row in connection.execute(query).fetchall()]
+            return [stored.view for stored in self._readable(connection, connection.execute(query).fetchall())]
 
     def events(self, job: str, after: int, limit: int = 500) -> list[Event]:
         """At most `limit` events of a job with an id above `after`, in order; none for an unknown job."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT * FROM events WHERE job = ? AND id > ? ORDER BY id LIMIT ?", (job, after, limit)
             ).fetchall()
-        return [Event(id=row["id"], type=row["type"], data=json.loads(row["data"])) for row in rows]
+        return [event for row in rows if (event := _event(row)) is not None]
 
     def queued(self, owner: str) -> int:
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             query = "SELECT COUNT(*) FROM jobs WHERE owner = ? AND state = 'queued'"
             return int(connection.execute(query, (owner,)).fetchone()[0])
 
     def owners(self) -> set[str]:
         """Everyone who has jobs that have not ended."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             query = "SELECT DISTINCT owner FROM jobs WHERE state IN ('queued', 'running', 'needs_input')"
             return {row["owner"] for row in connection.execute(query)}
 
     def holds(self, job: str) -> bool:
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return connection.execute("SELECT 1 FROM jobs WHERE id = ?", (job,)).fetchone() is not None
 
     def has_ended(self, job: str) -> bool:
         """Whether nothing will be added to a job's events: it has ended, or is not in the list any more."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             row = connection.execute("SELECT state FROM jobs WHERE id = ?", (job,)).fetchone()
-        return row is None or JobState(row["state"]).ended
+        return row is None or row["state"] not in OPEN
 
     def cancel_wanted(self, job: str) -> bool:
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             row = connection.execute("SELECT cancel FROM jobs WHERE id = ?", (job,)).fetchone()
         return row is None or bool(row["cancel"])
 
@@ -154,20 +138,20 @@ class JobStore:
 
     def add(self, job: str, owner: str, name: str, pipeline: str) -> StoredJob:
         """A new job at the end of its owner's queue."""
-        with self._transaction() as connection:
+        with self._database.transaction(HASTE_SECONDS) as connection:
             connection.execute(
                 "INSERT INTO jobs (id, owner, name, pipeline, state, created) VALUES (?, ?, ?, ?, 'queued', ?)",
                 (job, owner, name, pipeline, now()),
             )
             self._state_event(connection, job, JobState.QUEUED)
-            return self.get(job)
+            return self._get(connection, job)
 
     def take(self, owner: str) -> StoredJob | None:
         """The owner's next queued job, now running; None if there is none."""
-        with self._transaction() as connection:
-            row = connection.execute(
-                "SELECT id FROM jobs WHERE owner = ? AND state = 'queued' ORDER BY number LIMIT 1", (owner,)
-            ).fetchone()
+        with self._database.transaction() as connection:
+            query = "SELECT * FROM jobs WHERE owner = ? AND state = 'queued' ORDER BY number"
+            readable = (row for row in connection.execute(query, (owner,)) if self._readable(connection, [row]))
+            row = next(readable, None)
             if row is None:
                 return None
             connection.execute(
@@ -175,25 +159,29 @@ class JobStore:
                 (now(), row["id"]),
             )
             self._state_event(connection, row["id"], JobState.RUNNING)
-            return self.get(row["id"])
+            return self._get(connection, row["id"])
 
     def append(self, job: str, type: Literal["progress", "warning"], data: dict[str, Any]) -> None:
         """An event that leaves the state as it is."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             if type == "progress":
                 connection.execute("UPDATE jobs SET progress = ? WHERE id = ?", (json.dumps(data), job))
             self._event(connection, job, type, data)
 
     def ask(self, job: str, question: dict[str, Any]) -> None:
         """running -> needs_input."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute("UPDATE jobs SET state = 'needs_input' WHERE id = ?", (job,))
             self._state_event(connection, job, JobState.NEEDS_INPUT)
             self._event(connection, job, "needs_input", {"question": question})
 
     def check_asks(self, job: str, owner: str) -> dict[str, Any] | None:
         """What a job in needs_input asks. Raises Problem("input-not-expected") in another state or of another owner."""
-        row = self.get(job)
+        with self._database.reading() as connection:
+            return self._asks(connection, job, owner)
+
+    def _asks(self, connection: sqlite3.Connection, job: str, owner: str) -> dict[str, Any] | None:
+        row = self._get(connection, job)
         if row.view.state != JobState.NEEDS_INPUT:
             raise Problem("input-not-expected", f"The job is {row.view.state.value} and asks nothing.")
         if row.owner != owner:
@@ -201,37 +189,38 @@ class JobStore:
             raise Problem("input-not-expected", "Another server runs this job.", hint)
         return row.view.question
 
-    def resume(self, job: str, owner: str, *, running: bool) -> None:
+    def resume(self, job: str, owner: str, *, running: bool) -> StoredJob:
         """needs_input -> running, or queued in its old place for a job that was put aside. Raises as `check_asks`."""
-        with self._transaction() as connection:
-            self.check_asks(job, owner)
+        with self._database.transaction(HASTE_SECONDS) as connection:
+            self._asks(connection, job, owner)
             if running:
                 connection.execute("UPDATE jobs SET state = 'running' WHERE id = ?", (job,))
                 self._state_event(connection, job, JobState.RUNNING)
             else:
-                self._requeue(connection, job, self.get(job).attempts - 1, owner)
+                self._requeue(connection, job, self._get(connection, job).attempts - 1, owner)
+            return self._get(connection, job)
 
     def finish(self, job: str, state: JobState, *, problem: Problem | None = None, files: tuple[str, ...] = ()) -> None:
         """The job ends as done, failed or cancelled. Of an ended or deleted job nothing changes."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             self._finish(connection, job, state, problem, files)
 
     def request_cancel(self, job: str) -> StoredJob:
         """Cancel: a running job is marked for its owner, one that queues or waits for an answer ends at once, an ended
         one stays as it is."""
-        with self._transaction() as connection:
-            row = self.get(job)
+        with self._database.transaction(HASTE_SECONDS) as connection:
+            row = self._get(connection, job)
             if row.view.state in RUNNING:  # one in needs_input too: its worker may be waiting with it
                 connection.execute("UPDATE jobs SET cancel = 1 WHERE id = ?", (job,))
             if row.view.state in (JobState.QUEUED, JobState.NEEDS_INPUT):
                 self._finish(connection, job, JobState.CANCELLED, None, ())
-            return self.get(job)
+            return self._get(connection, job)
 
     def put_back(self, job: str) -> None:
         """running -> queued, as if it had never been taken: the server is leaving in good order, or the answer came
         when the job was being put aside. One in needs_input goes on waiting; it is run again when it has its answer."""
-        with self._transaction() as connection:
-            row = self.get(job)
+        with self._database.transaction() as connection:
+            row = self._get(connection, job)
             if row.view.state == JobState.RUNNING:
                 self._requeue(connection, job, row.attempts - 1, row.owner)
 
@@ -242,11 +231,11 @@ class JobStore:
         were cancelled or have been tried `most_attempts` times: then something about them kills the server, and they
         fail as `interrupted`.
         """
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             rows = connection.execute(
                 "SELECT * FROM jobs WHERE owner = ? AND state IN ('queued', 'running', 'needs_input')", (dead,)
             ).fetchall()
-            for row in rows:
+            for row in (row for row in rows if self._readable(connection, [row])):
                 if row["cancel"]:
                     self._finish(connection, row["id"], JobState.CANCELLED, None, ())
                 elif row["state"] in (JobState.QUEUED, JobState.NEEDS_INPUT):
@@ -259,8 +248,8 @@ class JobStore:
 
     def delete(self, job: str) -> None:
         """Forget an ended job. Raises Problem("job-not-finished") if it has not ended."""
-        with self._transaction() as connection:
-            if not self.get(job).view.state.ended:
+        with self._database.transaction(HASTE_SECONDS) as connection:
+            if not self._get(connection, job).view.state.ended:
                 raise Problem("job-not-finished", "The job has not ended yet.", "Cancel it first.")
             connection.execute("DELETE FROM jobs WHERE id = ?", (job,))
 
@@ -309,6 +298,23 @@ class JobStore:
             (type, json.dumps(data), job),
         )
 
+    def _get(self, connection: sqlite3.Connection, job: str) -> StoredJob:
+        row = connection.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
+        found = [] if row is None else self._readable(connection, [row])
+        if not found:
+            raise _unknown(job)
+        return found[0]
+
+    def _readable(self, connection: sqlite3.Connection, rows: list[sqlite3.Row]) -> list[StoredJob]:
+        """Those rows that make sense. Others are left alone, and told of in the log."""
+        found = []
+        for row in rows:
+            try:
+                found.append(self._stored(connection, row))
+            except (ValueError, TypeError, KeyError) as error:  # pydantic's and json's are ValueErrors
+                logger.warning("the row of job %.40r is damaged and left out: %.300s", row["id"], error)
+        return found
+
     def _stored(self, connection: sqlite3.Connection, row: sqlite3.Row) -> StoredJob:
         position = None
         if row["state"] == JobState.QUEUED:
@@ -319,7 +325,10 @@ class JobStore:
         question = None
         if row["state"] == JobState.NEEDS_INPUT:
             query = "SELECT data FROM events WHERE job = ? AND type = 'needs_input' ORDER BY id DESC LIMIT 1"
-            question = json.loads(connection.execute(query, (row["id"],)).fetchone()[0])["question"]
+            asked = connection.execute(query, (row["id"],)).fetchone()
+            if asked is None:
+                raise ValueError("its question is missing")
+            question = json.loads(asked[0])["question"]
         view = JobView.model_validate(
             {
                 **{key: row[key] for key in ("id", "name", "pipeline", "state", "created", "started", "finished")},
@@ -330,47 +339,16 @@ class JobStore:
                 "question": question,
             }
         )
-        return StoredJob(view, row["owner"], row["attempts"], bool(row["cancel"]))
+        return StoredJob(view, row["owner"], int(row["attempts"]), bool(row["cancel"]))
 
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._translated():
-            yield self._connection
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._translated():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """SQLite's errors as problems."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise self._problem(error) from error
-
-    def _problem(self, error: sqlite3.Error) -> Problem:
-        kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if kind == sqlite3.SQLITE_FULL or (
-            kind in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
-            and self._path.parent.is_dir()
-            and shutil.disk_usage(self._path.parent).free < LEAST_FREE_BYTES
-        ):
-            return Problem("disk-full", f"There is no space left for {self._path.name}.")
-        if kind in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-            return Problem("output-not-writable", f"{self._path.name} in the data folder cannot be written.")
-        if kind in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            hint = "Move it away and start again; the results lie in the folder beside it."
-            return Problem("internal", f"The list of jobs in {self._path.name} is damaged.", hint)
-        return Problem("internal", f"The list of jobs cannot be used ({error}).")
+def _event(row: sqlite3.Row) -> Event | None:
+    """The event of a row; None if it is damaged."""
+    try:
+        return Event(id=row["id"], type=row["type"], data=json.loads(row["data"]))
+    except (ValueError, TypeError) as error:
+        logger.warning("event %.20r of job %.40r is damaged and left out: %.300s", row["id"], row["job"], error)
+        return None
 
 
 def now() -> str:

@@ -76,7 +76,8 @@ class Worker:
             with log_to(folder / "log.txt"):
                 return outcome(lambda: self._run(job, folder))
         except OSError as error:  # there is not even a log
-            return {"type": "failed", "problem": problem_of(error).document()}
+            gone = Problem("inputs-gone", "The folder of this job is not there any more.")
+            return {"type": "failed", "problem": problem_of(error if folder.is_dir() else gone).document()}
 
     def _run(self, job: str, folder: Path) -> None:
         while not self._answers.empty():  # one that came when its job was being put aside
@@ -161,7 +162,7 @@ def warm() -> None:
 @contextmanager
 def log_to(path: Path) -> Iterator[None]:
     """Standard output and error of the process, C libraries and children included, go to the end of a file."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     before = os.dup(2)
     try:
         _redirect(descriptor)

@@ -25,7 +25,8 @@ class Parameters(BaseModel):
     """Base of every pipeline's parameters.
 
     Each field carries `title`, `description`, a default and its range; enumerations are `Literal`s. That one
-    definition is the API's schema, the command line's options and the panel's controls.
+    definition is the API's schema, the command line's options and the panel's controls. `json_schema_extra` may add
+    what only a panel needs: `PROMINENT`, `special(…)`, and "titles", what to call choices whose capitals are their own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -33,6 +34,16 @@ class Parameters(BaseModel):
     def needed_weights(self) -> tuple[str, ...]:
         """Ids of `backend/weights.py` that these very values need, beyond those that the method always needs."""
         return ()
+
+
+PROMINENT: dict[str, Any] = {"prominent": True}
+"""Marks the parameters that artists turn: a panel shows these, three at most, and folds the others away."""
+
+
+def special(value: float, title: str, otherwise: float) -> dict[str, Any]:
+    """Marks a number's one value that is none, like 0 for "Auto": a panel shows `title` in its place, and begins with
+    `otherwise` when the user wants a number."""
+    return {"special": {"value": value, "title": title, "otherwise": otherwise}}
 
 
 @dataclass(frozen=True)
@@ -92,10 +103,12 @@ class PipelineInfo(MethodInfo):
 
     images: least and most pictures it takes.
     instances: least and most objects of an instance map.
+    chance: whether the seed makes a difference.
     """
 
     images: tuple[int, int] = (1, 1)
     instances: tuple[int, int] = (1, MAXIMUM_INSTANCES)
+    chance: bool = True
 
 
 class Cancelled(Exception):

@@ -21,6 +21,10 @@ FINEST, COARSEST = 160, 20
 SAMPLES = 192
 """Surface points per mesh for the coarse search."""
 
+LAYERS, TANGLED, FEWEST = 16, 8, 64
+"""A mesh is a tangle from so many areas of the box around it, or from so many times the triangles that are wanted; of
+the fewest none is left out."""
+
 JOINED = 2**20
 """Vertices closer than the longest side divided by that are one."""
 
@@ -140,7 +144,22 @@ def _simplify(surface: Surface, most_faces: int) -> Surface:
         simple = middle, kept[whole]
         # A surface has about as many faces as the square of its cells.
         cells = int(cells * min(0.9, np.sqrt(most_faces / max(len(simple[1]), 1))))
-    return simple if len(simple[1]) else surface
+    return _thinned(simple if len(simple[1]) else surface, most_faces)
+
+
+def _thinned(surface: Surface, most_faces: int) -> Surface:
+    """An even choice of the triangles of a tangle, which no grid makes simpler: a few times `most_faces`, and no more
+    area than a few layers of the box around it have."""
+    points, faces = surface
+    corners = points[faces]
+    doubled = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum()
+    one, two, three = np.ptp(corners.reshape(-1, 3), axis=0)
+    most_area = LAYERS * 2 * (one * two + two * three + three * one)
+    share = min(1.0, TANGLED * most_faces / len(faces), most_area / max(doubled / 2, np.finfo(np.float64).tiny))
+    if share == 1.0 or len(faces) <= FEWEST:
+        return surface
+    chosen = np.linspace(0, len(faces) - 1, max(FEWEST, int(share * len(faces)))).astype(np.int64)
+    return points, faces[np.unique(chosen)]
 
 
 def _outward(points: Floats, faces: Integers) -> Integers:

@@ -1,4 +1,4 @@
-"""Registered meshes as props: origin at the bottom centre, z up, scale applied."""
+"""Registered meshes as props: the block-out's axes or z up, origin at the bottom centre, scale applied."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.placement import on_its_foot
 from backend.registration.fit import Registration
 from backend.registration.pose import upright
 from backend.registration.snap import Box, snap_to_bounds, snap_to_ground
@@ -34,7 +35,7 @@ def stand(
     Args:
         instance, name: whose mesh it is.
         mesh: in the frame that was registered. Texture and uv are kept.
-        box: its block-out's bounds.
+        box: its block-out's bounds; the prop's own axes are the box's.
         snap: fit it into `box`: not at all, with one factor for all axes, or with one for each of the box's axes.
         to_ground: stand its lowest point on z = 0, after fitting it into the box.
     """
@@ -43,16 +44,11 @@ def stand(
         vertices = _moved(vertices, snap_to_bounds(vertices[np.unique(mesh.faces)], box, per_axis=snap == "axes"))
     if to_ground:
         vertices = _moved(vertices, snap_to_ground(vertices[np.unique(mesh.faces)]))
-    # The prop's own axes are those that the method gave it, as far as they are upright.
-    turn = upright(math.radians(registration.yaw))
-    local = vertices @ turn
-    used = local[np.unique(mesh.faces)]
-    foot = (used.min(axis=0) + used.max(axis=0)) / 2
-    foot[2] = used[:, 2].min()
-    matrix = np.eye(4)
-    matrix[:3, :3] = turn
-    matrix[:3, 3] = turn @ foot
-    return Prop(instance, name, replace(mesh, vertices=local - foot), matrix, registration.scale_source)
+    # The prop's own axes are those of its block-out, else those that the method gave it, as far as they are upright.
+    turn = upright(math.radians(registration.yaw)) if box is None else box.pose[:3, :3]
+    matrix = on_its_foot(vertices[np.unique(mesh.faces)], turn)[1]
+    local = (vertices - matrix[:3, 3]) @ turn
+    return Prop(instance, name, replace(mesh, vertices=local), matrix, registration.scale_source)
 
 
 def stand_all(

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+import re
+from dataclasses import dataclass, field
 
 import numpy as np
-import trimesh
 from numpy.typing import NDArray
-from PIL import Image
 
 from backend.contract import Warning
-from backend.errors import Problem
+from backend.geometry.glb_arrays import floats, triangles
+from backend.geometry.glb_claims import GREATEST, Glb, PlacedMesh, damaged, open_glb, refuse
+from backend.registration.raw_materials import Looks, colours_of, uv_of
 from backend.scene import Mesh
 
-MAGIC = b"glTF"
+Floats = NDArray[np.float64]
+
 Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 """glTF's axes (y up) to the world's: (x, y, z) becomes (x, -z, y)."""
+
+LONGEST_NAME = 200
+
+MOST_UNNAMED = 64
+"""Objects that say of themselves which instance they are can be many; the others are all tried on all masks."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,16 @@ class RawObject:
     mesh: Mesh
 
 
+@dataclass
+class _Parts:
+    """What lies under one object's node."""
+
+    name: str
+    instance: int | None
+    meshes: list[Mesh] = field(default_factory=list)
+    dropped: dict[str, None] = field(default_factory=dict)
+
+
 def read_scene(data: bytes) -> tuple[list[RawObject], list[Warning]]:
     """The objects of a GLB, in the order of their nodes, and a warning for whatever could not be kept.
 
@@ -39,79 +53,109 @@ def read_scene(data: bytes) -> tuple[list[RawObject], list[Warning]]:
     Raises:
         Problem: "scene-unreadable".
     """
-    if not data.startswith(MAGIC):
-        raise Problem("scene-unreadable", "The scene is not a glTF binary (.glb) file.")
-    try:
-        scene = trimesh.load(io.BytesIO(data), file_type="glb", process=False, force="scene")
-        parts = _parts(scene)
-    except Exception as error:
-        # The reader meets damaged files with many kinds of errors.
-        raise Problem("scene-unreadable", f"The scene is damaged or incomplete ({error}).") from error
-    if not parts:
-        raise Problem("scene-unreadable", "The scene has no object with triangles.")
-    warnings: list[Warning] = []
-    objects = []
-    for name, instance, meshes, coloured in parts:
-        if coloured or (len(meshes) > 1 and any(mesh.texture is not None for mesh in meshes)):
-            message = f"The colours of '{name}' are kept per vertex or in several materials; they are left out."
-            warnings.append(Warning(code="colours-dropped", message=message, instance=instance))
-        objects.append(RawObject(name, instance, _joined(meshes)))
+    glb = open_glb(data)
+    looks = Looks(glb)
+    read: dict[int, tuple[list[Mesh], list[str]]] = {}
+    found: dict[tuple[bool, int], _Parts] = {}
+    for item in glb.placed:
+        if item.mesh not in read:
+            read[item.mesh] = _surfaces(glb, item.mesh, looks)
+        meshes, dropped = read[item.mesh]
+        key = (False, item.owner) if item.instance is None else (True, item.instance)
+        parts = found.setdefault(key, _Parts(_name(glb, item), item.instance))
+        parts.meshes += [_placed(mesh, item.matrix) for mesh in meshes]
+        parts.dropped |= dict.fromkeys(dropped)
+    objects, warnings = [], []
+    for parts in found.values():
+        if not parts.meshes:
+            continue
+        mesh = _joined(parts)
+        objects.append(RawObject(parts.name, parts.instance, mesh))
+        if parts.dropped:
+            message = f"Left out of '{parts.name}': {', '.join(parts.dropped)}."
+            warnings.append(Warning(code="colours-dropped", message=message, instance=parts.instance))
+    if not objects:
+        refuse("The scene has no object with triangles")
+    if len(objects) > MOST_UNNAMED and all(item.instance is None for item in objects):
+        refuse(
+            f"The scene has {len(objects)} objects and does not say which instances they are; "
+            f"without that, {MOST_UNNAMED} are the limit",
+            "Give each node its instance as extras.instance_id.",
+        )
     return objects, warnings
 
 
-def _parts(scene: Any) -> list[tuple[str, int | None, list[Mesh], bool]]:
-    """Name, instance, meshes and whether one has vertex colours, of each object."""
-    parents = scene.graph.transforms.parents
-    edges = scene.graph.transforms.edge_data
-    found: dict[str | int, tuple[str, int | None, list[Mesh], list[bool]]] = {}
-    for node in _in_order(scene):
-        matrix, geometry = scene.graph[node]
-        surface = scene.geometry[geometry]
-        if not isinstance(surface, trimesh.Trimesh) or not len(surface.faces):
+def _name(glb: Glb, item: PlacedMesh) -> str:
+    given = [glb.document.nodes[item.owner].name, glb.document.meshes[item.mesh].name]
+    for name in given:
+        if isinstance(name, str) and (clean := re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", "", name).strip()):
+            return clean[:LONGEST_NAME]
+    return f"Object {item.owner}"
+
+
+def _surfaces(glb: Glb, index: int, looks: Looks) -> tuple[list[Mesh], list[str]]:
+    """The parts of a mesh that are surfaces, in its own frame, y up; and what of their looks is left out."""
+    meshes: list[Mesh] = []
+    dropped: list[str] = []
+    for primitive in glb.document.meshes[index].primitives:
+        if primitive.mode < 4 or "POSITION" not in primitive.attributes:
             continue
-        owner, instance = node, None
-        if surface.metadata.get("from_gltf_primitive") and node in parents:
-            owner = parents[node]
-        above: str | None = node
-        while above is not None and instance is None:
-            extras = edges.get((parents.get(above), above), {}).get("metadata") or {}
-            number = extras.get("instance_id")
-            if isinstance(number, int | float) and not isinstance(number, bool) and number == int(number) > 0:
-                owner, instance = above, int(number)
-            above = parents.get(above)
-        key: str | int = owner if instance is None else instance
-        entry = found.setdefault(key, (str(owner), instance, [], []))
-        entry[2].append(_mesh(surface, np.asarray(matrix, dtype=np.float64)))
-        entry[3].append(getattr(surface.visual, "kind", None) == "vertex")
-    return [(name, instance, meshes, any(coloured)) for name, instance, meshes, coloured in found.values()]
+        vertices = floats(glb, primitive.attributes["POSITION"])
+        if vertices.shape[1] != 3:
+            damaged(f"mesh {index} has points with {vertices.shape[1]} coordinates")
+        faces = triangles(glb, primitive, len(vertices))
+        if not len(faces):
+            continue
+        look = looks.of(primitive)
+        dropped += look.dropped
+        uv = uv_of(glb, primitive, look, len(vertices))
+        colours, own = colours_of(glb, primitive, look, len(vertices))
+        if look.texture is not None:
+            if own:
+                dropped.append("the colours per vertex")
+            if uv is None:
+                dropped.append("a texture without places on the surface")
+        if uv is None:
+            meshes.append(Mesh(vertices, faces, colours=colours))
+        else:
+            meshes.append(Mesh(vertices, faces, uv=uv, texture=look.texture, alpha_cutoff=look.cutoff))
+    return meshes, dropped
 
 
-def _in_order(scene: Any) -> Iterable[str]:
-    """Nodes with geometry, in the file's order."""
-    wanted = set(scene.graph.nodes_geometry)
-    return [node for node in scene.graph.nodes if node in wanted]
+def _placed(mesh: Mesh, matrix: Floats) -> Mesh:
+    """A mesh in the scene's frame, z up, its outside outside."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        vertices = (mesh.vertices @ matrix[:3, :3].T + matrix[:3, 3]) @ Z_UP.T
+    if not np.isfinite(vertices).all() or np.abs(vertices).max() > GREATEST:
+        damaged("points of it lie beyond all bounds")
+    faces = mesh.faces[:, ::-1] if np.linalg.det(matrix[:3, :3]) < 0 else mesh.faces
+    return Mesh(vertices, faces, mesh.uv, None, mesh.texture, mesh.colours, mesh.alpha_cutoff)
 
 
-def _mesh(surface: Any, matrix: NDArray[np.float64]) -> Mesh:
-    vertices = np.asarray(surface.vertices, dtype=np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
-    faces = np.asarray(surface.faces, dtype=np.int64)
-    if np.linalg.det(matrix[:3, :3]) < 0:
-        faces = faces[:, ::-1]
-    uv, texture = getattr(surface.visual, "uv", None), None
-    material = getattr(surface.visual, "material", None)
-    picture = getattr(material, "baseColorTexture", None)
-    if uv is not None and isinstance(picture, Image.Image):
-        texture = np.asarray(picture.convert("RGB"))
-        uv = np.asarray(uv, dtype=np.float64) * (1, -1) + (0, 1)  # counted from the upper corner, as in the file
-    return Mesh(vertices @ Z_UP.T, faces, uv=uv if texture is not None else None, texture=texture)
-
-
-def _joined(meshes: list[Mesh]) -> Mesh:
-    """Several parts as one mesh; a single one keeps its texture."""
+def _joined(parts: _Parts) -> Mesh:
+    """Several parts as one mesh: a texture that all share stays, and so do colours where none has a texture."""
+    meshes = parts.meshes
     if len(meshes) == 1:
         return meshes[0]
     starts = np.cumsum([0] + [len(mesh.vertices) for mesh in meshes])
-    return Mesh(
+    joined = Mesh(
         np.concatenate([mesh.vertices for mesh in meshes]),
         np.concatenate([mesh.faces + start for mesh, start in zip(meshes, starts, strict=False)]),
     )
+    first = meshes[0]
+    if all(mesh.texture is first.texture and mesh.alpha_cutoff == first.alpha_cutoff for mesh in meshes):
+        if first.texture is not None:
+            joined.uv = np.concatenate([mesh.uv for mesh in meshes if mesh.uv is not None])
+            joined.texture, joined.alpha_cutoff = first.texture, first.alpha_cutoff
+        elif any(mesh.colours is not None for mesh in meshes):
+            grey = [np.full((len(mesh.vertices), 3), UNCOLOURED, dtype=np.uint8) for mesh in meshes]
+            joined.colours = np.concatenate(
+                [plain if mesh.colours is None else mesh.colours for mesh, plain in zip(meshes, grey, strict=True)]
+            )
+    else:
+        parts.dropped["the colours of its several materials"] = None
+    return joined
+
+
+UNCOLOURED = 203
+"""sRGB of the grey in which a mesh without colours is written (`geometry.gltf.UNTEXTURED`)."""

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.geometry.blockout import box_axes
+
 Floats = NDArray[np.float64]
 
 THINNEST = 1e-9
@@ -29,10 +31,7 @@ class Box:
     def of(cls, world_from_box: Any) -> Box:
         """From the matrix of the label table, (4, 4), which takes the cube from -0.5 to 0.5 to the box."""
         pose = np.array(world_from_box, dtype=np.float64)
-        size = np.linalg.norm(pose[:3, :3], axis=0)
-        pose[:3, :3] /= size
-        if np.linalg.det(pose[:3, :3]) < 0:  # a mirrored box is the same box
-            pose[:3, 2] *= -1
+        pose[:3, :3], size = box_axes(pose)
         return cls(pose, size)
 
     @property

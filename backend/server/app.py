@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
+import anyio
+from anyio.to_thread import run_sync
 from fastapi import FastAPI, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
@@ -18,12 +19,12 @@ from backend.errors import Problem
 from backend.jobs.service import JobService
 from backend.pipelines import PIPELINES
 from backend.preparations import preparations as all_preparations
-from backend.server import problems
+from backend.server import documents, problems
 from backend.server.middleware import BodyLimit, Guard
 from backend.server.models_routes import add_model_routes
 from backend.server.problems import documented
 from backend.server.stream import stream
-from backend.server.upload import FORM, read_form
+from backend.server.upload import FORM, read_form, received_form
 from backend.server.views import (
     Answer,
     DeleteOptions,
@@ -34,11 +35,11 @@ from backend.server.views import (
     PreparationView,
     Resting,
     StorageLimit,
+    StorageQuestion,
     StorageView,
 )
 
 LARGEST_UPLOAD = 256_000_000
-LARGEST_BODY = 2_000_000
 CHUNK = 1 << 18
 MEDIA_TYPES = {".glb": "model/gltf-binary", ".json": "application/json", ".mp4": "video/mp4", ".png": "image/png"}
 LAST_EVENT = 2**63 - 1
@@ -69,7 +70,8 @@ def create_app(
         redirect_slashes=False,
         # No middleware for other origins: no web page has business here.
     )
-    app.add_middleware(BodyLimit, limit=largest_upload, small=LARGEST_BODY, uploads=frozenset({"/jobs"}))
+    app.router.route_class = documents.DocumentRoute
+    app.add_middleware(BodyLimit, limit=largest_upload, small=documents.LONGEST, uploads=frozenset({"/jobs"}))
     app.add_middleware(Guard, port=port, token=token)
     problems.install(app)
     _add_server_routes(app, service, leave)
@@ -80,10 +82,12 @@ def create_app(
 
 
 def _add_server_routes(app: FastAPI, service: JobService, leave: Callable[[], None]) -> None:
+    quick = anyio.CapacityLimiter(2)  # its own threads: the others may all be busy
+
     @app.get("/health", responses=documented())
-    def health() -> Health:
+    async def health() -> Health:
         """Whether the server is there, and what it is doing."""
-        return Health(pid=os.getpid(), worker=service.worker, running=service.running, queued=service.queued)
+        return await run_sync(Health.of, service, limiter=quick)
 
     @app.get("/pipelines", responses=documented())
     def pipelines() -> list[PipelineView]:
@@ -101,9 +105,9 @@ def _add_server_routes(app: FastAPI, service: JobService, leave: Callable[[], No
         return Resting(resting=service.rest())
 
     @app.get("/storage", responses=documented())
-    def storage() -> StorageView:
-        """What the jobs hold of the disk."""
-        return StorageView.of(service)
+    def storage(question: Annotated[StorageQuestion, Query()]) -> StorageView:
+        """What the jobs hold of the disk, and what a limit would remove of it."""
+        return StorageView.of(service, question.keep_bytes)
 
     @app.put("/storage", responses=documented("request-too-large"))
     def limit_storage(limit: StorageLimit) -> StorageView:
@@ -120,6 +124,7 @@ def _add_server_routes(app: FastAPI, service: JobService, leave: Callable[[], No
 
 def _add_job_routes(app: FastAPI, service: JobService) -> None:
     missing = documented("job-not-found")
+    taking_in = anyio.CapacityLimiter(1)  # the pictures of one job in memory are enough
 
     @app.post(
         "/jobs",
@@ -131,8 +136,9 @@ def _add_job_routes(app: FastAPI, service: JobService) -> None:
     )
     async def submit(request: Request, response: Response) -> JobView:
         """Check everything, store it, queue it."""
-        form = await read_form(request)
-        job = await run_in_threadpool(service.submit, *form)
+        async with received_form(request), taking_in:
+            form = await read_form(request)
+            job = await run_in_threadpool(service.submit, *form)
         response.headers["Location"] = f"/jobs/{job.id}"
         return job
 
@@ -143,9 +149,10 @@ def _add_job_routes(app: FastAPI, service: JobService) -> None:
             "job-not-found", "inputs-gone", "request-too-large", "pipeline-unknown", "weights-missing", "disk-full"
         ),
     )
-    def again(job: str, changes: AgainRequest, response: Response) -> JobView:
+    async def again(job: str, changes: AgainRequest, response: Response) -> JobView:
         """A new job with the inputs of another one, and what is to be different."""
-        made = service.again(job, changes)
+        async with taking_in:
+            made = await run_in_threadpool(service.again, job, changes)
         response.headers["Location"] = f"/jobs/{made.id}"
         return made
 

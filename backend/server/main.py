@@ -8,7 +8,9 @@ standard error.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -18,6 +20,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import uvicorn
 
@@ -27,7 +30,18 @@ from backend.errors import Problem
 from backend.jobs.folders import default_data_folder
 from backend.jobs.retention import KEEP_VARIABLE, keep_bytes_of_environment
 from backend.jobs.service import GRACE_SECONDS, IDLE_SECONDS, JobService
+from backend.privacy import write_privately
 from backend.server.app import create_app
+from backend.server.connections import (
+    ACCEPTED_AT_ONCE,
+    BACKLOG,
+    LONGEST_HEAD,
+    MOST_PER_ADDRESS,
+    Connection,
+    Connections,
+    most_connections,
+)
+from backend.server.log import log_to_standard_error
 from backend.server.watch import has_started, read_line, when_input_closes, when_process_ends
 from backend.weights import models_kept_in
 
@@ -96,9 +110,8 @@ def serve(
 
     The token comes from the environment or, with `token_stdin`, from standard input. See `add_arguments`.
     """
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    write_privately()
+    log_to_standard_error(logging.INFO if verbose else logging.WARNING)
     given = os.environ.pop(TOKEN_VARIABLE, "")  # not for the worker and what it starts
     token = read_line() if token_stdin else given
     if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
@@ -164,8 +177,16 @@ def _serve(
         service.warm()
 
     app = create_app(service, downloads, token, port=port, leave=leave)
+    connections = Connections(most_connections(), MOST_PER_ADDRESS)
     config = uvicorn.Config(
-        app, log_config=None, server_header=False, timeout_graceful_shutdown=CONNECTIONS_SECONDS, ws="none"
+        app,
+        http=cast(type[asyncio.Protocol], functools.partial(Connection, connections)),
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=CONNECTIONS_SECONDS,
+        ws="none",
+        backlog=ACCEPTED_AT_ONCE,
+        h11_max_incomplete_event_size=LONGEST_HEAD,
     )
     server = Server(config, on_ready=on_ready)
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
@@ -188,6 +209,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(BACKLOG)  # the event loop's own figure also says how many it accepts in one go
         self._on_ready()
 
     @contextlib.contextmanager

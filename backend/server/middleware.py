@@ -9,6 +9,7 @@ from contextlib import suppress
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.errors import Problem
+from backend.server.connections import trust
 from backend.server.problems import ProblemResponse
 
 DRAIN_FACTOR = 4
@@ -33,6 +34,7 @@ class Guard:
             return
         problem, headers = self._refusal(scope)
         if problem is None:
+            trust(scope)
             await self._app(scope, receive, send)
         else:
             await ProblemResponse(problem, headers)(scope, receive, send)

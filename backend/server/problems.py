@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 from collections.abc import Iterable
@@ -31,6 +32,10 @@ class ProblemResponse(JSONResponse):
     def __init__(self, problem: Problem, headers: dict[str, str] | None = None) -> None:
         super().__init__(problem.document(), problem.kind.status, headers)
 
+    def render(self, content: Any) -> bytes:
+        """Whatever a sentence quotes can be sent: half a surrogate pair, which is no character, as a question mark."""
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
 
 def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
     """The `responses` of an endpoint that raises these problems, besides those that can come at any time."""
@@ -43,7 +48,8 @@ def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
 
 def invalid(error: ValidationError | RequestValidationError) -> Problem:
     """Names what is wrong in a request; `camera-invalid` if only the camera is."""
-    errors: Iterable[Any] = error.errors()
+    quiet: dict[str, bool] = {"include_url": False, "include_context": False, "include_input": False}
+    errors: Iterable[Any] = error.errors(**quiet) if isinstance(error, ValidationError) else error.errors()
     wrong = [(tuple(map(str, item["loc"])), str(item["msg"])) for item in errors]
     fields = [f"{'.'.join(place) or 'request'}: {message}" for place, message in wrong[:MOST_FIELDS]]
     if len(wrong) > MOST_FIELDS:

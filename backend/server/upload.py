@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from pydantic import ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
-from backend.contract import GenerateRequest
+from backend.contract import MAXIMUM_INSTANCES, GenerateRequest, OutlineFiles
 from backend.errors import Problem
+from backend.imaging.outlines import MAXIMUM_LAYERS, pair_outlines
 from backend.jobs.folders import storage_problem
+from backend.server import documents
 from backend.server.problems import invalid
 
 MOST_PARTS = 64
-LONGEST_REQUEST = 16 << 20
+MOST_FILES = MOST_PARTS + 2 * MAXIMUM_LAYERS
+ROLES = ("request", "image", "instances", "depth", "outlines", "outline_depths")
 
+LAYERS: dict[str, Any] = {
+    "type": "array",
+    "maxItems": MAXIMUM_LAYERS,
+    "items": {"type": "string", "format": "binary"},
+}
 FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -35,6 +46,8 @@ FORM: dict[str, Any] = {
                         },
                         "instances": {"type": "string", "format": "binary"},
                         "depth": {"type": "string", "format": "binary"},
+                        "outlines": LAYERS,
+                        "outline_depths": LAYERS,
                     },
                 },
                 "encoding": {"request": {"contentType": "application/json"}},
@@ -45,30 +58,67 @@ FORM: dict[str, Any] = {
 """The form in OpenAPI's words."""
 
 
-async def read_form(request: Request) -> tuple[GenerateRequest, list[bytes], bytes | None, bytes | None]:
-    """The request, pictures, instance map and depth. Files are on disk, not in memory, until all have come.
+@asynccontextmanager
+async def received_form(request: Request) -> AsyncIterator[None]:
+    """Inside, all of the form has come and lies on disk.
+
+    Raises Problem("request-invalid") or, where temporary files go, ("disk-full").
+    """
+    charset = parse_options_header(request.headers.get("content-type"))[1].get(b"charset", b"utf-8")
+    if charset.lower() not in (b"utf-8", b"us-ascii"):
+        detail = f"The form is in the character set '{charset.decode('latin-1')[:40]}'."
+        raise Problem("request-invalid", detail, "Send UTF-8.")
+    try:
+        form = await request.form(max_files=MOST_FILES, max_fields=MOST_PARTS, max_part_size=documents.LONGEST)
+    except OSError as error:
+        raise storage_problem(error, "The upload cannot be stored") from error
+    async with AsyncExitStack() as ending:
+        ending.push_async_callback(form.close)
+        yield
+
+
+async def read_form(
+    request: Request,
+) -> tuple[GenerateRequest, list[bytes], bytes | None, bytes | None, list[OutlineFiles]]:
+    """The request, pictures, instance map, depth and outlines of a `received_form`.
 
     Raises Problem("request-invalid"), ("camera-invalid") or, where temporary files go, ("disk-full").
     """
     try:
-        async with request.form(max_files=MOST_PARTS, max_fields=MOST_PARTS, max_part_size=LONGEST_REQUEST) as form:
-            unknown = set(form) - {"request", "image", "instances", "depth"}
+        async with request.form() as form:
+            unknown = set(form) - set(ROLES)
             if unknown:
                 detail = f"The form has a part '{min(unknown)[:40]}' that means nothing here."
-                raise Problem("request-invalid", detail, "Send the parts request, image, instances and depth.")
+                raise Problem("request-invalid", detail, f"Send the parts {', '.join(ROLES[:-1])} and {ROLES[-1]}.")
             document = _single(form, "request")
             if document is None:
                 raise Problem("request-invalid", "The form has no part 'request'.", "Send multipart/form-data.")
-            text = await document.read() if isinstance(document, UploadFile) else document
-            images = [await _file(part, "image") for part in form.getlist("image")]
+            text = (
+                (await document.read(documents.LONGEST + 1)) if isinstance(document, UploadFile) else document.encode()
+            )
+            images, layers, depths = [
+                [await _file(part, name) for part in form.getlist(name)]
+                for name in ("image", "outlines", "outline_depths")
+            ]
             instances, depth = [
                 None if (part := _single(form, name)) is None else await _file(part, name)
                 for name in ("instances", "depth")
             ]
     except OSError as error:
         raise storage_problem(error, "The upload cannot be stored") from error
+    outlines = pair_outlines(layers, depths)
+    return await documents.off_the_loop(_read_request, text), images, instances, depth, outlines
+
+
+def _read_request(text: bytes) -> GenerateRequest:
+    """Raises Problem("request-too-large"), ("request-invalid"), ("camera-invalid"), ("instances-too-many")."""
+    value = documents.read(text)
+    rows = value.get("instances") if isinstance(value, dict) else None
+    if isinstance(rows, list) and len(rows) > MAXIMUM_INSTANCES:
+        detail = f"The request has {len(rows)} objects; {MAXIMUM_INSTANCES} are the limit."
+        raise Problem("instances-too-many", detail, "Select fewer objects, or merge.")
     try:
-        return GenerateRequest.model_validate_json(text), images, instances, depth
+        return GenerateRequest.model_validate_json(text)
     except ValidationError as error:
         raise invalid(error) from error
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from backend import PROTOCOL_VERSION, __version__, engine, weights
-from backend.contract import Strict
+from backend.camera import Whole
+from backend.contract import ProblemDocument, Strict, Waiting
+from backend.errors import Problem
 from backend.jobs.executor import WorkerState
 from backend.jobs.service import JobService
 from backend.pipelines.base import MethodInfo, PipelineInfo
@@ -22,7 +25,33 @@ class Health(BaseModel):
     pid: int
     worker: WorkerState
     running: str | None = Field(description="The job that runs now.")
-    queued: int = Field(description="How many jobs wait on this server.")
+    queued: int | None = Field(description="How many jobs wait on this server; null if the list cannot be read.")
+    waiting: Waiting | None = Field(description="Why those that wait are not run at the moment.")
+    problem: ProblemDocument | None = Field(description="What keeps the server from its list of jobs.")
+
+    @classmethod
+    def of(cls, service: JobService) -> Health:
+        """Asks the list of jobs, which may be out of reach: the server is there all the same."""
+        queued, problem = None, None
+        try:
+            queued = service.queued
+        except Problem as error:
+            problem = ProblemDocument.model_validate(error.document())
+        return cls(
+            pid=os.getpid(),
+            worker=service.worker,
+            running=service.running,
+            queued=queued,
+            waiting=service.waiting,
+            problem=problem,
+        )
+
+
+class Surplus(BaseModel):
+    """What a limit would remove now."""
+
+    jobs: int
+    bytes: int
 
 
 class StorageView(BaseModel):
@@ -31,17 +60,26 @@ class StorageView(BaseModel):
     jobs: int
     bytes: int = Field(description="Files that several jobs share are counted once.")
     keep_bytes: int | None = Field(description="Above this the oldest ended jobs are removed; null for no limit.")
+    surplus: Surplus | None = Field(None, description="What the limit in question would remove; nothing is removed.")
 
     @classmethod
-    def of(cls, service: JobService) -> StorageView:
+    def of(cls, service: JobService, asked: int | None = None) -> StorageView:
         used = service.usage()
-        return cls(jobs=used.jobs, bytes=used.bytes, keep_bytes=service.keep_bytes)
+        over = None if asked is None else service.surplus(asked)
+        surplus = None if over is None else Surplus(jobs=over.jobs, bytes=over.bytes)
+        return cls(jobs=used.jobs, bytes=used.bytes, keep_bytes=service.keep_bytes, surplus=surplus)
+
+
+class StorageQuestion(Strict):
+    """Query of GET /storage."""
+
+    keep_bytes: int | None = Field(None, ge=0, le=2**63 - 1, description="A limit to try: see `surplus`.")
 
 
 class StorageLimit(Strict):
     """Body of PUT /storage."""
 
-    keep_bytes: int | None = Field(ge=0, le=2**63 - 1, description="null for no limit.")
+    keep_bytes: Whole | None = Field(ge=0, le=2**63 - 1, description="null for no limit.")
 
 
 class Images(BaseModel):
@@ -77,11 +115,12 @@ class PipelineView(MethodView):
 
     images: Images
     most_instances: int = Field(description="How many objects it takes at once.")
+    chance: bool = Field(description="Whether the seed makes a difference.")
 
     @classmethod
     def of(cls, info: PipelineInfo) -> PipelineView:
         images = Images(least=info.images[0], most=info.images[1])
-        return cls(**_common(info), images=images, most_instances=info.instances[1])
+        return cls(**_common(info), images=images, most_instances=info.instances[1], chance=info.chance)
 
 
 class PreparationView(MethodView):

@@ -2,17 +2,22 @@
 
 from . import (
     answer,
+    block_outs,
     boxes,
     cancel,
     copy_error,
+    cures,
     delete_job,
     generate,
     install,
+    keeping,
     models,
     open_log,
+    outcome,
     photos,
     refresh,
     reimport,
+    seed,
     server,
     support_bundle,
     variants,
@@ -38,6 +43,11 @@ CLASSES = tuple(
         support_bundle,
         variants,
         views,
+        block_outs,
+        cures,
+        keeping,
+        outcome,
+        seed,
     )
     for operator in module.CLASSES
 )

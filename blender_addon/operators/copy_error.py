@@ -12,6 +12,7 @@ from .base import Thin
 
 class SET_DRESSER_OT_copy_error(Thin, bpy.types.Operator):
     bl_idname = "set_dresser.copy_error"
+    about_error = True
     bl_label = "Copy Details"
     bl_description = "Copy everything known about the last error, for a bug report"
 
@@ -28,11 +29,12 @@ class SET_DRESSER_OT_copy_error(Thin, bpy.types.Operator):
 
 class SET_DRESSER_OT_dismiss_error(Thin, bpy.types.Operator):
     bl_idname = "set_dresser.dismiss_error"
+    about_error = True
     bl_label = "Dismiss"
     bl_description = "Take the error off the panel"
 
     def act(self, context: bpy.types.Context) -> None:
-        session.current.problem = None
+        session.current.settle()
 
 
 def report() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import api, panels, parameters, photo_list, properties
+from .. import api, panels, parameters, photo_list, properties, sources
 from .base import Thin
 
 
@@ -28,12 +28,23 @@ class SET_DRESSER_OT_generate(Thin, bpy.types.Operator):
             **_shot(settings),
             pipeline=pipeline,
             parameters=parameters.pipelines.values(scene, pipeline),
-            prepare=properties.preparation_values(scene),
+            prepare=prepared(scene),
             seed=settings.seed,
             hide_block_outs=settings.hide_block_outs,
             picture_quality=settings.picture_quality,
+            keep_moves=settings.keep_moves,
             wait=False,
         )
+
+
+def prepared(scene: bpy.types.Scene) -> dict:
+    """What the panel asks to be prepared; boxes were drawn on the picture as Blender shows it."""
+    values = properties.preparation_values(scene)
+    settings = scene.set_dresser
+    if settings.source == "FILE" and properties.SEGMENT in values:
+        found = values[properties.SEGMENT]
+        found["boxes"] = sources.upright_boxes(sources.absolute(settings.image_path), found["boxes"])
+    return values
 
 
 def _shot(settings: properties.SetDresserSettings) -> dict:

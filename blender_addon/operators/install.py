@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bpy
 
-from .. import api, session
+from .. import api, preferences, session
 from ..messages import SetDresserError
-from .base import Thin
+from .base import Thin, tell
 from .open_log import show_log
 
 
@@ -22,6 +22,12 @@ class SET_DRESSER_OT_install(bpy.types.Operator):
         name="Repair", description="Make it anew from new downloads", options={"HIDDEN", "SKIP_SAVE"}
     )
 
+    build: bpy.props.StringProperty(
+        name="Build",
+        description="The build of PyTorch, or none for inflate only; the preferences' choice if left out",
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
+
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if session.current.installation.busy and session.current.installation.state.name == "INSTALLING":
@@ -29,13 +35,18 @@ class SET_DRESSER_OT_install(bpy.types.Operator):
             return False
         return True
 
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return self.execute(context)
+
     def execute(self, context: bpy.types.Context) -> set[str]:
+        if self.build and isinstance(chosen := preferences.get(), bpy.types.AddonPreferences):
+            chosen.torch_build = self.build  # so that it is not told to be out of date afterwards
         try:
-            api.install(repair=self.repair, wait=False)
+            api.install(self.build, repair=self.repair, wait=False)
         except SetDresserError as error:  # told where the button is, and gone with the next press
             session.current.installation.problem = error
             session.current.changed()
-            self.report({"ERROR"}, f"{error.message} {error.hint}".strip())
+            tell(self, error)
             return {"CANCELLED"}
         return {"FINISHED"}
 

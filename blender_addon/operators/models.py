@@ -7,6 +7,8 @@ import bpy
 from .. import models_api, session
 from .base import Thin
 
+TICK_FIRST = "Read the licence and tick the box above first"
+
 
 class ForModel(Thin):
     """An operator on one model of the list."""
@@ -29,6 +31,16 @@ class SET_DRESSER_OT_download_model(ForModel, bpy.types.Operator):
     bl_idname = "set_dresser.download_model"
     bl_label = "Download"
     bl_description = "Download the model, or go on where it was interrupted. Every byte is checked"
+
+    @classmethod
+    def description(cls, context: bpy.types.Context, chosen: bpy.types.OperatorProperties) -> str:
+        """The tooltip; of a grey button what is missing."""
+        models = session.current.models
+        model = models.known.get(chosen.model)
+        locked = model is not None and model.licence_needed and model.id not in models.agreed
+        missing: str = bpy.app.translations.pgettext_tip(TICK_FIRST)
+        said: str = bpy.app.translations.pgettext_tip(cls.bl_description)
+        return f"{missing}.\n{said}" if locked else said
 
     def act(self, context: bpy.types.Context) -> None:
         agreed = self.model in session.current.models.agreed

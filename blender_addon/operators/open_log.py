@@ -13,6 +13,7 @@ from .base import Thin
 
 class SET_DRESSER_OT_open_log(Thin, bpy.types.Operator):
     bl_idname = "set_dresser.open_log"
+    about_error = True
     bl_label = "Open Log"
     bl_description = "Open what the backend has written in a text editor of Blender's"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import api, session
+from .. import api, arriving, session
 from ..messages import as_error
 from .base import ForJob
 
@@ -12,7 +12,7 @@ from .base import ForJob
 class SET_DRESSER_OT_import_job(ForJob, bpy.types.Operator):
     bl_idname = "set_dresser.import_job"
     bl_label = "Import"
-    bl_description = "Import the props of this job, again if they were imported before"
+    bl_description = "Import the props of this job; those of an earlier import give way and stay as hidden variants"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -22,7 +22,7 @@ class SET_DRESSER_OT_import_job(ForJob, bpy.types.Operator):
         return True
 
     def act(self, context: bpy.types.Context) -> None:
-        api.import_job(self.job, wait=False)
+        api.import_job(self.job, keep_moves=context.scene.set_dresser.keep_moves, wait=False)
 
 
 class SET_DRESSER_OT_place_result(ForJob, bpy.types.Operator):
@@ -36,7 +36,7 @@ class SET_DRESSER_OT_place_result(ForJob, bpy.types.Operator):
         if record is None:
             return {"CANCELLED"}
         try:
-            api.place_result(context, record)
+            arriving.place_result(context, record)
         except Exception as error:  # noqa: BLE001 - an operator that raises is printed, not shown; the panel shows this
             record.problem, record.arrival = as_error(error), ""
             session.current.report(error)

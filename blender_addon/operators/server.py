@@ -46,7 +46,6 @@ class SET_DRESSER_OT_restart_server(Thin, bpy.types.Operator):
     bl_description = "End the backend, whatever it does, and start it again; unfinished jobs go on"
 
     def act(self, context: bpy.types.Context) -> None:
-        session.current.problem = None
         session.current.life.restart(session.current)
 
 

@@ -12,6 +12,7 @@ from .base import Thin
 
 class SET_DRESSER_OT_support_bundle(Thin, bpy.types.Operator):
     bl_idname = "set_dresser.support_bundle"
+    about_error = True
     bl_label = "Save Report"
     bl_description = (
         "Save a zip for a bug report: versions, settings, logs and the last job, without passwords and without your "

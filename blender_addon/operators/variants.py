@@ -52,6 +52,15 @@ class SET_DRESSER_OT_new_variant(ForProp, bpy.types.Operator):
     bl_description = "Make another one from the same pictures with a new seed; this one is kept as a hidden variant"
     bl_options = {"REGISTER"}
 
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        if not remaking.has_chance(variants.selected(context)):
+            cls.poll_message_set(remaking.NO_CHANCE.removesuffix("."))
+            return False
+        return True
+
     def act(self, context: bpy.types.Context) -> None:
         remaking.new_variant(variants.selected(context), wait=False)
 

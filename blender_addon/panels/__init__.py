@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import bpy
 
-from . import models, photos, prop, question, shot
+from . import jobs, models, photos, prop, question, shot
+from .hindrances import generate_hindrance
 from .installation import draw_installation
-from .jobs import JOBS_SHOWN, draw_jobs, draw_problem, draw_running
+from .jobs import draw_jobs, draw_problem, draw_running
+from .outcome import draw_outcome
 from .prop import draw_prop
 from .server import draw_server
-from .shot import draw_generate, draw_imagine, draw_instances, draw_pipeline, draw_source, generate_hindrance
+from .shot import (
+    draw_generate,
+    draw_imagine,
+    draw_instances,
+    draw_pipeline,
+    draw_prominent,
+    draw_rest,
+    draw_source,
+)
 from .text import draw_text
 
 __all__ = [
     "CLASSES",
-    "JOBS_SHOWN",
     "SET_DRESSER_PT_jobs",
     "SET_DRESSER_PT_main",
     "SET_DRESSER_PT_models",
@@ -43,14 +52,17 @@ class SET_DRESSER_PT_main(_Tab, bpy.types.Panel):
             draw_installation,
             draw_server,
             question.draw_questions,
+            draw_pipeline,
             draw_source,
             draw_instances,
             draw_imagine,
-            draw_pipeline,
+            draw_prominent,
             draw_generate,
             models.draw_missing_models,
             draw_running,
             draw_problem,
+            draw_outcome,
+            draw_rest,
             draw_prop,
         ):
             draw(layout.column(), context)
@@ -79,6 +91,7 @@ CLASSES = (
     *shot.CLASSES,
     *photos.CLASSES,
     *question.CLASSES,
+    *jobs.CLASSES,
     *prop.CLASSES,
     SET_DRESSER_PT_main,
     SET_DRESSER_PT_jobs,

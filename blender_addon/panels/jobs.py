@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
-from .. import keeping, results, session, thumbnails
+from .. import job_list, properties, restoring, results, session, thumbnails
 from ..jobs import JobRecord
 from ..messages import SetDresserError
-from .models import draw_model_at_fault
-from .text import draw_text, duration, jobs_counted, memory
+from .cures import draw_cures
+from .fields import is_narrow
+from .models import amount, draw_model_at_fault
+from .text import ago, draw_text, duration, jobs_counted
 
 JOB_ICONS = {"done": "CHECKMARK", "failed": "ERROR", "cancelled": "X"}
 STAGES_HERE = {"preparing": "Waiting for the backend", "sending": "Sending", "needs_input": "Waiting for an answer"}
-JOBS_SHOWN = results.SHOWN
-THUMBNAIL_SCALE = 3.0
+DONE_YET_WAITING = 0.98
+"""Of the bar of a job whose props cannot come in at the moment: it is not full, for something is still to be done."""
+
+ROWS = 5
+"""Of the list; the rest is scrolled to."""
 
 
 def draw_running(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -25,8 +32,12 @@ def draw_running(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
         row = box.row(align=True)
         row.label(text=_title(record))
         row.operator("set_dresser.cancel", text="", icon="X").job = record.id
-        box.progress(factor=1.0 if record.ended else record.fraction, text=progress_text(record))
-        if record.arrival == "waiting" and (reason := session.current.import_hindrance()):
+        hindrance = session.current.import_hindrance() if record.arrival == "waiting" else ""
+        factor = 1.0 if record.ended and not hindrance else record.fraction * (DONE_YET_WAITING if hindrance else 1.0)
+        box.progress(factor=factor, text="Waiting" if hindrance else progress_text(record))
+        if hindrance:
+            draw_text(box, context, hindrance, icon="INFO")
+        if record.state == "queued" and (reason := session.current.life.why_jobs_wait):
             draw_text(box, context, reason, icon="INFO")
 
 
@@ -56,6 +67,7 @@ def draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     draw_text(box, context, problem.message, icon="ERROR", alert=True)
     if problem.hint:
         draw_text(box, context, problem.hint)
+    draw_cures(box, context, problem.code)
     draw_model_at_fault(box, context, problem)
     row = box.row(align=True)
     row.operator("set_dresser.copy_error", icon="COPYDOWN")
@@ -64,44 +76,92 @@ def draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
 
 
 def draw_jobs(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """The jobs that have ended, newest first."""
+    """The jobs that have ended, newest first, and what can be done with the one that is marked."""
+    manager, ended = context.window_manager, results.listed(session.current)
     row = layout.row()
-    ended = results.listed(session.current)
     row.label(text=f"{len(ended)} ended" if ended else "No job has ended yet")
     row.operator("set_dresser.refresh", text="", icon="FILE_REFRESH")
-    for record in ended[:JOBS_SHOWN]:
-        _draw_job(layout, context, record)
-    if len(ended) > JOBS_SHOWN:
-        layout.label(text=f"{len(ended) - JOBS_SHOWN} older ones are not shown")
+    if ended:
+        owner = (manager, job_list.ROWS, manager, job_list.ACTIVE)
+        layout.template_list("SET_DRESSER_UL_jobs", "", *owner, rows=ROWS, maxrows=ROWS)
+        if (record := job_list.active(session.current)) is not None:
+            _draw_active(layout, context, record)
     if storage := session.current.storage:
-        layout.label(text=f"{memory(storage['bytes'])} on disk in {jobs_counted(storage['jobs'])}", icon="DISK_DRIVE")
-        keeping.draw(layout)
+        draw_text(layout, context, f"{storage_text(storage)} on disk", icon="DISK_DRIVE")
 
 
-def _draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, record: JobRecord) -> None:
-    """Picture, title, buttons; below what there is to know."""
-    icon = thumbnails.result_icon(record.id)
-    row = layout.row()
-    if icon is not None:
-        row.template_icon(icon_value=icon, scale=THUMBNAIL_SCALE)
-    column = row.column(align=True)
-    line = column.row(align=True)
-    line.label(text=_title(record), icon=JOB_ICONS[record.state] if icon is None else "NONE")
-    if icon is not None:
-        line = column.row(align=True)
-        line.alignment = "RIGHT"
-    if record.state == "done":
-        line.operator("set_dresser.import_job", text="", icon="IMPORT").job = record.id
-    line.operator("set_dresser.delete_job", text="", icon="TRASH").job = record.id
-    for text in _notes(record):
-        draw_text(layout, context, text)
+def storage_text(storage: dict[str, Any]) -> str:
+    """Like "1.2 GB in 18 jobs"."""
+    return f"{amount(storage['bytes'])} in {jobs_counted(storage['jobs'])}"
 
 
-def _notes(record: JobRecord) -> list[str]:
+def _draw_active(layout: bpy.types.UILayout, context: bpy.types.Context, record: JobRecord) -> None:
+    """Below the list: what to know of the job, and its buttons in words."""
+    column = layout.column(align=True)
+    about = " · ".join(part for part in (_pipeline_title(record), ago(record.created), _outcome(record)) if part)
+    draw_text(column, context, about)
     problem: SetDresserError | None = record.problem
-    notes = [problem.message] if problem is not None and problem is not session.current.problem else []
-    return notes + [str(warning.get("message", "")) for warning in record.warnings]
+    if problem is not None and problem is not session.current.problem:
+        draw_text(column, context, problem.message, icon="ERROR")
+        draw_text(column, context, problem.hint)
+    row = column.row(align=True)
+    if record.state == "done":
+        row.operator("set_dresser.import_job", icon="IMPORT").job = record.id
+    if not is_narrow(context):
+        _draw_restore(row, record)
+    row.operator("set_dresser.delete_job", text="", icon="TRASH").job = record.id
+    if is_narrow(context):
+        _draw_restore(column, record)
+
+
+def _draw_restore(layout: bpy.types.UILayout, record: JobRecord) -> None:
+    row = layout.row(align=True)
+    row.enabled = not restoring.hindrance(record)
+    row.operator("set_dresser.restore_settings", icon="LOOP_BACK").job = record.id
+
+
+def _outcome(record: JobRecord) -> str:
+    if record.state != "done":
+        return record.state
+    return "imported" if record.import_count else ""
+
+
+def _pipeline_title(record: JobRecord) -> str:
+    view = properties.view_of(session.current.pipelines, record.pipeline) or {}
+    return str(view.get("title") or record.pipeline)
 
 
 def _title(record: JobRecord) -> str:
-    return " · ".join(part for part in (record.name, record.pipeline) if part) or record.id
+    return record.name or record.id
+
+
+class SET_DRESSER_UL_jobs(bpy.types.UIList):
+    """The jobs that have ended, newest first"""
+
+    def draw_item(
+        self,
+        context: bpy.types.Context,
+        layout: bpy.types.UILayout,
+        data: bpy.types.AnyType,
+        item: bpy.types.AnyType,
+        icon: int,
+        active_data: bpy.types.AnyType,
+        active_property: str,
+        index: int = 0,
+        flt_flag: int = 0,
+    ) -> None:
+        record = session.current.jobs.get(item.name)
+        if record is None:  # it goes with the next tick
+            layout.label(text="")
+            return
+        picture = thumbnails.result_icon(record.id)
+        given = {"icon": JOB_ICONS[record.state]} if picture is None else {"icon_value": picture}
+        layout.label(text=_title(record), translate=False, **given)
+        if not is_narrow(context):
+            time = layout.row()
+            time.alignment = "RIGHT"
+            time.active = False
+            time.label(text=ago(record.created))
+
+
+CLASSES = (SET_DRESSER_UL_jobs,)

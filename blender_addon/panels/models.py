@@ -9,6 +9,7 @@ import bpy
 from .. import parameters, properties, session
 from ..messages import SetDresserError
 from ..models import BROKEN, DOWNLOADING, PARTIAL, READY, Model, at_fault, needed
+from .cures import draw_cures
 from .text import draw_text, duration
 
 ICONS = {READY: "CHECKMARK", DOWNLOADING: "IMPORT", PARTIAL: "PAUSE", BROKEN: "ERROR"}
@@ -125,6 +126,7 @@ def _draw_model(layout: bpy.types.UILayout, context: bpy.types.Context, model: M
     if (problem := models.problem(model.id)) is not None:
         draw_text(column, context, problem.message, icon="ERROR", alert=True)
         draw_text(column, context, problem.hint)
+        draw_cures(column, context, problem.code)
     _draw_buttons(column, model, model.id in models.agreed)
 
 
@@ -159,7 +161,8 @@ def _draw_progress(layout: bpy.types.UILayout, context: bpy.types.Context, model
         draw_text(layout, context, model.waits, icon="INFO")
     if model.stage != "elsewhere":
         text = "Pause" if model.doing == "download" else "Stop"
-        layout.operator("set_dresser.pause_model", text=text, icon="PAUSE").model = model.id
+        icon = "PAUSE" if model.doing == "download" else "X"
+        layout.operator("set_dresser.pause_model", text=text, icon=icon).model = model.id
 
 
 def _draw_licence(layout: bpy.types.UILayout, context: bpy.types.Context, model: Model, agreed: bool) -> None:

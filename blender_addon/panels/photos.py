@@ -7,9 +7,13 @@ from typing import Any
 import bpy
 
 from .. import azimuths, photo_files, photo_list, properties
+from .fields import draw_choice, draw_fact
 from .text import count, draw_text
 
+NO_CAMERA = "The scene has no active camera"
 ICONS = {"FILE": "FILE_IMAGE", "IMAGE": "IMAGE_DATA", "CAMERA": "CAMERA_DATA"}
+
+SELECT = "Select the objects of your block-out"
 
 _drawn: dict[int, float | None] = {}
 """Azimuths of the cameras as they are at this drawing: the rows would else measure the block-out once for each."""
@@ -20,7 +24,7 @@ def photos_hindrance(context: bpy.types.Context, settings: properties.SetDresser
     if not settings.photos:
         return "Add photos to the list"
     if settings.use_active_camera and settings.photos[0].kind != "CAMERA" and context.scene.camera is None:
-        return "The scene has no active camera"
+        return NO_CAMERA
     return _row_hindrance(settings) or _camera_hindrance(context, settings)
 
 
@@ -48,7 +52,7 @@ def _camera_hindrance(context: bpy.types.Context, settings: properties.SetDresse
         return reason
     box = azimuths.corners(photo_list.block_out(context, settings))
     if not len(box):
-        return "Select the objects of your block-out"  # cameras may be selected, too
+        return SELECT  # cameras may be selected, too
     missing = (camera for camera in found if camera is not None and azimuths.misses(camera, context.scene, box))
     camera = next(missing, None)
     return f"{camera.name} does not see the block-out: point it there, or remove it" if camera is not None else ""
@@ -59,8 +63,12 @@ def block_out_hindrance(context: bpy.types.Context, settings: properties.SetDres
     if settings.instances == "COLLECTION":
         if settings.collection is None:
             return "Choose the collection of your block-out"
-        return "" if settings.collection.all_objects else "The collection is empty"
-    return "" if context.selected_objects else "Select the objects of your block-out"
+        if not settings.collection.all_objects:
+            return "The collection is empty"
+        return "" if photo_list.block_out(context, settings) else "Nothing in the collection can become a prop"
+    if not context.selected_objects:
+        return SELECT
+    return "" if photo_list.block_out(context, settings) else "Nothing that is selected can become a prop"
 
 
 def draw_photos(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -126,14 +134,13 @@ def draw_photo_block_out(layout: bpy.types.UILayout, context: bpy.types.Context)
 def draw_block_out(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Which objects become props."""
     settings = context.scene.set_dresser
-    layout.prop(settings, "instances")
-    number = count(len(photo_list.block_out(context, settings)))
+    draw_choice(layout, context, settings, "instances")
+    number = len(photo_list.block_out(context, settings))
     if settings.instances == "COLLECTION":
-        layout.prop(settings, "collection", text="")
-        layout.label(text=f"{number} in the collection", icon="OUTLINER_COLLECTION")
+        draw_choice(layout, context, settings, "collection")
+        draw_fact(layout, context, "Objects", count(number), "OUTLINER_COLLECTION")
     else:
-        layout.label(text=f"{number} selected", icon="RESTRICT_SELECT_OFF")
-    layout.prop(settings, "hide_block_outs")
+        draw_fact(layout, context, "Objects", f"{number} selected", "RESTRICT_SELECT_OFF")
 
 
 def azimuth_text(angle: float | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import recipes, remaking, variants
+from .. import block_outs, recipes, remaking, variants
 from .text import draw_text
 
 
@@ -31,10 +31,16 @@ def draw_prop(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         row.operator("set_dresser.show_variant", text="", icon="TRIA_RIGHT").steps = 1
         box.operator("set_dresser.keep_variant", icon="PINNED")
     column = box.column(align=True)
-    column.operator("set_dresser.new_variant", icon="ADD")
+    if remaking.has_chance(prop):
+        column.operator("set_dresser.new_variant", icon="ADD")
     column.operator("set_dresser.again", icon="LOOP_BACK")
     if remaking.other_pipelines(prop):
         column.menu("SET_DRESSER_MT_remake", icon="SHADERFX")
+    if (block_out := block_outs.block_out_of(prop)) is not None:
+        hidden = block_outs.HIDDEN in block_out
+        command = "set_dresser.show_block_outs" if hidden else "set_dresser.hide_block_outs"
+        text = "Show Block-Out" if hidden else "Hide Block-Out"
+        column.operator(command, text=text, icon="HIDE_OFF" if hidden else "HIDE_ON")
     text = "Update Asset" if prop.asset_data is not None else "Mark as Asset"
     column.operator("set_dresser.mark_asset", text=text, icon="ASSET_MANAGER")
 
@@ -55,7 +61,10 @@ CLASSES = (SET_DRESSER_MT_remake,)
 def summary(prop: bpy.types.Object) -> list[str]:
     """The recipe in lines: pipeline and seed, how well it fits the picture."""
     recipe = recipes.of(prop)
-    lines = [f"{recipe.get('pipeline') or 'Unknown pipeline'}, seed {recipe.get('seed', 0)}"]
+    made_with = str(recipe.get("pipeline") or "Unknown pipeline")
+    lines = [f"{made_with}, seed {recipe.get('seed', 0)}" if remaking.has_chance(prop) else made_with]
+    if prop.type == "MESH":
+        lines.append(f"{len(prop.data.polygons):,} faces")
     overlap = recipe.get("mask_iou")
     if isinstance(overlap, (int, float)):
         lines.append(f"Covers {overlap:.0%} of its outline")

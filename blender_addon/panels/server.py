@@ -6,8 +6,13 @@ import bpy
 
 from .. import session, setting_up
 from ..condition import Condition, condition
+from .fields import is_narrow
 from .text import draw_text
 
+SENTENCES = {
+    Condition.NOT_INSTALLED: "The backend is not set up",
+    Condition.INSTALLING: "The backend is being installed",
+}
 TOLD_BY_THE_ERROR = (Condition.CRASHED, Condition.INCOMPATIBLE)
 """Why is in `session.problem`, unless that was dismissed."""
 
@@ -18,7 +23,7 @@ def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     now = condition(current)
     if now in (Condition.NOT_INSTALLED, Condition.INSTALLING):
         if current.installation.plan is None or setting_up.uses_another_python():  # else `draw_installation` tells
-            layout.label(text=now.value.text, icon=now.value.icon)
+            draw_text(layout, context, SENTENCES[now], icon=now.value.icon)
             problem = current.set_up_problem
             if problem is not None:
                 draw_text(layout, context, f"{problem.message} {problem.hint}")
@@ -33,6 +38,6 @@ def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if problem is not None and now.value.large and not (now in TOLD_BY_THE_ERROR and problem is current.problem):
         draw_text(layout, context, f"{problem.message} {problem.hint}")
     if now.value.large:
-        buttons = layout.row(align=True)
+        buttons = layout.column(align=True) if is_narrow(context) else layout.row(align=True)
         for action in now.value.large:
             buttons.operator(action.operator, text=action.text, icon=action.icon)

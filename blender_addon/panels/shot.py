@@ -1,4 +1,4 @@
-"""What to make props of, and how: everything above the Generate button, and the button itself."""
+"""What to make props of, and how: everything above the Generate button, the button itself, and the rest below it."""
 
 from __future__ import annotations
 
@@ -6,113 +6,42 @@ from typing import Any
 
 import bpy
 
-from .. import parameters, properties, session
-from ..photos import wrong_number
-from ..server_process import ServerState
-from .models import WORDS, lack, models_hindrance
-from .photos import block_out_hindrance, draw_block_out, draw_photo_block_out, draw_photos, photos_hindrance
+from .. import parameters, properties, results, session
+from .cures import draw_cures
+from .fields import draw_choice, draw_field, draw_parameter
+from .hindrances import generate_hindrance, hindrance_code, preparation_lack
+from .models import WORDS
+from .photos import draw_block_out, draw_photo_block_out, draw_photos
 from .text import count, draw_text, memory
 
 MANY_INSTANCES = 100
 """A limit on objects from here on needs no line in the panel."""
 
-LACKING = {
-    properties.IMAGINE: "This backend cannot paint pictures from a description",
-    properties.SEGMENT: "This backend cannot find objects in a picture",
-}
 
-
-def generate_hindrance(context: bpy.types.Context) -> str:
-    """Why Generate cannot be pressed; "" if it can."""
+def draw_pipeline(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """How props are made."""
     settings = context.scene.set_dresser
-    if session.current.set_up_problem is not None:
-        return "The backend is not set up"
-    if session.current.server.state is ServerState.INCOMPATIBLE:
-        return ServerState.INCOMPATIBLE.value
-    reason = _shot_hindrance(context, settings) or _preparation_hindrance(context, settings)
-    return reason or _pipeline_hindrance(settings) or models_hindrance(context.scene)
-
-
-def _shot_hindrance(context: bpy.types.Context, settings: properties.SetDresserSettings) -> str:
-    if settings.source == "CAMERA":
-        return _camera_hindrance(context, settings)
-    if settings.source == "PHOTOS":
-        return photos_hindrance(context, settings)
-    if settings.source == "FILE" and not settings.image_path:
-        return "Choose an image file"
-    if settings.source == "IMAGE" and settings.image is None:
-        return "Choose an image"
-    if settings.labels == "LABELS":
-        chosen = settings.labels_path if settings.source == "FILE" else settings.labels_image
-        if not chosen:
-            return "Choose a label image, or One Object"
-    if settings.use_active_camera and context.scene.camera is None:
-        return "The scene has no active camera"
-    return ""
-
-
-def _camera_hindrance(context: bpy.types.Context, settings: properties.SetDresserSettings) -> str:
-    camera = context.scene.camera
-    if camera is None:
-        return "The scene has no active camera"
-    if camera.type == "CAMERA" and camera.data.type != "PERSP":
-        return "The active camera is not a perspective camera"
-    return block_out_hindrance(context, settings)
-
-
-def _preparation_hindrance(context: bpy.types.Context, settings: properties.SetDresserSettings) -> str:
-    chosen = properties.chosen_preparation(settings)
-    if not chosen:
-        return ""
-    if lack := preparation_lack(chosen):
-        return lack
-    values = properties.preparation_values(context.scene)[chosen]
-    if chosen == properties.SEGMENT and not (values["boxes"] or values.get(WORDS, "").strip()):
-        return "Write what to find, or draw boxes"
-    return ""
-
-
-def _pipeline_hindrance(settings: properties.SetDresserSettings) -> str:
-    view = properties.view_of(session.current.pipelines, properties.chosen_pipeline(settings))
-    pictures = len(settings.photos) if settings.source == "PHOTOS" else 1
-    return "" if view is None else wrong_number(view, pictures) or _not_ready(view)
-
-
-def preparation_lack(identifier: str) -> str:
-    """Why a preparation cannot be used with this backend; "" if it can, or if the backend has not run yet."""
-    views = session.current.preparations
-    if not views and not session.current.pipelines:
-        return ""
-    view = properties.view_of(views, identifier)
-    return LACKING[identifier] if view is None else _not_ready(view)
-
-
-def _not_ready(view: dict[str, Any]) -> str:
-    if view.get("ready", True):
-        return ""
-    title, wanted, known = view.get("title", view["id"]), view.get("weights", ()), session.current.models
-    if missing := known.not_ready(wanted):
-        return lack(missing)
-    if wanted and all(each in known.known for each in wanted):
-        return f"{title} cannot run yet: the backend was installed without learned pipelines"
-    return f"{title} cannot run yet: weights are missing ({', '.join(wanted)})"
+    if properties.chosen_pipeline(settings):
+        draw_choice(layout, context, settings, "pipeline")
+    else:
+        draw_text(layout, context, "Pipelines are listed once the backend has run", icon="INFO")
 
 
 def draw_source(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Where the picture comes from."""
     settings = context.scene.set_dresser
-    layout.prop(settings, "source")
+    draw_choice(layout, context, settings, "source")
     if settings.source == "PHOTOS":
         draw_photos(layout, context)
         return
     if settings.source == "FILE":
-        layout.prop(settings, "image_path", text="File")
+        draw_field(layout, context, settings, "image_path", "File")
     elif settings.source == "IMAGE":
         layout.template_ID(settings, "image", open="image.open")
-    elif context.scene.camera is not None:
-        layout.label(text=context.scene.camera.name, icon="CAMERA_DATA")
+    else:
+        draw_field(layout, context, context.scene, "camera")
     if settings.source != "CAMERA":
-        layout.prop(settings, "use_active_camera")
+        draw_field(layout, context, settings, "use_active_camera")
 
 
 def draw_instances(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -124,9 +53,9 @@ def draw_instances(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     if settings.source == "PHOTOS":
         draw_photo_block_out(layout, context)
         return
-    layout.prop(settings, "labels")
+    draw_choice(layout, context, settings, "labels")
     if settings.labels == "LABELS" and settings.source == "FILE":
-        layout.prop(settings, "labels_path", text="Labels")
+        draw_field(layout, context, settings, "labels_path", "Labels")
     elif settings.labels == "LABELS":
         layout.template_ID(settings, "labels_image", open="image.open")
     elif settings.labels == "FIND":
@@ -135,11 +64,10 @@ def draw_instances(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
 
 def _draw_find(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """What to find: words, boxes, then the numbers. Why it cannot be done is said at Generate."""
-    settings = context.scene.set_dresser
-    holder = parameters.preparations.group(context.scene, properties.SEGMENT)
-    attributes = parameters.preparations.attributes(properties.SEGMENT)
+    settings, groups, method = context.scene.set_dresser, parameters.preparations, properties.SEGMENT
+    attributes = groups.attributes(method)
     for attribute in [each for each in attributes if each == WORDS]:
-        layout.prop(holder, attribute, text="Names")
+        draw_parameter(layout, context, groups, method, attribute)
     row = layout.row()
     rows = 4 if settings.boxes else 2
     row.template_list("SET_DRESSER_UL_boxes", "", settings, "boxes", settings, "box_index", rows=rows)
@@ -147,8 +75,13 @@ def _draw_find(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     column.operator("set_dresser.add_box", text="", icon="ADD")
     column.operator("set_dresser.remove_box", text="", icon="REMOVE")
     layout.operator("set_dresser.draw_boxes", icon="SELECT_SET")
-    rest = [each for each in attributes if each != WORDS]
-    _draw_method(layout, context, holder, rest, properties.view_of(session.current.preparations, properties.SEGMENT))
+    header, body = layout.panel("SET_DRESSER_find", default_closed=True)
+    header.label(text="How to Find")
+    if body is not None:
+        for attribute in attributes:
+            if attribute != WORDS:
+                draw_parameter(body, context, groups, method, attribute)
+        _draw_notes(body, context, properties.view_of(session.current.preparations, method))
 
 
 def draw_imagine(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -167,35 +100,62 @@ def draw_imagine(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     if lack and not settings.imagine:  # otherwise it is said at Generate
         draw_text(body, context, lack, icon="INFO")
     body.active = settings.imagine
-    holder = parameters.preparations.group(context.scene, properties.IMAGINE)
-    view = properties.view_of(session.current.preparations, properties.IMAGINE)
-    _draw_method(body, context, holder, parameters.preparations.attributes(properties.IMAGINE), view)
+    for attribute in parameters.preparations.attributes(properties.IMAGINE):
+        draw_parameter(body, context, parameters.preparations, properties.IMAGINE, attribute)
+    _draw_notes(body, context, properties.view_of(session.current.preparations, properties.IMAGINE))
 
 
-def draw_pipeline(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """The pipeline, its parameters as the server describes them, and the seed."""
+def draw_prominent(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """The parameters that artists turn, and the seed where chance has a part."""
     settings = context.scene.set_dresser
     pipeline = properties.chosen_pipeline(settings)
-    if not pipeline:
-        draw_text(layout, context, "Pipelines are listed once the backend has run", icon="INFO")
-    else:
-        layout.prop(settings, "pipeline")
-        holder = parameters.pipelines.group(context.scene, pipeline)
-        view = properties.view_of(session.current.pipelines, pipeline)
-        _draw_method(layout, context, holder, parameters.pipelines.attributes(pipeline), view)
-    layout.prop(settings, "seed")
+    for attribute in parameters.pipelines.prominent(pipeline):
+        draw_parameter(layout, context, parameters.pipelines, pipeline, attribute)
+    if properties.has_chance(settings):
+        row = layout.row(align=True)
+        row.prop(settings, "seed")
+        row.operator("set_dresser.new_seed", text="", icon="RNDCURVE")
 
 
-def _draw_method(
-    layout: bpy.types.UILayout,
-    context: bpy.types.Context,
-    holder: bpy.types.PropertyGroup | None,
-    attributes: list[str],
-    view: dict[str, Any] | None,
-) -> None:
-    """Parameters of a pipeline or a preparation, and what to know of it."""
-    for attribute in attributes if holder else ():
-        layout.prop(holder, attribute)
+def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """The button, how many jobs wait already, and why it is grey if it is, with what mends that."""
+    reason = generate_hindrance(context)
+    row = layout.row(align=True)
+    row.scale_y = 1.5
+    row.operator("set_dresser.generate", icon="SHADERFX")
+    if waiting := results.waiting(session.current):
+        number = row.row(align=True)
+        number.ui_units_x = 2.5
+        number.label(text=str(waiting), icon="SORTTIME")
+    if reason:
+        draw_text(layout, context, reason, icon="INFO")
+        draw_cures(layout, context, hindrance_code(reason))
+
+
+def draw_rest(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """All other settings, folded away."""
+    settings = context.scene.set_dresser
+    pipeline = properties.chosen_pipeline(settings)
+    header, body = layout.panel("SET_DRESSER_rest", default_closed=True)
+    header.label(text="More Settings")
+    if body is None:
+        return
+    column = body.column()
+    shown = parameters.pipelines.prominent(pipeline)
+    for attribute in parameters.pipelines.attributes(pipeline):
+        if attribute not in shown:
+            draw_parameter(column, context, parameters.pipelines, pipeline, attribute)
+    if settings.source in ("CAMERA", "PHOTOS"):
+        draw_field(column, context, settings, "hide_block_outs")
+        draw_field(column, context, settings, "keep_moves")
+    view = properties.view_of(session.current.pipelines, pipeline)
+    if view is not None and properties.takes_several(settings) and settings.source != "PHOTOS":
+        most = view["images"]["most"]
+        draw_text(column, context, f"Takes up to {most} pictures of one object: choose Photos as the source")
+    _draw_notes(column, context, view)
+
+
+def _draw_notes(layout: bpy.types.UILayout, context: bpy.types.Context, view: dict[str, Any] | None) -> None:
     for note in method_notes(view or {}):
         small = layout.column()
         small.scale_y = 0.8
@@ -206,8 +166,6 @@ def _draw_method(
 def method_notes(view: dict[str, Any]) -> list[str]:
     """What to know of a pipeline or a preparation: objects at once, memory, licence."""
     notes = []
-    if (pictures := view.get("images", {}).get("most", 1)) > 1:
-        notes.append(f"Takes up to {pictures} pictures of one object: choose Photos as the source")
     most = view.get("most_instances", MANY_INSTANCES)
     if most < MANY_INSTANCES:
         notes.append(f"Up to {count(most)} at once")
@@ -216,16 +174,6 @@ def method_notes(view: dict[str, Any]) -> list[str]:
     if view.get("licence_note"):
         notes.append(f"Licence: {view['licence_note']}")
     return notes
-
-
-def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """The button, and why it is grey if it is."""
-    reason = generate_hindrance(context)
-    column = layout.column()
-    column.scale_y = 1.5
-    column.operator("set_dresser.generate", icon="SHADERFX")
-    if reason:
-        draw_text(layout, context, reason, icon="INFO")
 
 
 class SET_DRESSER_UL_boxes(bpy.types.UIList):

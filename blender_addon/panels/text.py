@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from datetime import UTC, datetime
 
 import bpy
 
@@ -43,6 +44,21 @@ def count(number: int) -> str:
 
 def jobs_counted(number: int) -> str:
     return f"{number} job" if number == 1 else f"{number} jobs"
+
+
+def ago(moment: str, now: datetime | None = None) -> str:
+    """How long ago something was, like "3 min ago"; "" for what is no time of ISO 8601."""
+    try:
+        then = datetime.fromisoformat(moment)
+    except ValueError:
+        return ""
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=UTC)
+    seconds = max(0.0, ((now or datetime.now(UTC)) - then).total_seconds())
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit} ago"
+    return "just now"
 
 
 def duration(seconds: float) -> str:

@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.loading import TensorHeader, load_module, read_header
+from models.loading import CheckpointError, TensorHeader, load_module, read_header
 from models.pickled import converted, converted_form, pickled_headers
+from models.pickled_claims import check_claims
 
 PREFIX = "lrm_generator."
 TRAINING_ONLY = "source_camera"  # in names of tensors that training kept and the network has not
@@ -105,7 +106,10 @@ def placeholders_for_other_classes(path: Path) -> Iterator[None]:
     """
     mentioned: list[Any] = []
     if path.is_file() and zipfile.is_zipfile(path):
-        with contextlib.suppress(RuntimeError, ValueError, TypeError, LookupError, EOFError, pickle.PickleError):
+        with contextlib.suppress(
+            CheckpointError, RuntimeError, ValueError, TypeError, LookupError, EOFError, pickle.PickleError
+        ):
+            check_claims(path)
             mentioned = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     with torch.serialization.safe_globals([(Placeholder, name) for name in mentioned]):
         yield

@@ -13,23 +13,41 @@ from backend.camera import Camera
 Floats = NDArray[np.float64]
 
 
+def about(axis: int, angle: float) -> Floats:
+    """(3, 3): a turn about x, y or z by radians."""
+    cos, sin = math.cos(angle), math.sin(angle)
+    first, second = (axis + 1) % 3, (axis + 2) % 3
+    matrix = np.eye(3)
+    matrix[[first, second], [first, second]] = cos
+    matrix[first, second], matrix[second, first] = -sin, sin
+    return matrix
+
+
 @dataclass(frozen=True)
 class Solid:
     """kind: "box", "sphere" (ellipsoid) or "cylinder" (upright). size: (3,) along its own axes, metres.
-    centre: (3,). yaw: turn about the vertical, radians."""
+    centre: (3,). yaw: turn about the vertical, radians, after `tilt` about its own x and `roll` about its own y."""
 
     kind: str
     size: tuple[float, float, float]
     centre: tuple[float, float, float]
     yaw: float = 0.0
+    tilt: float = 0.0
+    roll: float = 0.0
 
     @property
     def turn(self) -> Floats:
-        cos, sin = math.cos(self.yaw), math.sin(self.yaw)
-        return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1.0]])
+        return about(2, self.yaw) @ about(0, self.tilt) @ about(1, self.roll)
+
+    @property
+    def world_from_box(self) -> Floats:
+        """(4, 4): takes the cube from -0.5 to 0.5 to the box around it, along its own axes."""
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = self.turn * self.size, self.centre
+        return matrix
 
     def extent(self, axes: Floats) -> tuple[Floats, Floats]:
-        """Lower and upper bounds along the rows of `axes`, a rotation about the vertical."""
+        """Lower and upper bounds along the rows of `axes`, a rotation; of a cylinder, one about the vertical."""
         local = axes @ self.turn
         half = np.array(self.size) / 2
         if self.kind == "box":

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from backend.camera import Camera, default_camera
 from backend.geometry.lens import Lens, make_lens
 from backend.placement import ASSUMED_DISTANCE, FARTHEST, place, stand_up
-from backend.shot import InstanceMap, Shot
 from tests.backend.ray_caster import Solid, cast, look
 
 Floats = NDArray[np.float64]
@@ -19,16 +18,11 @@ Mask = NDArray[np.bool_]
 WORLD = np.eye(3)
 
 
-def shot_of(mask: Mask, camera: Camera, depth: NDArray[np.float32] | None = None) -> Shot:
-    image = np.zeros((*mask.shape, 4), dtype=np.uint8)
-    return Shot((image,), InstanceMap(mask.astype(np.uint16), {1: ""}), camera, depth=depth)
-
-
 def placed(solids: list[Solid], camera: Camera, thickness: float = 1.0, world_from_box: Floats | None = None) -> Floats:
     labels, depth = cast(solids, camera)
     mask = labels > 0
     lens = make_lens(mask, 128, thickness=thickness)
-    vertices, how, _ = place(lens, shot_of(mask, camera, depth), mask, world_from_box)
+    vertices, how, _ = place(lens, camera, mask, depth, world_from_box)
     assert how == "depth"
     return vertices
 
@@ -116,7 +110,7 @@ def test_a_box_behind_another_keeps_its_distance() -> None:
     camera = look((0, -3.5, 1.5), math.radians(14), 0, 40, 384)
     labels, depth = cast([front, behind], camera)
     mask = labels == 2
-    vertices, how, quality = place(make_lens(mask), shot_of(mask, camera, depth), mask)
+    vertices, how, quality = place(make_lens(mask), camera, mask, depth)
     assert how == "depth"
     assert quality["known"] == 1
     assert compare(vertices, [behind])[0] < 0.05
@@ -127,8 +121,8 @@ def test_every_vertex_stays_behind_its_own_pixel() -> None:
     labels, depth = cast([solid], camera)
     mask = labels > 0
     lens = make_lens(mask)
-    for shot in (shot_of(mask, camera, depth), shot_of(mask, camera)):
-        pixels, distance = camera.project(place(lens, shot, mask)[0])
+    for known in (depth, None):
+        pixels, distance = camera.project(place(lens, camera, mask, known)[0])
         assert np.abs(pixels - lens.pixels).max() < 1e-6
         assert distance.min() > 0
 
@@ -140,8 +134,8 @@ def test_the_back_never_comes_before_the_front() -> None:
         mask = labels > 0
         lens = make_lens(mask)
         inner = np.count_nonzero(lens.offset > 0)
-        for shot in (shot_of(mask, camera, depth), shot_of(mask, camera)):
-            distance = camera.project(place(lens, shot, mask)[0])[1]
+        for known in (depth, None):
+            distance = camera.project(place(lens, camera, mask, known)[0])[1]
             front, back = distance[lens.offset < 0], distance[-inner:]
             assert (back > front).all()
 
@@ -206,7 +200,7 @@ def lamp_mask(camera: Camera) -> Mask:
 def test_without_depth_the_lowest_point_stands_on_the_ground(pitch: float) -> None:
     camera = look((1.0, -2.0, 1.7), math.radians(pitch), 0.4, 35, 400)
     mask = lamp_mask(camera)
-    vertices, how, quality = place(make_lens(mask), shot_of(mask, camera), mask)
+    vertices, how, quality = place(make_lens(mask), camera, mask)
     assert how == "ground"
     assert quality == {}
     assert vertices[:, 2].min() == pytest.approx(0, abs=0.01)
@@ -217,7 +211,7 @@ def test_without_depth_the_middle_is_upright_and_the_foot_is_at_its_pixel() -> N
     camera = default_camera(400, 400)
     mask = lamp_mask(camera)
     lens = make_lens(mask)
-    vertices = place(lens, shot_of(mask, camera), mask)[0]
+    vertices = place(lens, camera, mask)[0]
     rim = vertices[lens.offset == 0]
     assert np.linalg.svd(rim[:, :2] - rim[:, :2].mean(axis=0))[1][1] < 1e-6
     foot = rim[rim[:, 2].argmin()]
@@ -235,7 +229,7 @@ def test_without_depth_the_middle_is_upright_and_the_foot_is_at_its_pixel() -> N
 def test_where_no_ground_is_met_a_distance_is_assumed(camera: Camera, why: str) -> None:
     mask = lamp_mask(camera)
     lens = make_lens(mask)
-    vertices, how, _ = place(lens, shot_of(mask, camera), mask)
+    vertices, how, _ = place(lens, camera, mask)
     assert how == "assumed", why
     rim = camera.project(vertices[lens.offset == 0])[1]
     assert np.allclose(rim, ASSUMED_DISTANCE)
@@ -248,9 +242,9 @@ def test_depth_that_knows_nothing_of_the_mask_leaves_the_ground() -> None:
     lens = make_lens(mask)
     for nothing in (np.nan, 0.0, -1.0, np.inf):
         depth = np.full(mask.shape, nothing, dtype=np.float32)
-        vertices, how, _ = place(lens, shot_of(mask, camera, depth), mask)
+        vertices, how, _ = place(lens, camera, mask, depth)
         assert how == "ground"
-        assert np.allclose(vertices, place(lens, shot_of(mask, camera), mask)[0])
+        assert np.allclose(vertices, place(lens, camera, mask)[0])
 
 
 @pytest.mark.parametrize("known", [1, 5, 40])
@@ -259,7 +253,7 @@ def test_a_few_known_pixels_still_give_the_distance(known: int) -> None:
     mask = lamp_mask(camera)
     depth = np.full(mask.shape, np.nan, dtype=np.float32)
     depth.ravel()[np.flatnonzero(mask)[:known]] = 2.5
-    vertices, how, _ = place(make_lens(mask), shot_of(mask, camera, depth), mask)
+    vertices, how, _ = place(make_lens(mask), camera, mask, depth)
     assert how == "depth"
     distance = camera.project(vertices)[1]
     assert np.median(distance) == pytest.approx(2.5, rel=0.1)
@@ -272,7 +266,7 @@ def test_tiny_masks_are_placed_too(size: tuple[int, int]) -> None:
     mask = np.zeros((200, 200), dtype=bool)
     mask[120 : 120 + size[0], 90 : 90 + size[1]] = True
     for depth in (None, np.where(mask, np.float32(3), np.float32(np.nan))):
-        vertices, how, _ = place(make_lens(mask), shot_of(mask, camera, depth), mask)
+        vertices, how, _ = place(make_lens(mask), camera, mask, depth)
         assert how == ("ground" if depth is None else "depth")
         assert np.isfinite(vertices).all()
 
@@ -280,7 +274,7 @@ def test_tiny_masks_are_placed_too(size: tuple[int, int]) -> None:
 def lens_and_world(camera: Camera) -> tuple[Lens, Floats]:
     mask = lamp_mask(camera)
     lens = make_lens(mask)
-    return lens, place(lens, shot_of(mask, camera), mask)[0]
+    return lens, place(lens, camera, mask)[0]
 
 
 @pytest.mark.parametrize("yaw", [0.0, 1.0, 2.5, -2.0])

@@ -76,6 +76,20 @@ def test_a_packed_image_with_unsaved_strokes_is_written_as_painted(tmp_path):
     assert state(made) == before
 
 
+@pytest.mark.parametrize(("mode", "opaque"), [("NONE", True), ("CHANNEL_PACKED", True), ("STRAIGHT", False)])
+def test_an_image_whose_alpha_is_no_transparency_is_opaque(tmp_path, mode, opaque):
+    made, values = image()
+    values = values.copy()
+    values[..., 3] = np.linspace(0.2, 0.6, 6, dtype=np.float32)
+    made.pixels.foreach_set(values[::-1].ravel())
+    made.alpha_mode = mode
+    written = read(capture_image(made, tmp_path).image)
+    if opaque:
+        values[..., 3] = 1.0
+    assert written == pytest.approx(values, abs=0.01 if opaque else 0.02)
+    assert made.alpha_mode == mode
+
+
 def test_a_file_image_is_not_tied_to_another_file(tmp_path):
     pixels = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
     path = pictures.write_whole(tmp_path / "file.png", pictures.png(pixels))

@@ -177,7 +177,7 @@ def test_a_reference_finds_its_object_after_renaming_and_reloading_and_not_after
     room[0].name = "Box"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "file.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "file.blend"))
-    found = resolve(reference)
+    found = resolve(reference.reopened())
     assert found is not None and found.name == "Box" and found.session_uid != reference.session_uid
     reference = BlockOutRef.of(found)
     holder = bpy.data.objects["Ball"]

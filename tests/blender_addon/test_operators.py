@@ -22,6 +22,7 @@ def test_generate_uses_what_the_panel_says(addon: Any, current: Any) -> None:
     scene = bpy.context.scene
     settings = scene.set_dresser
     settings.pipeline, settings.seed, settings.hide_block_outs = "test-box", 11, False
+    settings.keep_moves = False
     scene.set_dresser_test_box.size = 1.25
     scene.set_dresser_test_box.style = "tall"
     cube = bpy.data.objects["Cube"]
@@ -32,6 +33,11 @@ def test_generate_uses_what_the_panel_says(addon: Any, current: Any) -> None:
     assert tuple(prop.dimensions) == pytest.approx((2.5, 2.5, 2.0), abs=1e-3)
     assert not cube.hide_render
     assert prop["set_dresser"]["seed"] == 11
+    assert not job.keep_moves
+    settings.keep_moves = True
+    assert bpy.ops.set_dresser.import_job(job=job.id) == {"FINISHED"}
+    pump_until(lambda: job.import_count == 2, "the second import")
+    assert job.keep_moves and prop.hide_render and bpy.data.objects[job.imported[0]].visible_get()
 
 
 def test_generate_takes_picture_files_and_label_images(addon: Any, picture: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import panels, parameters, session
+from blender_addon import job_list, panels, parameters, session
+from blender_addon.condition import condition
 from blender_addon.jobs import JobRecord
 from blender_addon.messages import SetDresserError
 from blender_addon.panels import SET_DRESSER_PT_jobs, SET_DRESSER_PT_main
@@ -88,18 +90,19 @@ def record(**values: Any) -> JobRecord:
 
 def test_at_first_everything_is_there_and_generate_is_ready() -> None:
     layout = draw()
-    assert "The backend is not running" in layout.texts
-    assert "1 object selected" in layout.texts
-    assert "Camera" in layout.texts
-    assert {"source", "instances", "pipeline", "detail", "seed"} <= set(layout.controls)
+    assert "Stopped" in layout.texts
+    assert "1 selected" in layout.texts
+    assert {"source", "camera", "instances", "pipeline", "detail", "seed"} <= set(layout.controls)
     assert {"set_dresser.generate", "set_dresser.start_server", "set_dresser.refresh"} <= set(layout.buttons)
     assert bpy.ops.set_dresser.generate.poll()
 
 
 @pytest.mark.parametrize("state", list(ServerState))
-def test_every_state_of_the_server_is_a_sentence(state: ServerState) -> None:
+def test_every_state_of_the_server_is_a_word_that_fits(state: ServerState) -> None:
     session.current.server.state = state
-    assert state.value.split(";")[0].rstrip(".") in draw().texts
+    word = condition(session.current).value.text
+    assert word in draw().texts
+    assert len(word) <= 13
 
 
 def test_a_running_server_can_be_stopped() -> None:
@@ -218,7 +221,7 @@ def test_every_source_draws_its_own_controls(settings: Any) -> None:
     settings.collection = bpy.data.collections["Collection"]
     layout = draw()
     assert "collection" in layout.controls
-    assert "1 object in the collection" in layout.texts, "lights and cameras are no block-out"
+    assert "1 object" in layout.texts, "lights and cameras are no block-out"
 
 
 def test_imagine_is_off_and_draws_its_parameters_and_notes(settings: Any) -> None:
@@ -288,7 +291,18 @@ def test_a_running_job_shows_where_it_is(values: dict[str, Any], text: str) -> N
     assert button.given.job == "abc"
 
 
-@pytest.mark.parametrize(("arrival", "text"), [("fetching", "Fetching the result"), ("waiting", "Importing")])
+@pytest.mark.parametrize("state", ["queued", "running"])
+@pytest.mark.parametrize("kind", ["waiting", "problem"])
+def test_a_queued_job_says_why_nothing_is_run(state: str, kind: str) -> None:
+    record(state=state)
+    session.current.life.health = {kind: {"detail": "No worker starts (it is broken).", "hint": "Look into the log."}}
+    texts = draw().texts.replace("\n", " ")
+    assert ("No worker starts (it is broken). Look into the log." in texts) == (state == "queued")
+    session.current.life.health = {"waiting": None, "problem": None}
+    assert "No worker starts" not in draw().texts
+
+
+@pytest.mark.parametrize(("arrival", "text"), [("fetching", "Fetching the result"), ("waiting", "Waiting")])
 def test_a_result_on_its_way_is_shown(monkeypatch: pytest.MonkeyPatch, arrival: str, text: str) -> None:
     made = record(state="done", arrival=arrival)
     made.task = iter(())  # type: ignore[assignment]
@@ -296,27 +310,50 @@ def test_a_result_on_its_way_is_shown(monkeypatch: pytest.MonkeyPatch, arrival: 
     texts = draw().texts
     assert text in texts
     assert ("Leave Edit Mode" in texts) == (arrival == "waiting")
+    (bar,) = [drawn for drawn in draw().drawn if drawn.function == "progress"]
+    assert (bar.factor < 1.0) == (arrival == "waiting"), "a full bar says that nothing is left to do"
 
 
-def test_the_list_offers_what_can_be_done() -> None:
-    record(id="a", state="done", warnings=[{"message": "The camera does not see Lamp. Left out."}])
+def mark(identifier: str) -> None:
+    """Click a row of the list of jobs."""
+    job_list.sync(session.current)
+    manager = bpy.context.window_manager
+    manager.set_dresser_job_index = [row.name for row in manager.set_dresser_jobs].index(identifier)
+
+
+def buttons_of(layout: Recorder, operator: str) -> list[str]:
+    return [drawn.given.job for drawn in layout.drawn if getattr(drawn, "operator", "") == operator]
+
+
+def test_the_list_offers_what_can_be_done_with_the_job_that_is_marked() -> None:
+    record(id="a", state="done", files=["result.json"])
     record(id="b", state="failed", problem=SetDresserError("It was too dark.", "Add a light."))
     record(id="c", state="cancelled")
+    mark("a")
     layout = draw()
-    imports = [drawn for drawn in layout.drawn if getattr(drawn, "operator", "") == "set_dresser.import_job"]
-    assert [drawn.given.job for drawn in imports] == ["a"]
-    assert layout.buttons.count("set_dresser.delete_job") == 3
+    assert [drawn.rows for drawn in layout.drawn if drawn.function == "template_list"] == [5]
+    for operator in ("import_job", "restore_settings", "delete_job"):
+        assert buttons_of(layout, f"set_dresser.{operator}") == ["a"]
+    mark("b")
+    layout = draw()
+    assert buttons_of(layout, "set_dresser.import_job") == []
     texts = layout.texts.replace("\n", " ")
     assert "It was too dark." in texts
-    assert "The camera does not see Lamp." in texts
+    assert "Add a light." in texts
 
 
-def test_a_long_list_is_cut(current: Any) -> None:
-    for number in range(panels.JOBS_SHOWN + 7):
-        record(id=str(number), state="done")
-    layout = draw()
-    assert layout.buttons.count("set_dresser.import_job") == panels.JOBS_SHOWN
-    assert "7 older ones are not shown" in layout.texts
+def test_a_row_tells_title_and_time_and_what_was_marked_stays_marked() -> None:
+    then = (datetime.now(UTC) - timedelta(minutes=3)).isoformat()
+    record(id="a", name="Sofa, Rug + 4", state="done", created=then)
+    mark("a")
+    row = Recorder()
+    panels.jobs.SET_DRESSER_UL_jobs.draw_item(
+        None, bpy.context, row, None, bpy.context.window_manager.set_dresser_jobs[0], 0, None, ""
+    )
+    assert row.texts.splitlines() == ["Sofa, Rug + 4", "3 min ago"]
+    session.current.jobs = {"b": record(id="b", state="done"), **session.current.jobs}
+    job_list.sync(session.current)
+    assert job_list.active(session.current).id == "a"
 
 
 def test_the_last_error_is_shown_with_what_to_do(current: Any) -> None:

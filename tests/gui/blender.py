@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.gui.display import HEIGHT, WIDTH, Display
+from tests.gui.display import Display
 from tests.gui.machine import STAGE, Machine, Process, until
 
 DRIVER = Path(__file__).resolve().with_name("driver.py")
@@ -45,7 +45,7 @@ class Blender:
             (machine.stage / name).write_text("")
         shutil.copyfile(DRIVER, machine.stage / "driver.py")
         self._log = (machine.stage / "blender.log").open("ab")
-        window = ["--window-geometry", "0", "0", str(WIDTH), str(HEIGHT)]
+        window = ["--window-geometry", "0", "0", str(display.width), str(display.height)]
         settings = [f"{name}={value}" for name, value in variables.items()]
         command = ["env", *settings, "blender", *window, "--python", str(STAGE / "driver.py"), *arguments]
         self._process = machine.start(command, stdout=self._log, stderr=subprocess.STDOUT)
@@ -91,10 +91,10 @@ class Blender:
 
     # what is done to it
 
-    def find(self, command: str, place: float = MIDDLE) -> tuple[int, int]:
+    def find(self, command: str, place: float = MIDDLE, scrolling: bool = True) -> tuple[int, int]:
         """Where in the sidebar the button is whose Python command begins like this: moves the mouse down the sidebar
-        and asks Blender what it is on, and scrolls if need be. Raises AssertionError."""
-        for scrolled in (0, TO_THE_TOP, *[DOWN] * 4):
+        and asks Blender what it is on, and scrolls if need be and allowed. Raises AssertionError."""
+        for scrolled in (0, TO_THE_TOP, *[DOWN] * 4) if scrolling else (0,):
             if scrolled:
                 x, y, width, height = self.ask("region()")
                 self.display.scroll(x + width / 2, y + height / 2, scrolled)

@@ -6,17 +6,27 @@ from typing import Literal
 
 from pydantic import Field
 
-from backend.pipelines.base import Parameters, PipelineInfo, Stage
+from backend.pipelines.base import PROMINENT, Parameters, PipelineInfo, Stage
 
 
 class InflateParameters(Parameters):
     """What an artist can turn."""
 
     thickness: float = Field(
-        1.0, ge=0.05, le=3.0, title="Thickness", description="Depth of the shapes; 1 makes a disc a ball."
+        1.0,
+        ge=0.05,
+        le=3.0,
+        title="Thickness",
+        description="Depth of the shapes; 1 makes a disc a ball.",
+        json_schema_extra=PROMINENT,
     )
     detail: int = Field(
-        256, ge=32, le=1024, title="Detail", description="Outline resolution: cells along an object's longer side."
+        256,
+        ge=32,
+        le=1024,
+        title="Detail",
+        description="Outline resolution: cells along an object's longer side.",
+        json_schema_extra=PROMINENT,
     )
     texture_size: int = Field(
         1024, ge=64, le=4096, title="Texture size", description="Longest side of each object's texture in pixels."
@@ -25,6 +35,7 @@ class InflateParameters(Parameters):
         "soft",
         title="Back side",
         description="Soft colours of the front on the back, or the picture mirrored.",
+        json_schema_extra=PROMINENT,
     )
     speck: int = Field(
         32,
@@ -37,10 +48,11 @@ class InflateParameters(Parameters):
 
 INFLATE = PipelineInfo(
     id="inflate",
-    version="1",
+    version="2",
     title="Inflate",
     description="Quick props from silhouettes. Needs no download and no GPU.",
     entry="backend.pipelines.inflate.run:run",
     parameters=InflateParameters,
+    chance=False,
     stages=(Stage("surface", 5), Stage("texture", 2), Stage("place", 1), Stage("export", 2)),
 )

@@ -29,9 +29,9 @@ def run(shot: Shot, parameters: InflateParameters, context: Context) -> Scene:
     lenses: dict[int, Lens] = {}
     names = shot.instances.names
     with context.stage("surface"):
-        for instance, mask in _each(shot, list(names), context):
-            if mask.any():
-                lenses[instance] = make_lens(mask, parameters.detail, parameters.speck, parameters.thickness)
+        for instance, whole in _each(shot, list(names), context):
+            if shot.instances.mask(instance).any():
+                lenses[instance] = make_lens(whole, parameters.detail, parameters.speck, parameters.thickness)
             else:
                 message = f"{shot.title(instance)} has no pixels and was left out."
                 context.warn("instance-empty", message, "Look at the instance map.", instance)
@@ -39,14 +39,17 @@ def run(shot: Shot, parameters: InflateParameters, context: Context) -> Scene:
         raise Problem("geometry-failed", "No object in the instance map has any pixels.")
     paints = {}
     with context.stage("texture"):
-        for instance, mask in _each(shot, list(lenses), context):
-            paints[instance] = paint(shot.image, mask, lenses[instance], parameters.texture_size, parameters.back)
+        for instance, whole in _each(shot, list(lenses), context):
+            seen = shot.instances.mask(instance)
+            size, back = parameters.texture_size, parameters.back
+            paints[instance] = paint(shot.image, seen, lenses[instance], size, back, whole)
     props = []
     with context.stage("place"):
-        for instance, mask in _each(shot, list(lenses), context):
-            vertices, how, quality = place(lenses[instance], shot, mask, shot.boxes.get(instance))
+        for instance, whole in _each(shot, list(lenses), context):
+            box = shot.boxes.get(instance)
+            vertices, how, quality = place(lenses[instance], shot.camera, whole, shot.whole_depth(instance), box)
             _warn_of_placement(shot, instance, how, context)
-            local, world_from_prop = stand_up(vertices, shot.camera)
+            local, world_from_prop = stand_up(vertices, shot.camera, box)
             corner_uv, texture = paints[instance]
             mesh = Mesh(local, lenses[instance].faces, corner_uv=corner_uv, texture=texture)
             props.append(Prop(instance, names[instance], mesh, world_from_prop, how, quality))
@@ -54,10 +57,10 @@ def run(shot: Shot, parameters: InflateParameters, context: Context) -> Scene:
 
 
 def _each(shot: Shot, instances: list[int], context: Context) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Every instance with its mask; reports progress before each."""
+    """Every instance with its whole mask; reports progress before each."""
     for index, instance in enumerate(instances):
         context.progress(index / len(instances), shot.instances.names[instance])
-        yield instance, shot.instances.mask(instance)
+        yield instance, shot.whole_mask(instance)
 
 
 def _warn_of_placement(shot: Shot, instance: int, how: str, context: Context) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from backend.pipelines.base import Parameters, PipelineInfo, Stage
+from backend.pipelines.base import PROMINENT, Parameters, PipelineInfo, Stage, special
 
 MOST_PHOTOS = 12
 MOST_INSTANCES = 24
@@ -28,17 +28,20 @@ class InstantMeshParameters(Parameters):
     model: Literal["large", "base", "nerf-large", "nerf-base"] = Field(
         "large", title="Model",
         description="Large is a little finer, base needs less memory; the NeRF variants make softer surfaces.",
-        json_schema_extra={"weights": WEIGHTS},
+        json_schema_extra={"weights": WEIGHTS, "titles": {"nerf-large": "NeRF, Large", "nerf-base": "NeRF, Base"}},
     )  # fmt: skip
     quality: Literal["draft", "standard", "final"] = Field(
-        "standard", title="Quality", description="Steps from noise to views: 28, 36 or 75."
-    )
+        "standard", title="Quality", description="Steps from noise to views: 28, 36 or 75.",
+        json_schema_extra=PROMINENT,
+    )  # fmt: skip
     steps: int = Field(
-        0, ge=0, le=200, title="Steps", description="A number of steps of your own; 0 leaves it to quality."
-    )
+        0, ge=0, le=200, title="Steps", description="A number of steps of your own; 0 leaves it to quality.",
+        json_schema_extra=special(0, "Auto", STEPS["standard"]),
+    )  # fmt: skip
     choose: Literal["several", "always", "never"] = Field(
         "several", title="Choose views",
         description="Stop to let you choose among the generated views: with several photos, always, or never.",
+        json_schema_extra=PROMINENT,
     )  # fmt: skip
     views: Literal["6", "4"] = Field("6", title="Views", description="How many views the prop is reconstructed from.")
     cameras: Literal["auto", "true", "slots"] = Field(
@@ -59,8 +62,9 @@ class InstantMeshParameters(Parameters):
         "128", title="Resolution", description="Cells along the box of the surface; 128 is the published number."
     )
     faces: int = Field(
-        40000, ge=0, le=2_000_000, title="Target faces", description="Triangles of each mesh; 0 keeps all of them."
-    )
+        40000, ge=0, le=2_000_000, title="Target faces", description="Triangles of each mesh; 0 keeps all of them.",
+        json_schema_extra={**PROMINENT, **special(0, "All", 40000)},
+    )  # fmt: skip
     colour: Literal["texture", "vertices", "none"] = Field(
         "texture", title="Colour", description="Bake a texture, or keep one colour for each vertex."
     )
@@ -74,6 +78,7 @@ class InstantMeshParameters(Parameters):
     size: float = Field(
         0.0, ge=0.0, le=1000.0, title="Longest side",
         description="Metres; 0 takes the size from the block-out, the depth or the ground.",
+        json_schema_extra=special(0, "Auto", 1.0),
     )  # fmt: skip
     snap: Literal["none", "bounds", "axes"] = Field(
         "none", title="Fit to block-out",
@@ -82,8 +87,9 @@ class InstantMeshParameters(Parameters):
     to_ground: bool = Field(False, title="To the ground", description="Stand every prop on the ground.")
     turntable: bool = Field(False, title="Turntable", description="Render a short video all round each prop.")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", title="Precision", description="Number format of the diffusion networks; auto is 16-bit on a GPU."
-    )
+        "auto", title="Precision", description="Number format of the diffusion networks; auto is 16-bit on a GPU.",
+        json_schema_extra={"titles": {"bfloat16": "BFloat16"}},
+    )  # fmt: skip
 
     def needed_weights(self) -> tuple[str, ...]:
         return tuple(WEIGHTS[self.model])

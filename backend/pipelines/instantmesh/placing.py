@@ -13,7 +13,7 @@ from backend.pipelines.instantmesh import InstantMeshParameters
 from backend.registration import Box, register
 from backend.registration.props import stand
 from backend.scene import Mesh, Prop
-from backend.shot import Shot
+from backend.shot import InstanceMap, Shot
 
 Floats = NDArray[np.float64]
 
@@ -30,26 +30,30 @@ def place(mesh: Mesh, instance: int, shot: Shot, parameters: InstantMeshParamete
     """The prop in the world.
 
     Its turn is known: the photo's camera looks at its front. Place and size come from the registration, which makes the
-    silhouette agree with the mask; `size` sets another size about the foot.
+    silhouette agree with the mask, with the whole outline where that is known; `size` sets another size about the foot.
 
     Args:
         mesh: its front is -y, see `FRONT`; any unit.
     """
     box = Box.of(shot.boxes[instance]) if instance in shot.boxes else None
+    name, mask = shot.instances.names[instance], shot.whole_mask(instance)
+    instances, depth = shot.instances, shot.depth
+    if instance in shot.outlines:  # alone, nothing stands before it
+        instances = InstanceMap(np.where(mask, np.uint16(instance), np.uint16(0)), {instance: name})
+        depth = shot.whole_depth(instance)
     registration = register(
         {instance: mesh},
-        shot.instances,
+        instances,
         shot.camera,
-        depth=shot.depth,
+        depth=depth,
         bounds={} if box is None else {instance: box},
-        yaw=facing(shot.camera, shot.instances.mask(instance)),
+        yaw=facing(shot.camera, mask),
         seed=context.seed,
     )
     for warning in registration.warnings:
         if warning.code == "mesh-missing":
             continue  # the others are placed one by one, too
         context.warn(warning.code, warning.message, warning.hint, instance)
-    name = shot.instances.names[instance]
     prop = stand(instance, name, mesh, registration, box=box, snap=parameters.snap, to_ground=parameters.to_ground)
     prop.quality |= {
         "mask_iou": registration.iou.get(instance),

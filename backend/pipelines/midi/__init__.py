@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from backend.pipelines.base import Parameters, PipelineInfo, Stage
+from backend.pipelines.base import PROMINENT, Parameters, PipelineInfo, Stage, special
 
 MOST_INSTANCES = 48
 
@@ -18,17 +18,20 @@ class MidiParameters(Parameters):
     """What an artist can turn."""
 
     quality: Literal["draft", "standard", "final"] = Field(
-        "standard", title="Quality", description="Steps from noise to shape: 15, 30 or 50."
-    )
+        "standard", title="Quality", description="Steps from noise to shape: 15, 30 or 50.",
+        json_schema_extra=PROMINENT,
+    )  # fmt: skip
     steps: int = Field(
-        0, ge=0, le=200, title="Steps", description="A number of steps of your own; 0 leaves it to quality."
-    )
+        0, ge=0, le=200, title="Steps", description="A number of steps of your own; 0 leaves it to quality.",
+        json_schema_extra=special(0, "Auto", STEPS["standard"]),
+    )  # fmt: skip
     resolution: Literal["65", "129", "257", "513"] = Field(
         "257", title="Resolution", description="Fineness of each mesh before it is simplified: points along its box."
     )
     faces: int = Field(
-        20000, ge=0, le=2_000_000, title="Target faces", description="Triangles of each mesh; 0 keeps all of them."
-    )
+        20000, ge=0, le=2_000_000, title="Target faces", description="Triangles of each mesh; 0 keeps all of them.",
+        json_schema_extra={**PROMINENT, **special(0, "All", 20000)},
+    )  # fmt: skip
     colour: bool = Field(
         True, title="Colour", description="Paint the picture onto what the camera sees, and fill the rest to match."
     )
@@ -60,6 +63,7 @@ class MidiParameters(Parameters):
     snap: Literal["none", "bounds", "axes"] = Field(
         "none", title="Fit to block-out",
         description="Leave each prop as generated, scale it into its block-out's box, or stretch it along the box.",
+        json_schema_extra=PROMINENT,
     )  # fmt: skip
     to_ground: bool = Field(False, title="To the ground", description="Stand every prop on the ground.")
     tilt: bool = Field(
@@ -70,8 +74,9 @@ class MidiParameters(Parameters):
         description="How the picture becomes a square: with room around the objects, as published, or not at all.",
     )  # fmt: skip
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", title="Precision", description="Number format of the networks; auto takes what the device is good at."
-    )
+        "auto", title="Precision", description="Number format of the networks; auto takes what the device is good at.",
+        json_schema_extra={"titles": {"bfloat16": "BFloat16"}},
+    )  # fmt: skip
 
 
 MIDI = PipelineInfo(

@@ -19,7 +19,10 @@ class ImagineParameters(Parameters):
     """What an artist can turn."""
 
     prompt: Words = Field(
-        "", title="Prompt", description="What the picture shows: the place, the style, the light. May stay empty."
+        "",
+        title="Prompt",
+        description="What the picture shows: the place, the style, the light. May stay empty.",
+        json_schema_extra={"examples": ["a sunlit attic studio, oil paint"]},
     )
     names: bool = Field(
         True, title="Names", description="Add what the objects are called; names like Cube.003 are left out."
@@ -30,8 +33,8 @@ class ImagineParameters(Parameters):
     model: Literal["sdxl", "sd15"] = Field(
         "sdxl",
         title="Model",
-        description="sdxl paints better; sd15 needs a third of the memory and of the time.",
-        json_schema_extra={"weights": WEIGHTS},
+        description="SDXL paints better; SD 1.5 needs a third of the memory and of the time.",
+        json_schema_extra={"weights": WEIGHTS, "titles": {"sdxl": "SDXL", "sd15": "SD 1.5"}},
     )
     candidates: int = Field(4, ge=1, le=8, title="Candidates", description="How many pictures are painted.")
     choose: bool = Field(

@@ -46,6 +46,7 @@ class SegmentParameters(Parameters):
         max_length=1000,
         title="Objects",
         description="What to look for, separated by commas: chair, table lamp, rug.",
+        json_schema_extra={"examples": ["chair, table lamp, rug"]},
     )
     boxes: list[Box] = Field(
         default_factory=list,

@@ -6,8 +6,10 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 
 from backend.camera import default_camera
 from backend.cli import main
@@ -192,6 +194,24 @@ def test_a_job_that_fails_leaves_nothing_and_tells_whose_fault_it_is(run, tmp_pa
     assert run(pipeline="refuses").complaint(2) == "The object is as grey as the wall."
     assert run(pipeline="breaks").complaint(1) == "The memory was not enough."
     assert written(tmp_path / "out") == []
+
+
+def test_whole_outlines_go_with_the_instance_map(run, instance_map: Path, tmp_path: Path) -> None:
+    labels = np.array(Image.open(instance_map))
+    whole = np.where(labels == 2, labels, 0)
+    whole[20:40, 40:60] = 2
+    Image.fromarray(whole).save(tmp_path / "whole.png")
+    np.save(tmp_path / "whole.npy", np.where(whole > 0, 5, np.nan).astype(np.float32))
+    files = ("--instances", instance_map, "--outlines", tmp_path / "whole.png")
+    assert run(*files, "--outline-depths", tmp_path / "whole.npy").status == 0
+    assert [prop.seen for prop in result_in(tmp_path / "out").props] == [1.0, 0.5]
+    assert "one depth" in run(*files, "--outline-depths", tmp_path / "whole.npy", tmp_path / "whole.npy").err
+
+
+def test_a_seed_without_effect_is_told(run, tmp_path: Path) -> None:
+    outcome = run("--seed", 5, "--texture-size", 64, pipeline="inflate")
+    assert outcome.status == 0 and "--seed has no effect" in outcome.err
+    assert "--seed has no effect" not in run("--seed", 5).err
 
 
 def test_a_failed_job_leaves_an_older_result_alone(run, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from backend.contract import AgainRequest, GenerateRequest, JobState
 from backend.errors import Problem
 from backend.jobs import retention
 from backend.jobs.folders import JobFolders
-from backend.jobs.retention import FETCHED, free, usage
+from backend.jobs.retention import FETCHED, Usage, free, surplus, usage
 from backend.jobs.service import JobService
 from backend.jobs.store import JobStore
 from tests.backend.jobs.test_service import REQUEST, Stage, until_cancelled
@@ -65,6 +65,18 @@ def test_the_oldest_go_until_the_rest_fits(jobs: Jobs) -> None:
     assert free(jobs.store, jobs.folders, 2999) == made[:3]
     assert jobs.left() == set(made[3:])
     assert usage(jobs.folders).bytes == 2000
+
+
+def test_what_a_limit_would_remove_is_told_before_anything_goes(jobs: Jobs) -> None:
+    first = jobs.add()
+    jobs.add(like=first)
+    jobs.add(JobState.QUEUED)
+    assert surplus(jobs.store, jobs.folders, 10**6) == Usage(0, 0)
+    before = usage(jobs.folders)
+    told = surplus(jobs.store, jobs.folders, 0)
+    assert (told.jobs, usage(jobs.folders)) == (2, before), "nothing has gone yet"
+    assert len(free(jobs.store, jobs.folders, 0)) == told.jobs
+    assert usage(jobs.folders).bytes == before.bytes - told.bytes
 
 
 def test_what_has_not_ended_never_goes(jobs: Jobs) -> None:

@@ -1,5 +1,6 @@
 """The door to the jobs, without HTTP: as the command line uses it."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from backend.contract import GenerateRequest
+from backend.contract import AgainRequest, GenerateRequest
 from backend.errors import Problem
 from backend.jobs import folders
 from backend.jobs.answers import Answers, add_answer
+from backend.jobs.cooling import Cooling
 from backend.jobs.executor import Interrupted, Parked, Report, WorkerState
 from backend.jobs.service import JobService
 from backend.pipelines.base import Cancelled
@@ -27,6 +29,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.state = WorkerState.ASLEEP
+        self.cooling: Cooling | None = None
         self.acts: list[Callable[[Stage, Path], None]] = []
         self.answers: list[dict[str, Any]] = []
         self.changed = threading.Event()
@@ -282,3 +285,64 @@ def test_looking_needs_no_lock_and_submitting_does(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="start"):
         submit(service)
     service.stop()
+
+
+def test_jobs_wait_while_no_worker_starts_and_run_once_one_does(service: JobService, stage: Stage) -> None:
+    problem = Problem("worker-start-failed", "It does not start.", "Look after it.")
+    stage.cooling = Cooling(problem, time.monotonic() + 0.5)
+    tried: list[Cooling | None] = []
+
+    def warm() -> None:
+        tried.append(stage.cooling)
+        stage.cooling = None if len(tried) == 2 else Cooling(problem, time.monotonic() + 0.1)
+
+    stage.warm = warm  # type: ignore[method-assign]
+    jobs = [submit(service) for _ in range(5)]
+    views = service.list()
+    assert {view.state for view in views} == {"queued"}
+    assert all(view.waiting and view.waiting.detail == "It does not start." for view in views)
+    for job in jobs:
+        assert list(service.events(job))[-1].data["state"] == "done"
+    assert len(tried) == 2, "a worker is started without risking a job"
+    assert service.get(jobs[0]).waiting is None
+
+
+def test_what_is_gone_from_a_job_is_a_sentence(service: JobService, stage: Stage, tmp_path: Path) -> None:
+    def ask(stage: Stage, folder: Path) -> None:
+        stage.report(Report("question", {"title": "Which?"}))
+        stage.wait_for(lambda: bool(stage.answers))
+
+    stage.acts += [ask, ask]
+    first, second = submit(service), submit(service)
+    until(lambda: service.get(first).state == "needs_input", "the question")
+    (tmp_path / "jobs" / first / "answers.json").write_text("[{]")
+    with pytest.raises(Problem, match="inputs-gone"):
+        service.answer(first, {"choice": 1})
+    shutil.rmtree(tmp_path / "jobs" / first)
+    with pytest.raises(Problem, match="inputs-gone"):
+        service.answer(first, {"choice": 1})
+    assert not (tmp_path / "jobs" / first).exists()
+    with pytest.raises(Problem, match="inputs-gone"):
+        service.again(first, AgainRequest())
+    stage.answers.append({})
+    stage.changed.set()
+    assert list(service.events(first))[-1].data["state"] == "done"
+    service.cancel(second)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "{}", "[1]", '[{"question": 1, "answer": {}}]', '[{"question": "a"}]', "[" * 9999]
+)
+def test_damaged_answers_are_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "answers.json").write_text(text)
+    with pytest.raises(Problem, match="damaged"):
+        Answers(tmp_path, lambda question: {})
+
+
+def test_a_list_that_is_gone_is_noticed(service: JobService, tmp_path: Path) -> None:
+    submit(service)
+    for path in tmp_path.glob("jobs.sqlite3*"):
+        path.unlink()
+    for use in (service.list, lambda: service.get("a" * 24), lambda: submit(service), lambda: service.queued):
+        with pytest.raises(Problem, match="data-gone"):
+            use()

@@ -3,6 +3,8 @@
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from backend.contract import JobState
 from backend.errors import Problem
+from backend.jobs import store as store_module
 from backend.jobs.store import JobStore
 
 ROOT = Path(__file__).parents[3]
@@ -150,3 +153,71 @@ def test_processes_that_begin_together_share_the_list(tmp_path: Path) -> None:
     store = JobStore(path)
     assert len(store.newest(1000)) == 80
     store.close()
+
+
+def hold(path: Path) -> sqlite3.Connection:
+    """Another program that writes and does not come to an end."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    return other
+
+
+def test_reading_waits_for_no_writer(store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "HASTE_SECONDS", 0.2)
+    add(store, "job", "other")
+    other = hold(tmp_path / "jobs.sqlite3")
+    finishing = threading.Thread(target=store.finish, args=("job", JobState.CANCELLED))
+    finishing.start()  # waits for its turn, and would make every reader wait with it
+    began = time.monotonic()
+    assert [stored.view.id for stored in store.newest(10)] == ["other", "job"]
+    assert store.get("job").view.state == "queued"
+    assert store.queued(ME) == 2
+    assert not store.cancel_wanted("job")
+    assert time.monotonic() - began < 0.5
+    with pytest.raises(Problem, match="list-busy"):
+        add(store, "third")
+    assert time.monotonic() - began < 3
+    other.execute("ROLLBACK")
+    other.close()
+    finishing.join(10)
+    assert store.get("job").view.state == "cancelled"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "state = 'nothing'",
+        "files = '{'",
+        "files = '[1]'",
+        "progress = '[]'",
+        "problem = '{\"a\": 1}'",
+        "state = 'needs_input'",
+        "attempts = 'x'",
+        "name = x'ff'",
+        "created = x'ff'",
+    ],
+)
+def test_a_damaged_row_hides_itself_and_nothing_else(
+    store: JobStore, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    add(store, "first", "damaged", "last")
+    with sqlite3.connect(tmp_path / "jobs.sqlite3") as connection:
+        connection.execute(f"UPDATE jobs SET {damage} WHERE id = 'damaged'")
+    assert [stored.view.id for stored in store.newest(10)] == ["last", "first"]
+    assert "damaged" in caplog.text
+    with pytest.raises(Problem, match="job-not-found"):
+        store.get("damaged")
+    store.ended()
+    taken = [store.take(ME) for _ in range(3)]
+    assert [job and job.view.id for job in taken] == ["first", "last", None]
+    store.adopt(ME, OTHER, most_attempts=2)
+    assert store.get("first").owner == OTHER
+
+
+def test_a_text_that_is_no_text_hides_no_job(store: JobStore, tmp_path: Path) -> None:
+    add(store, "first", "damaged")
+    with sqlite3.connect(tmp_path / "jobs.sqlite3") as connection:
+        connection.execute("UPDATE jobs SET name = CAST(x'ff41' AS TEXT) WHERE id = 'damaged'")
+        connection.execute("UPDATE events SET data = CAST(x'ff' AS TEXT) WHERE job = 'damaged'")
+    assert [stored.view.name for stored in store.newest(10)] == ["\ufffdA", "first"]
+    assert store.events("damaged", 0) == []

@@ -18,7 +18,7 @@ from backend.pipelines.base import Context  # noqa: E402
 from backend.pipelines.instantmesh import INSTANTMESH, InstantMeshParameters  # noqa: E402
 from backend.pipelines.instantmesh.placing import facing, place  # noqa: E402
 from backend.scene import Mesh, Prop  # noqa: E402
-from backend.shot import InstanceMap, Shot  # noqa: E402
+from backend.shot import InstanceMap, OutlineLayer, Shot  # noqa: E402
 from tests.backend.instantmesh_shots import PLAIN, Kept, made, warnings  # noqa: E402
 from tests.backend.ray_caster import Solid, cast, look  # noqa: E402
 
@@ -169,3 +169,33 @@ def test_without_a_camera_it_stands_on_the_ground_before_the_assumed_one() -> No
     assert prop.placement == "ground"
     assert prop.world_from_prop[2, 3] == pytest.approx(0, abs=0.02)
     assert np.ptp(prop.world_vertices(), axis=0) == pytest.approx([0.6] * 3, rel=0.05)
+
+
+def test_what_stands_behind_is_as_large_as_its_whole_outline() -> None:
+    """Most of a globe is hidden by a wall; as seen it could be larger or smaller."""
+    camera = look((0, -4, 1.2), math.radians(10), 0, 35, 240)
+    globe, wall = Solid("sphere", (0.8, 0.8, 0.8), (0, 0, 0.4)), Solid("box", (1.4, 0.1, 2), (0.5, -1, 1))
+    labels, depth = cast([globe, wall], camera)
+    alone, behind = cast([globe], camera)
+    picture = np.full((*labels.shape, 4), 255, np.uint8)
+    shot = Shot((picture,), InstanceMap(labels, {1: "Globe", 2: "Wall"}), camera, depth=depth)
+    whole = replace(shot, outlines={1: OutlineLayer(alone, behind)})
+    assert whole.seen(1) == pytest.approx(0.106, abs=0.01)
+    prop = placed(whole)
+    assert mask_iou(silhouette(prop.world_vertices(), prop.mesh.faces, camera), alone > 0) > 0.97
+    assert np.allclose(np.ptp(prop.world_vertices(), axis=0), 0.8, rtol=0.03)
+    prop = placed(shot)
+    assert mask_iou(silhouette(prop.world_vertices(), prop.mesh.faces, camera), alone > 0) < 0.9
+
+
+@pytest.mark.parametrize("turn", [(0.0, 0.0), (0.4, 0.0), (0.4, 0.7)])
+def test_a_prop_of_a_block_out_has_its_axes_and_looks_at_the_camera_all_the_same(turn: tuple[float, float]) -> None:
+    camera = look((0, -4, 1.2), math.radians(10), 0, 35, 240)
+    solid = Solid("box", (0.8, 0.6, 1.0), (0, 0, 0.6), turn[0], turn[1])
+    mesh = ball((1, 0.8, 1.2))
+    prop = placed(seen(solid, camera, box=True), mesh, snap="none")
+    assert np.allclose(prop.world_from_prop[:3, :3], solid.turn)
+    world = prop.world_vertices()
+    front = world[np.argmin(mesh.vertices[:, 1])] - world.mean(axis=0)
+    towards = (camera.position - solid.centre)[:2]
+    assert front[:2] @ towards / np.linalg.norm(towards) / np.linalg.norm(front) > math.cos(math.radians(2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
@@ -205,12 +204,3 @@ def test_a_mirrored_node_keeps_its_outside() -> None:
     objects, _ = read_scene(scene.export(file_type="glb"))
     mesh: Mesh = objects[0].mesh
     assert trimesh.Trimesh(mesh.vertices, mesh.faces).volume == pytest.approx(sphere.volume, rel=1e-5)
-
-
-def test_colours_that_are_lost_are_told() -> None:
-    sphere = trimesh.creation.icosphere(subdivisions=1)
-    sphere.visual.vertex_colors = np.full((len(sphere.vertices), 4), (200, 30, 30, 255), dtype=np.uint8)
-    buffer = io.BytesIO(trimesh.Scene(sphere).export(file_type="glb"))
-    _, warnings = read_scene(buffer.getvalue())
-    assert [warning.code for warning in warnings] == ["colours-dropped"]
-    assert "colours" in warnings[0].message

@@ -49,6 +49,52 @@ def test_the_same_pictures_make_a_new_job(server: RunningServer) -> None:
     assert [result["seed"] for result in results] == [4, 9]
 
 
+def grey(*rectangles: tuple[int, slice, slice]) -> bytes:
+    labels = np.zeros((32, 32), np.uint8)
+    for number, rows, columns in rectangles:
+        labels[rows, columns] = number
+    stream = io.BytesIO()
+    Image.fromarray(labels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def npy() -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, np.full((32, 32), 2.0, np.float32))
+    return stream.getvalue()
+
+
+def test_whole_outlines_come_with_a_job_and_are_used_again(server: RunningServer) -> None:
+    seen = grey((1, slice(4, 28), slice(4, 16)), (2, slice(4, 28), slice(16, 28)))
+    whole = [grey((1, slice(4, 28), slice(4, 16))), grey((2, slice(4, 28), slice(8, 28)))]
+    files = [("image", ("a.png", cut_out())), ("instances", ("i.png", seen))]
+    files += [("outlines", (f"{number}.png", data)) for number, data in enumerate(whole)]
+    files += [("outline_depths", (f"{number}.npy", npy())) for number in range(2)]
+    request = {"pipeline": "inflate", "parameters": {"texture_size": 64}}
+    first = server.client.post("/jobs", data={"request": json.dumps(request)}, files=files)
+    assert first.status_code == 201, first.text
+    made = again(server, first.json()["id"]).json()
+    for job in (first.json()["id"], made["id"]):
+        assert server.wait(job)["state"] == "done"
+        result = server.client.get(f"/jobs/{job}/files/result.json").json()
+        assert [prop["seen"] for prop in result["props"]] == [1.0, 0.6]
+        roles = [file["role"] for file in result["inputs"]]
+        assert roles == ["image", "instances", "outlines", "outlines", "outline_depths", "outline_depths"]
+
+
+def test_whole_outlines_that_do_not_fit_are_refused(server: RunningServer) -> None:
+    seen = grey((1, slice(4, 28), slice(4, 16)))
+    request = {"request": json.dumps({"pipeline": "inflate"})}
+    for parts, code in (
+        ([("outlines", ("o.png", grey((7, slice(4, 28), slice(4, 16)))))], "outlines-mismatch"),
+        ([("outline_depths", ("d.npy", npy()))], "request-invalid"),
+        ([("outlines", ("o.png", seen))] * 65, "request-invalid"),
+    ):
+        files = [("image", ("a.png", cut_out())), ("instances", ("i.png", seen)), *parts]
+        answer = server.client.post("/jobs", data=request, files=files)
+        assert (answer.status_code, answer.json()["code"]) == (422, code), answer.text
+
+
 def test_a_failed_job_is_tried_with_another_pipeline(server: RunningServer) -> None:
     failed = server.wait(server.submit("raising", how="problem")["id"])
     assert failed["state"] == "failed"
@@ -93,11 +139,15 @@ def test_the_server_tells_and_limits_what_jobs_hold(tmp_path: Path) -> None:
         job = server.wait(server.submit()["id"])["id"]
         told = server.client.get("/storage").json()
         files = [path for path in (tmp_path / "data" / "jobs").rglob("*") if path.is_file()]
-        assert told == {"jobs": 1, "bytes": sum(path.stat().st_size for path in files), "keep_bytes": 1_000_000}
+        held = sum(path.stat().st_size for path in files)
+        assert told == {"jobs": 1, "bytes": held, "keep_bytes": 1_000_000, "surplus": None}
         assert server.client.put("/storage", json={"keep_bytes": -1}).json()["code"] == "request-invalid"
         server.client.get(f"/jobs/{job}/files/scene.glb").raise_for_status()
+        tried = server.client.get("/storage?keep_bytes=0").json()
+        assert tried["surplus"] == {"jobs": 1, "bytes": tried["bytes"]}
+        assert (tried["jobs"], tried["keep_bytes"]) == (1, 1_000_000), "it was only a question"
         assert server.client.put("/storage", json={"keep_bytes": 0}).json()["keep_bytes"] == 0
-        nothing = {"jobs": 0, "bytes": 0, "keep_bytes": 0}
+        nothing = {"jobs": 0, "bytes": 0, "keep_bytes": 0, "surplus": None}
         until(lambda: server.client.get("/storage").json() == nothing, "the limit")
         assert server.client.get("/jobs").json() == []
         assert server.client.put("/storage", json={"keep_bytes": None}).json()["keep_bytes"] is None

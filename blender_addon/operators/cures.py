@@ -1,0 +1,50 @@
+"""What a hint says, by a button: a camera where the view is, going online"""
+
+from __future__ import annotations
+
+import bpy
+
+from ..messages import SetDresserError
+from .base import Thin
+
+
+class SET_DRESSER_OT_add_camera(Thin, bpy.types.Operator):
+    bl_idname = "set_dresser.add_camera"
+    bl_label = "Add Camera to View"
+    bl_description = "Add a camera that sees what this view shows, and make it the scene's; the selection stays"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if context.area is None or context.area.type != "VIEW_3D":
+            cls.poll_message_set("This works in a 3D viewport")
+            return False
+        return True
+
+    def act(self, context: bpy.types.Context) -> None:
+        scene = context.scene
+        made = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+        scene.collection.objects.link(made)
+        scene.camera = made
+        context.view_layer.update()
+        window = next(region for region in context.area.regions if region.type == "WINDOW")
+        with context.temp_override(region=window):
+            bpy.ops.view3d.camera_to_view()
+
+
+class SET_DRESSER_OT_allow_online(Thin, bpy.types.Operator):
+    bl_idname = "set_dresser.allow_online"
+    bl_label = "Allow Online Access"
+    bl_description = (
+        "Switch on Preferences > System > Network > Allow Online Access, for Blender and all its add-ons. Set Dresser "
+        "installs its backend and downloads models, and sends nothing"
+    )
+
+    def act(self, context: bpy.types.Context) -> None:
+        context.preferences.system.use_online_access = True
+        if not bpy.app.online_access:
+            message = "Blender was started offline, which its preferences cannot change."
+            raise SetDresserError(message, "Start it without --offline-mode.", "online-access")
+
+
+CLASSES = (SET_DRESSER_OT_add_camera, SET_DRESSER_OT_allow_online)

@@ -1,0 +1,48 @@
+"""What a description tells a panel beyond the schema: what artists turn, which value of a number is none."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from backend.pipelines import PIPELINES
+from backend.pipelines.base import MethodInfo
+from backend.preparations import preparations
+from backend.server.views import PipelineView
+from build_docs import SHIPPED, shipped_pipelines
+
+METHODS = [*PIPELINES.values(), *preparations().values()]
+
+
+def fields(info: MethodInfo) -> dict[str, dict[str, Any]]:
+    return dict(info.parameters.model_json_schema()["properties"])
+
+
+@pytest.mark.parametrize("info", PIPELINES.values(), ids=lambda info: info.id)
+def test_three_parameters_of_each_pipeline_are_prominent(info: MethodInfo) -> None:
+    assert len([name for name, field in fields(info).items() if field.get("prominent")]) == 3
+
+
+@pytest.mark.parametrize("info", METHODS, ids=lambda info: info.id)
+def test_a_special_value_and_its_number_are_both_allowed(info: MethodInfo) -> None:
+    for name, field in fields(info).items():
+        if special := field.get("special"):
+            base = {"boxes": [{"left": 0, "top": 0, "right": 1, "bottom": 1}]} if info.id == "segment" else {}
+            for value in (special["value"], special["otherwise"]):
+                assert getattr(info.check({**base, name: value}), name) == value
+            assert special["value"] != special["otherwise"]
+            assert special["title"]
+
+
+@pytest.mark.parametrize("info", METHODS, ids=lambda info: info.id)
+def test_titles_name_choices_that_there_are(info: MethodInfo) -> None:
+    for field in fields(info).values():
+        assert set(field.get("titles", {})) <= set(field.get("enum", ()))
+
+
+def test_what_the_addon_shows_before_the_backend_ran_is_what_the_backend_will_tell() -> None:
+    """Else: `python build_docs.py`."""
+    assert json.loads(SHIPPED.read_text(encoding="utf-8")) == shipped_pipelines()
+    assert shipped_pipelines() == [PipelineView.of(PIPELINES["inflate"]).model_dump(mode="json")]
