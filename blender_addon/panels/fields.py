@@ -9,7 +9,7 @@ import blf
 import bpy
 
 from .. import compat, parameters
-from .text import region_width
+from .text import draw_text, region_width
 
 NARROW_PIXELS = 240.0
 """Below this the usual two columns leave no room for names."""
@@ -51,6 +51,11 @@ def draw_field(layout: bpy.types.UILayout, context: bpy.types.Context, owner: An
         return
     column = layout.column(align=True)
     column.use_property_split = False
+    if prop.type == "BOOLEAN" and text_width(said) + DECORATION_PIXELS > room(context):
+        row = column.row()
+        row.prop(owner, name, text="")
+        draw_text(row, context, title or prop.name, pixels=room(context) - DECORATION_PIXELS)
+        return
     if prop.type == "BOOLEAN" or (prop.type in ("INT", "FLOAT") and _inside(context, owner, name, said)):
         column.prop(owner, name, **({"text": title} if title else {}))
         return

@@ -98,6 +98,8 @@ def storage_text(storage: dict[str, Any]) -> str:
 def _draw_active(layout: bpy.types.UILayout, context: bpy.types.Context, record: JobRecord) -> None:
     """Below the list: what to know of the job, and its buttons in words."""
     column = layout.column(align=True)
+    if is_narrow(context):  # a row has room for the beginning only
+        draw_text(column, context, _title(record))
     about = " · ".join(part for part in (_pipeline_title(record), ago(record.created), _outcome(record)) if part)
     draw_text(column, context, about)
     problem: SetDresserError | None = record.problem
