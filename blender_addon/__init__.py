@@ -23,6 +23,7 @@ from . import (
     properties,
     resting,
     session,
+    temporary,
     thumbnails,
     translations,
 )
@@ -99,7 +100,7 @@ _CLASSES = (
 )
 _ROOMS = (
     *(translations, block_outs, properties, asking, thumbnails, photo_files, box_overlay, job_list, menus),
-    *(session, resting),
+    *(temporary, session, resting),
 )
 
 

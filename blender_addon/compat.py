@@ -49,6 +49,22 @@ def nodes_of(material: bpy.types.Material) -> Any:
         return material.node_tree if material.use_nodes else None
 
 
+def literal_path(path: str) -> str:
+    """A render's output path that means just this, where Blender reads what stands in braces as a template."""
+    filepath = bpy.types.RenderSettings.bl_rna.properties["filepath"]
+    templates = getattr(filepath, "is_path_supports_templates", False)
+    return path.replace("{", "{{").replace("}", "}}") if templates else path
+
+
+def has_denoiser() -> bool:
+    """Whether this build's Cycles can denoise on any machine."""
+    try:
+        import _cycles
+    except ImportError:
+        return False
+    return bool(getattr(_cycles, "with_openimagedenoise", False))
+
+
 def set_choice(owner: Any, attribute: str, *choices: str) -> str | None:
     """Set an enumeration to the first of the choices that this Blender has; None if it has none of them.
 

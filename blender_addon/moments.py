@@ -29,3 +29,8 @@ def _moving() -> bool:
     windows = bpy.context.window_manager.windows
     tools = (tool for window in windows for tool in getattr(window, "modal_operators", ()))
     return any(tool.bl_idname.startswith("TRANSFORM_OT") for tool in tools)
+
+
+def misplaced() -> str:
+    """Why nothing may be asked for by whoever asks now; "" if it may."""
+    return ""

@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import compat, render_settings
+from blender_addon import compat, render_settings, rendering
 from blender_addon.block_outs import resolve
 from blender_addon.capture import CaptureError, capture_camera
 from tests.blender_addon.small_room import add, away_from_edges, empty, hostile, labels_of, ray_cast, read
@@ -175,8 +175,9 @@ def test_without_a_window_eevee_gives_way_to_cycles_and_says_so(room, tmp_path):
     scene = bpy.context.scene
     assert render_settings.compat.set_choice(scene.render, "engine", "BLENDER_EEVEE", "BLENDER_EEVEE_NEXT")
     before = scene.render.engine
-    shot = capture_camera(bpy.context, room, tmp_path)
+    shot = capture_camera(bpy.context, room, tmp_path, "SCENE")
     assert any("Cycles" in warning for warning in shot.warnings)
+    assert capture_camera(bpy.context, room, tmp_path).warnings == [], "nobody asked for the scene's own engine"
     assert scene.render.engine == before
 
 
@@ -194,6 +195,13 @@ def test_the_last_render_of_the_artist_is_kept(room, tmp_path):
     assert np.array_equal(read(tmp_path / "before.png"), read(tmp_path / "after.png"))
 
 
+@pytest.mark.parametrize("name", ["{frame}", "{nothing}", "a{b", "c}d", "{{e}}", "{}"])
+def test_braces_in_a_path_are_braces(room, tmp_path, name):
+    shot = capture_camera(bpy.context, room, tmp_path / name)
+    assert shot.image == tmp_path / name / "image.png" and shot.image.is_file()
+    assert set(np.unique(labels_of(shot))) == {0, 1, 2, 3}
+
+
 def test_a_build_without_denoiser_renders_without_denoising(room, tmp_path, monkeypatch):
     scene = bpy.context.scene
     scene.cycles.use_denoising = True
@@ -206,8 +214,8 @@ def test_a_build_without_denoiser_renders_without_denoising(room, tmp_path, monk
         bpy.ops.render.render("EXEC_DEFAULT", write_still=True)
 
     stand_in = SimpleNamespace(ops=SimpleNamespace(render=SimpleNamespace(render=render)))
-    monkeypatch.setattr(render_settings, "bpy", stand_in)
-    render_settings.render_to(scene, tmp_path / "picture.png")
+    monkeypatch.setattr(rendering, "bpy", stand_in)
+    rendering.render_now(scene, tmp_path / "picture.png")
     assert tried == [True, False]
     assert scene.cycles.use_denoising
     assert (tmp_path / "picture.png").is_file()
@@ -238,7 +246,7 @@ def test_without_a_camera_there_is_a_sentence_and_a_hint(room, tmp_path):
 
 def test_an_orthographic_camera_is_refused_before_anything_is_rendered(room, tmp_path, monkeypatch):
     bpy.context.scene.camera.data.type = "ORTHO"
-    monkeypatch.setattr(render_settings, "render_to", lambda *_: pytest.fail("rendered"))
+    monkeypatch.setattr(rendering, "render_now", lambda *_: pytest.fail("rendered"))
     with pytest.raises(CaptureError, match="orthographic"):
         capture_camera(bpy.context, room, tmp_path)
 
