@@ -16,7 +16,7 @@ import numpy as np
 from bpy.types import Context, Object, Scene, ViewLayer
 
 from . import block_outs as relation
-from . import identity, moments, pictures, render_settings, rendering
+from . import identity, noticing, pictures, render_settings, rendering
 from .block_outs import BlockOutRef, resolve
 from .intrinsics import CaptureError, camera_json, check_size, picture_size
 from .render_settings import Overrides
@@ -45,7 +45,8 @@ class Capture:
     """A shot as files, ready to be sent.
 
     labels: {"id", "name", "world_from_box"} of each object in the instance map; block_outs: which object each id is.
-    warnings: sentences on what was left out or done differently; left_out: what was asked for and is not in the map.
+    warnings: {"code", "message", "hint", "instance"} of what should be known, see `noticing`.
+    left_out: block-outs that were asked for and are not in the map.
     further: where there are several pictures, those after the first, which all the rest belongs to; photos: {"name",
     "azimuth"} of each of them, the first one too; one_with: further objects of the only block-out.
     """
@@ -56,7 +57,7 @@ class Capture:
     camera: dict[str, Any] | None = None
     labels: list[dict[str, Any]] = field(default_factory=list)
     block_outs: dict[int, BlockOutRef] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[BlockOutRef] = field(default_factory=list)
     further: list[Path] = field(default_factory=list)
     photos: list[dict[str, Any]] = field(default_factory=list)
@@ -169,10 +170,12 @@ def _take(sitter: Sitter, folder: Path, told: Told) -> Steps:
             raise unseen(camera_name)
         left_out = [each for number, whole in references.items() if number not in seen for each in whole]
         warnings = _unseen(left_out, bool(seen))
+        warnings += noticing.cut_by_the_frame(labels, {number: references[number][0].name for number in seen})
         with _stage(scene, layer, camera, pose, sitter, told) as stage:
             note = render_settings.for_picture(stage.scene, sitter.quality)
             yield from stage.render(scratch / "image.png", counts=True)
-        warnings += [note] if note else []
+        warnings += [noticing.warning("engine", note)] if note else []
+        warnings += noticing.darkness(identity.read_floats(scratch / "image.png")[..., :3], labels > 0)
         files = [scratch / "image.png"]
         if sitter.cut_out:
             _cut_out(files[0], labels)
@@ -215,8 +218,6 @@ def _asked(scene: Scene, view_layer: ViewLayer, camera: Object, chosen: Sequence
     if not chosen:
         message = "Nothing is chosen that could become a prop."
         raise CaptureError(message, "Select the objects that block out your props, or choose their collection.")
-    if reason := moments.misplaced():
-        raise CaptureError(reason, "Call it when that is over, for example from a timer.")
     sitter = Sitter(
         scene.session_uid,
         view_layer.name,
@@ -313,16 +314,16 @@ def _show_block_outs(overrides: Overrides, parts: Sequence[Object]) -> None:
         overrides.set(prop, "hide_render", True)
 
 
-def _unseen(missing: Sequence[BlockOutRef], others_seen: bool) -> list[str]:
+def _unseen(missing: Sequence[BlockOutRef], others_seen: bool) -> list[dict[str, Any]]:
     """A warning naming the block-outs that the camera does not see. Raises CaptureError if it sees none at all."""
     if not missing:
         return []
-    shown = ", ".join(each.name for each in missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+    shown = noticing.listed([each.name for each in missing])
     message = f"The camera does not see {shown}."
+    hint = "Point the camera at the block-outs; see that they and their collections are not hidden in renders."
     if not others_seen:
-        hint = "Point the camera at the block-outs; see that they and their collections are not hidden in renders."
         raise CaptureError(message, hint)
-    return [message + " Left out."]
+    return [noticing.warning("not-seen", message + " Left out.", hint)]
 
 
 def printable(name: str) -> str:

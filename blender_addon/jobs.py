@@ -39,6 +39,7 @@ class JobRecord:
     warnings: what the server wants the user to know, as {"code", "message", "hint", "instance"}.
     block_outs: instance id -> reference to the block-out (`capture.BlockOutRef`), never the object itself.
     one_with: further objects that are one block-out with the only one in `block_outs`.
+    left_out: block-outs that were asked for and that the camera does not see.
     folder: where the result's files are kept, once they have been fetched.
     arrival: "", "fetching", "waiting" (for a moment in which Blender can import), or "imported".
     imported: names of the objects that the last import made; import_count counts imports.
@@ -63,6 +64,7 @@ class JobRecord:
     warnings: list[dict[str, Any]] = field(default_factory=list)
     block_outs: dict[int, Any] = field(default_factory=dict)
     one_with: list[BlockOutRef] = field(default_factory=list)
+    left_out: list[BlockOutRef] = field(default_factory=list)
     folder: Path | None = None
     arrival: str = ""
     imported: list[str] = field(default_factory=list)
