@@ -78,7 +78,12 @@ def members(block_out: Object) -> list[Object]:
 
 def visible_parts(block_out: Object) -> list[Object]:
     """Those members that can be seen in a render."""
-    return [part for part in members(block_out) if part.type in SHAPES or part.instance_type != "NONE"]
+    return [part for part in members(block_out) if can_be_seen(part)]
+
+
+def can_be_seen(part: Object) -> bool:
+    """Whether it has a shape, or shows something that may have one."""
+    return part.type in SHAPES or part.instance_type != "NONE"
 
 
 def surface_points(block_out: Object, depsgraph: bpy.types.Depsgraph) -> NDArray[np.float64]:

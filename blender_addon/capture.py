@@ -6,7 +6,7 @@ An instance (of a collection, of particles, of geometry nodes) counts as the obj
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,14 @@ import numpy as np
 from bpy.types import Context, Object, Scene, ViewLayer
 
 from . import block_outs as relation
-from . import identity, noticing, pictures, render_settings, rendering
+from . import identity, noticing, outlines, pictures, render_settings, rendering, scenery
 from .block_outs import BlockOutRef, resolve
+from .identity import Sight
 from .intrinsics import CaptureError, camera_json, check_size, picture_size
+from .outlines import Outlines
 from .render_settings import Overrides
 from .rendering import Disturbed, Stage, Told, finished
+from .scenery import Scenery
 from .tasks import Steps
 
 __all__ = [
@@ -35,7 +38,7 @@ __all__ = [
     "take",
 ]
 
-MAXIMUM_INSTANCES = 65535
+MAXIMUM_INSTANCES = identity.LARGEST_ID
 ATTEMPTS = 4
 FAST, AS_SCENE = "FAST", "SCENE"
 
@@ -47,6 +50,8 @@ class Capture:
     labels: {"id", "name", "world_from_box"} of each object in the instance map; block_outs: which object each id is.
     warnings: {"code", "message", "hint", "instance"} of what should be known, see `noticing`.
     left_out: block-outs that were asked for and are not in the map.
+    outlines: instance maps of the whole outlines of those block-outs that something hides parts of, each id in one of
+    them; outline_depths: the depth of each map as it would be without what hides it.
     further: where there are several pictures, those after the first, which all the rest belongs to; photos: {"name",
     "azimuth"} of each of them, the first one too; one_with: further objects of the only block-out.
     """
@@ -62,6 +67,8 @@ class Capture:
     further: list[Path] = field(default_factory=list)
     photos: list[dict[str, Any]] = field(default_factory=list)
     one_with: list[BlockOutRef] = field(default_factory=list)
+    outlines: list[Path] = field(default_factory=list)
+    outline_depths: list[Path] = field(default_factory=list)
 
     @property
     def request(self) -> dict[str, Any]:
@@ -73,7 +80,9 @@ class Capture:
     def files(self) -> dict[str, list[Path]]:
         """What is sent of it, by role."""
         once = {"instances": self.instances, "depth": self.depth}
-        return {"image": [self.image, *self.further], **{role: [path] for role, path in once.items() if path}}
+        several = {"outlines": self.outlines, "outline_depths": self.outline_depths}
+        files = {"image": [self.image, *self.further], **{role: [path] for role, path in once.items() if path}}
+        return files | {role: paths for role, paths in several.items() if paths}
 
 
 @dataclass(frozen=True)
@@ -134,10 +143,11 @@ def take(sitter: Sitter, folder: Path, told: Told = rendering.untold) -> Steps:
     """Render what the camera sees and which pixel is which block-out; returns the `Capture`. Each render is a step.
 
     Writes `image.png`, `instances.png` (grey, 8 bits up to 255 block-outs, else 16) and `depth.npy` (float32 metres
-    along the view, NaN where nothing is) into the folder, all of them or none. The whole frame is rendered, a render
-    border is ignored. Everything in the scene that is no block-out occludes, with id 0. Block-outs that an earlier
-    generation has hidden are shown for the occasion, and their props hidden. No setting of the file is different
-    while Blender handles events. If the scene changes between the renders they are taken anew.
+    along the view, NaN where nothing is) into the folder, and `outlines-0.png`, `outline-depths-0.npy` and so on where
+    block-outs are partly hidden, all of them or none. The whole frame is rendered, a render border is ignored.
+    Everything in the scene that is no block-out occludes, with id 0. Block-outs that an earlier generation has hidden
+    are shown for the occasion, and their props hidden. No setting of the file is different while Blender handles
+    events. If the scene changes between the renders they are taken anew.
 
     Raises CaptureError: if the camera sees no block-out, or something is gone.
     """
@@ -161,33 +171,48 @@ def _take(sitter: Sitter, folder: Path, told: Told) -> Steps:
     rows = {number: _label(scene, layer, number, whole) for number, whole in numbered}
     references = {number: [BlockOutRef.of(root) for root in whole] for number, whole in numbered}
     metres = np.float32(scene.unit_settings.scale_length)
+    engine = "CYCLES" if render_settings.will_be_cycles(scene, sitter.quality) else scene.render.engine
+    what, extents, whole = scenery.survey(layer, engine), {}, outlines.Outlines()
+    if not sitter.alone:
+        extents = {number: outlines.extent(layer, root, float(metres), pose) for number, (root,) in numbered}
     folder.mkdir(parents=True, exist_ok=True)
     with pictures.scratch(folder) as scratch:
-        with _stage(scene, layer, camera, pose, sitter, told) as stage:
-            labels, depth = yield from identity.identity_pass(stage, ids, scratch / "identity.exr")
+        with _stage(scene, layer, camera, pose, sitter, what, told) as stage:
+            sight = yield from identity.look(stage, ids, what, scratch / "identity.exr")
+            if not sitter.alone:
+                whole = yield from outlines.whole(stage, ids, extents, sight, what, scratch / "identity.exr")
+        labels = sight.labels
         seen = [number for number in references if np.any(labels == number)]
         if sitter.alone and not seen:
             raise unseen(camera_name)
         left_out = [each for number, whole in references.items() if number not in seen for each in whole]
-        warnings = _unseen(left_out, bool(seen))
-        warnings += noticing.cut_by_the_frame(labels, {number: references[number][0].name for number in seen})
-        with _stage(scene, layer, camera, pose, sitter, told) as stage:
+        named = {number: each[0].name for number, each in references.items()}
+        warnings = _unseen(named, seen, whole, sight) + _crowded(named, whole)
+        warnings += noticing.cut_by_the_frame(labels, {number: named[number] for number in seen})
+        with _stage(scene, layer, camera, pose, sitter, what, told) as stage:
             note = render_settings.for_picture(stage.scene, sitter.quality)
             yield from stage.render(scratch / "image.png", counts=True)
         warnings += [noticing.warning("engine", note)] if note else []
-        warnings += noticing.darkness(identity.read_floats(scratch / "image.png")[..., :3], labels > 0)
+        warnings += noticing.darkness(pictures.read_floats(scratch / "image.png")[..., :3], labels > 0)
         files = [scratch / "image.png"]
         if sitter.cut_out:
             _cut_out(files[0], labels)
         else:
             kind = np.uint8 if len(references) <= 255 else np.uint16
-            files.append(pictures.write_whole(scratch / "instances.png", pictures.png(labels.astype(kind))))
-            files.append(pictures.write_whole(scratch / "depth.npy", pictures.npy(depth * metres)))
+            layers = [("instances", "depth", labels, sight.depth)]
+            layers += [
+                (f"outlines-{index}", f"outline-depths-{index}", *each) for index, each in enumerate(whole.layers)
+            ]
+            for map_name, depth_name, ids_there, depth in layers:
+                files.append(pictures.write_whole(scratch / f"{map_name}.png", pictures.png(ids_there.astype(kind))))
+                files.append(pictures.write_whole(scratch / f"{depth_name}.npy", pictures.npy(depth * metres)))
         moved = pictures.move(files, folder)
     if sitter.cut_out:
         return Capture(image=moved[0], warnings=warnings)
     return Capture(
-        *moved,
+        *moved[:3],
+        outlines=moved[3::2],
+        outline_depths=moved[4::2],
         camera=pose,
         labels=[rows[number] for number in seen],
         block_outs={number: references[number][0] for number in seen},
@@ -247,7 +272,7 @@ def _pose(scene: Scene, view_layer: ViewLayer, camera: Object, quality: str) -> 
 
 @contextlib.contextmanager
 def _stage(
-    scene: Scene, view_layer: ViewLayer, camera: Object, pose: dict[str, Any], sitter: Sitter, told: Told
+    scene: Scene, view_layer: ViewLayer, camera: Object, pose: dict[str, Any], sitter: Sitter, what: Scenery, told: Told
 ) -> Iterator[Stage]:
     """Look through a camera as it stands now; `alone`: at nothing but the block-outs."""
     parts = frozenset(
@@ -259,14 +284,13 @@ def _stage(
     with rendering.stage(scene, view_layer, told) as stage:
         render_settings.for_capture(stage.scene, stage.view_layer, pose["width"], pose["height"])
         stage.scene.camera = camera
-        engine_is_cycles = render_settings.will_be_cycles(scene, sitter.quality)
 
         def always(overrides: Overrides) -> None:
             overrides.set(stage.scene.camera.data.dof, "use_dof", False)
             shown = [each for each in bpy.data.objects if each.session_uid in parts]
             _show_block_outs(overrides, shown)
             if sitter.alone:
-                _hide_others(overrides, stage.scene, shown, engine_is_cycles)
+                _hide_others(overrides, stage.scene, scenery.shown_by(parts, what.makers), what.engine == "CYCLES")
 
         stage.always = always
         yield stage
@@ -274,21 +298,15 @@ def _stage(
 
 def _cut_out(path: Path, labels: Any) -> None:
     """Make pixels opaque where anything has a number, and only there; straight alpha, the colours stay as they are."""
-    pixels = np.rint(identity.read_floats(path) * 255).astype(np.uint8)
+    pixels = np.rint(pictures.read_floats(path) * 255).astype(np.uint8)
     alpha = np.where(labels > 0, 255, 0).astype(np.uint8)
     pictures.write_whole(path, pictures.png(np.dstack([pixels[..., :3], alpha])))
 
 
-def _hide_others(overrides: Overrides, scene: Scene, shown_first: Sequence[Object], cycles: bool) -> None:
-    """Take all that has no number out of the camera's sight."""
-    shown, pending = set(shown_first), list(shown_first)
-    while pending:  # what is shown as an instance must be visible itself
-        collection = pending.pop().instance_collection
-        inner = [each for each in collection.all_objects if each not in shown] if collection is not None else []
-        shown.update(inner)
-        pending += inner
+def _hide_others(overrides: Overrides, scene: Scene, shown: Container[int], cycles: bool) -> None:
+    """Take all else out of the camera's sight."""
     for other in scene.objects:
-        if other not in shown and (other.type in relation.SHAPES or other.instance_type != "NONE"):
+        if other.session_uid not in shown and relation.can_be_seen(other):
             if cycles:
                 overrides.set(other, "visible_camera", False)
             else:
@@ -314,16 +332,35 @@ def _show_block_outs(overrides: Overrides, parts: Sequence[Object]) -> None:
         overrides.set(prop, "hide_render", True)
 
 
-def _unseen(missing: Sequence[BlockOutRef], others_seen: bool) -> list[dict[str, Any]]:
-    """A warning naming the block-outs that the camera does not see. Raises CaptureError if it sees none at all."""
+def _unseen(named: Mapping[int, str], seen: Sequence[int], whole: Outlines, sight: Sight) -> list[dict[str, Any]]:
+    """A warning naming the block-outs that the camera does not see, and what hides them. Raises CaptureError if it sees
+    none at all."""
+    missing = {number: name for number, name in named.items() if number not in seen}
     if not missing:
         return []
-    shown = noticing.listed([each.name for each in missing])
-    message = f"The camera does not see {shown}."
+    things, texts = sight.names | dict(named), []
+    for number, name in missing.items():
+        front = things.get(whole.before.get(number, 0))
+        texts.append(f"{name} (behind {front})" if front else name)
+    message = f"The camera does not see {noticing.listed(texts)}."
     hint = "Point the camera at the block-outs; see that they and their collections are not hidden in renders."
-    if not others_seen:
-        raise CaptureError(message, hint)
-    return [noticing.warning("not-seen", message + " Left out.", hint)]
+    if whole.before:
+        hint = (
+            "Move what stands in front, or hide it in renders. Glass that bends light counts as solid; a pane that is "
+            "mostly transparent does not."
+        )
+    if seen:
+        return [noticing.warning("not-seen", message + " Left out.", hint)]
+    raise CaptureError(message, hint)
+
+
+def _crowded(named: Mapping[int, str], whole: Outlines) -> list[dict[str, Any]]:
+    """A warning naming block-outs of which the hidden part is not known."""
+    if not whole.crowded:
+        return []
+    names = noticing.listed([named[number] for number in whole.crowded])
+    message = f"Too many block-outs stand before each other: {names} may be incomplete where hidden."
+    return [noticing.warning("outlines-crowded", message, "Generate fewer of them at a time.")]
 
 
 def printable(name: str) -> str:

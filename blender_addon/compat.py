@@ -24,6 +24,18 @@ def set_file_format(image_settings: Any, file_format: str, color_mode: str, colo
     image_settings.color_depth = color_depth
 
 
+def set_layers_format(image_settings: Any) -> None:
+    """Make a render's output format the multilayer EXR that `exr` reads: 32-bit floats, lines compressed one by one,
+    in one part (from 5.0 on a choice, before that the only way)."""
+    if hasattr(image_settings, "media_type"):
+        image_settings.media_type = "MULTI_LAYER_IMAGE"
+    image_settings.file_format = "OPEN_EXR_MULTILAYER"
+    image_settings.color_mode, image_settings.color_depth = "RGBA", "32"
+    image_settings.exr_codec = "ZIPS"
+    if hasattr(image_settings, "use_exr_interleave"):
+        image_settings.use_exr_interleave = True
+
+
 def use_nodes(material: bpy.types.Material) -> Any:
     """The material's node tree. From 5.0 on every material has one, and asking for it is deprecated."""
     if material.node_tree is None:

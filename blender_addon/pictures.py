@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import bpy
 import numpy as np
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -73,3 +74,13 @@ def pixels_of(image: Any) -> Any:
     values = np.empty(width * height * image.channels, np.float32)
     image.pixels.foreach_get(values)
     return values.reshape(height, width, image.channels)
+
+
+def read_floats(path: Path) -> Any:
+    """(H, W, 4) float32, upper row first, exactly as they are in the file."""
+    image = bpy.data.images.load(str(path), check_existing=False)
+    try:
+        image.colorspace_settings.name = "Non-Color"
+        return pixels_of(image)[::-1]
+    finally:
+        bpy.data.images.remove(image)

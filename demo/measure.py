@@ -13,7 +13,7 @@ import numpy as np
 from bpy.types import Object
 from mathutils import Vector
 
-from blender_addon import block_outs, identity, render_settings, rendering
+from blender_addon import block_outs, identity, render_settings, rendering, scenery
 from blender_addon.intrinsics import picture_size
 
 LEAST_IOU = 0.95
@@ -64,7 +64,8 @@ def stands(objects: Sequence[Object]) -> dict[str, Stand]:
         rendering.stage(scene, context.view_layer, rendering.untold) as stage,
     ):
         render_settings.for_capture(stage.scene, stage.view_layer, *picture_size(scene.render))
-        labels, _ = rendering.finished(identity.identity_pass(stage, ids, Path(folder) / "identity.exr"))
+        what = scenery.survey(context.view_layer, "CYCLES")
+        labels = rendering.finished(identity.look(stage, ids, what, Path(folder) / "identity.exr")).labels
     return {whole.name: Stand(labels == number, *bounds(whole)) for number, whole in enumerate(objects, 1)}
 
 

@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import block_outs, capture, identity, pictures, render_settings, rendering
+from blender_addon import block_outs, capture, identity, outlines, pictures, render_settings, rendering, scenery
 from blender_addon.block_outs import BlockOutRef, resolve
 from blender_addon.capture import CaptureError, capture_camera
 from tests.blender_addon import snapshots
@@ -58,13 +58,16 @@ def test_every_output_format_is_put_back(room, tmp_path, file_format, depth):
 
 STEPS = [
     (capture, "_show_block_outs"),
-    (identity, "read_floats"),
     (capture, "_unseen"),
     (pictures, "move"),
-    (identity.compat, "use_nodes"),
+    (identity, "_passes"),
+    (identity.exr, "read_channels"),
+    (identity.identity_settings, "borrow"),
+    (scenery, "survey"),
+    (outlines, "_is_whole"),
     (capture.pictures, "png"),
     (capture.pictures, "npy"),
-    (identity, "_settings"),
+    (identity, "for_identity"),
     (rendering, "render_now"),
     (render_settings, "for_capture"),
     (render_settings, "for_picture"),

@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from mathutils import Euler, Matrix, Vector
 
-from blender_addon import render_settings, rendering
-from blender_addon.identity import identity_pass
+from blender_addon import identity, render_settings, rendering, scenery
 from blender_addon.intrinsics import CaptureError, camera_json, picture_size, pinhole
 
 lenses = some.floats(5, 300)
@@ -105,8 +104,9 @@ def test_a_scaled_camera_is_rendered_and_sent_as_if_it_had_no_scale(scale, tmp_p
     camera = camera_json(scene, scene.camera.evaluated_get(context.evaluated_depsgraph_get()))
     with rendering.stage(scene, context.view_layer, rendering.untold) as stage:
         render_settings.for_capture(stage.scene, stage.view_layer, camera["width"], camera["height"])
-        steps = identity_pass(stage, {cube.session_uid: 1}, tmp_path / "identity.exr")
-        labels, depth = rendering.finished(steps)
+        what = scenery.survey(context.view_layer, "CYCLES")
+        sight = rendering.finished(identity.look(stage, {cube.session_uid: 1}, what, tmp_path / "identity.exr"))
+    labels, depth = sight.labels, sight.depth
     rows, columns = np.nonzero(labels == 1)
     x, y, away = project(camera, cube.matrix_world.translation)
     assert columns.mean() + 0.5 == pytest.approx(x, abs=0.7)
