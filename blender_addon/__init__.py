@@ -16,6 +16,7 @@ from . import (
     copies,
     job_list,
     menus,
+    moments,
     operators,
     panels,
     photo_files,
@@ -100,7 +101,7 @@ _CLASSES = (
 )
 _ROOMS = (
     *(translations, block_outs, properties, asking, thumbnails, photo_files, box_overlay, job_list, menus),
-    *(temporary, session, resting),
+    *(moments, temporary, session, resting),
 )
 
 

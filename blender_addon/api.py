@@ -28,7 +28,7 @@ from typing import Any
 
 import bpy
 
-from . import folders, photo_places, rendering, sending, session, setting_up, sources
+from . import folders, moments, photo_places, rendering, sending, session, setting_up, sources
 from . import jobs as job_steps
 from . import photos as photo_steps
 from .intrinsics import CaptureError
@@ -209,6 +209,8 @@ def generate(
 
     Raises SetDresserError, with a sentence, a hint and a code.
     """
+    if reason := moments.misplaced():
+        raise CaptureError(reason, "Ask for it when that is over, for example in a timer.")
     context = bpy.context
     request = {
         "pipeline": pipeline,

@@ -16,7 +16,7 @@ import numpy as np
 from bpy.types import Context, Object, Scene, ViewLayer
 
 from . import block_outs as relation
-from . import identity, moments, outlines, pictures, render_settings, rendering, scenery
+from . import identity, noticing, outlines, pictures, render_settings, rendering, scenery
 from .block_outs import BlockOutRef, resolve
 from .identity import Sight
 from .intrinsics import CaptureError, camera_json, check_size, picture_size
@@ -48,7 +48,8 @@ class Capture:
     """A shot as files, ready to be sent.
 
     labels: {"id", "name", "world_from_box"} of each object in the instance map; block_outs: which object each id is.
-    warnings: sentences on what was left out or done differently; left_out: what was asked for and is not in the map.
+    warnings: {"code", "message", "hint", "instance"} of what should be known, see `noticing`.
+    left_out: block-outs that were asked for and are not in the map.
     outlines: instance maps of the whole outlines of those block-outs that something hides parts of, each id in one of
     them; outline_depths: the depth of each map as it would be without what hides it.
     further: where there are several pictures, those after the first, which all the rest belongs to; photos: {"name",
@@ -61,7 +62,7 @@ class Capture:
     camera: dict[str, Any] | None = None
     labels: list[dict[str, Any]] = field(default_factory=list)
     block_outs: dict[int, BlockOutRef] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[BlockOutRef] = field(default_factory=list)
     further: list[Path] = field(default_factory=list)
     photos: list[dict[str, Any]] = field(default_factory=list)
@@ -187,10 +188,12 @@ def _take(sitter: Sitter, folder: Path, told: Told) -> Steps:
         left_out = [each for number, whole in references.items() if number not in seen for each in whole]
         named = {number: each[0].name for number, each in references.items()}
         warnings = _unseen(named, seen, whole, sight) + _crowded(named, whole)
+        warnings += noticing.cut_by_the_frame(labels, {number: named[number] for number in seen})
         with _stage(scene, layer, camera, pose, sitter, what, told) as stage:
             note = render_settings.for_picture(stage.scene, sitter.quality)
             yield from stage.render(scratch / "image.png", counts=True)
-        warnings += [note] if note else []
+        warnings += [noticing.warning("engine", note)] if note else []
+        warnings += noticing.darkness(pictures.read_floats(scratch / "image.png")[..., :3], labels > 0)
         files = [scratch / "image.png"]
         if sitter.cut_out:
             _cut_out(files[0], labels)
@@ -245,8 +248,6 @@ def _asked(scene: Scene, view_layer: ViewLayer, camera: Object, chosen: Sequence
     if not chosen:
         message = "Nothing is chosen that could become a prop."
         raise CaptureError(message, "Select the objects that block out your props, or choose their collection.")
-    if reason := moments.misplaced():
-        raise CaptureError(reason, "Call it when that is over, for example from a timer.")
     sitter = Sitter(
         scene.session_uid,
         view_layer.name,
@@ -336,7 +337,7 @@ def _show_block_outs(overrides: Overrides, parts: Sequence[Object]) -> None:
         overrides.set(prop, "hide_render", True)
 
 
-def _unseen(named: Mapping[int, str], seen: Sequence[int], whole: Outlines, sight: Sight) -> list[str]:
+def _unseen(named: Mapping[int, str], seen: Sequence[int], whole: Outlines, sight: Sight) -> list[dict[str, Any]]:
     """A warning naming the block-outs that the camera does not see, and what hides them. Raises CaptureError if it sees
     none at all."""
     missing = {number: name for number, name in named.items() if number not in seen}
@@ -346,28 +347,25 @@ def _unseen(named: Mapping[int, str], seen: Sequence[int], whole: Outlines, sigh
     for number, name in missing.items():
         front = things.get(whole.before.get(number, 0))
         texts.append(f"{name} (behind {front})" if front else name)
-    message = f"The camera does not see {_listed(texts)}."
-    if seen:
-        return [message + " Left out."]
+    message = f"The camera does not see {noticing.listed(texts)}."
     hint = "Point the camera at the block-outs; see that they and their collections are not hidden in renders."
     if whole.before:
         hint = (
             "Move what stands in front, or hide it in renders. Glass that bends light counts as solid; a pane that is "
             "mostly transparent does not."
         )
+    if seen:
+        return [noticing.warning("not-seen", message + " Left out.", hint)]
     raise CaptureError(message, hint)
 
 
-def _crowded(named: Mapping[int, str], whole: Outlines) -> list[str]:
+def _crowded(named: Mapping[int, str], whole: Outlines) -> list[dict[str, Any]]:
     """A warning naming block-outs of which the hidden part is not known."""
     if not whole.crowded:
         return []
-    names = _listed([named[number] for number in whole.crowded])
-    return [f"Too many block-outs stand before each other: {names} may be incomplete where hidden."]
-
-
-def _listed(texts: Sequence[str]) -> str:
-    return ", ".join(texts[:5]) + (f" and {len(texts) - 5} more" if len(texts) > 5 else "")
+    names = noticing.listed([named[number] for number in whole.crowded])
+    message = f"Too many block-outs stand before each other: {names} may be incomplete where hidden."
+    return [noticing.warning("outlines-crowded", message, "Generate fewer of them at a time.")]
 
 
 def printable(name: str) -> str:

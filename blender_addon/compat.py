@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,11 +59,7 @@ def literal_path(path: str) -> str:
 
 def has_denoiser() -> bool:
     """Whether this build's Cycles can denoise on any machine."""
-    try:
-        import _cycles
-    except ImportError:
-        return False
-    return bool(getattr(_cycles, "with_openimagedenoise", False))
+    return bool(getattr(sys.modules.get("_cycles"), "with_openimagedenoise", False))
 
 
 def set_choice(owner: Any, attribute: str, *choices: str) -> str | None:

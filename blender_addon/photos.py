@@ -18,7 +18,7 @@ from typing import Any, Literal
 import bpy
 from bpy.types import Collection, Context, Image, Object, ViewLayer
 
-from . import azimuths, capture, image_capture, sources
+from . import azimuths, capture, image_capture, noticing, sources
 from . import block_outs as relation
 from .capture import Capture
 from .intrinsics import CaptureError, camera_json
@@ -157,12 +157,13 @@ def _looking(sitting: Sitting) -> Iterator[ViewLayer]:
 
 def joined(sitting: Sitting, shots: Sequence[Capture]) -> Capture:
     """All photos as one shot: the first one's, with the further pictures and what is known of each."""
-    warnings = dict.fromkeys([*sitting.warnings, *(text for shot in shots for text in shot.warnings)])
+    told = [noticing.warning("azimuth", text) for text in sitting.warnings]
+    warnings = {each["message"]: each for each in [*told, *(each for shot in shots for each in shot.warnings)]}
     return replace(
         shots[0],
         further=[shot.image for shot in shots[1:]],
         photos=[{"name": photo.name, "azimuth": photo.azimuth} for photo in sitting.photos],
-        warnings=list(warnings),
+        warnings=list(warnings.values()),
     )
 
 

@@ -138,9 +138,8 @@ def _few_samples(scene: Scene) -> None:
         setattr(cycles, name, min(getattr(cycles, name), FAST_BOUNCES))
     cycles.use_layer_samples = "IGNORE"
     render.use_freestyle = False
-    if bpy.app.background:
-        return
-    render.threads_mode, render.threads = "FIXED", max(1, render.threads - 1)  # one is left for the window
+    if not bpy.app.background:  # one processor is left for the window
+        render.threads_mode, render.threads = "FIXED", max(1, render.threads - 1)
 
 
 def _few_samples_of_eevee(scene: Scene) -> None:

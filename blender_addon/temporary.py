@@ -22,10 +22,11 @@ _in_use: set[int] = set()
 
 
 def keep(datablock: ID) -> int:
-    """Mark a new datablock as one that goes again; returns its session id. It stays until `give_back`."""
+    """Mark a new datablock as one that goes again; returns its session id. It stays until `give_back`.
+
+    A copy of a scene has no user, and what has none is not written when the artist saves meanwhile.
+    """
     datablock[MARK] = True
-    if isinstance(datablock, bpy.types.Scene):
-        datablock.user_clear()  # what has no user is not written when the artist saves
     _in_use.add(datablock.session_uid)
     return int(datablock.session_uid)
 
