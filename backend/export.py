@@ -67,7 +67,7 @@ def write_result(
         parameters=parameters.model_dump(mode="json"),
         seed=request.seed,
         inputs=list(_input_records(shot)),
-        camera=shot.camera,
+        camera=shot.given_camera or shot.camera,
         camera_source=shot.camera_source,
         instance_source=shot.instance_source,
         instances=request.instances,
@@ -165,5 +165,5 @@ def _input_records(shot: Shot) -> Iterator[InputRecord]:
     for name, sha256 in shot.hashes.items():
         role, _, number = name.partition("-")
         picture = shot.images[int(number)] if role == "image" else shot.image
-        height, width = picture.shape[:2]
+        width, height = shot.sizes.get(name, picture.shape[1::-1])
         yield InputRecord.model_validate({"role": role, "sha256": sha256, "width": width, "height": height})

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera import Camera
-from backend.contract import Photo
+from backend.contract import Photo, Warning
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,12 @@ class InstanceMap:
     """Which pixel belongs to which object.
 
     `labels` is HxW uint16, 0 = background; `names` maps every id that occurs in `labels`, in ascending
-    order, to its name ("" if it has none).
+    order, to its name ("" if it has none). `remarks` is what the user should know of how it was read.
     """
 
     labels: NDArray[np.uint16]
     names: dict[int, str]
+    remarks: tuple[Warning, ...] = ()
 
     def mask(self, instance: int) -> NDArray[np.bool_]:
         """HxW, True where the instance is seen."""
@@ -53,6 +54,10 @@ class Shot:
     photos: what is known of each picture, as many as there are.
     outlines: of the instances that others hide in part the layer with their whole outline. Where there are any, an
         instance without one is wholly seen; where there are none, as of a photograph, nobody knows.
+    sizes: (width, height) of each hashed file, by the same name, before anything was reduced; of the shot's own size
+        where it is not told.
+    given_camera: the camera for the picture at its own size, where `camera` is for a reduced one.
+    remarks: what the user should know of how it was read.
     """
 
     images: tuple[NDArray[np.uint8], ...]
@@ -65,6 +70,9 @@ class Shot:
     boxes: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     photos: tuple[Photo, ...] = ()
     outlines: dict[int, OutlineLayer] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    given_camera: Camera | None = None
+    remarks: tuple[Warning, ...] = ()
 
     @property
     def image(self) -> NDArray[np.uint8]:

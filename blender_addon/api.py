@@ -28,7 +28,7 @@ from typing import Any
 
 import bpy
 
-from . import folders, sending, session, setting_up, sources
+from . import folders, photo_places, sending, session, setting_up, sources
 from . import jobs as job_steps
 from . import photos as photo_steps
 from .intrinsics import CaptureError
@@ -171,6 +171,8 @@ def generate(
     import_result: bool = True,
     hide_block_outs: bool = True,
     keep_moves: bool = True,
+    height: float | None = None,
+    place_at: str | None = None,
     wait: bool | None = None,
     timeout: float = 600.0,
 ) -> Job:
@@ -195,6 +197,9 @@ def generate(
         import_result: whether to import when it is done.
         hide_block_outs: whether each block-out is hidden when its prop has come.
         keep_moves: whether a prop takes the place to which you have moved the one made of the block-out before.
+        height: of a picture without a camera: metres from the ground to the top of the tallest object; 0 as guessed.
+        place_at: of a picture without a camera: "floor" before the active camera, 3D "cursor", or where the "picture"
+            says. Height and place are the panel's if left out.
         wait: whether to return only when the props are there, or the job asks something (`job.question`); by default
             in background mode only.
         timeout: longest wait in seconds.
@@ -211,7 +216,7 @@ def generate(
     check_can_be_sent(request)
     folder = private_folder(folders.temporary()) / "shots" / uuid.uuid4().hex
     values = {"pipeline": pipeline, "import_when_done": import_result, "hide_block_outs": hide_block_outs}
-    values["keep_moves"] = keep_moves
+    values |= {"keep_moves": keep_moves, "height": height, "place_at": _checked_place(height, place_at)}
     values["place"] = Place.of(context.scene, context.view_layer)
     if photos is None:
         shot = sources.take(context, folder, source, objects, labels, match_camera)
@@ -230,6 +235,17 @@ def generate(
     if bpy.app.background if wait is None else wait:
         job.wait(timeout)
     return job
+
+
+def _checked_place(height: float | None, place_at: str | None) -> str | None:
+    if height is not None and not (isinstance(height, (int, float)) and 0 <= height <= photo_places.TALLEST):
+        message = f"The height must be a number of metres from 0 to {photo_places.TALLEST:g}."
+        raise SetDresserError(message, "Leave it out for a guess.", "parameters-invalid")
+    known = [place[0].lower() for place in photo_places.PLACES]
+    if place_at is not None and place_at not in known:
+        message = f"There is no place '{str(place_at)[:40]}' for a set."
+        raise SetDresserError(message, f"Choose one of: {', '.join(known)}.", "parameters-invalid")
+    return place_at
 
 
 def question(job: Job | str) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 from bpy.types import Context, Object, Scene, ViewLayer
 
-from . import block_outs, importer, variants
+from . import block_outs, importer, photo_places, variants
 from .block_outs import resolve
 from .jobs import JobRecord, read_result
 from .references import Reference
@@ -27,6 +27,7 @@ def place_result(context: Context, record: JobRecord) -> list[Object]:
     former = variants.awaiting(record.id, record.variant_of)
     override = {"scene": scene} if scene != context.scene else {}
     override |= {"view_layer": layer} if override or layer != context.view_layer else {}
+    height, place_at = photo_places.wish(scene, record.height, record.place_at)
     with context.temp_override(**override):
         names = importer.import_result(
             bpy.context,
@@ -36,6 +37,8 @@ def place_result(context: Context, record: JobRecord) -> list[Object]:
             hide_block_outs=record.hide_block_outs and not former,
             keep_moves=record.keep_moves,
             only=former or None,
+            height=height,
+            place_at=place_at,
         )
         if former:
             names = variants.join(bpy.context, record.id, names, former)

@@ -16,10 +16,10 @@ from typing import Any
 import bpy
 import numpy as np
 from bpy.types import Collection, Context, Object, ViewLayer
-from mathutils import Matrix, Vector
+from mathutils import Matrix
 
 from . import block_outs as relation
-from . import compat, glb_check, recipes, sets, succession
+from . import compat, glb_check, photo_places, recipes, sets, succession
 from .block_outs import BlockOutRef, register, resolve, unregister
 from .glb_check import INSTANCE
 from .messages import SetDresserError
@@ -49,15 +49,18 @@ def import_result(
     hide_block_outs: bool = True,
     keep_moves: bool = True,
     only: AnyOf[int] | None = None,
+    height: float = 0.0,
+    place_at: str = photo_places.FLOOR,
 ) -> list[str]:
     """Bring `scene.glb` in and tie every prop to its block-out.
 
     Props stand where the file says: in the world that the captured camera stood in. If the camera was only assumed,
-    the whole set is turned and moved so that it lies before the active camera, the ground staying at z = 0, or, without
-    an active camera, with its middle at the 3D cursor. A prop "Sofa_prop" has the parent and, through the pointer
-    `set_dresser_block_out`, the memory of its block-out "Sofa", which is hidden and kept; so is the prop that another
-    job, or an earlier import of this one, made of it: see `succession`. Props are selected; if `only` some come in, as
-    variants, the selection stays as it was, and nothing is replaced.
+    the whole set is scaled, turned and moved as `photo_places` says, so that the active camera sees all of it.
+
+    A prop "Sofa_prop" has the parent and, through the pointer `set_dresser_block_out`, the memory of its block-out
+    "Sofa", which is hidden and kept; so is the prop that another job, or an earlier import of this one, made of it: see
+    `succession`. Props are selected; if `only` some come in, as variants, the selection stays as it was, and nothing is
+    replaced.
 
     Args:
         result: `result.json` of the same job.
@@ -65,6 +68,7 @@ def import_result(
             not known any more are asked of the props in the scene.
         keep_moves: whether a prop takes the place to which the artist has moved the one it replaces.
         only: ids of the instances to bring in; all if left out.
+        height, place_at: of a set whose camera was assumed; see `photo_places.world_from_assumed`.
 
     Returns: names of the props, in order of their instance ids.
     Raises ImportFailed: if the file is missing, damaged or holds no props, or Blender is in another mode than Object.
@@ -77,6 +81,9 @@ def import_result(
         instances = _load(context, glb)
         if not instances:
             raise ImportFailed(f"{glb.name} holds no props.", "Generate again.")
+        shift = Matrix.Identity(4)
+        if result.get("camera_source") == "default":
+            shift = photo_places.world_from_assumed(context, instances, result.get("camera"), height, place_at)
         if only is not None:
             instances = {number: prop for number, prop in instances.items() if number in only}
             if not instances:
@@ -89,9 +96,7 @@ def import_result(
         places = {number: prop.matrix_world.copy() for number, prop in instances.items()}
         for number, prop in instances.items():
             recipes.keep_pose(prop, places[number])
-        if result.get("camera_source") == "default":
-            shift = _before_the_camera(context, instances)
-            places = {number: shift @ place for number, place in places.items()}
+        places = {number: shift @ place for number, place in places.items()}
         for part in kept:
             for other in part.users_collection:
                 other.objects.unlink(part)
@@ -245,22 +250,6 @@ def _is_smooth(mesh: Any) -> bool:
     mesh.loops.foreach_get("vertex_index", of_corner)
     cosines = np.einsum("ij,ij->i", corners.reshape(-1, 3), vertices.reshape(-1, 3)[of_corner])
     return bool(np.mean(cosines < _SAME_DIRECTION) < 0.01)
-
-
-def _before_the_camera(context: Context, instances: Mapping[int, Object]) -> Matrix:
-    """World from assumed world: the assumed camera stands above the origin and looks along +Y (see docs/api.md)."""
-    camera = context.scene.camera
-    if camera is None:
-        corners = [prop.matrix_world @ Vector(corner) for prop in instances.values() for corner in prop.bound_box]
-        middle = [(min(c[axis] for c in corners) + max(c[axis] for c in corners)) / 2 for axis in (0, 1)]
-        return Matrix.Translation(context.scene.cursor.location - Vector((*middle, 0.0)))
-    place = camera.evaluated_get(context.evaluated_depsgraph_get()).matrix_world
-    ahead = -place.col[2].to_3d()
-    if math.hypot(ahead.x, ahead.y) < 1e-3 * ahead.length:  # straight down or up: what is up in the picture is ahead
-        ahead = place.col[1].to_3d() * (1 if ahead.z < 0 else -1)
-    turn = Matrix.Rotation(math.atan2(-ahead.x, ahead.y), 4, "Z")
-    position = place.to_translation()
-    return Matrix.Translation((position.x, position.y, 0.0)) @ turn
 
 
 def _place(

@@ -46,6 +46,7 @@ class JobRecord:
     arrival: "", "fetching", "waiting" (for a moment in which Blender can import), or "imported".
     props: the objects that the last import made; import_count counts imports.
     place: the scene that the props belong to, and the layer in which block-outs are hidden; None for the one in sight.
+    height, place_at: of a set whose camera was assumed; None for what the panel says when the props come in.
     question: what it asks, while it is in needs_input.
     files: names of the files that the server has of it, once it has ended.
     thumbnail: "", "fetching", "ready", or "missing" if it could not be had.
@@ -75,6 +76,8 @@ class JobRecord:
     import_when_done: bool = False
     hide_block_outs: bool = True
     keep_moves: bool = True
+    height: float | None = None
+    place_at: str | None = None
     place: Place | None = None
     last_event: int = 0
     cancelling: bool = False
@@ -158,10 +161,12 @@ class JobRecord:
             self.block_outs = {number: each.reopened() for number, each in self.block_outs.items()}
             self.variant_of = {number: each.reopened() for number, each in self.variant_of.items()}
             self.one_with = [each.reopened() for each in self.one_with]
+            self.left_out = [each.reopened() for each in self.left_out]
             self.props = [each.reopened() for each in self.props]
             self.place = self.place and self.place.reopened()
         else:
-            self.block_outs, self.variant_of, self.one_with, self.props, self.place = {}, {}, [], [], None
+            self.block_outs, self.variant_of, self.place = {}, {}, None
+            self.one_with, self.left_out, self.props = [], [], []
         self.import_when_done, self.arrival = False, ""
 
     def fail(self, error: Exception) -> None:

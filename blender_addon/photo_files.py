@@ -9,7 +9,13 @@ import bpy
 import bpy.utils.previews
 from bpy.app.handlers import persistent
 
+from . import sources
+from .messages import SetDresserError
+
 _missing: set[str] = set()
+_sizes: dict[str, tuple[int, int]] = {}
+"""Of the picture files that were chosen: width and height, upright."""
+
 _previews: bpy.utils.previews.ImagePreviewCollection | None = None
 
 
@@ -26,6 +32,25 @@ def look(scene: bpy.types.Scene) -> None:
         _missing.discard(path)
         if _previews is not None and path not in _previews:
             _previews.load(path, absolute, "IMAGE")
+
+
+def look_at(path: str) -> None:
+    """Look how large a picture file is that was chosen, upright; nothing is known of one that cannot be read."""
+    _sizes.pop(path, None)
+    if path and Path(bpy.path.abspath(path)).is_file():
+        try:
+            _sizes[path] = sources.size_of_file(sources.absolute(path))
+        except SetDresserError:
+            _sizes.pop(path, None)  # Generate says what is wrong with it
+
+
+def size(settings: Any) -> tuple[int, int] | None:
+    """Width and height of the picture that is chosen, upright, as far as that is known."""
+    if settings.source == "FILE":
+        return _sizes.get(settings.image_path)
+    if settings.source == "IMAGE" and settings.image is not None and all(settings.image.size):
+        return tuple(settings.image.size)
+    return None
 
 
 def is_missing(path: str) -> bool:
@@ -45,8 +70,11 @@ def _file_loaded(*_: Any) -> None:
     _missing.clear()
     if _previews is not None:
         _previews.clear()
+    _sizes.clear()
     for scene in bpy.data.scenes:
         look(scene)
+        if scene.set_dresser.source == "FILE":
+            look_at(scene.set_dresser.image_path)
 
 
 def register() -> None:

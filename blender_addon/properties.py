@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from . import parameters, photo_files, session
+from . import parameters, photo_files, photo_places, session
 
 SOURCES = [
     ("CAMERA", "Active Camera", "What the scene's camera renders", 0),
@@ -63,6 +63,10 @@ def _is_camera(self: Any, candidate: bpy.types.Object) -> bool:
 
 def _files_changed(self: Any, context: bpy.types.Context) -> None:
     photo_files.look(self.id_data)
+
+
+def _picture_changed(self: Any, context: bpy.types.Context) -> None:
+    photo_files.look_at(self.image_path)
 
 
 def _items(self: SetDresserSettings | None, context: bpy.types.Context | None) -> list[tuple[str, str, str, int]]:
@@ -146,7 +150,20 @@ class SetDresserSettings(bpy.types.PropertyGroup):
         "stands where its block-out stands",
         default=True,
     )
-    image_path: bpy.props.StringProperty(name="Image File", description="The picture to use", subtype="FILE_PATH")
+    height: bpy.props.FloatProperty(
+        name="Height",
+        description="Of the tallest object in the picture, where no camera tells its size; 0 leaves it as guessed",
+        subtype="DISTANCE",
+        min=0.0,
+        max=photo_places.TALLEST,
+        soft_max=5.0,
+    )
+    place_at: bpy.props.EnumProperty(
+        name="Place at", description="Where the set of a picture without a camera stands", items=photo_places.PLACES
+    )
+    image_path: bpy.props.StringProperty(
+        name="Image File", description="The picture to use", subtype="FILE_PATH", update=_picture_changed
+    )
     image: bpy.props.PointerProperty(name="Image", description="The picture to use", type=bpy.types.Image)
     labels: bpy.props.EnumProperty(name="Objects", description="What the picture shows", items=LABELS)
     labels_path: bpy.props.StringProperty(

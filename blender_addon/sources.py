@@ -70,6 +70,15 @@ def upright_boxes(path: Path, boxes: list[dict[str, Any]]) -> list[dict[str, Any
     return [orientation.upright_box(turned, size, box) for box in boxes]
 
 
+def size_of_file(path: Path) -> tuple[int, int]:
+    """Width and height of a picture file, upright. Raises SetDresserError: if it cannot be read."""
+    with _loaded(path) as image:
+        width, height = image.size
+    if not (width and height):
+        raise SetDresserError(f"The picture {path} cannot be read.", "Choose the file again.", "image-unreadable")
+    return orientation.upright_size(orientation.of_file(path), width, height)
+
+
 @contextlib.contextmanager
 def _loaded(path: Path) -> Iterator[bpy.types.Image]:
     """A picture file as Blender reads it, whatever its format, for a moment."""

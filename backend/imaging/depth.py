@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import Problem
-from backend.imaging.reading import MAXIMUM_PIXELS
+from backend.imaging.headers import MAXIMUM_PIXELS
 
 FARTHEST = 1e9
 """Renderers write a huge number (Blender 1e10, 65504 in half floats counts as infinity) where nothing is seen."""

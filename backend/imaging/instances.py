@@ -10,27 +10,33 @@ What counts is exact equality, never brightness. How a file's values become inst
   others are numbered by ascending (red, green, blue), with the smallest ids from 1 on that no coloured row has.
   A row without a colour names the id that its object gets that way.
 * whatever is fully transparent is background.
+
+Labels that the table does not name are looked at: blends along soft edges go to the labels that they mix
+(`soft_edges.py`), and a label that surrounds everything is ground, not an object. Both is told.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from backend.contract import MAXIMUM_INSTANCES, InstanceLabel
+from backend.contract import MAXIMUM_INSTANCES, InstanceLabel, Warning
 from backend.errors import Problem
+from backend.imaging.headers import Blame, ImageFile, open_header
 from backend.imaging.reading import (
-    Blame,
-    ImageFile,
+    DECODING,
+    STRIP,
     has_sixteen_bit_colours,
-    open_header,
-    sixteen_bit_colours,
+    orientation_of,
+    sixteen_bit_strips,
     upright,
 )
+from backend.imaging.soft_edges import filled, fold_blends
 from backend.shot import InstanceMap
 
 MAXIMUM_ID = 65535
@@ -41,19 +47,42 @@ FIRST_INDEX_AS_OBJECT = 256
 CALLED = "The instance map"
 MAP = Blame(unreadable="instances-unreadable", truncated="instances-unreadable")
 
+NEARLY_BLACK = 8
+"""Levels of 255: a colour this dark that surrounds everything is meant to be the background."""
+
 Labels = NDArray[np.uint16]
+Colours = dict[int, tuple[float, float, float]]
 
 
-def read_instances(data: bytes, labels: Sequence[InstanceLabel], size: tuple[int, int]) -> InstanceMap:
+@dataclass(frozen=True)
+class _Found:
+    """A map as the file has it.
+
+    labels: HxW uint16, 0 = background; colours: of every label, 0 included, in levels of 0 to 255.
+    named: labels that the table has.
+    values: packed colour of each label, where labels are colours and still have to get their ids.
+    """
+
+    labels: Labels
+    colours: Colours
+    named: set[int]
+    values: Mapping[int, int] | None = None
+
+
+def read_instances(
+    data: bytes, labels: Sequence[InstanceLabel], size: tuple[int, int], picture_orientation: int = 1
+) -> InstanceMap:
     """Read an instance map from PNG, TIFF, BMP, GIF or lossless WebP.
 
     Args:
         data: the file.
         labels: the label table; rows that do not occur in the map are no error, see `unseen`.
-        size: (width, height) of the picture it belongs to.
+        size: (width, height) of the upright picture it belongs to.
+        picture_orientation: how the picture's file asks to be turned.
 
     Returns:
-        The map, its ids as described above, with a name for each id that occurs ("" if the table has none).
+        The map, its ids as described above, with a name for each id that occurs ("" if the table has none), and what
+        is to be told of it.
 
     Raises:
         Problem: instances-unreadable, instances-mismatch, instances-empty, instances-too-many, image-too-large,
@@ -62,19 +91,41 @@ def read_instances(data: bytes, labels: Sequence[InstanceLabel], size: tuple[int
     _check_table(labels)
     file = open_header(data, CALLED, MAP)
     _refuse_inexact(file)
-    image = file.decode()
-    if has_sixteen_bit_colours(file) or image.mode in ("RGB", "RGBA"):
-        ids = _from_colours(_packed_colours(file, image), labels)
-    elif image.mode in ("P", "PA"):
-        ids = _from_palette(image)
-    else:
-        ids = _from_grey(file, image)
-    ids = np.ascontiguousarray(upright(ids, image))
+    with DECODING.hold(file.pixels):
+        image = file.decode()
+        if has_sixteen_bit_colours(file) or image.mode in ("RGB", "RGBA"):
+            found = _from_colours(file, image, labels)
+        elif image.mode in ("P", "PA"):
+            found = _from_palette(image, labels)
+        else:
+            found = _from_grey(file, image, labels)
+    turned = orientation_of(image)
+    ids = np.ascontiguousarray(upright(found.labels, image))
     height, width = ids.shape
     if (width, height) != tuple(size):
-        detail = f"{CALLED} is {width} × {height} pixels and the picture {size[0]} × {size[1]}."
-        raise Problem("instances-mismatch", detail)
-    return _named(ids, labels)
+        raise _mismatch((width, height), turned, size, picture_orientation)
+    remarks = _remarks_on_turning(turned, picture_orientation)
+    return _named(ids, found, labels, remarks)
+
+
+def _mismatch(size: tuple[int, int], turned: int, wanted: tuple[int, int], picture_orientation: int) -> Problem:
+    detail = f"{CALLED} is {size[0]} × {size[1]} pixels and the picture {wanted[0]} × {wanted[1]}."
+    if size != tuple(reversed(wanted)) or turned == picture_orientation:
+        return Problem("instances-mismatch", detail)
+    which, number = ("picture", picture_orientation) if picture_orientation != 1 else ("instance map", turned)
+    detail += f" The {which} is stored turned (Exif orientation {number}) and counts upright; the other is not turned."
+    return Problem("instances-mismatch", detail, "Save both upright in a picture editor, then make the map anew.")
+
+
+def _remarks_on_turning(turned: int, picture_orientation: int) -> tuple[Warning, ...]:
+    if turned == picture_orientation or picture_orientation == 1:
+        return ()
+    message = (
+        f"The picture is stored turned (Exif orientation {picture_orientation}) and counts upright; the instance map "
+        "is not turned."
+    )
+    hint = "If the objects are taken from wrong places, save the picture upright and make the map of that."
+    return (Warning(code="instances-turned", message=message, hint=hint),)
 
 
 def unseen(labels: Sequence[InstanceLabel], instances: InstanceMap) -> list[InstanceLabel]:
@@ -104,8 +155,15 @@ def _check_table(labels: Sequence[InstanceLabel]) -> None:
                 raise Problem("request-invalid", detail, f"Give each object its own {what}.")
 
 
-def _from_grey(file: ImageFile, image: Image.Image) -> Labels:
-    """Ids of a map whose pixels are single numbers."""
+def _from_grey(file: ImageFile, image: Image.Image, labels: Sequence[InstanceLabel]) -> _Found:
+    """A map whose pixels are single numbers, which are the ids."""
+    ids = _grey_ids(file, image)
+    occurring = np.flatnonzero(np.bincount(ids.ravel()))
+    colours: Colours = {int(number): (float(number),) * 3 for number in occurring}
+    return _Found(ids, {0: (0.0, 0.0, 0.0)} | colours, {label.id for label in labels})
+
+
+def _grey_ids(file: ImageFile, image: Image.Image) -> Labels:
     if image.mode == "1":
         return np.asarray(image).astype(np.uint16)
     if image.mode in ("L", "LA"):
@@ -128,8 +186,8 @@ def _from_grey(file: ImageFile, image: Image.Image) -> Labels:
     raise Problem("instances-unreadable", f"{CALLED} has pixels of the kind {image.mode}, neither ids nor RGB.")
 
 
-def _from_palette(image: Image.Image) -> Labels:
-    """Ids of a palette map: its indices, never its colours."""
+def _from_palette(image: Image.Image, labels: Sequence[InstanceLabel]) -> _Found:
+    """A palette map: its indices are the ids, never its colours."""
     if image.mode == "PA":
         raise Problem("instances-unreadable", f"{CALLED} has a palette with a transparency of its own per pixel.")
     indices = np.asarray(image)
@@ -148,40 +206,77 @@ def _from_palette(image: Image.Image) -> Labels:
         ids[transparency] = 0
     elif isinstance(transparency, bytes):
         ids[: len(transparency)][np.frombuffer(transparency[:256], dtype=np.uint8) == 0] = 0
-    labels: Labels = ids[indices]
-    return labels
+    background = [index for index in used if ids[index] == 0]
+    shown: Colours = {0: _levels(colours[background[0]]) if background else (0.0, 0.0, 0.0)}
+    shown |= {int(ids[index]): _levels(colours[index]) for index in used if ids[index] != 0}
+    found: Labels = ids[indices]
+    return _Found(found, shown, {label.id for label in labels})
 
 
-def _packed_colours(file: ImageFile, image: Image.Image) -> NDArray[np.uint64]:
-    """Each pixel's colour as one number: red, green and blue of 16 bits each; 0 where fully transparent.
+def _levels(colour: NDArray[np.uint8]) -> tuple[float, float, float]:
+    red, green, blue = (float(channel) for channel in colour)
+    return red, green, blue
+
+
+def _packed_strips(file: ImageFile, image: Image.Image) -> Iterator[tuple[slice, NDArray[np.uint64]]]:
+    """A few rows at a time: the rows, and each pixel's colour as one number: red, green and blue of 16 bits each; 0
+    where fully transparent.
 
     8-bit channels are multiplied by 257, as a program does that saves 8 bits as 16.
     """
-    if has_sixteen_bit_colours(file):
-        samples = sixteen_bit_colours(file).astype(np.uint64)
-    else:
-        samples = np.asarray(image).astype(np.uint64) * np.uint64(257)
-    packed = samples[..., 0] << np.uint64(32) | samples[..., 1] << np.uint64(16) | samples[..., 2]
-    if samples.shape[2] == 4:
-        packed[samples[..., 3] == 0] = 0
-    return packed
+    for rows, samples in sixteen_bit_strips(file, image) if has_sixteen_bit_colours(file) else _eight_bit_strips(image):
+        wide = samples.astype(np.uint64)
+        packed = wide[..., 0] << np.uint64(32) | wide[..., 1] << np.uint64(16) | wide[..., 2]
+        if wide.shape[2] == 4:
+            packed[wide[..., 3] == 0] = 0
+        yield rows, packed
 
 
-def _from_colours(packed: NDArray[np.uint64], labels: Sequence[InstanceLabel]) -> Labels:
-    """Ids of packed colours."""
-    flat = packed.ravel()
-    starts = np.flatnonzero(np.diff(flat, prepend=~flat[:1]))  # runs of one colour: few, where pixels are many
-    values, inverse = np.unique(flat[starts], return_inverse=True)
-    coloured = [int(value) for value in values if value != 0]
-    _check_count(len(coloured))
-    listed = _listed_colours(coloured, labels)
+def _eight_bit_strips(image: Image.Image) -> Iterator[tuple[slice, NDArray[np.uint16]]]:
+    width, height = image.size
+    for top in range(0, height, STRIP):
+        rows = slice(top, min(top + STRIP, height))
+        yield rows, np.asarray(image.crop((0, rows.start, width, rows.stop)), dtype=np.uint16) * np.uint16(257)
+
+
+def _from_colours(file: ImageFile, image: Image.Image, labels: Sequence[InstanceLabel]) -> _Found:
+    """A map of colours; its labels count the colours in ascending order, and are no ids yet."""
+    values = np.zeros(1, np.uint64)
+    for _, packed in _packed_strips(file, image):
+        values = np.union1d(values, packed.ravel()[_run_starts(packed.ravel())])
+        _check_count(len(values) - 1)
+    counted = np.empty(image.size[::-1], np.uint16)
+    for rows, packed in _packed_strips(file, image):
+        flat = packed.ravel()
+        starts = _run_starts(flat)
+        numbers = np.searchsorted(values, flat[starts]).astype(np.uint16)
+        counted[rows] = np.repeat(numbers, np.diff(starts, append=flat.size)).reshape(packed.shape)
+    by_label = {number: int(value) for number, value in enumerate(values)}
+    colours = {
+        number: ((value >> 32) / 257, (value >> 16 & 0xFFFF) / 257, (value & 0xFFFF) / 257)
+        for number, value in by_label.items()
+    }
+    listed = _listed_colours(list(by_label.values())[1:], labels)
+    named = {number for number, value in by_label.items() if value in listed}
+    if len(_numbers(by_label, labels).keys() & {label.id for label in labels}) == len(by_label) - 1:
+        named = set(by_label)  # every one has a row, be it by its colour or by the id that it gets
+    return _Found(counted, colours, named, by_label)
+
+
+def _run_starts(flat: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """Where runs of one colour begin: few, where pixels are many."""
+    return np.flatnonzero(np.diff(flat, prepend=~flat[:1]))
+
+
+def _numbers(values: Mapping[int, int], labels: Sequence[InstanceLabel]) -> dict[int, int]:
+    """Id -> label, of labels that are colours (label -> packed colour)."""
+    coloured = {value: number for number, value in sorted(values.items()) if value != 0}
+    listed = _listed_colours(list(coloured), labels)
     taken = {label.id for label in labels if label.color is not None}
     if len(taken) + len(coloured) - len(listed) > MAXIMUM_ID:
         raise Problem("instances-too-many", f"The label table leaves no id free for {len(coloured)} colours.")
     free = (number for number in range(1, MAXIMUM_ID + 1) if number not in taken)
-    numbers = {0: 0} | {value: listed[value] if value in listed else next(free) for value in coloured}
-    ids = np.array([numbers[int(value)] for value in values], dtype=np.uint16)
-    return np.repeat(ids[inverse], np.diff(starts, append=flat.size)).reshape(packed.shape)
+    return {listed[value] if value in listed else next(free): label for value, label in coloured.items()}
 
 
 def _listed_colours(coloured: Sequence[int], labels: Sequence[InstanceLabel]) -> dict[int, int]:
@@ -202,15 +297,25 @@ def _listed_colours(coloured: Sequence[int], labels: Sequence[InstanceLabel]) ->
     }
 
 
-def _named(ids: Labels, labels: Sequence[InstanceLabel]) -> InstanceMap:
-    """Name the ids that occur, after checking that they can be objects."""
-    occurring = [int(number) for number in np.flatnonzero(np.bincount(ids.ravel())) if number > 0]
-    if not occurring:
+def _named(ids: Labels, found: _Found, labels: Sequence[InstanceLabel], remarks: tuple[Warning, ...]) -> InstanceMap:
+    """Number and name the labels that occur, after checking that they can be objects."""
+    occurring = {int(number) for number in np.flatnonzero(np.bincount(ids.ravel()))}
+    if not occurring - {0}:
         raise Problem("instances-empty", f"{CALLED} has nothing but background.")
-    _check_count(len(occurring))
+    _check_count(len(occurring - {0}))
+    _check_not_smoothed(ids, occurring - found.named - {0})
+    colours = {number: colour for number, colour in found.colours.items() if number in occurring | {0}}
+    blends = fold_blends(ids, colours, found.named)
+    remarks = (*remarks, *_remarks_on_blends(blends, found))
+    remarks += _take_ground(ids, found, occurring - set(blends) - {0})
+    occurring = {int(number) for number in np.flatnonzero(np.bincount(ids.ravel())) if number > 0}
+    if found.values is not None:
+        given = _numbers({label: found.values[label] for label in occurring}, labels)
+        table = np.zeros(max(occurring) + 1, np.uint16)
+        table[list(given.values())] = list(given)
+        ids, occurring = table[ids], set(given)
     names = {label.id: label.name for label in labels}
-    _check_not_smoothed(ids, set(occurring) - set(names))
-    return InstanceMap(ids, {number: names.get(number, "") for number in occurring})
+    return InstanceMap(ids, {number: names.get(number, "") for number in sorted(occurring)}, remarks)
 
 
 def _check_count(count: int) -> None:
@@ -220,20 +325,57 @@ def _check_count(count: int) -> None:
 
 
 def _check_not_smoothed(ids: Labels, unnamed: set[int]) -> None:
-    """Refuse a map with smoothed edges, whose blends would each become an object.
+    """Refuse a map of which most labels are thin lines: there are too many blends to tell what they are blends of.
 
     A blend occurs along edges only, so it never fills 3 x 3 pixels. A few such objects may be real; a majority of
     many is not.
     """
     if len(unnamed) <= SMOOTHED_INSTANCES or min(ids.shape) < 3:
         return
-    across: NDArray[np.bool_] = (ids[:, 1:-1] == ids[:, :-2]) & (ids[:, 1:-1] == ids[:, 2:])
-    solid: NDArray[np.bool_] = across[1:-1] & across[:-2] & across[2:]
-    solid &= (ids[1:-1, 1:-1] == ids[:-2, 1:-1]) & (ids[1:-1, 1:-1] == ids[2:, 1:-1])
-    blends = unnamed - {int(number) for number in np.unique(ids[1:-1, 1:-1][solid])}
+    blends = unnamed - {int(number) for number in np.unique(ids[1:-1, 1:-1][filled(ids)])}
     if len(blends) > SMOOTHED_INSTANCES and 2 * len(blends) > len(unnamed):
         detail = (
             f"{CALLED} has {len(unnamed)} different colours or values, and {len(blends)} of them occur in thin "
             "lines only: its edges are smoothed."
         )
         raise Problem("instances-too-many", detail)
+
+
+def _remarks_on_blends(blends: Sequence[int], found: _Found) -> tuple[Warning, ...]:
+    if not blends:
+        return ()
+    shown = ", ".join(_shown(number, found) for number in blends[:3]) + (", …" if len(blends) > 3 else "")
+    what = f"{len(blends)} colours or values" if len(blends) > 1 else "One colour or value"
+    message = f"{what} ({shown}) of the instance map lie between objects only, as smoothed edges do: no props of those."
+    hint = "Save the map without smoothing; if one of them is an object, name it in the label table."
+    return (Warning(code="instances-smoothed", message=message, hint=hint),)
+
+
+def _take_ground(ids: Labels, found: _Found, occurring: set[int]) -> tuple[Warning, ...]:
+    """Unnamed labels that touch all four borders: background where there is no other, else a warning each."""
+    borders = [set(np.unique(edge).tolist()) for edge in (ids[0], ids[-1], ids[:, 0], ids[:, -1])]
+    around = sorted(set.intersection(*borders) & occurring - found.named, key=lambda one: -int((ids == one).sum()))
+    if min(ids.shape) < 3:
+        return ()  # a line touches its own ends
+    remarks = []
+    has_ground = any(0 in border for border in borders)
+    for number in around:
+        shown = _shown(number, found)
+        dark = found.values is not None and max(found.colours[number]) <= NEARLY_BLACK
+        if occurring != {number} and (dark or not has_ground):
+            ids[ids == number] = 0
+            occurring, has_ground = occurring - {number}, True
+            message = f"{shown} of the instance map touches all four borders and counts as background."
+            hint = "If it is an object, name it in the label table; paint the background black."
+        else:
+            message = f"{shown} of the instance map touches all four borders and counts as an object."
+            hint = "If it is the background, paint it black."
+        remarks.append(Warning(code="instances-ground", message=message, hint=hint))
+    return tuple(remarks)
+
+
+def _shown(number: int, found: _Found) -> str:
+    """How a label is called in a sentence."""
+    if found.values is None:
+        return f"value {number}"
+    return f"colour {', '.join(str(round(channel)) for channel in found.colours[number])}"

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,22 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.camera import Camera, default_camera
-from backend.contract import GenerateRequest, OutlineFiles, Photo
+from backend.contract import GenerateRequest, OutlineFiles, Photo, Warning
 from backend.errors import Problem
+from backend.imaging.coverage import LEFT_OUT, covered, left_out
 from backend.imaging.depth import read_depth
 from backend.imaging.instances import read_instances
 from backend.imaging.outlines import read_outlines
-from backend.imaging.reading import Pixels, read_image
+from backend.imaging.reading import VISIBLE, Picture, Pixels, Seen, check_picture, read_picture
+from backend.imaging.reducing import reduce_camera, values_at
 from backend.shot import InstanceMap, OutlineLayer, Shot
 
 MODEL_VARIABLE = "SET_DRESSER_BACKGROUND_MODEL"
 """Environment variable that names a background removal model for rembg; see `backend/imaging/background.py`."""
-
-OPAQUE = 127
-"""Alpha above this belongs to the object."""
-
-CUT_OUT_SHARE = 0.001
-"""From this share of transparent pixels on a picture counts as cut out; fewer are an accident."""
 
 
 def check_inputs(
@@ -51,7 +48,8 @@ def check_inputs(
         Problem: request-invalid, or any code of pictures, instance maps, outlines, depth and camera but
             background-unclear, which takes the worker to find out.
     """
-    instance_map = _read(request, images, instances, depth, outlines)[1]
+    seen = [check_picture(data, name) for data, name in _named(request, images)]
+    instance_map = _read(request, seen, instances, depth, outlines)[0]
     return None if instance_map is None else len(instance_map.names)
 
 
@@ -63,6 +61,7 @@ def make_shot(
     outlines: Sequence[OutlineFiles] = (),
     *,
     find_object: bool = True,
+    side: Callable[[bool], int] | None = None,
 ) -> Shot:
     """The shot that a request and its files describe.
 
@@ -70,16 +69,30 @@ def make_shot(
     cut out, otherwise what stands out from the background. With `find_object` false the map stays empty: the objects
     are found later. Without a camera `default_camera` is assumed.
 
+    side: tells how many pixels the longer side of a picture may have, with an instance map or without one; what is
+        larger is reduced while it is read, and instances, depth and camera with the first picture. None: any number.
+
     Raises:
         Problem: as `check_inputs`, and background-unclear.
     """
-    pictures, instance_map, distances, camera, layers = _read(request, images, instances, depth, outlines)
+    most = None if side is None else side(instances is not None or not find_object)
+    read = [read_picture(data, name, most) for data, name in _named(request, images)]
+    instance_map, distances, given, layers = _read(request, read, instances, depth, outlines)
+    pictures = [picture.pixels for picture in read]
+    size = pictures[0].shape[1], pictures[0].shape[0]
+    camera = reduce_camera(given, size)
+    remarks = () if instance_map is None else instance_map.remarks
+    if instance_map is not None:
+        instance_map, vanished = _reduced_map(instance_map, size)
+        remarks += vanished
     source: Literal["map", "alpha", "background", "found"] = "map"
     if instance_map is None and not find_object:
         source = "found"
         instance_map = InstanceMap(np.zeros(pictures[0].shape[:2], np.uint16), {})
     elif instance_map is None:
         mask, source = find_the_object(pictures[0])
+        if source == "alpha":
+            remarks += _remarks_on_clearness(pictures[0], mask)
         instance_map = InstanceMap(mask.astype(np.uint16), {1: request.name.strip() or "Object"})
     files = {f"image-{index}": data for index, data in enumerate(images)}
     files |= {role: data for role, data in (("instances", instances), ("depth", depth)) if data is not None}
@@ -90,13 +103,58 @@ def make_shot(
         instances=instance_map,
         camera=camera,
         camera_source="default" if request.camera is None else "request",
-        depth=distances,
+        depth=None if distances is None else values_at(distances, size),
         instance_source=source,
         hashes={role: hashlib.sha256(data).hexdigest() for role, data in files.items()},
         boxes={row.id: np.array(row.world_from_box) for row in request.instances if row.world_from_box is not None},
         photos=tuple(request.photos or [Photo()] * len(images)),
-        outlines=layers,
+        outlines=_reduced_layers(layers, size),
+        sizes={role: read[int(role[6:]) if role.startswith("image-") else 0].size for role in files},
+        given_camera=None if camera == given else given,
+        remarks=remarks,
     )
+
+
+def _reduced_map(instance_map: InstanceMap, size: tuple[int, int]) -> tuple[InstanceMap, tuple[Warning, ...]]:
+    """The map at the size (width, height) of its picture, and a word on what is too small to be left of it."""
+    labels = values_at(instance_map.labels, size)
+    if labels is instance_map.labels:
+        return instance_map, ()
+    left = set(np.flatnonzero(np.bincount(labels.ravel())).tolist())
+    names = {number: name for number, name in instance_map.names.items() if number in left}
+    gone = [
+        Warning(
+            code="instance-small",
+            message=f"{instance_map.names[number] or f'Object {number}'} is smaller than a pixel of what is used.",
+            hint=f"Send the picture with no more than {max(size)} pixels along its longer side, or cut it out.",
+            instance=number,
+        )
+        for number in instance_map.names.keys() - left
+    ]
+    return InstanceMap(labels, names, instance_map.remarks), tuple(gone)
+
+
+def _reduced_layers(layers: dict[int, OutlineLayer], size: tuple[int, int]) -> dict[int, OutlineLayer]:
+    """The layers, of which several instances may share one, at the size (width, height) of the picture."""
+    reduced = {
+        id(layer): OutlineLayer(
+            values_at(layer.labels, size), None if layer.depth is None else values_at(layer.depth, size)
+        )
+        for layer in layers.values()
+    }
+    return {number: reduced[id(layer)] for number, layer in layers.items()}
+
+
+def _remarks_on_clearness(picture: Pixels, mask: NDArray[np.bool_]) -> tuple[Warning, ...]:
+    share = left_out(picture, mask)
+    if share < LEFT_OUT:
+        return ()
+    message = (
+        f"Half-transparent pixels, {share:.0%} as many as the object has, were left out: shadows and what fades away "
+        "do not become part of a prop."
+    )
+    hint = "Make them opaque if they belong to the object, or give an instance map."
+    return (Warning(code="half-transparent", message=message, hint=hint),)
 
 
 def find_the_object(picture: Pixels) -> tuple[NDArray[np.bool_], Literal["alpha", "background"]]:
@@ -106,7 +164,9 @@ def find_the_object(picture: Pixels) -> tuple[NDArray[np.bool_], Literal["alpha"
     Raises:
         Problem: image-empty, background-unclear, weights-missing.
     """
-    opaque = _cut_out(picture)
+    if picture[..., 3].max() < VISIBLE:
+        raise _empty()
+    opaque = covered(picture)
     if opaque is not None:
         return opaque, "alpha"
     from backend.imaging.background import remove_background
@@ -115,17 +175,19 @@ def find_the_object(picture: Pixels) -> tuple[NDArray[np.bool_], Literal["alpha"
     return remove_background(picture, Path(model) if model else None), "background"
 
 
-def read_job_folder(folder: Path, *, find_object: bool = True) -> tuple[GenerateRequest, Shot]:
+def read_job_folder(
+    folder: Path, *, find_object: bool = True, side: Callable[[bool], int] | None = None
+) -> tuple[GenerateRequest, Shot]:
     """The request and the shot of a job's folder: `request.json` and `inputs/`, as the server wrote them.
 
-    find_object: see `make_shot`.
+    find_object, side: see `make_shot`.
 
     Raises:
         Problem: as `make_shot`.
         OSError, pydantic.ValidationError: the folder is not a job's folder or was damaged.
     """
     request, images, instances, depth, outlines = read_stored_inputs(folder)
-    return request, make_shot(request, images, instances, depth, outlines, find_object=find_object)
+    return request, make_shot(request, images, instances, depth, outlines, find_object=find_object, side=side)
 
 
 def read_stored_inputs(
@@ -158,35 +220,49 @@ def _beside(outlines: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
-def _read(
-    request: GenerateRequest,
-    images: Sequence[bytes],
-    instances: bytes | None,
-    depth: bytes | None,
-    outlines: Sequence[OutlineFiles],
-) -> tuple[list[Pixels], InstanceMap | None, NDArray[np.float32] | None, Camera, dict[int, OutlineLayer]]:
-    """Everything read and matched with the first picture."""
+def _named(request: GenerateRequest, images: Sequence[bytes]) -> list[tuple[bytes, str]]:
+    """The picture files with what to call them; as many as the request tells of."""
     if not images:
         raise Problem("request-invalid", "The request has no picture.", "Send at least one picture.")
     if request.photos and len(request.photos) != len(images):
         detail = f"The request tells of {len(request.photos)} photo(s) and {len(images)} picture(s) came."
         raise Problem("request-invalid", detail, "Give one row of 'photos' for each picture, or none at all.")
-    names = ["The picture"] if len(images) == 1 else [f"Picture {number}" for number in range(1, len(images) + 1)]
-    pictures = [read_image(data, name) for data, name in zip(images, names, strict=True)]
-    height, width = pictures[0].shape[:2]
-    size = (width, height)
+    if len(images) == 1:
+        return [(images[0], "The picture")]
+    return [(data, f"Picture {number}") for number, data in enumerate(images, 1)]
+
+
+def _read(
+    request: GenerateRequest,
+    pictures: Sequence[Seen | Picture],
+    instances: bytes | None,
+    depth: bytes | None,
+    outlines: Sequence[OutlineFiles],
+) -> tuple[InstanceMap | None, NDArray[np.float32] | None, Camera, dict[int, OutlineLayer]]:
+    """All but the pictures read, at the size of the first picture's file, and matched with that."""
+    first = pictures[0]
+    width, height = first.size
     camera = request.camera or default_camera(width, height)
-    if (camera.width, camera.height) != size:
+    if (camera.width, camera.height) != first.size:
         detail = f"The camera is for {camera.width} × {camera.height} pixels and the picture has {width} × {height}."
         hint = "Send the camera that took this picture at this size, or leave it out."
+        if (camera.height, camera.width) == first.size and first.orientation != 1:
+            detail += f" The picture is stored turned (Exif orientation {first.orientation}) and counts upright."
+            hint = "Send the camera of the upright picture, or leave it out."
         raise Problem("camera-invalid", detail, hint)
-    if instances is None:
-        _cut_out(pictures[0])
-    instance_map = None if instances is None else read_instances(instances, request.instances, size)
-    layers = read_outlines(outlines, instance_map, {row.id for row in request.instances}, size)
+    if instances is None and first.empty:
+        raise _empty()
+    instance_map = None
+    if instances is not None:
+        instance_map = read_instances(instances, request.instances, first.size, first.orientation)
+    layers = read_outlines(outlines, instance_map, {row.id for row in request.instances}, first.size)
     if instance_map is not None and request.only:
         instance_map = chosen_instances(instance_map, request.only)
-    return pictures, instance_map, None if depth is None else read_depth(depth, size), camera, layers
+    return instance_map, None if depth is None else read_depth(depth, first.size), camera, layers
+
+
+def _empty() -> Problem:
+    return Problem("image-empty", "The picture is transparent everywhere.")
 
 
 def chosen_instances(instance_map: InstanceMap, only: Sequence[int]) -> InstanceMap:
@@ -195,16 +271,5 @@ def chosen_instances(instance_map: InstanceMap, only: Sequence[int]) -> Instance
         detail = f"Object {unknown[0]} is to be made and is not in the instance map."
         raise Problem("instances-mismatch", detail, f"Choose among {sorted(instance_map.names)}.")
     labels = np.where(np.isin(instance_map.labels, list(only)), instance_map.labels, np.uint16(0))
-    return InstanceMap(labels, {number: name for number, name in instance_map.names.items() if number in only})
-
-
-def _cut_out(picture: Pixels) -> NDArray[np.bool_] | None:
-    """The object of a cut-out picture, HxW; None if the picture is opaque.
-
-    Raises:
-        Problem: image-empty.
-    """
-    opaque: NDArray[np.bool_] = picture[..., 3] > OPAQUE
-    if not opaque.any():
-        raise Problem("image-empty", "The picture is transparent everywhere.")
-    return opaque if 1 - opaque.mean() >= CUT_OUT_SHARE else None
+    names = {number: name for number, name in instance_map.names.items() if number in only}
+    return replace(instance_map, labels=labels, names=names)

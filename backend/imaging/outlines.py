@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from backend.contract import OutlineFiles
 from backend.errors import Problem
 from backend.imaging.depth import read_depth
-from backend.imaging.reading import Blame, open_header, upright
+from backend.imaging.headers import Blame, open_header
+from backend.imaging.reading import DECODING, upright
 from backend.shot import InstanceMap, OutlineLayer
 
 MAXIMUM_LAYERS = 64
@@ -87,7 +88,8 @@ def _read_labels(data: bytes, called: str, size: tuple[int, int]) -> NDArray[np.
     if file.size != tuple(size):
         detail = f"{called}: {file.size[0]} × {file.size[1]} pixels, and the picture has {size[0]} × {size[1]}."
         raise Problem("instances-mismatch", detail)
-    image = file.decode()
+    with DECODING.hold(file.pixels):
+        image = file.decode()
     if file.format != "PNG" or not (image.mode == "L" or image.mode.startswith("I;16")):
         detail = f"{called}: a {file.format} with pixels of the kind {image.mode}, not a grey PNG."
         raise Problem("instances-unreadable", detail, "Save it as a grey PNG of 8 or 16 bits, each value an id.")

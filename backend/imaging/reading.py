@@ -1,13 +1,9 @@
-"""Bytes of a picture file to an array, trusting nothing.
-
-The header is judged before anything is decoded, so a file of a few kilobytes that claims 20000 x 20000 pixels
-costs nothing. Whatever a codec raises on hostile bytes becomes a `Problem` with a sentence.
-"""
+"""A picture file to an array: sRGB, straight alpha, upright, and no larger than it is used."""
 
 from __future__ import annotations
 
 import io
-import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,151 +12,163 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from backend.errors import Problem
+from backend.imaging.budget import PixelBudget
+from backend.imaging.headers import MAXIMUM_PIXELS, ImageFile, open_header, unreadable
+from backend.imaging.reducing import fitting, reduce_colours
 
 Pixels = NDArray[np.uint8]
 
-MAXIMUM_PIXELS = 64_000_000
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
+DECODING = PixelBudget(MAXIMUM_PIXELS)
+"""What this process decodes at once."""
+
+GLANCE = 256
+"""Longer side at which a picture is looked at that is only checked."""
+
+STRIP = 256
+"""Rows that are worked on at once where a whole picture in wider numbers would be too much."""
+
+VISIBLE = 13
+"""Alpha from which on, 5 %, there is something to be seen; below it is what is left of an eraser."""
+
 ORIENTATION_TAG = 0x0112
+ON_ITS_SIDE = (5, 6, 7, 8)
+"""Orientations that make rows columns."""
+
 PHOTOMETRIC_TAG = 262
 
 
 @dataclass(frozen=True)
-class Blame:
-    """The codes for a file that is damaged and one that is cut off: pictures and maps have their own."""
+class Seen:
+    """What a picture file is, found out by decoding it.
 
-    unreadable: str = "image-unreadable"
-    truncated: str = "image-truncated"
+    size: (width, height) of the upright picture, as the file has it.
+    orientation: how the file asks to be turned, 1 to 8 of Exif; 1 for a TIFF, which its codec turns.
+    empty: whether it is transparent everywhere.
+    """
 
-
-PICTURE = Blame()
+    size: tuple[int, int]
+    orientation: int
+    empty: bool
 
 
 @dataclass(frozen=True)
-class ImageFile:
-    """A picture file whose header has been read and found acceptable; nothing is decoded yet.
+class Picture(Seen):
+    """A picture that was read.
 
-    called: the user's name for it, fit to stand in a sentence.
-    format: "PNG", "JPEG", "MPO", ...
-    size: (width, height) as stored, before any EXIF rotation.
-    raw_mode: how the samples lie in the file as Pillow says it ("RGB;16B", "L;4", ...); "" where it does not say.
+    pixels: HxWx4 uint8, sRGB, straight alpha, upright; smaller than `size` where that was asked for.
     """
 
-    data: bytes
-    called: str
-    blame: Blame
-    format: str
-    size: tuple[int, int]
-    raw_mode: str
-
-    def decode(self, raw_mode: str | None = None) -> Image.Image:
-        """Decode the first frame, `raw_mode` in place of the file's own if given.
-
-        Raises:
-            Problem: a code of `blame`.
-        """
-        try:
-            image = Image.open(io.BytesIO(self.data), formats=FORMATS)
-            if raw_mode is not None:
-                image.tile = [tile._replace(args=raw_mode) for tile in image.tile]
-            image.load()
-        except Exception as error:
-            raise unreadable(self.data, self.called, self.blame) from error
-        return image
-
-
-def clean_name(name: str, length: int = 60) -> str:
-    """A user's file name fit to stand in a sentence: last path part, printable characters only, cut."""
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    printable = "".join(character for character in last if character.isprintable()).strip()
-    if len(printable) > length:
-        printable = printable[: length - 1] + "…"
-    return printable or "The file"
-
-
-def open_header(data: bytes, name: str, blame: Blame = PICTURE) -> ImageFile:
-    """Judge a picture file by its header; nothing of its size is allocated.
-
-    Args:
-        data: the file.
-        name: what the user calls it; used in sentences only, never as a path.
-        blame: codes for a damaged and for a truncated file.
-
-    Raises:
-        Problem: image-too-large, image-animated, or a code of `blame`.
-    """
-    called = clean_name(name)
-    if not data:
-        raise Problem(blame.truncated, f"{called} is empty (0 bytes).")
-    # Pillow's WebP decoder allocates the whole canvas when it opens a file, so its size is read here.
-    _check_size(_webp_size(data), called)
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        size, form = image.size, image.format or ""
-        # Telephones append further pictures to a JPEG (format MPO); the first one is the photograph.
-        animated = bool(getattr(image, "is_animated", False)) and form != "MPO"
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(f"{called} has far more than {MAXIMUM_PIXELS // 10**6} megapixels.") from error
-    except Exception as error:
-        raise unreadable(data, called, blame) from error
-    _check_size(size, called)
-    if animated:
-        raise Problem("image-animated", f"{called} is an animation or has several pages ({form}).")
-    arguments = image.tile[0].args if image.tile else ""
-    raw_mode = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    return ImageFile(data, called, blame, form, size, raw_mode if isinstance(raw_mode, str) else "")
+    pixels: Pixels
 
 
 def read_image(data: bytes, name: str) -> Pixels:
+    """The pixels of `read_picture`, HxWx4 uint8, at the file's own size."""
+    return read_picture(data, name).pixels
+
+
+def read_picture(data: bytes, name: str, side: int | None = None) -> Picture:
     """Read a picture of any allowed format as sRGB with straight alpha, upright.
 
     Embedded colour profiles are converted to sRGB, CMYK to RGB, 16 bits are scaled to 8 (rounded, not clipped),
-    and the EXIF orientation is applied.
+    and the orientation that Exif or XMP tells of is applied.
 
-    Returns:
-        HxWx4 uint8.
+    Args:
+        side: pixels that the longer side may have; a larger picture is reduced while it is read. None: any number.
 
     Raises:
         Problem: image-too-large, image-truncated, image-unreadable, image-animated.
     """
     file = open_header(data, name)
-    image = file.decode()
-    try:
-        colour, alpha = _colour_and_alpha(file, image)
-        pixels = np.empty((*reversed(colour.size), 4), dtype=np.uint8)
-        pixels[..., :3] = _to_srgb(colour, image.info.get("icc_profile"))
-        pixels[..., 3] = 255 if alpha is None else alpha
-    except Problem:
-        raise
-    except Exception as error:
-        # A file can decode and still carry tables (palette, transparency) that make no sense.
-        raise unreadable(data, file.called, file.blame) from error
-    return np.ascontiguousarray(upright(pixels, image))
+    target = fitting(file.size, side)
+    with DECODING.hold(file.pixels):
+        image = file.decode(least=None if target == file.size else target)
+        try:
+            colour, alpha = _colour_and_alpha(file, image)
+            if colour.size != target:
+                colour, alpha = reduce_colours(colour, alpha, target)
+            pixels = np.empty((*reversed(colour.size), 4), dtype=np.uint8)
+            pixels[..., :3] = _to_srgb(colour, image.info.get("icc_profile"))
+            pixels[..., 3] = 255 if alpha is None else alpha
+        except Problem:
+            raise
+        except Exception as error:
+            # A file can decode and still carry tables (palette, transparency) that make no sense.
+            raise unreadable(data, file.called, file.blame) from error
+    turned = orientation_of(image)
+    size = (file.size[1], file.size[0]) if turned in ON_ITS_SIDE else file.size
+    empty = alpha is not None and int(pixels[..., 3].max()) < VISIBLE
+    return Picture(size, turned, empty, np.ascontiguousarray(_turned(pixels, turned)))
 
 
-def sixteen_bit_colours(file: ImageFile) -> NDArray[np.uint16]:
-    """The full samples of a 16-bit colour PNG, HxWx3 or HxWx4 uint16.
+def check_picture(data: bytes, name: str) -> Seen:
+    """What `read_picture` would find, without its pixels: every byte is decoded, and a small copy looked at.
 
-    Pillow keeps only the upper byte of each sample. Telling it that the samples are little-endian makes it keep the
-    lower one instead; both together are the file.
+    Raises:
+        Problem: as `read_picture`.
     """
-    upper = np.asarray(file.decode(), dtype=np.uint16)
-    lower = np.asarray(file.decode(raw_mode=file.raw_mode.replace(";16B", ";16L")), dtype=np.uint16)
-    return upper << np.uint16(8) | lower
+    file = open_header(data, name)
+    with DECODING.hold(file.pixels):
+        image = file.decode(least=fitting(file.size, GLANCE))
+        try:
+            highest = _highest_alpha(image)
+            small = image.resize(fitting(image.size, GLANCE), Image.Resampling.NEAREST)
+            small.info = image.info
+            if not has_sixteen_bit_colours(file):
+                _colour_and_alpha(file, small)
+        except Problem:
+            raise
+        except Exception as error:
+            raise unreadable(data, file.called, file.blame) from error
+    turned = orientation_of(image)
+    size = (file.size[1], file.size[0]) if turned in ON_ITS_SIDE else file.size
+    return Seen(size, turned, highest < VISIBLE)
+
+
+def _highest_alpha(image: Image.Image) -> int:
+    """The highest alpha of a decoded picture, 0 to 255; 255 where none is kept per pixel or palette entry."""
+    if image.mode in ("LA", "RGBA"):
+        return int(np.asarray(image.getchannel("A").getextrema())[1])
+    if image.mode in ("P", "PA") and image.has_transparency_data:
+        return int(np.asarray(image.convert("RGBA").getchannel("A").getextrema())[1])
+    return 255
+
+
+def sixteen_bit_strips(file: ImageFile, upper: Image.Image) -> Iterator[tuple[slice, NDArray[np.uint16]]]:
+    """The full samples of a 16-bit colour PNG, a few rows at a time: the rows, and RxWx3 or RxWx4 uint16.
+
+    Pillow keeps only the upper byte of each sample, in `upper`. Telling it that the samples are little-endian makes it
+    keep the lower one instead; both together are the file.
+    """
+    lower = file.decode(raw_mode=file.raw_mode.replace(";16B", ";16L"))
+    width, height = file.size
+    for top in range(0, height, STRIP):
+        rows = slice(top, min(top + STRIP, height))
+        box = (0, rows.start, width, rows.stop)
+        high = np.asarray(upper.crop(box), dtype=np.uint16)
+        yield rows, high << np.uint16(8) | np.asarray(lower.crop(box), dtype=np.uint16)
 
 
 def has_sixteen_bit_colours(file: ImageFile) -> bool:
-    """Whether `sixteen_bit_colours` applies."""
+    """Whether `sixteen_bit_strips` applies."""
     return file.format == "PNG" and file.raw_mode in ("RGB;16B", "RGBA;16B")
 
 
-def upright(pixels: NDArray[Any], image: Image.Image) -> NDArray[Any]:
-    """The array (HxW or HxWxC) turned as the EXIF orientation of `image` asks; a view where possible."""
+def orientation_of(image: Image.Image) -> int:
+    """The orientation, 1 to 8, that Exif, or else XMP, asks for; 1 if none does."""
     try:
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
     except Exception:  # noqa: BLE001 - a damaged EXIF block is no reason to refuse the picture
         orientation = 1
-    if orientation in (5, 6, 7, 8):
+    return orientation if orientation in range(1, 9) else 1
+
+
+def upright(pixels: NDArray[Any], image: Image.Image) -> NDArray[Any]:
+    """The array (HxW or HxWxC) turned as `image` asks; a view where possible."""
+    return _turned(pixels, orientation_of(image))
+
+
+def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    if orientation in ON_ITS_SIDE:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
@@ -169,85 +177,11 @@ def upright(pixels: NDArray[Any], image: Image.Image) -> NDArray[Any]:
     return pixels
 
 
-def unreadable(data: bytes, called: str, blame: Blame) -> Problem:
-    """The problem of a file that a codec gave up on: cut off, damaged, or no picture at all."""
-    kind = _kind(data)
-    if kind is None:
-        names = ", ".join(FORMATS[:-1])
-        return Problem(blame.unreadable, f"{called} is not a picture that can be read ({names} and {FORMATS[-1]} can).")
-    if _is_cut_off(data, kind):
-        return Problem(blame.truncated, f"{called} ends in the middle: it is an incomplete {kind} file.")
-    return Problem(blame.unreadable, f"{called} is a damaged {kind} file.")
-
-
-def _check_size(size: tuple[int, int] | None, called: str) -> None:
-    if size is None:
-        return
-    width, height = size
-    if width * height > MAXIMUM_PIXELS:
-        megapixels = width * height / 1e6
-        raise _too_large(f"{called} is {width} × {height} pixels, {megapixels:.0f} megapixels.")
-
-
-def _too_large(detail: str) -> Problem:
-    return Problem("image-too-large", detail)
-
-
-def _webp_size(data: bytes) -> tuple[int, int] | None:
-    """Canvas of a WebP file from its first chunk (RFC 9649, sections 2.5 to 2.7); None if it is no WebP."""
-    if len(data) < 30 or data[:4] != b"RIFF" or data[8:12] != b"WEBP":
-        return None
-    if data[12:16] == b"VP8X":
-        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
-    if data[12:16] == b"VP8L":
-        bits = int.from_bytes(data[21:25], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    if data[12:16] == b"VP8 ":
-        width, height = struct.unpack("<HH", data[26:30])
-        return width & 0x3FFF, height & 0x3FFF
-    return None
-
-
-def _kind(data: bytes) -> str | None:
-    """The format that the first bytes promise."""
-    if data[:4] == b"RIFF":
-        return "WebP" if b"WEBP".startswith(data[8:12]) else None
-    signatures = {
-        b"\x89PNG\r\n\x1a\n": "PNG",
-        b"\xff\xd8": "JPEG",
-        b"II*\0": "TIFF",
-        b"MM\0*": "TIFF",
-        b"BM": "BMP",
-        b"GIF8": "GIF",
-    }
-    return next((kind for signature, kind in signatures.items() if data.startswith(signature)), None)
-
-
-def _is_cut_off(data: bytes, kind: str) -> bool:
-    """Whether the end that the format demands is missing."""
-    if kind == "PNG":
-        return b"IEND" not in data[-64:]
-    if kind == "JPEG":
-        return b"\xff\xd9" not in data[-64:]
-    if kind == "GIF":
-        return not data.rstrip(b"\0").endswith(b";")
-    if kind == "WebP":
-        return len(data) < 12 or len(data) < 8 + int.from_bytes(data[4:8], "little")
-    if kind == "BMP":
-        return len(data) < int.from_bytes(data[2:6], "little")
-    # A TIFF has no end mark: its directory usually comes last, and pixels that are missing are missing at the end.
-    return True
-
-
 def _colour_and_alpha(file: ImageFile, image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:
     """Colour as an 8-bit image in L, RGB or CMYK, and alpha as HxW or None."""
     transparent = image.info.get("transparency")
     if has_sixteen_bit_colours(file):
-        samples = sixteen_bit_colours(file)
-        alpha = _to_eight_bits(samples[..., 3]) if samples.shape[2] == 4 else None
-        if alpha is None and transparent is not None:
-            alpha = np.where((samples == np.array(transparent)).all(axis=2), 0, 255).astype(np.uint8)
-        return Image.fromarray(_to_eight_bits(samples[..., :3])), alpha
+        return _from_sixteen_bits(file, image, transparent)
     if image.mode.startswith("I;16"):
         grey = np.asarray(image).astype(np.uint16)
         alpha = None if transparent is None else np.where(grey == transparent, 0, 255).astype(np.uint8)
@@ -264,6 +198,21 @@ def _colour_and_alpha(file: ImageFile, image: Image.Image) -> tuple[Image.Image,
         straight = image.convert("RGBA")
         return straight.convert("RGB"), np.asarray(straight.getchannel("A"))
     return image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB"), None
+
+
+def _from_sixteen_bits(
+    file: ImageFile, image: Image.Image, transparent: Any
+) -> tuple[Image.Image, NDArray[np.uint8] | None]:
+    """Colour and alpha of a 16-bit colour PNG, of which `image` has the upper bytes."""
+    width, height = file.size
+    pixels = np.empty((height, width, 4), np.uint8)
+    has_alpha = image.mode == "RGBA"
+    for rows, samples in sixteen_bit_strips(file, image):
+        pixels[rows, :, : samples.shape[2]] = _to_eight_bits(samples)
+        if not has_alpha and transparent is not None:
+            pixels[rows, :, 3] = np.where((samples == np.array(transparent)).all(axis=2), 0, 255)
+    alpha = pixels[..., 3] if has_alpha or transparent is not None else None
+    return Image.fromarray(np.ascontiguousarray(pixels[..., :3])), alpha
 
 
 def _to_eight_bits(samples: NDArray[np.uint16], white: int = 65535) -> Pixels:

@@ -57,9 +57,15 @@ def run_job(
     if not any((folder / "inputs").glob("image-*.bin")):
         raise gone
     try:
-        _, shot = read_job_folder(folder, find_object=not any(one.finds_instances for one, _ in preparations))
+        _, shot = read_job_folder(
+            folder,
+            find_object=not any(one.finds_instances for one, _ in preparations),
+            side=parameters.picture_side,
+        )
     except FileNotFoundError as error:
         raise gone from error
+    for remark in shot.remarks:
+        context.warn(remark.code, remark.message, remark.hint, remark.instance)
     if shot.instance_source == "map":
         for label in unseen(request.instances, shot.instances):
             message = f"{label.name or f'Object {label.id}'} is not to be seen in the instance map; it gets no prop."

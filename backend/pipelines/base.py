@@ -20,6 +20,9 @@ from backend.errors import Problem
 from backend.questions import Question
 from backend.shot import Shot
 
+ONE_OBJECT_SIDE, LABELLED_SIDE = 2048, 4096
+"""What `Parameters.picture_side` says where a method does not know better. The first is what outlines are found at."""
+
 
 class Parameters(BaseModel):
     """Base of every pipeline's parameters.
@@ -34,6 +37,13 @@ class Parameters(BaseModel):
     def needed_weights(self) -> tuple[str, ...]:
         """Ids of `backend/weights.py` that these very values need, beyond those that the method always needs."""
         return ()
+
+    def picture_side(self, objects: bool) -> int:
+        """Pixels of a picture's longer side that are of use; larger pictures are reduced before anything else.
+
+        objects: whether the picture has an instance map, whose objects are small parts of it; otherwise it shows one.
+        """
+        return LABELLED_SIDE if objects else ONE_OBJECT_SIDE
 
 
 PROMINENT: dict[str, Any] = {"prominent": True}

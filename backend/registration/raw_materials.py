@@ -21,7 +21,7 @@ from backend.geometry.glb_arrays import floats
 from backend.geometry.glb_claims import Glb, damaged, data_uri, refuse
 from backend.geometry.glb_document import BaseColour, MaterialOf, Primitive, TextureUse
 from backend.geometry.gltf import linear
-from backend.imaging.reading import Blame, open_header, unreadable
+from backend.imaging.headers import Blame, open_header, unreadable
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]

@@ -1,9 +1,10 @@
-"""What a hint says, by a button: a camera where the view is, going online"""
+"""What a hint says, by a button: a camera where the view is, going online, a render as the picture is"""
 
 from __future__ import annotations
 
 import bpy
 
+from .. import photo_files, photo_places
 from ..messages import SetDresserError
 from .base import Thin
 
@@ -47,4 +48,20 @@ class SET_DRESSER_OT_allow_online(Thin, bpy.types.Operator):
             raise SetDresserError(message, "Start it without --offline-mode.", "online-access")
 
 
-CLASSES = (SET_DRESSER_OT_add_camera, SET_DRESSER_OT_allow_online)
+class SET_DRESSER_OT_match_render_size(Thin, bpy.types.Operator):
+    bl_idname = "set_dresser.match_render_size"
+    bl_label = "Match Render Size"
+    bl_description = "Give the scene's renders the shape of the picture; their longer side stays as it is"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def act(self, context: bpy.types.Context) -> None:
+        settings = context.scene.set_dresser
+        if settings.source == "FILE":
+            photo_files.look_at(settings.image_path)
+        picture = photo_files.size(settings)
+        if picture is None:
+            raise SetDresserError("There is no picture whose shape is known.", "Choose an image.", "no-picture")
+        photo_places.match_render(picture, context.scene.render)
+
+
+CLASSES = (SET_DRESSER_OT_add_camera, SET_DRESSER_OT_allow_online, SET_DRESSER_OT_match_render_size)

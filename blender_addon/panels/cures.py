@@ -27,6 +27,7 @@ CURES: Mapping[str, Cure] = MappingProxyType(
     {
         "no-camera": Cure("set_dresser.add_camera", "Add Camera to View", "OUTLINER_OB_CAMERA"),
         "camera-kind": Cure("wm.context_set_enum", "Make It Perspective", "VIEW_PERSPECTIVE", _PERSPECTIVE),
+        "picture-shape": Cure("set_dresser.match_render_size", "Match Render Size", "FULLSCREEN_ENTER"),
         "online-access": _ONLINE,
         "offline": _ONLINE,
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from .. import parameters, properties, results, session
+from .. import parameters, photo_files, photo_places, properties, results, session
 from .cures import draw_cures
 from .fields import draw_choice, draw_field, draw_parameter
 from .hindrances import generate_hindrance, hindrance_code, preparation_lack
@@ -42,6 +42,19 @@ def draw_source(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         draw_field(layout, context, context.scene, "camera")
     if settings.source != "CAMERA":
         draw_field(layout, context, settings, "use_active_camera")
+        _draw_place(layout, context)
+
+
+def _draw_place(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """How large the set of a picture is and where it stands, and whether the render has the picture's shape."""
+    settings = context.scene.set_dresser
+    if not settings.use_active_camera:
+        draw_field(layout, context, settings, "height")
+        draw_field(layout, context, settings, "place_at")
+    picture = photo_files.size(settings)
+    if picture is not None and photo_places.shapes_differ(picture, context.scene.render):
+        draw_text(layout, context, "The picture has another shape than the render", icon="INFO")
+        draw_cures(layout, context, "picture-shape")
 
 
 def draw_instances(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

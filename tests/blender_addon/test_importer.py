@@ -117,20 +117,20 @@ def test_without_a_camera_of_its_own_the_set_lies_before_the_active_camera(tmp_p
     camera = bpy.context.scene.camera
     camera.location, camera.rotation_euler = (5.0, -3.0, 2.5), (math.radians(70), 0.0, math.radians(130))
     bpy.context.view_layer.update()
-    (prop,) = bring(tmp_path, [Node(1, "Chair", (0.5, 4.0, 0.0), 0.2)], fields={"camera_source": "default"})
+    (prop,) = bring(tmp_path, [Node(1, "Chair", (0.5, 6.0, 0.0), 0.2)], fields={"camera_source": "default"})
     ahead = Vector((-math.sin(math.radians(130)), math.cos(math.radians(130)), 0))
     right = Vector((math.cos(math.radians(130)), math.sin(math.radians(130)), 0))
-    assert close([prop.location], [Vector((5, -3, 0)) + 4.0 * ahead + 0.5 * right], 1e-4)
+    assert close([prop.location], [Vector((5, -3, 0)) + 6.0 * ahead + 0.5 * right], 1e-4)
     assert prop.rotation_euler.z == pytest.approx(0.2 + math.radians(130), abs=1e-5)
     assert prop.location.z == pytest.approx(0, abs=1e-6), "the ground stays the ground"
 
 
 def test_a_camera_that_looks_straight_down_has_its_pictures_top_ahead(tmp_path):
     camera = bpy.context.scene.camera
-    camera.location, camera.rotation_euler = (1.0, 1.0, 9.0), (0.0, 0.0, math.radians(90))
+    camera.location, camera.rotation_euler = (1.0, 1.0, 19.0), (0.0, 0.0, math.radians(90))
     bpy.context.view_layer.update()
-    (prop,) = bring(tmp_path, [Node(1, "Chair", (0, 4, 0))], fields={"camera_source": "default"})
-    assert tuple(prop.location) == pytest.approx((1 - 4, 1, 0), abs=1e-4)
+    (prop,) = bring(tmp_path, [Node(1, "Chair", (0, 2, 0))], fields={"camera_source": "default"})
+    assert tuple(prop.location) == pytest.approx((1 - 2, 1, 0), abs=1e-4)
 
 
 def test_without_any_camera_the_set_stands_at_the_cursor(tmp_path):

@@ -45,6 +45,9 @@ class InflateParameters(Parameters):
         description="Drop separate parts of a mask with fewer pixels than this; an object's largest part stays.",
     )
 
+    def picture_side(self, objects: bool) -> int:
+        return max(super().picture_side(objects), self.texture_size)
+
 
 INFLATE = PipelineInfo(
     id="inflate",

@@ -94,6 +94,9 @@ class InstantMeshParameters(Parameters):
     def needed_weights(self) -> tuple[str, ...]:
         return tuple(WEIGHTS[self.model])
 
+    def picture_side(self, objects: bool) -> int:
+        return max(super().picture_side(objects), int(self.texture_size))
+
 
 INSTANTMESH = PipelineInfo(
     id="instantmesh",

@@ -78,6 +78,9 @@ class MidiParameters(Parameters):
         json_schema_extra={"titles": {"bfloat16": "BFloat16"}},
     )  # fmt: skip
 
+    def picture_side(self, objects: bool) -> int:
+        return max(super().picture_side(objects), self.texture_size)
+
 
 MIDI = PipelineInfo(
     id="midi",

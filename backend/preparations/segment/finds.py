@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,13 @@ def drawn_finds(boxes: Sequence[Box], size: tuple[int, int]) -> list[Find]:
             raise Problem("parameters-invalid", detail, "Draw it around the whole object, or remove it.")
         finds.append(Find(" ".join(box.name.split()) or "Object", clipped))
     return finds
+
+
+def scaled_finds(finds: Sequence[Find], across: float, down: float) -> list[Find]:
+    """The same finds on the picture at another size."""
+    factors = (across, down, across, down)
+    boxes = (tuple(side * factor for side, factor in zip(find.box, factors, strict=True)) for find in finds)
+    return [replace(find, box=(box[0], box[1], box[2], box[3])) for find, box in zip(finds, boxes, strict=True)]
 
 
 def clip(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[float, float, float, float]:

@@ -13,13 +13,14 @@ from backend.devices import Device, choose, release
 from backend.errors import Problem
 from backend.imaging.alpha import on_white
 from backend.imaging.png import as_png
+from backend.imaging.reducing import values_at
 from backend.pipelines.base import Context
 from backend.preparations.base import Prepared
 from backend.preparations.segment import MOST_OBJECTS, SegmentParameters, split_labels
 from backend.preparations.segment.cutouts import Cutout, cut_out, label_map, left_to_right
 from backend.preparations.segment.cutouts import without_duplicates as without_duplicate_masks
 from backend.preparations.segment.detector import Detector
-from backend.preparations.segment.finds import Find, drawn_finds, without_duplicates, without_groups
+from backend.preparations.segment.finds import Find, drawn_finds, scaled_finds, without_duplicates, without_groups
 from backend.preparations.segment.instances import (
     Instance,
     apply_review,
@@ -60,7 +61,8 @@ def prepare(shot: Shot, parameters: SegmentParameters, context: Context) -> Prep
     picture = on_white(shot.image)
     height, width = picture.shape[:2]
     labels = split_labels(parameters.labels)
-    drawn = drawn_finds(parameters.boxes, (width, height))
+    size = shot.sizes.get("image-0", (width, height))
+    drawn = scaled_finds(drawn_finds(parameters.boxes, size), width / size[0], height / size[1])
     # Whatever is missing is said before anything is loaded.
     detector = locate(parameters.detector_weights) if labels else None
     segmenter = locate(SEGMENTER)
@@ -75,13 +77,13 @@ def prepare(shot: Shot, parameters: SegmentParameters, context: Context) -> Prep
         found, instances = _painted(cutouts, (width, height), parameters, context)
     with context.stage("review"):
         context.keep(PICTURE, as_png(picture))
-        _keep_map(picture, found, instances, context)
+        _keep_map(picture, found, instances, size, context)
         if parameters.review:
             answer = InstancesAnswer.model_validate(context.ask(_question(instances)))
             found, reviewed = apply_review(found, instances, answer)
             if reviewed != instances:
                 instances = reviewed
-                _keep_map(picture, found, instances, context)
+                _keep_map(picture, found, instances, size, context)
     record = {
         "instances": [instance.record() for instance in instances],
         "detector": parameters.detector_weights if labels else None,
@@ -184,10 +186,13 @@ def _painted(
     return labels, instances
 
 
-def _keep_map(picture: Picture, labels: Labels, instances: Sequence[Instance], context: Context) -> None:
+def _keep_map(
+    picture: Picture, labels: Labels, instances: Sequence[Instance], size: tuple[int, int], context: Context
+) -> None:
+    """The label image comes at the size (width, height) of the picture's file, to be given with that again."""
     names = {instance.id: instance.name for instance in instances}
     context.keep(OVERLAY, as_png(overlay(picture, labels, names)))
-    context.keep(LABELS, as_png(labels))
+    context.keep(LABELS, as_png(values_at(labels, size)))
 
 
 def _question(instances: Sequence[Instance]) -> InstancesQuestion:

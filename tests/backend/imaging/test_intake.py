@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from backend.camera import default_camera
+from backend.camera import Camera, default_camera
 from backend.contract import GenerateRequest, InstanceLabel, Photo
 from backend.errors import Problem
 from backend.imaging.intake import MODEL_VARIABLE, check_inputs, make_shot, read_job_folder
@@ -66,7 +66,7 @@ def test_a_capture_becomes_a_shot_with_everything_in_its_place() -> None:
 def test_a_cut_out_picture_is_one_object_with_the_requests_name() -> None:
     alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
     alpha[5:10, 5:15] = 128
-    alpha[10:15, 5:15] = 127
+    alpha[10, 5:15] = 127
     shot = make_shot(request(name=" Old chair "), [picture(alpha)], None, None)
     assert shot.instance_source == "alpha" and shot.instances.names == {1: "Old chair"}
     assert shot.instances.mask(1).sum() == 50 and shot.instances.mask(1)[5:10, 5:15].all()
@@ -74,7 +74,7 @@ def test_a_cut_out_picture_is_one_object_with_the_requests_name() -> None:
 
 
 def test_an_opaque_picture_is_freed_from_its_background() -> None:
-    for alpha in (255, 200):
+    for alpha in (255, 200, 100):
         shot = make_shot(request(), [picture(alpha)], None, None)
         assert shot.instance_source == "background" and shot.instances.names == {1: "Object"}
         truth = np.zeros((HEIGHT, WIDTH), bool)
@@ -96,7 +96,7 @@ def test_the_environment_names_the_background_model(monkeypatch: Any) -> None:
         ("request-invalid", {}, [], None, None, "no picture"),
         ("image-truncated", {}, [picture()[:50]], None, None, "The picture"),
         ("image-truncated", {}, [picture(), picture()[:50]], None, None, "Picture 2"),
-        ("image-empty", {}, [picture(alpha=100)], None, None, "transparent"),
+        ("image-empty", {}, [picture(alpha=9)], None, None, "transparent"),
         ("instances-mismatch", {}, [picture()], png(np.ones((3, 4))), None, "4 × 3 pixels and the picture 40 × 30"),
         ("instances-empty", {}, [picture()], png(np.zeros((HEIGHT, WIDTH))), None, "background"),
         ("depth-mismatch", {}, [picture()], None, depth((3, 4)), "4 × 3 pixels and the picture 40 × 30"),
@@ -189,3 +189,37 @@ def test_what_is_known_of_photos_comes_with_their_pictures() -> None:
     with pytest.raises(Problem, match="request-invalid") as caught:
         check_inputs(request(photos=rows), [picture()], instance_map(), None)
     assert "2 photo(s) and 1 picture(s)" in caught.value.detail
+
+
+def test_a_large_picture_and_all_that_belongs_to_it_are_reduced_together() -> None:
+    camera = Camera(**{**default_camera(400, 300).model_dump(), "fx": 500, "fy": 480, "cx": 190, "cy": 160})
+    labels = np.zeros((300, 400), np.uint16)
+    labels[80:220, 100:200], labels[80:220, 200:300] = 3, 5
+    labels[11, 11] = 8
+    pixels = np.full((300, 400, 3), 230, np.uint8)
+    pixels[80:220, 100:300] = (200, 20, 20)
+    distances = io.BytesIO()
+    np.save(distances, np.where(labels == 3, 2.0, 5.0).astype(np.float32))
+    table = [InstanceLabel(id=3, name="chair"), InstanceLabel(id=8, name="mouse")]
+    wanted = request(camera=camera, instances=table)
+    files = [saved(Image.fromarray(pixels))], png(labels), distances.getvalue()
+    asked: list[bool] = []
+
+    def side(objects: bool) -> int:
+        asked.append(objects)
+        return 100
+
+    shot = make_shot(wanted, *files, side=side)
+    assert asked == [True], "there is an instance map"
+    assert shot.image.shape == (75, 100, 4) and shot.instances.labels.shape == (75, 100)
+    assert shot.depth is not None and set(np.unique(shot.depth)) == {2.0, 5.0}, "distances are never mixed"
+    assert (shot.depth[shot.instances.mask(3)] == 2).all()
+    assert shot.instances.names == {3: "chair", 5: ""}
+    assert [(remark.code, remark.instance) for remark in shot.remarks] == [("instance-small", 8)]
+    assert set(shot.sizes.values()) == {(400, 300)} and set(shot.sizes) == set(shot.hashes)
+    assert (shot.camera.width, shot.camera.height) == (100, 75) and shot.given_camera == camera
+    corners = np.array([[0, 0], [400, 300], [130, 270]])
+    assert shot.camera.directions(corners / 4) == pytest.approx(camera.directions(corners))
+    same = make_shot(wanted, *files, side=lambda objects: 400)
+    assert same.given_camera is None and same.camera == camera and same.image.shape == (300, 400, 4)
+    assert [make_shot(request(), files[0], None, None, side=side).image.shape, asked[-1]] == [(75, 100, 4), False]

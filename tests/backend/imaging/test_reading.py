@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
+import time
 import tracemalloc
 
 import numpy as np
@@ -13,7 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from backend.errors import Problem
-from backend.imaging.reading import clean_name, read_image
+from backend.imaging.budget import PixelBudget
+from backend.imaging.headers import clean_name
+from backend.imaging.reading import check_picture, read_image, read_picture
 from tests.backend.imaging.pictures import GREY, GREY_ALPHA, PALETTE, RGB, RGBA, chunk, png, saved
 
 GRADIENT = np.dstack([*np.meshgrid(np.arange(0, 256, 8), np.arange(0, 256, 16)), np.full((16, 32), 77)]).astype(
@@ -103,6 +107,16 @@ def test_a_bomb_is_refused_by_its_header_without_allocating(data: bytes) -> None
         assert tracemalloc.get_traced_memory()[1] < 4e6
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("size", [(1, 64_000_000), (65_537, 2), (2, 65_537)])
+def test_a_side_that_no_camera_can_have_is_refused_by_the_header(size: tuple[int, int]) -> None:
+    data = png(np.zeros((1, 1)), size=size)
+    began = time.monotonic()
+    with pytest.raises(Problem, match="no side may have more than 65536") as caught:
+        check_picture(data, "strip.png")
+    assert time.monotonic() - began < 0.05
+    assert caught.value.code == "image-too-large" and str(max(size)) in caught.value.detail
 
 
 def test_the_largest_allowed_picture_is_not_refused_for_its_size() -> None:
@@ -270,3 +284,73 @@ def test_reading_leaves_the_limits_of_pillow_alone() -> None:
     assert before == Image.MAX_IMAGE_PIXELS
     with Image.open(io.BytesIO(saved(Image.fromarray(GRADIENT), "PPM"))) as image:
         assert image.format == "PPM"
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_a_large_picture_is_reduced_to_what_it_would_be_if_it_were_reduced_afterwards(
+    form: str, orientation: int
+) -> None:
+    rows, columns = np.mgrid[0:600, 0:800]
+    pixels = np.dstack([columns // 4, rows // 3, 128 + 100 * np.sin(columns / 40)]).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved(Image.fromarray(pixels), form, exif=exif, **({"lossless": True} if form == "WEBP" else {}))
+    whole = read_picture(data, "large")
+    small = read_picture(data, "large", 200)
+    assert small.size == whole.size == ((600, 800) if orientation == 6 else (800, 600))
+    assert small.pixels.shape == ((200, 150, 4) if orientation == 6 else (150, 200, 4))
+    height, width = small.pixels.shape[:2]
+    mean = whole.pixels.reshape(height, 4, width, 4, 4).mean(axis=(1, 3))
+    assert np.abs(small.pixels - mean).max() < 12 and np.abs(small.pixels - mean).mean() < 1.5
+    seen = check_picture(data, "large")
+    assert (seen.size, seen.orientation, seen.empty) == (small.size, small.orientation, False)
+    assert read_picture(data, "large", 800).pixels.shape == whole.pixels.shape
+
+
+def test_reducing_leaves_no_fringe_of_what_lies_under_transparency() -> None:
+    pixels = np.zeros((400, 400, 4), np.uint8)
+    pixels[..., :3] = (0, 255, 0)  # a green screen that was keyed out
+    pixels[101:299, 101:299] = (200, 100, 50, 255)
+    small = read_picture(saved(Image.fromarray(pixels)), "cut-out", 100).pixels
+    seen = small[..., 3] > 20
+    assert (small[..., 3] == 255).sum() >= 48 * 48 and (small[seen][:, 3] < 255).any()
+    assert np.abs(small[seen][:, :3].astype(int) - (200, 100, 50)).max() <= 4
+
+
+def test_sixteen_bits_are_reduced_from_all_of_them() -> None:
+    random = np.random.default_rng(1)
+    samples = random.integers(0, 65536, (512, 300, 4))
+    samples[..., 3] = 65535
+    data = png(samples, RGBA, 16)
+    small = read_picture(data, "deep", 128).pixels
+    assert small.shape == (128, 75, 4)
+    mean = samples.reshape(128, 4, 75, 4, 4).mean(axis=(1, 3)) / 257
+    assert np.abs(small[..., :3] - mean[..., :3]).mean() < 10 and (small[..., 3] == 255).all()
+    whole = read_picture(data, "deep").pixels
+    assert (whole == (samples * 255 + 32767) // 65535).all()
+
+
+def test_several_large_pictures_wait_for_each_other() -> None:
+    budget, together, most = PixelBudget(10_000_000), [0], [0]
+    lock = threading.Lock()
+
+    def decode(pixels: int) -> None:
+        with budget.hold(pixels):
+            with lock:
+                together[0] += pixels
+                most[0] = max(most[0], together[0])
+            time.sleep(0.02)
+            with lock:
+                together[0] -= pixels
+
+    sizes = [6_000_000, 5_000_000, 64_000_000, 3_000_000, 4_000_000, 6_000_000]
+    threads = [threading.Thread(target=decode, args=(size,)) for size in sizes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert most[0] == 64_000_000, "what is larger than all there is comes in alone"
+    with budget.hold(10_000_000), budget.hold(1_000_000):
+        pass  # a small one waits for nobody

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from backend.errors import Problem
 from backend.preparations.segment import MOST_OBJECTS, SEGMENT, Box, split_labels
-from backend.preparations.segment.finds import Find, clip, drawn_finds, without_duplicates, without_groups
+from backend.preparations.segment.finds import (
+    Find,
+    clip,
+    drawn_finds,
+    scaled_finds,
+    without_duplicates,
+    without_groups,
+)
 
 SIZE = (640, 480)
 SHARE = 0.7
@@ -76,6 +83,12 @@ def test_what_was_drawn_always_stays() -> None:
     assert without_duplicates([detected, *drawn], SHARE) == drawn
     members = [Find("left", (0, 0, 45, 100), 0.9), Find("left", (50, 0, 100, 100), 0.9)]
     assert drawn[0] in without_groups([*members, drawn[0]])
+
+
+def test_boxes_on_a_picture_that_was_reduced_are_reduced_with_it() -> None:
+    drawn = drawn_finds([Box(left=100, top=200, right=300, bottom=900, name="chair")], (4000, 1000))
+    assert scaled_finds(drawn, 0.5, 0.25) == [Find("chair", (50, 50, 150, 225))]
+    assert scaled_finds(drawn, 1, 1) == drawn
 
 
 def test_drawn_boxes_are_cut_at_the_border() -> None:
