@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import sys
 from collections.abc import Callable
 
 import bpy
@@ -56,9 +56,24 @@ def misplaced() -> str:
     That is so within handlers: Blender is in the middle of something, and what is asked for would begin it anew within
     itself. In a window a render calls its handlers from a thread of its own.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not _in_the_main_thread():
         return "Blender calls this in the middle of a render; Set Dresser cannot work there."
     return f"Blender calls this in the middle of a {_going_on[-1]}; Set Dresser cannot work there." if _going_on else ""
+
+
+def _thread() -> int:
+    """Which thread this is; the add-on itself has none."""
+    here = sys._getframe()
+    return next(number for number, frame in sys._current_frames().items() if frame is here)
+
+
+_MAIN_THREAD = _thread()
+"""Where Blender handles events: it registers add-ons there."""
+
+
+def _in_the_main_thread() -> bool:
+    here = sys._getframe()
+    return sys._current_frames().get(_MAIN_THREAD) is here
 
 
 def _waiting_for() -> str:
@@ -76,7 +91,7 @@ def _listen(event: str, begins: list, ends: list[list]) -> None:
 
     @persistent
     def begun(*_: object) -> None:
-        if threading.current_thread() is threading.main_thread():
+        if _in_the_main_thread():
             _going_on.append(event)
             for each in ends:  # after the handlers of everybody else, who are still in the middle of it
                 if each[-1] is not ended:

@@ -51,6 +51,23 @@ def test_a_handler_that_asks_for_props_gets_a_sentence(addon: Any, name: str) ->
     assert moments.misplaced() == "" and moments.capture_hindrance() == "" and moments.import_hindrance() == ""
 
 
+def test_a_handler_that_waits_gets_a_sentence_at_once(addon: Any) -> None:
+    told: list[SetDresserError] = []
+
+    def waits(*_: object) -> None:
+        try:
+            addon.jobs()
+        except SetDresserError as error:
+            told.append(error)
+
+    bpy.app.handlers.frame_change_post.append(waits)
+    try:
+        _happens("frame_change_post")
+    finally:
+        bpy.app.handlers.frame_change_post.remove(waits)
+    assert [error.code for error in told] == ["moment"]
+
+
 @pytest.mark.parametrize("event", ["undo", "load", "save"])
 def test_file_and_undo_are_over_when_they_are(addon: Any, tmp_path: Any, event: str) -> None:
     path = str(tmp_path / "file.blend")
