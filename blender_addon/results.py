@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 SHOWN = 20
 """Jobs in the panel's list."""
 
+NAMED = 2
+"""Block-outs in the title of a job; the rest is a number."""
+
 QUEUED = ("preparing", "sending", "queued")
 THUMBNAIL = "thumbnail.png"
 
@@ -23,6 +26,12 @@ THUMBNAIL = "thumbnail.png"
 def listed(session: Session) -> list[JobRecord]:
     """The jobs that the list is about: those that have ended, newest first."""
     return [record for record in session.jobs.values() if record.ended and not record.busy]
+
+
+def title(names: list[str]) -> str:
+    """What to call a job after its block-outs, like "Sofa, Rug + 4"; "" without any."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" + {more}" if more > 0 else "")
 
 
 def newest(session: Session) -> JobRecord | None:

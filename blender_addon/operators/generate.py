@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import api, panels, parameters, photo_list, properties, sources
+from .. import api, block_outs, panels, parameters, photo_list, properties, results, sources
 from .base import Thin
 
 
@@ -50,7 +50,11 @@ def prepared(scene: bpy.types.Scene) -> dict:
 def _shot(settings: properties.SetDresserSettings) -> dict:
     """What the panel's settings mean as arguments of `api.generate`."""
     if settings.source == "CAMERA":
-        return {"objects": settings.collection if settings.instances == "COLLECTION" else None}
+        chosen = block_outs.roots(photo_list.block_out(bpy.context, settings))
+        return {
+            "objects": settings.collection if settings.instances == "COLLECTION" else None,
+            "name": results.title([each.name for each in chosen]),
+        }
     if settings.source == "PHOTOS":
         first_is_picture = bool(settings.photos) and settings.photos[0].kind != "CAMERA"
         return {

@@ -28,6 +28,7 @@ def test_generate_uses_what_the_panel_says(addon: Any, current: Any) -> None:
     cube = bpy.data.objects["Cube"]
     assert bpy.ops.set_dresser.generate() == {"FINISHED"}
     job = newest()
+    assert job.name == "Cube", "the list says what was made, not with which camera"
     pump_until(lambda: job.arrival == "imported", "the props")
     (prop,) = (bpy.data.objects[name] for name in job.imported)
     assert tuple(prop.dimensions) == pytest.approx((2.5, 2.5, 2.0), abs=1e-3)

@@ -257,6 +257,13 @@ def test_the_result_stands_at_the_button_and_a_click_selects(addon: Any) -> None
     assert session.current.problem.code == "outcome-gone"
 
 
+@pytest.mark.parametrize(
+    ("names", "said"), [([], ""), (["Sofa"], "Sofa"), (["Sofa", "Rug"], "Sofa, Rug"), (list("abcdef"), "a, b + 4")]
+)
+def test_a_job_is_called_after_its_block_outs(names: list[str], said: str) -> None:
+    assert results.title(names) == said
+
+
 def test_jobs_that_wait_are_counted_at_the_button() -> None:
     for number in range(3):
         begun(id=str(number), state="queued", position=number)
