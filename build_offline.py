@@ -2,10 +2,10 @@
 
     DIR/set_dresser-<version>-<platform>.zip    the add-on, with uv in it
     DIR/wheels/                                 every package of the locks, torch, and uv
-    DIR/contents.json                           what it is for: `offline_folder.py` of the add-on reads it
+    DIR/contents.json                           what it is for, and the sum of each package: the add-on reads it
 
 Needs pip, and the network or a package index that pip is set to. The locks say which files may come, by their hashes;
-torch comes by its version from the index of its build.
+torch comes by its version from the index of its build, and is from then on known by its sum.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ sys.path.append(str(Path(__file__).resolve().parent / "blender_addon"))
 from installer.builds import BUILDS, NONE, builds_for, platform_name  # type: ignore[import-not-found]
 from installer.plan import all_locks  # type: ignore[import-not-found]
 from installer.uv import WHEEL_TAGS  # type: ignore[import-not-found]
+from installer.wheels import WHEELS, sums  # type: ignore[import-not-found]
 
 LINUX_LIBC = range(28, 16, -1)
 """glibc 2.28 is what torch's own wheels ask for."""
@@ -90,6 +91,7 @@ def collect(root: Path, folder: Path, platform: str, torch: str, python: str) ->
             _download(wheels, platform, python, *index, "-c", constraints, "-r", torch_file)
     fetch_uv(root, wheels, platform)
     contents = {"platform": platform, "torch": torch, "python": python, "locks": all_locks(root / "requirements")}
+    contents[WHEELS] = sums(wheels)
     (folder / "contents.json").write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
 
 

@@ -16,6 +16,7 @@ from . import (
     copies,
     job_list,
     menus,
+    moments,
     operators,
     panels,
     photo_files,
@@ -23,6 +24,7 @@ from . import (
     properties,
     resting,
     session,
+    temporary,
     thumbnails,
     translations,
 )
@@ -99,7 +101,7 @@ _CLASSES = (
 )
 _ROOMS = (
     *(translations, block_outs, properties, asking, thumbnails, photo_files, box_overlay, job_list, menus),
-    *(session, resting),
+    *(moments, temporary, session, resting),
 )
 
 

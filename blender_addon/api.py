@@ -28,7 +28,7 @@ from typing import Any
 
 import bpy
 
-from . import folders, photo_places, sending, session, setting_up, sources
+from . import folders, moments, photo_places, rendering, sending, session, setting_up, sources
 from . import jobs as job_steps
 from . import photos as photo_steps
 from .intrinsics import CaptureError
@@ -170,6 +170,7 @@ def generate(
     name: str = "",
     import_result: bool = True,
     hide_block_outs: bool = True,
+    picture_quality: str = "FAST",
     keep_moves: bool = True,
     height: float | None = None,
     place_at: str | None = None,
@@ -196,6 +197,8 @@ def generate(
         name: what to call the job; after its source if left out.
         import_result: whether to import when it is done.
         hide_block_outs: whether each block-out is hidden when its prop has come.
+        picture_quality: of what cameras see: "FAST", at most 1024 pixels long and in few samples, or "SCENE", as the
+            scene renders.
         keep_moves: whether a prop takes the place to which you have moved the one made of the block-out before.
         height: of a picture without a camera: metres from the ground to the top of the tallest object; 0 as guessed.
         place_at: of a picture without a camera: "floor" before the active camera, 3D "cursor", or where the "picture"
@@ -206,6 +209,8 @@ def generate(
 
     Raises SetDresserError, with a sentence, a hint and a code.
     """
+    if reason := moments.misplaced():
+        raise CaptureError(reason, "Ask for it when that is over, for example in a timer.")
     context = bpy.context
     request = {
         "pipeline": pipeline,
@@ -219,14 +224,17 @@ def generate(
     values |= {"keep_moves": keep_moves, "height": height, "place_at": _checked_place(height, place_at)}
     values["place"] = Place.of(context.scene, context.view_layer)
     if photos is None:
-        shot = sources.take(context, folder, source, objects, labels, match_camera)
+        taken = sources.ask(context, folder, source, objects, labels, match_camera, picture_quality)
+        if bpy.app.background:  # where what goes wrong is told to whoever called
+            shot = rendering.finished(taken(rendering.untold))
+            taken = lambda _: sources.taken(shot)  # noqa: E731
         record = session.current.new_job(name=(name or sources.name(context, source))[:200], **values)
-        taking = sending.taken(shot)
+        taking = sending.take(session.current, record, taken)
     else:
         if source != "camera" or labels is not None:
             message = "Photos stand for themselves: they come without a source and a label image."
             raise CaptureError(message, "Leave source and labels out.")
-        sitting = photo_steps.ask(context, photos, objects, match_camera)
+        sitting = photo_steps.ask(context, photos, objects, match_camera, picture_quality)
         photo_steps.check_number(view_of(session.current.pipelines, pipeline), len(sitting.photos))
         record = session.current.new_job(name=(name or sitting.name)[:200], **values)
         taking = sending.take_photos(session.current, record, sitting, folder)

@@ -13,25 +13,34 @@ from typing import Any
 
 import bpy
 import numpy as np
-from bpy.types import Context, Object
+from bpy.types import Context, Object, Scene, ViewLayer
 
 from . import block_outs as relation
-from . import identity, instancing, outlines, pictures, render_settings
+from . import identity, noticing, outlines, pictures, render_settings, rendering, scenery
 from .block_outs import BlockOutRef, resolve
+from .identity import Sight
 from .intrinsics import CaptureError, camera_json, check_size, picture_size
 from .outlines import Outlines
-from .tasks import at_once
+from .render_settings import Overrides
+from .rendering import Disturbed, Stage, Told, finished
+from .scenery import Scenery
+from .tasks import Steps
 
 __all__ = [
     "BlockOutRef",
     "Capture",
     "CaptureError",
+    "Sitter",
+    "ask_camera",
+    "ask_photo",
     "capture_camera",
-    "capture_photo",
     "resolve",
+    "take",
 ]
 
 MAXIMUM_INSTANCES = identity.LARGEST_ID
+ATTEMPTS = 4
+FAST, AS_SCENE = "FAST", "SCENE"
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,8 @@ class Capture:
     """A shot as files, ready to be sent.
 
     labels: {"id", "name", "world_from_box"} of each object in the instance map; block_outs: which object each id is.
-    warnings: sentences on what was left out or done differently.
+    warnings: {"code", "message", "hint", "instance"} of what should be known, see `noticing`.
+    left_out: block-outs that were asked for and are not in the map.
     outlines: instance maps of the whole outlines of those block-outs that something hides parts of, each id in one of
     them; outline_depths: the depth of each map as it would be without what hides it.
     further: where there are several pictures, those after the first, which all the rest belongs to; photos: {"name",
@@ -49,15 +59,16 @@ class Capture:
     image: Path
     instances: Path | None = None
     depth: Path | None = None
-    outlines: list[Path] = field(default_factory=list)
-    outline_depths: list[Path] = field(default_factory=list)
     camera: dict[str, Any] | None = None
     labels: list[dict[str, Any]] = field(default_factory=list)
     block_outs: dict[int, BlockOutRef] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    left_out: list[BlockOutRef] = field(default_factory=list)
     further: list[Path] = field(default_factory=list)
     photos: list[dict[str, Any]] = field(default_factory=list)
     one_with: list[BlockOutRef] = field(default_factory=list)
+    outlines: list[Path] = field(default_factory=list)
+    outline_depths: list[Path] = field(default_factory=list)
 
     @property
     def request(self) -> dict[str, Any]:
@@ -74,16 +85,28 @@ class Capture:
         return files | {role: paths for role, paths in several.items() if paths}
 
 
-def capture_camera(context: Context, block_outs: Sequence[Object], folder: Path) -> Capture:
-    """Render what the active camera sees and which pixel is which block-out.
+@dataclass(frozen=True)
+class Sitter:
+    """What is to be captured: ids of this session and values, which outlive undo and whatever the artist does.
 
-    Writes `image.png`, `instances.png` (grey, 8 bits up to 255 block-outs, else 16) and `depth.npy` (float32 metres
-    along the view, NaN where nothing is) into the folder, and `outlines-0.png`, `outline-depths-0.npy` and so on where
-    block-outs are partly hidden, all of them or none. The whole frame is rendered, a render border is ignored.
-    Everything in the scene that is no block-out occludes, with id 0. Block-outs that an earlier generation has hidden
-    are shown for the occasion, and their props hidden. Every setting is put back.
+    camera, scene, block_outs: session ids; quality: of the picture, "FAST" or "SCENE".
+    alone: everything but the block-outs, which count as one, is out of sight; cut_out: the picture alone, transparent
+        where the block-outs are not.
+    """
 
-    Raises CaptureError: without block-outs, without a perspective camera, or if the camera sees none of them.
+    scene: int
+    view_layer: str
+    camera: int
+    block_outs: tuple[int, ...]
+    quality: str = FAST
+    alone: bool = False
+    cut_out: bool = False
+
+
+def ask_camera(context: Context, block_outs: Sequence[Object], quality: str = FAST) -> Sitter:
+    """Check all that can be checked before a picture is taken of what the active camera sees; see `take`.
+
+    Raises CaptureError: without block-outs, or without a perspective camera.
     """
     camera = context.scene.camera
     chosen = relation.roots(block_outs)
@@ -92,207 +115,257 @@ def capture_camera(context: Context, block_outs: Sequence[Object], folder: Path)
     if camera is None or camera.type != "CAMERA":
         message = "The scene has no active camera."
         raise CaptureError(message, "Add a camera (Shift+A), look through it, and make it active with Ctrl+Numpad 0.")
-    pose = _prepared(context, camera, chosen)
-    ids = {part: number for number, root in enumerate(chosen, 1) for part in relation.members(root)}
-    numbered = dict(enumerate(chosen, 1))
-    with _view(context, camera, ids, folder) as view:
-        sight, kind = view.sight, np.uint8 if len(chosen) <= 255 else np.uint16
-        found = at_once(outlines.whole(context, numbered, sight, pose, view.makers, view.renders))
-        seen = {number: root for number, root in numbered.items() if np.any(sight.labels == number)}
-        warnings = _unseen(numbered, seen, found, sight) + _crowded(numbered, found)
-        table = [_label(context, number, root) for number, root in seen.items()]
-        files = [view.picture(), view.instances(sight.labels, kind), view.distances(sight.depth)]
-        for number, (labels, depth) in enumerate(found.layers):
-            files += [view.instances(labels, kind, f"outlines-{number}")]
-            files += [view.distances(depth, f"outline-depths-{number}")]
-        image, instances, depth, *whole = pictures.move(files, folder)
-    return Capture(
-        image=image,
-        instances=instances,
-        depth=depth,
-        outlines=whole[0::2],
-        outline_depths=whole[1::2],
-        camera=pose,
-        labels=table,
-        block_outs={number: BlockOutRef.of(root) for number, root in seen.items()},
-        warnings=[*warnings, *view.notes],
-    )
+    return _asked(context.scene, context.view_layer, camera, chosen, quality=quality)
 
 
-def capture_photo(
-    context: Context, camera: Object, block_outs: Sequence[Object], folder: Path, *, cut_out: bool
-) -> Capture:
-    """One of several pictures of one prop: what any camera sees of the block-outs, which count as one object, id 1,
-    named after the first.
+def ask_photo(
+    context: Context, camera: Object, block_outs: Sequence[Object], *, cut_out: bool, quality: str = FAST
+) -> Sitter:
+    """As `ask_camera`, for one of several pictures of one prop: what any camera sees of the block-outs, which count as
+    one object, id 1, named after the first.
 
     Everything else is out of the camera's sight, so that all pictures show the object whole; with Cycles it goes on
-    giving light and shadow. Files, settings and errors are as `capture_camera` has them.
+    giving light and shadow.
 
     Args:
-        cut_out: write `image.png` alone, with the object's pixels opaque and all others transparent.
+        cut_out: `image.png` alone, with the object's pixels opaque and all others transparent.
     """
     chosen = relation.together(relation.roots(block_outs))
-    pose = _prepared(context, camera, chosen)
-    ids = {part: 1 for root in chosen for part in relation.members(root)}
-    with _view(context, camera, ids, folder, alone=True) as view:
-        labels, depth = view.sight.labels, view.sight.depth
-        if not labels.any():
-            raise unseen(camera)
-        if cut_out:
-            return Capture(image=pictures.move([view.cut_out()], folder)[0], warnings=view.notes)
-        row = _label(context, 1, chosen[0], chosen[1:])
-        files = [view.picture(), view.instances(labels, np.uint8), view.distances(depth)]
-        image, instances, depth = pictures.move(files, folder)
-    references = [BlockOutRef.of(root) for root in chosen]
+    return _asked(context.scene, context.view_layer, camera, chosen, quality=quality, alone=True, cut_out=cut_out)
+
+
+def capture_camera(context: Context, block_outs: Sequence[Object], folder: Path, quality: str = FAST) -> Capture:
+    """`ask_camera` and `take` at once: for background mode."""
+    return finished(take(ask_camera(context, block_outs, quality), folder))
+
+
+def take(sitter: Sitter, folder: Path, told: Told = rendering.untold) -> Steps:
+    """Render what the camera sees and which pixel is which block-out; returns the `Capture`. Each render is a step.
+
+    Writes `image.png`, `instances.png` (grey, 8 bits up to 255 block-outs, else 16) and `depth.npy` (float32 metres
+    along the view, NaN where nothing is) into the folder, and `outlines-0.png`, `outline-depths-0.npy` and so on where
+    block-outs are partly hidden, all of them or none. The whole frame is rendered, a render border is ignored.
+    Everything in the scene that is no block-out occludes, with id 0. Block-outs that an earlier generation has hidden
+    are shown for the occasion, and their props hidden. No setting of the file is different while Blender handles
+    events. If the scene changes between the renders they are taken anew.
+
+    Raises CaptureError: if the camera sees no block-out, or something is gone.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return (yield from _take(sitter, folder, told))
+        except Disturbed:
+            yield
+    return (yield from _take(sitter, folder, told))
+
+
+def _take(sitter: Sitter, folder: Path, told: Told) -> Steps:
+    scene = found(bpy.data.scenes, sitter.scene, "The scene")
+    layer = scene.view_layers.get(sitter.view_layer) or scene.view_layers[0]
+    camera = found(bpy.data.objects, sitter.camera, "The camera")
+    chosen = [found(bpy.data.objects, uid, "A block-out") for uid in sitter.block_outs]
+    _flush(layer)
+    pose, camera_name = _pose(scene, layer, camera, sitter.quality), camera.name
+    numbered = [(1, chosen)] if sitter.alone else [(number, [root]) for number, root in enumerate(chosen, 1)]
+    ids = {part.session_uid: number for number, whole in numbered for root in whole for part in relation.members(root)}
+    rows = {number: _label(scene, layer, number, whole) for number, whole in numbered}
+    references = {number: [BlockOutRef.of(root) for root in whole] for number, whole in numbered}
+    metres = np.float32(scene.unit_settings.scale_length)
+    engine = "CYCLES" if render_settings.will_be_cycles(scene, sitter.quality) else scene.render.engine
+    what, extents, whole = scenery.survey(layer, engine), {}, outlines.Outlines()
+    if not sitter.alone:
+        extents = {number: outlines.extent(layer, root, float(metres), pose) for number, (root,) in numbered}
+    folder.mkdir(parents=True, exist_ok=True)
+    with pictures.scratch(folder) as scratch:
+        with _stage(scene, layer, camera, pose, sitter, what, told) as stage:
+            sight = yield from identity.look(stage, ids, what, scratch / "identity.exr")
+            if not sitter.alone:
+                whole = yield from outlines.whole(stage, ids, extents, sight, what, scratch / "identity.exr")
+        labels = sight.labels
+        seen = [number for number in references if np.any(labels == number)]
+        if sitter.alone and not seen:
+            raise unseen(camera_name)
+        left_out = [each for number, whole in references.items() if number not in seen for each in whole]
+        named = {number: each[0].name for number, each in references.items()}
+        warnings = _unseen(named, seen, whole, sight) + _crowded(named, whole)
+        warnings += noticing.cut_by_the_frame(labels, {number: named[number] for number in seen})
+        with _stage(scene, layer, camera, pose, sitter, what, told) as stage:
+            note = render_settings.for_picture(stage.scene, sitter.quality)
+            yield from stage.render(scratch / "image.png", counts=True)
+        warnings += [noticing.warning("engine", note)] if note else []
+        warnings += noticing.darkness(pictures.read_floats(scratch / "image.png")[..., :3], labels > 0)
+        files = [scratch / "image.png"]
+        if sitter.cut_out:
+            _cut_out(files[0], labels)
+        else:
+            kind = np.uint8 if len(references) <= 255 else np.uint16
+            layers = [("instances", "depth", labels, sight.depth)]
+            layers += [
+                (f"outlines-{index}", f"outline-depths-{index}", *each) for index, each in enumerate(whole.layers)
+            ]
+            for map_name, depth_name, ids_there, depth in layers:
+                files.append(pictures.write_whole(scratch / f"{map_name}.png", pictures.png(ids_there.astype(kind))))
+                files.append(pictures.write_whole(scratch / f"{depth_name}.npy", pictures.npy(depth * metres)))
+        moved = pictures.move(files, folder)
+    if sitter.cut_out:
+        return Capture(image=moved[0], warnings=warnings)
     return Capture(
-        image=image,
-        instances=instances,
-        depth=depth,
+        *moved[:3],
+        outlines=moved[3::2],
+        outline_depths=moved[4::2],
         camera=pose,
-        labels=[row],
-        block_outs={1: references[0]},
-        warnings=view.notes,
-        one_with=references[1:],
+        labels=[rows[number] for number in seen],
+        block_outs={number: references[number][0] for number in seen},
+        warnings=warnings,
+        left_out=left_out,
+        one_with=references[1][1:] if sitter.alone else [],
     )
 
 
-def unseen(camera: Object) -> CaptureError:
+def unseen(camera_name: str) -> CaptureError:
     """The error of one of several cameras that looks elsewhere."""
-    message = f"The camera {camera.name} does not see the block-out."
+    message = f"The camera {camera_name} does not see the block-out."
     return CaptureError(message, "Point it at the block-out, or take it off the list of photos.")
 
 
-def _prepared(context: Context, camera: Object, chosen: Sequence[Object]) -> dict[str, Any]:
-    """Check what can be checked before anything is changed; returns the camera of the contract."""
+def found(collection: Any, session_uid: int, called: str) -> Any:
+    """A datablock by its id of this session, which survives undo but neither deletion nor another file.
+
+    Raises CaptureError: if it is gone.
+    """
+    for each in collection:
+        if each.session_uid == session_uid and (not isinstance(each, Object) or relation.in_a_scene(each)):
+            return each
+    raise gone(called)
+
+
+def gone(called: str) -> CaptureError:
+    """The error of what was deleted meanwhile."""
+    return CaptureError(f"{called} is not there any more.", "Generate again with what is there.")
+
+
+def _asked(scene: Scene, view_layer: ViewLayer, camera: Object, chosen: Sequence[Object], **values: Any) -> Sitter:
     if not chosen:
         message = "Nothing is chosen that could become a prop."
         raise CaptureError(message, "Select the objects that block out your props, or choose their collection.")
-    check_size(*picture_size(context.scene.render), "Lower the resolution in Output properties.")
-    context.view_layer.update()
-    for edited in context.view_layer.objects:
+    sitter = Sitter(
+        scene.session_uid,
+        view_layer.name,
+        camera.session_uid,
+        tuple(each.session_uid for each in chosen),
+        **values,
+    )
+    check_size(*picture_size(scene.render), "Lower the resolution in Output properties.")
+    _flush(view_layer)
+    _pose(scene, view_layer, camera, sitter.quality)
+    return sitter
+
+
+def _flush(view_layer: ViewLayer) -> None:
+    """Have the view layer as it is seen, with what is being edited."""
+    view_layer.update()
+    for edited in view_layer.objects:
         if edited.mode != "OBJECT":
             edited.update_from_editmode()
-    return camera_json(context.scene, camera.evaluated_get(context.evaluated_depsgraph_get()))
 
 
-@dataclass
-class _View:
-    """What a camera sees, while the render settings are those of a capture; files are written into `scratch`.
-
-    renders: where the passes may be written; notes: what was done differently.
-    """
-
-    scene: bpy.types.Scene
-    overrides: render_settings.Overrides
-    scratch: Path
-    makers: instancing.Makers
-    sight: identity.Sight
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def renders(self) -> Path:
-        return self.scratch / "identity.exr"
-
-    def picture(self) -> Path:
-        note = render_settings.for_picture(self.overrides, self.scene)
-        self.notes += [note] if note else []
-        render_settings.render_to(self.scene, self.scratch / "image.png")
-        return self.scratch / "image.png"
-
-    def cut_out(self) -> Path:
-        """The picture with opaque pixels where anything has a number; straight alpha, the colours stay as they are."""
-        pixels = np.rint(pictures.read_floats(self.picture()) * 255).astype(np.uint8)
-        alpha = np.where(self.sight.labels > 0, 255, 0).astype(np.uint8)
-        return pictures.write_whole(self.scratch / "image.png", pictures.png(np.dstack([pixels[..., :3], alpha])))
-
-    def instances(self, labels: Any, kind: Any, name: str = "instances") -> Path:
-        return pictures.write_whole(self.scratch / f"{name}.png", pictures.png(labels.astype(kind)))
-
-    def distances(self, depth: Any, name: str = "depth") -> Path:
-        metres = depth * np.float32(self.scene.unit_settings.scale_length)
-        return pictures.write_whole(self.scratch / f"{name}.npy", pictures.npy(metres))
+def _pose(scene: Scene, view_layer: ViewLayer, camera: Object, quality: str) -> dict[str, Any]:
+    """The camera of the contract, for a picture of this quality."""
+    size = render_settings.picture_size(scene, quality)
+    return camera_json(scene, camera.evaluated_get(view_layer.depsgraph), *size)
 
 
 @contextlib.contextmanager
-def _view(
-    context: Context, camera: Object, ids: dict[Object, int], folder: Path, alone: bool = False
-) -> Iterator[_View]:
-    """Look through a camera; `alone`: at nothing but what has a number."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (
-        pictures.scratch(folder) as scratch,
-        render_settings.for_capture(context.scene, context.view_layer, camera) as overrides,
-    ):
-        _show_block_outs(overrides, ids)
-        makers = instancing.makers(context)
-        if alone:
-            _hide_others(overrides, context.scene, instancing.shown_by(ids, makers))
-        sight = at_once(identity.look(context, ids, makers, scratch / "identity.exr"))
-        yield _View(context.scene, overrides, scratch, makers, sight)
+def _stage(
+    scene: Scene, view_layer: ViewLayer, camera: Object, pose: dict[str, Any], sitter: Sitter, what: Scenery, told: Told
+) -> Iterator[Stage]:
+    """Look through a camera as it stands now; `alone`: at nothing but the block-outs."""
+    parts = frozenset(
+        part.session_uid
+        for root in bpy.data.objects
+        if root.session_uid in sitter.block_outs
+        for part in relation.members(root)
+    )
+    with rendering.stage(scene, view_layer, told) as stage:
+        render_settings.for_capture(stage.scene, stage.view_layer, pose["width"], pose["height"])
+        stage.scene.camera = camera
+
+        def always(overrides: Overrides) -> None:
+            overrides.set(stage.scene.camera.data.dof, "use_dof", False)
+            shown = [each for each in bpy.data.objects if each.session_uid in parts]
+            _show_block_outs(overrides, shown)
+            if sitter.alone:
+                _hide_others(overrides, stage.scene, scenery.shown_by(parts, what.makers), what.engine == "CYCLES")
+
+        stage.always = always
+        yield stage
 
 
-def _hide_others(overrides: render_settings.Overrides, scene: bpy.types.Scene, shown: Container[Object]) -> None:
+def _cut_out(path: Path, labels: Any) -> None:
+    """Make pixels opaque where anything has a number, and only there; straight alpha, the colours stay as they are."""
+    pixels = np.rint(pictures.read_floats(path) * 255).astype(np.uint8)
+    alpha = np.where(labels > 0, 255, 0).astype(np.uint8)
+    pictures.write_whole(path, pictures.png(np.dstack([pixels[..., :3], alpha])))
+
+
+def _hide_others(overrides: Overrides, scene: Scene, shown: Container[int], cycles: bool) -> None:
     """Take all else out of the camera's sight."""
     for other in scene.objects:
-        if other not in shown and relation.can_be_seen(other):
-            if render_settings.will_be_cycles(scene):
+        if other.session_uid not in shown and relation.can_be_seen(other):
+            if cycles:
                 overrides.set(other, "visible_camera", False)
             else:
                 overrides.set(other, "hide_render", True)
 
 
-def _label(context: bpy.types.Context, number: int, block_out: Object, others: Sequence[Object] = ()) -> dict[str, Any]:
+def _label(scene: Scene, view_layer: ViewLayer, number: int, whole: Sequence[Object]) -> dict[str, Any]:
     """A row of the label table: the block-out's name, and its box in metres."""
-    row: dict[str, Any] = {"id": number, "name": printable(block_out.name)}
-    box = relation.world_from_box(block_out, context.evaluated_depsgraph_get(), others)
+    row: dict[str, Any] = {"id": number, "name": printable(whole[0].name)}
+    box = relation.world_from_box(whole[0], view_layer.depsgraph, whole[1:])
     if box is not None:
-        box[:3] *= context.scene.unit_settings.scale_length
+        box[:3] *= scene.unit_settings.scale_length
         row["world_from_box"] = box.tolist()
     return row
 
 
-def _show_block_outs(overrides: render_settings.Overrides, ids: dict[Object, int]) -> None:
+def _show_block_outs(overrides: Overrides, parts: Sequence[Object]) -> None:
     """Show what an earlier generation has hidden, and hide what it made instead."""
-    for part in ids:
+    for part in parts:
         if relation.is_hidden(part):
             overrides.set(part, "hide_render", False)
-    for prop in relation.props_of(ids):
+    for prop in relation.props_of(parts):
         overrides.set(prop, "hide_render", True)
 
 
-def _unseen(
-    numbered: Mapping[int, Object], seen: Mapping[int, Object], found: Outlines, sight: identity.Sight
-) -> list[str]:
+def _unseen(named: Mapping[int, str], seen: Sequence[int], whole: Outlines, sight: Sight) -> list[dict[str, Any]]:
     """A warning naming the block-outs that the camera does not see, and what hides them. Raises CaptureError if it sees
     none at all."""
-    missing = {number: root for number, root in numbered.items() if number not in seen}
+    missing = {number: name for number, name in named.items() if number not in seen}
     if not missing:
         return []
-    things = sight.names | {number: root.name for number, root in numbered.items()}
-    texts = []
-    for number, root in missing.items():
-        front = things.get(found.before.get(number, 0))
-        texts.append(f"{root.name} (behind {front})" if front else root.name)
-    message = f"The camera does not see {_listed(texts)}."
-    if seen:
-        return [message + " Left out."]
+    things, texts = sight.names | dict(named), []
+    for number, name in missing.items():
+        front = things.get(whole.before.get(number, 0))
+        texts.append(f"{name} (behind {front})" if front else name)
+    message = f"The camera does not see {noticing.listed(texts)}."
     hint = "Point the camera at the block-outs; see that they and their collections are not hidden in renders."
-    if found.before:
-        hint = "Move what stands in front, or hide it in renders. Glass that bends light counts as solid; a pane that \
-is mostly transparent does not."
+    if whole.before:
+        hint = (
+            "Move what stands in front, or hide it in renders. Glass that bends light counts as solid; a pane that is "
+            "mostly transparent does not."
+        )
+    if seen:
+        return [noticing.warning("not-seen", message + " Left out.", hint)]
     raise CaptureError(message, hint)
 
 
-def _crowded(numbered: Mapping[int, Object], found: Outlines) -> list[str]:
+def _crowded(named: Mapping[int, str], whole: Outlines) -> list[dict[str, Any]]:
     """A warning naming block-outs of which the hidden part is not known."""
-    if not found.crowded:
+    if not whole.crowded:
         return []
-    names = _listed([numbered[number].name for number in found.crowded])
-    return [f"Too many block-outs stand before each other: {names} may be incomplete where hidden."]
-
-
-def _listed(texts: Sequence[str]) -> str:
-    return ", ".join(texts[:5]) + (f" and {len(texts) - 5} more" if len(texts) > 5 else "")
+    names = noticing.listed([named[number] for number in whole.crowded])
+    message = f"Too many block-outs stand before each other: {names} may be incomplete where hidden."
+    return [noticing.warning("outlines-crowded", message, "Generate fewer of them at a time.")]
 
 
 def printable(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,18 @@ def nodes_of(material: bpy.types.Material) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # from 5.0 on it is always true, and asking is deprecated
         return material.node_tree if material.use_nodes else None
+
+
+def literal_path(path: str) -> str:
+    """A render's output path that means just this, where Blender reads what stands in braces as a template."""
+    filepath = bpy.types.RenderSettings.bl_rna.properties["filepath"]
+    templates = getattr(filepath, "is_path_supports_templates", False)
+    return path.replace("{", "{{").replace("}", "}}") if templates else path
+
+
+def has_denoiser() -> bool:
+    """Whether this build's Cycles can denoise on any machine."""
+    return bool(getattr(sys.modules.get("_cycles"), "with_openimagedenoise", False))
 
 
 def set_choice(owner: Any, attribute: str, *choices: str) -> str | None:

@@ -17,12 +17,14 @@ from typing import Any
 
 import bpy
 import numpy as np
-from bpy.types import Context, Object, Scene
+from bpy.types import Scene
 
-from . import block_outs, exr, render_settings
+from . import exr, identity_settings
 from .identity_settings import ALPHA_THRESHOLD, for_identity
-from .instancing import Makers
 from .intrinsics import CaptureError
+from .render_settings import Overrides
+from .rendering import Borrow, Stage
+from .scenery import Scenery
 from .tasks import Steps
 
 LARGEST_ID = 32766
@@ -44,12 +46,12 @@ class Numbers:
     """Which number stands for what: the ids first, then everything else that stands in the scene.
 
     own: objects of the scene -> number; passes: all objects -> what their pass index says, their number or that of
-    who shows them, SHARED if that is not one; sharers: who shows those.
+    who shows them, SHARED if that is not one; sharers: who shows those. Objects are meant by their session ids.
     """
 
-    own: dict[Object, int]
-    passes: dict[Object, int]
-    sharers: set[Object]
+    own: dict[int, int]
+    passes: dict[int, int]
+    sharers: set[int]
 
 
 @dataclass(frozen=True)
@@ -66,38 +68,39 @@ class Sight:
     names: dict[int, str]
 
 
-def look(context: Context, ids: Mapping[Object, int], makers: Makers, path: Path) -> Steps:
-    """What the active camera sees, a `Sight`. Each render is a step.
-
-    To be called within `render_settings.for_capture`, which puts the output settings back.
+def look(stage: Stage, ids: Mapping[int, int], what: Scenery, path: Path) -> Steps:
+    """What the camera of a stage sees, a `Sight`. Each render is a step.
 
     Args:
-        ids: object -> its number; all others are 0.
+        ids: session id of an object -> its number; all others are 0.
         path: where renders may be written (EXR).
     """
-    numbers = numbered(context, ids, makers)
-    with render_settings.Overrides() as overrides:
-        for_identity(overrides, context)
-        for candidate in bpy.data.objects:
-            overrides.set(candidate, "pass_index", numbers.passes.get(candidate, 0))
-        things, depth = yield from examine(context.scene, path)
-        shared = things == SHARED
-        if shared.any():
-            who = yield from _who_shows(context.scene, numbers, set(ids.values()), path)
-            things = np.where(shared, who, things)
+    for_identity(stage, what)
+    numbers = _numbered(ids, what)
+
+    def borrowed(overrides: Overrides) -> None:
+        identity_settings.borrow(overrides, what)
+        for each in bpy.data.objects:
+            overrides.set(each, "pass_index", numbers.passes.get(each.session_uid, 0))
+
+    things, depth = yield from _examine(stage, borrowed, path)
+    shared = things == SHARED
+    if shared.any():
+        who = yield from _who_shows(stage, borrowed, numbers, set(ids.values()), path)
+        things = np.where(shared, who, things)
     largest = max(ids.values(), default=0)
-    names = {number: thing.name for thing, number in numbers.own.items() if number > largest}
+    names = {number: what.standing[uid] for uid, number in numbers.own.items() if number > largest}
     return Sight(np.where(things <= largest, things, 0).astype(np.uint16), depth, things, names)
 
 
-def numbered(context: Context, ids: Mapping[Object, int], makers: Makers) -> Numbers:
+def _numbered(ids: Mapping[int, int], what: Scenery) -> Numbers:
     """Numbers for what has an id and, as far as they go, for all else that can be seen."""
     own, free = dict(ids), max(ids.values(), default=0) + 1
-    for thing in context.view_layer.objects:
-        if thing not in own and free < SHARED and block_outs.can_be_seen(thing):
+    for thing in what.standing:
+        if thing not in own and free < SHARED:
             own[thing], free = free, free + 1
     passes, sharers, wanted = dict(own), set(), set(ids.values())
-    for shown, by in makers.items():
+    for shown, by in what.makers.items():
         claims = {own.get(maker, 0) for maker in by}
         if len(claims) > 1 and claims & wanted:
             passes[shown] = SHARED
@@ -107,7 +110,7 @@ def numbered(context: Context, ids: Mapping[Object, int], makers: Makers) -> Num
     return Numbers(own, passes, sharers)
 
 
-def _who_shows(scene: Scene, numbers: Numbers, wanted: set[int], path: Path) -> Steps:
+def _who_shows(stage: Stage, borrowed: Borrow, numbers: Numbers, wanted: set[int], path: Path) -> Steps:
     """(H, W) whose instance each pixel sees where an object is shown by several: an id, or 0 for those without.
 
     Each look has other makers as holdouts, whose instances hide but have no number: it tells one bit of a code.
@@ -116,35 +119,37 @@ def _who_shows(scene: Scene, numbers: Numbers, wanted: set[int], path: Path) -> 
     codes = {number: code for code, number in enumerate(claimed, 1)}
     found: Any = 0
     for bit in range(len(claimed).bit_length()):
-        with render_settings.Overrides() as overrides:
-            for maker in numbers.sharers:
-                if not codes.get(numbers.own.get(maker, 0), 0) >> bit & 1:
-                    overrides.set(maker, "is_holdout", True)
-            things, _ = yield from examine(scene, path)
+        others = {maker for maker in numbers.sharers if not codes.get(numbers.own.get(maker, 0), 0) >> bit & 1}
+
+        def with_holdouts(overrides: Overrides, others: set[int] = others) -> None:
+            borrowed(overrides)
+            for each in bpy.data.objects:
+                if each.session_uid in others:
+                    overrides.set(each, "is_holdout", True)
+
+        things, _ = yield from _examine(stage, with_holdouts, path)
         found = found | (things == SHARED).astype(np.int64) << bit
     return np.array([0, *claimed])[np.minimum(found, len(claimed))]
 
 
-def examine(scene: Scene, path: Path) -> Steps:
+def _examine(stage: Stage, borrowed: Borrow, path: Path) -> Steps:
     """(H, W) int64 pass index of what each pixel sees, 0 for nothing, and (H, W) float32 depth, NaN for nothing."""
-    things, depth, by_chance = yield from _glance(scene, path, 0)
+    stage.scene.render.use_border = False
+    things, depth, by_chance = yield from _glance(stage, borrowed, path, 0)
     for number in range(1, LOOKS):
         if not by_chance.any():
             break
-        with render_settings.Overrides() as overrides:
-            _only(overrides, scene, by_chance)
-            more_things, more_depth, again = yield from _glance(scene, path, number)
+        _only(stage.scene, by_chance)
+        more_things, more_depth, again = yield from _glance(stage, borrowed, path, number)
         things, depth = np.where(by_chance, more_things, things), np.where(by_chance, more_depth, depth)
         by_chance = by_chance & again
     return things, depth
 
 
-def _glance(scene: Scene, path: Path, number: int) -> Steps:
+def _glance(stage: Stage, borrowed: Borrow, path: Path, number: int) -> Steps:
     """One ray for each pixel: indices, depth, and where it ended by chance."""
-    with render_settings.Overrides() as overrides:
-        overrides.set(scene.cycles, "seed", number)
-        render_settings.render_to(scene, path)
-        yield
+    stage.scene.cycles.seed = number
+    yield from stage.render(path, borrowed)
     numbers, depth, alpha, weights = _passes(exr.read_channels(path))
     things = np.rint(numbers).astype(np.int64)
     if np.abs(numbers - things).max() > 1e-3:
@@ -166,7 +171,7 @@ def _passes(channels: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
     return found["X"], found["Z"], found["A"], np.max(weights, axis=0)
 
 
-def _only(overrides: render_settings.Overrides, scene: Scene, wanted: Any) -> None:
+def _only(scene: Scene, wanted: Any) -> None:
     """Render no more than the rectangle around some pixels; the file has the whole frame all the same."""
     rows, columns = np.flatnonzero(wanted.any(axis=1)), np.flatnonzero(wanted.any(axis=0))
     height, width = wanted.shape
@@ -174,6 +179,5 @@ def _only(overrides: render_settings.Overrides, scene: Scene, wanted: Any) -> No
     edges = {"border_min_x": (columns[0] - 1) / width, "border_max_x": (columns[-1] + 2) / width}
     edges |= {"border_min_y": 1 - (rows[-1] + 2) / height, "border_max_y": 1 - (rows[0] - 1) / height}
     for name, value in edges.items():
-        overrides.set(render, name, min(max(float(value), 0.0), 1.0))
-    overrides.set(render, "use_crop_to_border", False)
-    overrides.set(render, "use_border", True)
+        setattr(render, name, min(max(float(value), 0.0), 1.0))
+    render.use_border, render.use_crop_to_border = True, False

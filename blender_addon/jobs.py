@@ -161,10 +161,12 @@ class JobRecord:
             self.block_outs = {number: each.reopened() for number, each in self.block_outs.items()}
             self.variant_of = {number: each.reopened() for number, each in self.variant_of.items()}
             self.one_with = [each.reopened() for each in self.one_with]
+            self.left_out = [each.reopened() for each in self.left_out]
             self.props = [each.reopened() for each in self.props]
             self.place = self.place and self.place.reopened()
         else:
-            self.block_outs, self.variant_of, self.one_with, self.props, self.place = {}, {}, [], [], None
+            self.block_outs, self.variant_of, self.place = {}, {}, None
+            self.one_with, self.left_out, self.props = [], [], []
         self.import_when_done, self.arrival = False, ""
 
     def fail(self, error: Exception) -> None:

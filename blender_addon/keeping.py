@@ -66,9 +66,9 @@ class Keeping:
         self._looks: float | None = None
         self._task: Steps | None = None
 
-    def look_soon(self, after: float = LOOK_SECONDS) -> None:
+    def look_soon(self) -> None:
         """The jobs have changed."""
-        self._looks = time.monotonic() + after
+        self._looks = time.monotonic() + LOOK_SECONDS
 
     def wished(self) -> None:
         """The preference has changed, or may be another than what was agreed to."""

@@ -7,28 +7,29 @@ overlap share a look, so that a room of boxes takes two to four.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
-from bpy.types import Context, Object
+from bpy.types import Object, ViewLayer
 
-from . import block_outs, hulls, identity, instancing, render_settings
+from . import block_outs, hulls, identity, scenery
 from .identity import Sight
-from .instancing import Makers
+from .rendering import Stage
+from .scenery import Scenery
 from .tasks import Steps
 
-MOST_LAYERS = 64
-"""As many layers as the contract takes."""
+MOST_LAYERS, MOST_PIXELS = 64, 256_000_000
+"""As many layers, and pixels of all of them, as the contract takes."""
 
 SLACK = 2.0
 """Pixels by which an outline may leave the hull of its points: a pixel's middle decides, and hulls are rounded."""
 
 
 @dataclass(frozen=True)
-class _Extent:
+class Extent:
     """Where in the picture a block-out can be: a hull in pixels, and planar depth of its farthest point."""
 
     hull: Any
@@ -49,32 +50,60 @@ class Outlines:
     crowded: list[int] = field(default_factory=list)
 
 
-def whole(
-    context: Context,
-    chosen: Mapping[int, Object],
-    sight: Sight,
-    camera: Mapping[str, Any],
-    makers: Makers,
-    path: Path,
-) -> Steps:
-    """The `Outlines` of block-outs. To be called where `identity.look` is; each render is a step.
+def extent(view_layer: ViewLayer, block_out: Object, metres: float, camera: Mapping[str, Any]) -> Extent | None:
+    """Where in the picture a block-out can be; None if it is behind the camera or beside the picture. What comes nearer
+    than the camera's own plane may be anywhere.
 
     Args:
-        chosen: id -> the block-out.
-        camera: as the contract has it, in metres.
+        metres: Blender's unit in metres; camera: as the contract has it.
+    """
+    depsgraph = view_layer.depsgraph
+    inside = scenery.instance_corners(block_outs.members(block_out), depsgraph)
+    points = np.concatenate([block_outs.surface_points(block_out, depsgraph), inside])
+    pose = np.array(camera["world_from_camera"])
+    local = (points * metres - pose[:3, 3]) @ pose[:3, :3]
+    if len(points) and (local[:, 2] >= 0).all():
+        return None
+    if not len(points) or local[:, 2].max() > -1e-6:
+        return _anywhere(camera["width"], camera["height"])
+    pixels = local[:, :2] / -local[:, 2:]
+    outer = hulls.hull(pixels * [camera["fx"], -camera["fy"]] + [camera["cx"], camera["cy"]])
+    if not hulls.covered(outer, (camera["height"], camera["width"]), SLACK).any():
+        return None
+    return Extent(outer, float(-local[:, 2].min() / metres))
+
+
+def _anywhere(width: int, height: int) -> Extent:
+    return Extent(np.array([[0.0, 0.0], [width, 0], [width, height], [0, height]]), np.inf)
+
+
+def whole(
+    stage: Stage,
+    parts: Mapping[int, int],
+    extents: Mapping[int, Extent | None],
+    sight: Sight,
+    what: Scenery,
+    path: Path,
+) -> Steps:
+    """The `Outlines` of block-outs, on the stage on which `sight` was had. Each render is a step.
+
+    Args:
+        parts: session id of each object -> id of the block-out that it is part of; extents: of each id.
     """
     found = Outlines()
-    extents = {}
-    for number, block_out in chosen.items():
-        extent = _extent(context, block_out, sight, number, camera)
-        if extent is not None and not _is_whole(sight, number, extent):
-            extents[number] = extent
-    groups = _groups(extents)
-    for group in groups[:MOST_LAYERS]:
-        parts = {part: number for number in group for part in block_outs.members(chosen[number])}
-        alone = yield from _alone(context, parts, makers, path)
+    questionable = {}
+    for number, where in extents.items():
+        place = _corrected(sight, number, where)
+        if place is not None and not _is_whole(sight, number, place):
+            questionable[number] = place
+    groups = _groups(questionable)
+    most = min(MOST_LAYERS, MOST_PIXELS // sight.labels.size)
+    for group in groups[:most]:
+        alone = yield from _alone(
+            stage, {part: number for part, number in parts.items() if number in group}, what, path
+        )
         _keep(found, sight, alone, group)
-    found.crowded = [number for group in groups[MOST_LAYERS:] for number in group]
+    found.crowded = [number for group in groups[most:] for number in group]
     return found
 
 
@@ -94,42 +123,21 @@ def _keep(found: Outlines, sight: Sight, alone: Sight, group: Sequence[int]) -> 
         found.layers.append((labels, depth))
 
 
-def _extent(
-    context: Context, block_out: Object, sight: Sight, number: int, camera: Mapping[str, Any]
-) -> _Extent | None:
-    """None for one that is behind the camera or beside the picture. What comes nearer than the camera's own plane, or
-    is seen where it should not be (hair, displaced surfaces), may be anywhere."""
-    height, width = sight.labels.shape
-    depsgraph = context.evaluated_depsgraph_get()
-    parts = block_outs.members(block_out)
-    points = [block_outs.surface_points(block_out, depsgraph), instancing.corners(parts, depsgraph)]
-    points = np.concatenate(points)
-    metres = context.scene.unit_settings.scale_length
-    pose = np.array(camera["world_from_camera"])
-    local = (points * metres - pose[:3, 3]) @ pose[:3, :3]
-    frame = np.array([[0.0, 0.0], [width, 0], [width, height], [0, height]])
+def _corrected(sight: Sight, number: int, where: Extent | None) -> Extent | None:
+    """What is seen where it should not be (hair, displaced surfaces) may be anywhere."""
     seen = sight.labels == number
-    if len(points) and not seen.any() and (local[:, 2] >= 0).all():
-        return None
-    if not len(points) or local[:, 2].max() > -1e-6:
-        return _Extent(frame, np.inf)
-    pixels = local[:, :2] / -local[:, 2:]
-    pixels = pixels * [camera["fx"], -camera["fy"]] + [camera["cx"], camera["cy"]]
-    outer = hulls.hull(pixels)
-    if np.any(seen & ~hulls.covered(outer, seen.shape, SLACK)):
-        return _Extent(frame, np.inf)
-    if not hulls.covered(outer, seen.shape, SLACK).any():
-        return None
-    return _Extent(outer, float(-local[:, 2].min() / metres))
+    height, width = seen.shape
+    expected = hulls.covered(where.hull, seen.shape, SLACK) if where is not None else False
+    return _anywhere(width, height) if np.any(seen & ~np.asarray(expected)) else where
 
 
-def _is_whole(sight: Sight, number: int, extent: _Extent) -> bool:
+def _is_whole(sight: Sight, number: int, extent: Extent) -> bool:
     """Whether nothing in the picture can hide any of it: where it can be, all else is farther than all of it."""
     within = hulls.covered(extent.hull, sight.labels.shape, -1.0) & (sight.labels != number)
     return bool((sight.depth[within] > extent.farthest).all())
 
 
-def _groups(extents: Mapping[int, _Extent]) -> list[list[int]]:
+def _groups(extents: Mapping[int, Extent]) -> list[list[int]]:
     """Ids whose hulls are apart, in as few groups as taking one after the other gives."""
     groups: list[list[int]] = []
     for number, extent in extents.items():
@@ -142,13 +150,10 @@ def _groups(extents: Mapping[int, _Extent]) -> list[list[int]]:
     return groups
 
 
-def _alone(context: Context, parts: Mapping[Object, int], makers: Makers, path: Path) -> Steps:
+def _alone(stage: Stage, parts: Mapping[int, int], what: Scenery, path: Path) -> Steps:
     """`Sight` of some block-outs with all else out of the camera's sight."""
-    with render_settings.Overrides() as overrides:
-        shown = instancing.shown_by(parts, makers)
-        for other in bpy.data.objects:
-            if other not in shown:
-                overrides.set(other, "visible_camera", False)
-        remaining = {thing: by & ({thing} | parts.keys()) for thing, by in makers.items() if thing in shown}
-        sight = yield from identity.look(context, parts, remaining, path)
-    return sight
+    shown = scenery.shown_by(parts, what.makers)
+    hidden = {each.session_uid for each in bpy.data.objects} - shown
+    makers = {thing: by & ({thing} | parts.keys()) for thing, by in what.makers.items() if thing in shown}
+    rest = replace(what, makers=makers, out_of_sight=what.out_of_sight | hidden)
+    return (yield from identity.look(stage, parts, rest, path))

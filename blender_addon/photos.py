@@ -7,21 +7,24 @@ block-out or a camera that was moved meanwhile ends it: pictures of different se
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import bpy
-from bpy.types import Collection, Context, Image, Object
+from bpy.types import Collection, Context, Image, Object, ViewLayer
 
-from . import azimuths, capture, image_capture, sources
+from . import azimuths, capture, image_capture, noticing, sources
 from . import block_outs as relation
 from .capture import Capture
 from .intrinsics import CaptureError, camera_json
 from .references import Place, contains
+from .rendering import Told, untold
+from .tasks import Steps
 
 Source = str | os.PathLike[str] | Image | Object
 LARGEST_AZIMUTH = 360.0
@@ -61,6 +64,7 @@ class Sitting:
     places: tuple[Any, ...]
     match_camera: bool
     warnings: tuple[str, ...]
+    quality: str = capture.FAST
 
 
 def ask(
@@ -68,6 +72,7 @@ def ask(
     entries: Iterable[Source | tuple[Source, float | None]],
     objects: Iterable[Object] | Collection | None,
     match_camera: bool,
+    quality: str = capture.FAST,
 ) -> Sitting:
     """Check everything that can be checked before the first photo is taken.
 
@@ -85,12 +90,12 @@ def ask(
     cameras = [source for source, _ in given if isinstance(source, Object)]
     if not cameras:
         where = Place.of(context.scene, context.view_layer)
-        return Sitting(photos[0].name, tuple(photos), where, (), (), match_camera, ())
+        return Sitting(photos[0].name, tuple(photos), where, (), (), match_camera, (), quality)
     block_outs = _block_outs(context, objects)
     box = azimuths.corners(block_outs)
     for camera in cameras:
         if azimuths.misses(camera, context.scene, box):
-            raise capture.unseen(camera)
+            raise capture.unseen(camera.name)
     measured = iter(azimuths.relative(cameras, azimuths.middle(box, cameras)))
     warnings = []
     for number, photo in enumerate(photos):
@@ -107,43 +112,58 @@ def ask(
         _places([*cameras, *block_outs]),
         match_camera,
         tuple(warnings),
+        quality,
     )
 
 
-def take(sitting: Sitting, number: int, folder: Path) -> Capture:
-    """Take one of the photos, into a folder of its own; as long as it takes.
+def take(sitting: Sitting, number: int, folder: Path, told: Told = untold) -> Steps:
+    """Take one of the photos, into a folder of its own; returns its `Capture`.
 
     Raises CaptureError: also if something it needs is gone, or was moved.
     """
     photo = sitting.photos[number]
+    if photo.kind == "CAMERA":
+        return (yield from capture.take(_sitter(sitting, number), folder, told))
     if photo.kind == "FILE" and (number or not sitting.match_camera):
         return image_capture.capture_image_file(photo.path, folder)
-    found = sitting.place.find()
-    if found is None:
-        raise _gone("The scene")
-    scene, layer = found
-    with bpy.context.temp_override(scene=scene, view_layer=layer):
-        if photo.kind != "CAMERA":
-            image = photo.path if photo.kind == "FILE" else _found(bpy.data.images, photo.session_uid, photo.name)
-            return sources.take(bpy.context, folder, image, None, None, sitting.match_camera and not number)
+    with _looking(sitting):
+        image = photo.path if photo.kind == "FILE" else capture.found(bpy.data.images, photo.session_uid, photo.name)
+        return sources.picture(bpy.context, folder, image, None, sitting.match_camera and not number)
+
+
+def _sitter(sitting: Sitting, number: int) -> capture.Sitter:
+    with _looking(sitting) as layer:
         wanted = [each.session_uid for each in sitting.photos if each.kind == "CAMERA"]
-        cameras = {uid: _found(bpy.data.objects, uid, "A camera of the list") for uid in wanted}
-        block_outs = [_found(bpy.data.objects, uid, "The block-out") for uid in sitting.block_outs]
+        cameras = {uid: capture.found(bpy.data.objects, uid, "A camera of the list") for uid in wanted}
+        block_outs = [capture.found(bpy.data.objects, uid, "The block-out") for uid in sitting.block_outs]
         layer.update()
         if _places([*(cameras[uid] for uid in wanted), *block_outs]) != sitting.places:
             message = "The block-out or a camera was moved before all pictures were taken."
             raise CaptureError(message, "Generate again, and leave them where they are until the job is sent.")
-        return capture.capture_photo(bpy.context, cameras[photo.session_uid], block_outs, folder, cut_out=number > 0)
+        camera = cameras[sitting.photos[number].session_uid]
+        return capture.ask_photo(bpy.context, camera, block_outs, cut_out=number > 0, quality=sitting.quality)
+
+
+@contextlib.contextmanager
+def _looking(sitting: Sitting) -> Iterator[ViewLayer]:
+    """Within one turn: the scene that the photos are of."""
+    where = sitting.place.find()
+    if where is None:
+        raise capture.gone("The scene")
+    scene, layer = where
+    with bpy.context.temp_override(scene=scene, view_layer=layer):
+        yield layer
 
 
 def joined(sitting: Sitting, shots: Sequence[Capture]) -> Capture:
     """All photos as one shot: the first one's, with the further pictures and what is known of each."""
-    warnings = dict.fromkeys([*sitting.warnings, *(text for shot in shots for text in shot.warnings)])
+    told = [noticing.warning("azimuth", text) for text in sitting.warnings]
+    warnings = {each["message"]: each for each in [*told, *(each for shot in shots for each in shot.warnings)]}
     return replace(
         shots[0],
         further=[shot.image for shot in shots[1:]],
         photos=[{"name": photo.name, "azimuth": photo.azimuth} for photo in sitting.photos],
-        warnings=list(warnings),
+        warnings=list(warnings.values()),
     )
 
 
@@ -213,15 +233,3 @@ def _block_outs(context: Context, objects: Iterable[Object] | Collection | None)
 
 def _places(objects: Iterable[Object]) -> tuple[Any, ...]:
     return tuple(tuple(map(tuple, each.matrix_world)) for each in objects)
-
-
-def _found(collection: Any, session_uid: int, called: str) -> Any:
-    """A datablock by its id of this session, which survives undo but neither deletion nor another file."""
-    for each in collection:
-        if each.session_uid == session_uid and (not isinstance(each, Object) or relation.in_a_scene(each)):
-            return each
-    raise _gone(called)
-
-
-def _gone(called: str) -> CaptureError:
-    return CaptureError(f"{called} is not there any more.", "Generate again with what is there.")

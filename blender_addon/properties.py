@@ -22,6 +22,10 @@ PHOTO_KINDS = [
     ("IMAGE", "Image", "A picture in this file"),
     ("CAMERA", "Camera", "What a camera of the scene sees of the block-out"),
 ]
+PICTURE_QUALITIES = (
+    ("FAST", "Fast", "As much as pipelines look at: at most 1024 pixels long, few samples. Blender goes on meanwhile"),
+    ("SCENE", "As the Scene Renders", "Size, engine and samples of the scene's render. EEVEE holds Blender meanwhile"),
+)
 INSTANCES = [
     ("SELECTED", "Selected Objects", "The selected objects are the block-out; each becomes a prop"),
     ("COLLECTION", "Collection", "The objects of a collection are the block-out; each becomes a prop"),
@@ -143,6 +147,9 @@ class SetDresserSettings(bpy.types.PropertyGroup):
     )
     hide_block_outs: bpy.props.BoolProperty(
         name="Hide Block-Out", description="Hide each block-out when its prop has come; it is kept", default=True
+    )
+    picture_quality: bpy.props.EnumProperty(
+        name="Picture Quality", description="How the camera's picture is taken", items=PICTURE_QUALITIES
     )
     keep_moves: bpy.props.BoolProperty(
         name="Keep Where Props Were Moved",

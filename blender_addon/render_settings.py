@@ -1,22 +1,23 @@
-"""The render settings of a capture, each put back when the capture ends, however it ends."""
+"""The render settings of a capture, and settings that are put back however what needed them ends."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.types import Object, Scene, ViewLayer
+from bpy.types import Scene, ViewLayer
 
-from . import compat
+from . import compat, intrinsics
 from .intrinsics import CaptureError
 
 NEEDS_WINDOW = frozenset({"BLENDER_EEVEE", "BLENDER_EEVEE_NEXT", "BLENDER_WORKBENCH"})
 """Engines that draw with the graphics card; without a window they are slow, or crash where there is no driver."""
 
 SUBSTITUTE_SAMPLES = 64
+
+FAST_SIDE, FAST_SAMPLES, FAST_BOUNCES = 1024, 16, 3
+"""Of a fast picture: its longer side in pixels, samples, how often light is reflected. No pipeline looks at more."""
 
 
 class Overrides(contextlib.ExitStack):
@@ -64,68 +65,123 @@ def _put_back(before: list[tuple[Any, dict[str, Any]]]) -> None:
                 setattr(owner, name, value)
 
 
-@contextlib.contextmanager
-def for_capture(scene: Scene, view_layer: ViewLayer, camera: Object) -> Iterator[Overrides]:
-    """What both passes of a capture share: the whole frame, sharp, one view layer, nothing done to it afterwards.
+def for_capture(scene: Scene, view_layer: ViewLayer, width: int, height: int) -> None:
+    """Settings of a scene's copy that all passes of a capture share: the whole frame in this many pixels, sharp, one
+    view layer, nothing done to it afterwards.
 
-    Blur (depth of field, motion) is off because a prop is cut out of the picture along its instance map; compositing
-    and the video sequencer are off because they may move or replace the picture that the camera sees.
+    Blur (motion; depth of field is the camera's) is off because a prop is cut out of the picture along its instance
+    map; compositing and the video sequencer are off because they may move or replace the picture that the camera sees.
     """
-    with Overrides() as overrides:
-        overrides.keep_output_settings(scene)
-        _keep_last_render(overrides)
-        render = scene.render
-        overrides.callback(setattr, render, "filepath", render.filepath)
-        overrides.set(render, "use_overwrite", True)
-        for name in (
-            "use_file_extension",
-            "use_placeholder",
-            "use_compositing",
-            "use_sequencer",
-            "use_border",
-            "use_multiview",
-            "use_motion_blur",
-            "use_stamp",
-            "use_single_layer",
-        ):
-            overrides.set(render, name, False)
-        for marker in scene.timeline_markers:  # rendering makes the camera of the last one the active one
-            overrides.set(marker, "camera", None)
-        overrides.set(scene, "camera", camera)
-        overrides.set(camera.data.dof, "use_dof", False)
-        for layer in scene.view_layers:
-            overrides.set(layer, "use", layer == view_layer)
-        yield overrides
+    scene.animation_data_clear()  # a driver or a key would have its way when the render begins
+    render = scene.render
+    render.resolution_x, render.resolution_y, render.resolution_percentage = width, height, 100
+    render.use_overwrite = True
+    for name in (
+        "use_file_extension",
+        "use_placeholder",
+        "use_compositing",
+        "use_sequencer",
+        "use_border",
+        "use_multiview",
+        "use_motion_blur",
+        "use_stamp",
+        "use_single_layer",
+    ):
+        setattr(render, name, False)
+    for marker in scene.timeline_markers:  # rendering makes the camera of the last one the active one
+        marker.camera = None
+    for layer in scene.view_layers:
+        layer.use = layer == view_layer
 
 
-def _keep_last_render(overrides: Overrides) -> None:
-    """Render into the last slot, so that the picture the artist rendered last is still there afterwards."""
-    for image in bpy.data.images:
-        if image.type == "RENDER_RESULT" and len(image.render_slots) > 1:
-            overrides.set(image.render_slots, "active_index", len(image.render_slots) - 1)
-
-
-def for_picture(overrides: Overrides, scene: Scene) -> str:
+def for_picture(scene: Scene, quality: str) -> str:
     """What the picture needs beyond `for_capture`: sRGB colours as they are, in 8-bit PNG.
 
-    The scene's engine and samples stay. The view transform becomes Standard, because AgX and Filmic dull the colours
-    that are to become textures; the scene's exposure stays. Without a window EEVEE and Workbench give way to Cycles.
+    The view transform becomes Standard, because AgX and Filmic dull the colours that are to become textures; the
+    scene's exposure stays. With the quality "SCENE" engine and samples are the scene's; without a window EEVEE and
+    Workbench give way to Cycles. With "FAST" Cycles takes the picture in few samples where it can stand for EEVEE:
+    EEVEE holds Blender's window until it is done, and compiles for longer than Cycles renders.
 
-    Returns: a sentence on what was done differently from the scene, or "".
+    Args:
+        scene: the scene's copy.
+
+    Returns: a sentence on what was done differently from the scene and may surprise, or "".
     """
     as_standard_png(scene, "RGBA" if scene.render.film_transparent else "RGB")
-    if scene.render.engine == "CYCLES" or not will_be_cycles(scene):
+    engine, substituted = scene.render.engine, will_be_cycles(scene, quality)
+    if not substituted and quality != "FAST":
         return ""
-    name = scene.render.engine.replace("BLENDER_", "").replace("_NEXT", "").capitalize()
-    use_cycles(overrides, scene)
-    overrides.set(scene.cycles, "device", "CPU")
-    overrides.set(scene.cycles, "samples", min(scene.cycles.samples, SUBSTITUTE_SAMPLES))
-    return f"{name} needs a window; the picture was rendered with Cycles, {scene.cycles.samples} samples."
+    if substituted and engine != "CYCLES":
+        use_cycles(scene)
+        scene.cycles.device = "CPU"
+    if scene.render.engine != "CYCLES":
+        _few_samples_of_eevee(scene)
+        return ""
+    cycles = scene.cycles
+    if quality == "FAST":
+        _few_samples(scene)
+        return ""
+    if engine != "CYCLES":
+        cycles.samples = min(cycles.samples, SUBSTITUTE_SAMPLES)
+        name = engine.replace("BLENDER_", "").replace("_NEXT", "").capitalize()
+        return f"{name} needs a window; the picture was rendered with Cycles, {cycles.samples} samples."
+    return ""
 
 
-def will_be_cycles(scene: Scene) -> bool:
+def _few_samples(scene: Scene) -> None:
+    """As little of Cycles as gives textures and light."""
+    cycles, render = scene.cycles, scene.render
+    if cycles.samples > FAST_SAMPLES:
+        cycles.samples, cycles.use_denoising = FAST_SAMPLES, compat.has_denoiser()
+    cycles.time_limit = 0.0
+    for name in ("max_bounces", "diffuse_bounces", "glossy_bounces", "volume_bounces"):
+        setattr(cycles, name, min(getattr(cycles, name), FAST_BOUNCES))
+    cycles.use_layer_samples = "IGNORE"
+    render.use_freestyle = False
+    if not bpy.app.background:  # one processor is left for the window
+        render.threads_mode, render.threads = "FIXED", max(1, render.threads - 1)
+
+
+def _few_samples_of_eevee(scene: Scene) -> None:
+    eevee = getattr(scene, "eevee", None)
+    if eevee is not None:
+        eevee.taa_render_samples = min(eevee.taa_render_samples, FAST_SAMPLES)
+    scene.render.use_freestyle = False
+
+
+def will_be_cycles(scene: Scene, quality: str) -> bool:
     """Whether Cycles renders the picture."""
-    return scene.render.engine == "CYCLES" or (bpy.app.background and scene.render.engine in NEEDS_WINDOW)
+    engine = scene.render.engine
+    if engine == "CYCLES" or engine not in NEEDS_WINDOW or bpy.app.background:
+        return engine == "CYCLES" or (bpy.app.background and engine in NEEDS_WINDOW)
+    return quality == "FAST" and "EEVEE" in engine and not _shades_as_only_eevee_does(scene)
+
+
+def _shades_as_only_eevee_does(scene: Scene) -> bool:
+    """Whether a material turns what light does into a colour, which Cycles shows black."""
+    materials = {slot.material for each in scene.objects for slot in each.material_slots if slot.material is not None}
+    pending = [tree for tree in map(compat.nodes_of, materials) if tree is not None]
+    seen = set()
+    while pending:
+        tree = pending.pop()
+        if tree in seen:
+            continue
+        seen.add(tree)
+        for node in tree.nodes:
+            if node.type == "SHADERTORGB":
+                return True
+            if node.type == "GROUP" and node.node_tree is not None:
+                pending.append(node.node_tree)
+    return False
+
+
+def picture_size(scene: Scene, quality: str) -> tuple[int, int]:
+    """Width and height of the picture in pixels: those of the scene's render, or as many of them as are used."""
+    width, height = intrinsics.picture_size(scene.render)
+    longest = max(width, height)
+    if quality != "FAST" or longest <= FAST_SIDE:
+        return width, height
+    return max(1, round(width * FAST_SIDE / longest)), max(1, round(height * FAST_SIDE / longest))
 
 
 def as_standard_png(scene: Scene, color_mode: str) -> None:
@@ -150,31 +206,8 @@ def _owner_of_view(scene: Scene) -> Any:
     return image_settings if image_settings.color_management == "OVERRIDE" else scene
 
 
-def use_cycles(overrides: Overrides, scene: Scene) -> None:
+def use_cycles(scene: Scene) -> None:
     """Render with Cycles. Raises CaptureError: if it is switched off in the preferences."""
-    if scene.render.engine != "CYCLES" and overrides.set_choice(scene.render, "engine", "CYCLES") is None:
+    if scene.render.engine != "CYCLES" and compat.set_choice(scene.render, "engine", "CYCLES") is None:
         message = "Cycles is switched off; Set Dresser needs it to see which pixel is which object."
         raise CaptureError(message, "Switch on Preferences > Add-ons > Cycles Render Engine.")
-
-
-def render_to(scene: Scene, path: Path) -> None:
-    """Render the frame to a file. Raises CaptureError: with Blender's own words if it fails or is stopped.
-
-    Some builds of Blender have no denoiser while scenes ask for one by default; then the picture is made without it.
-    """
-    scene.render.filepath = str(path)
-    try:
-        try:
-            bpy.ops.render.render("EXEC_DEFAULT", write_still=True)
-        except RuntimeError as error:
-            if "denois" not in str(error).lower() or not scene.cycles.use_denoising:
-                raise
-            with Overrides() as retry:
-                retry.set(scene.cycles, "use_denoising", False)
-                bpy.ops.render.render("EXEC_DEFAULT", write_still=True)
-    except RuntimeError as error:
-        words = " ".join(str(error).removeprefix("Error: ").split()).rstrip(".")
-        raise CaptureError(f"Blender could not render: {words}.", "Try a normal render (F12).") from error
-    if not path.is_file():
-        message = "The render was stopped, or wrote no picture."
-        raise CaptureError(message, "Generate again and let the render finish; if it does, try a normal render (F12).")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import bpy
 from bpy.app.handlers import persistent
 
-from . import folders, session
+from . import session, temporary
 from .http_exchange import Exchange
 from .http_framing import ConnectionProblem
 
@@ -27,7 +26,7 @@ def _render_begins(scene: bpy.types.Scene, *_: object) -> None:
     """Blender calls this in the render's own thread if there is a window: nothing is touched there but a flag, and the
     tick, which goes on meanwhile, does the rest."""
     current = session.current
-    ours = Path(scene.render.filepath).is_relative_to(folders.temporary())  # a capture: a job follows at once
+    ours = temporary.MARK in scene  # a capture: a job follows at once
     if ours or not renders_on_the_gpu(scene):
         return
     if not bpy.app.background:

@@ -14,6 +14,7 @@ from .http_exchange import Exchange
 from .jobs import JobRecord
 from .messages import SetDresserError
 from .photos import Sitting
+from .rendering import TAKING, Told
 from .tasks import Steps
 
 if TYPE_CHECKING:
@@ -31,38 +32,59 @@ def run(session: Session, record: JobRecord, request: dict[str, Any], taking: St
     try:
         shot: Capture = yield from taking
         record.block_outs, record.one_with = shot.block_outs, shot.one_with
-        record.warnings += [{"code": "capture", "message": text, "hint": ""} for text in shot.warnings]
+        record.warnings += shot.warnings
+        record.left_out = shot.left_out
         yield from _send(session, record, lambda client: client.submit({**request, **shot.request}, shot.files))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     yield from jobs.attend(session, record)
 
 
-def taken(shot: Capture) -> Steps:
-    """A shot that was taken already."""
+def take(session: Session, record: JobRecord, steps: Callable[[Told], Steps]) -> Steps:
+    """Take a picture while Blender lives: the panel tells what is going on, and cancelling is possible all the time."""
+    shot = yield from _held(session, steps(lambda message, fraction: _tell(session, record, message, fraction)))
+    _tell(session, record, "", 0.0, "preparing")
     return shot
-    yield
 
 
 def take_photos(session: Session, record: JobRecord, sitting: Sitting, folder: Path) -> Steps:
-    """Take one photo in each turn, so that Blender is held for one picture only, and cancelling is possible between."""
+    """Take one photo after the other; cancelling is possible all the time."""
     shots: list[Capture] = []
     count = len(sitting.photos)
     for number, photo in enumerate(sitting.photos):
-        record.state, record.fraction = "capturing", number / count
-        record.message = waiting = f"{photo.name}, {number + 1} of {count}"
-        session.changed()
+        waiting = f"{photo.name}, {number + 1} of {count}"
+
+        def tell(message: str, fraction: float, waiting: str = waiting, number: int = number) -> None:
+            _tell(session, record, waiting if message == TAKING else message, (number + fraction) / count)
+
+        tell(TAKING, 0.0)
         yield  # the panel shows it before Blender is held
         while reason := moments.capture_hindrance():
-            record.message = reason
-            session.changed()
+            tell(reason, 0.0)
             yield
-        record.message = waiting
-        with session.holding(session.captures):
-            shots.append(photos.take(sitting, number, folder / str(number)))
-    record.state, record.fraction, record.message = "preparing", 0.0, ""
-    session.changed()
+        tell(TAKING, 0.0)
+        shots.append((yield from _held(session, photos.take(sitting, number, folder / str(number), tell))))
+    _tell(session, record, "", 0.0, "preparing")
     return photos.joined(sitting, shots)
+
+
+def _held(session: Session, steps: Steps) -> Steps:
+    """The same steps; how long each of them holds Blender is counted by itself."""
+    try:
+        while True:
+            with session.holding(session.captures):
+                next(steps)
+            yield
+    except StopIteration as end:
+        return end.value
+    finally:
+        steps.close()
+
+
+def _tell(session: Session, record: JobRecord, message: str, fraction: float, state: str = "capturing") -> None:
+    if (record.state, record.message, record.fraction) != (state, message, fraction):
+        record.state, record.message, record.fraction = state, message, fraction
+        session.changed()
 
 
 def run_again(session: Session, record: JobRecord, former: str, changes: dict[str, Any]) -> Steps:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +12,48 @@ import bpy
 
 from . import capture, image_capture, intrinsics, orientation
 from .messages import SetDresserError
+from .rendering import Told
+from .tasks import Steps
 
 
-def take(
+def ask(
     context: bpy.types.Context,
     folder: Path,
     source: str | os.PathLike[str] | bpy.types.Image,
     objects: Iterable[bpy.types.Object] | bpy.types.Collection | None,
     labels: str | os.PathLike[str] | bpy.types.Image | None,
     match_camera: bool,
-) -> capture.Capture:
+    quality: str,
+) -> Callable[[Told], Steps]:
     """Capture what `api.generate` was given, into `folder`; its arguments mean what they mean there.
 
-    Raises SetDresserError.
+    What can be checked is checked now, and a picture that is there is taken now. What is returned gives the steps,
+    which return the `Capture`. Raises SetDresserError.
     """
     if source == "camera":
         chosen = context.selected_objects if objects is None else objects
         if isinstance(chosen, bpy.types.Collection):
             chosen = chosen.all_objects
-        return capture.capture_camera(context, list(chosen), folder)
+        sitter = capture.ask_camera(context, list(chosen), quality)
+        return lambda told: capture.take(sitter, folder, told)
+    shot = picture(context, folder, source, labels, match_camera)
+    return lambda _: taken(shot)
+
+
+def taken(shot: capture.Capture) -> Steps:
+    """A shot that was taken already."""
+    return shot
+    yield
+
+
+def picture(
+    context: bpy.types.Context,
+    folder: Path,
+    source: str | os.PathLike[str] | bpy.types.Image,
+    labels: str | os.PathLike[str] | bpy.types.Image | None,
+    match_camera: bool,
+) -> capture.Capture:
+    """A picture that is there already: a file, or an image of the blend file. Raises SetDresserError."""
     if isinstance(source, bpy.types.Image):
         if labels is not None and not isinstance(labels, bpy.types.Image):
             raise SetDresserError("The label image must be an image like the picture.", "Open it in Blender.", "labels")

@@ -15,15 +15,6 @@ Steps = Generator[None, None, Any]
 """A task. `yield` gives the turn away; `yield from` a part of it; what it owns is released in `finally`."""
 
 
-def at_once(steps: Steps) -> Any:
-    """Go all of the way in one turn; returns what the task returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
 class Tasks:
     """The tasks that run, and the moment at which the current turn ends."""
 

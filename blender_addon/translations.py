@@ -62,6 +62,14 @@ GERMAN = {
     "Make props of what the picture shows. Work on meanwhile; they come in when they are done": (
         "Aus dem, was das Bild zeigt, Requisiten machen. Man kann weiterarbeiten; sie kommen, wenn sie fertig sind"
     ),
+    "More Settings": "Weitere Einstellungen",
+    "Another Seed": "Anderer Startwert",
+    "Throw the dice: begin somewhere else the next time": "Würfeln: beim nächsten Mal woanders beginnen",
+    "Add Camera to View": "Kamera für diese Ansicht",
+    "Allow Online Access": "Internetzugriff erlauben",
+    "Nothing that is selected can become a prop": "Nichts von der Auswahl kann eine Requisite werden",
+    "Show Block-Outs": "Block-outs einblenden",
+    "Hide Block-Outs": "Block-outs ausblenden",
     # several photos
     "Photos": "Fotos",
     "Files": "Dateien",
@@ -114,6 +122,16 @@ GERMAN = {
         "Die Requisiten dieses Auftrags importieren; früher importierte weichen und bleiben als verborgene Varianten"
     ),
     "Remove Job": "Auftrag entfernen",
+    "Use Its Settings": "Seine Einstellungen",
+    "Set pipeline, parameters and seed as they were for this job": (
+        "Verfahren, Parameter und Startwert so setzen, wie sie bei diesem Auftrag waren"
+    ),
+    "Install Everything": "Alles installieren",
+    "Inflate Only": "Nur Inflate",
+    "Remove Them": "Entfernen",
+    "Keep Them": "Behalten",
+    "Ready": "Bereit",
+    "Stopped": "Angehalten",
     "Refresh": "Aktualisieren",
     "Copy Details": "Einzelheiten kopieren",
     "Start Backend": "Backend starten",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from . import jobs, session
+from . import jobs, moments, session
 from .messages import SetDresserError
 
 SHORT_TIMEOUT = 60.0
@@ -13,6 +13,8 @@ SHORT_TIMEOUT = 60.0
 
 def wait_until(done: Callable[[], bool], timeout: float, late: str) -> None:
     """Let the add-on work until something is so. Raises SetDresserError, with `late`, after `timeout` seconds."""
+    if reason := moments.misplaced():
+        raise SetDresserError(reason, "Wait for it elsewhere, for example in a timer or after the operator.", "moment")
     end = time.monotonic() + timeout
     while not done():
         delay = session.pump()

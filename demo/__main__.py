@@ -91,12 +91,12 @@ def render(path: Path) -> None:
     """What the active camera sees, as the scene is set up to render."""
     import bpy
 
-    from blender_addon import render_settings
+    from blender_addon import render_settings, rendering
 
     scene = bpy.context.scene
     with render_settings.Overrides() as overrides:
         overrides.callback(setattr, scene.render, "filepath", scene.render.filepath)
-        render_settings.render_to(scene, path)
+        rendering.render_now(scene, path)
 
 
 if __name__ == "__main__":

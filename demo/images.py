@@ -14,7 +14,7 @@ from bpy.types import Object
 from mathutils import Matrix, Vector
 
 import blender_addon
-from blender_addon import render_settings
+from blender_addon import rendering
 from blender_addon.messages import SetDresserError
 from blender_addon.pictures import png, write_whole
 
@@ -134,7 +134,7 @@ def _view() -> Any:
     scene = bpy.context.scene
     path = Path(bpy.app.tempdir) / "view.png"
     scene.render.filepath = str(path)
-    render_settings.render_to(scene, path)
+    rendering.render_now(scene, path)
     return _pixels(path, (scene.render.resolution_x, scene.render.resolution_y))
 
 

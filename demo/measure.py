@@ -13,7 +13,8 @@ import numpy as np
 from bpy.types import Object
 from mathutils import Vector
 
-from blender_addon import block_outs, identity, instancing, render_settings, tasks
+from blender_addon import block_outs, identity, render_settings, rendering, scenery
+from blender_addon.intrinsics import picture_size
 
 LEAST_IOU = 0.95
 LARGEST_ERROR = 0.05
@@ -57,13 +58,14 @@ def stands(objects: Sequence[Object]) -> dict[str, Stand]:
     """By name, how each object with its parts stands now, everything else occluding."""
     context = bpy.context
     scene = context.scene
-    ids = {part: number for number, whole in enumerate(objects, 1) for part in block_outs.members(whole)}
+    ids = {part.session_uid: number for number, whole in enumerate(objects, 1) for part in block_outs.members(whole)}
     with (
         tempfile.TemporaryDirectory() as folder,
-        render_settings.for_capture(scene, context.view_layer, scene.camera),
+        rendering.stage(scene, context.view_layer, rendering.untold) as stage,
     ):
-        looking = identity.look(context, ids, instancing.makers(context), Path(folder) / "identity.exr")
-        labels = tasks.at_once(looking).labels
+        render_settings.for_capture(stage.scene, stage.view_layer, *picture_size(scene.render))
+        what = scenery.survey(context.view_layer, "CYCLES")
+        labels = rendering.finished(identity.look(stage, ids, what, Path(folder) / "identity.exr")).labels
     return {whole.name: Stand(labels == number, *bounds(whole)) for number, whole in enumerate(objects, 1)}
 
 

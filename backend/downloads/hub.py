@@ -22,6 +22,7 @@ from huggingface_hub.utils import build_hf_headers, filter_repo_objects  # type:
 from backend import __version__
 from backend.downloads.folder import HubFile
 from backend.downloads.patience import Transient
+from backend.downloads.proxies import check_proxies, proxy_of
 from backend.errors import Problem
 from backend.weights import Weights
 
@@ -55,9 +56,16 @@ class Hub:
             address = httpx2.URL(self._endpoint)
             self._home, self._host = address.origin, address.host
             self._page = f"{address.copy_with(userinfo=b'')}/{weights.repository}"
-            self._client = httpx2.Client(timeout=silence_seconds, follow_redirects=False)
         except (httpx2.InvalidURL, ValueError) as error:
             raise Problem("hub-unreachable", f"HF_ENDPOINT is no address: {error}.", "Correct or unset it.") from error
+        check_proxies()
+        try:
+            self._client = httpx2.Client(timeout=silence_seconds, follow_redirects=False)
+        except (httpx2.InvalidURL, ValueError, ImportError) as error:
+            detail = "What the environment says of proxies cannot be used."
+            raise Problem(
+                "hub-unreachable", detail, "Correct or unset NO_PROXY and the other proxy variables."
+            ) from error
 
     def close(self) -> None:
         self._client.close()
@@ -151,6 +159,13 @@ class Hub:
                 raise Problem("certificate-refused", f"The certificate of {host} is refused: {reason}.") from error
             if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):
                 what = f"{host} cannot be reached ({_reason(error)})."
+                if proxy := proxy_of(self._endpoint):
+                    variable, place = proxy
+                    what = (
+                        f"{host} cannot be reached through the proxy {place} that {variable} names ({_reason(error)})."
+                    )
+                    hint = f"Correct or unset {variable}, or look after the proxy, then start again."
+                    raise Transient(Problem("hub-unreachable", what, hint)) from error
             elif isinstance(error, httpx2.TimeoutException):
                 what = f"{host} has said nothing for {self._silence:g} seconds."
             elif isinstance(error, httpx2.UnsupportedProtocol):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from backend.downloads.hub import Hub
 
 PACE_SECONDS = 0.1
+SECONDS = ("HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT")
 logger = logging.getLogger(__name__)
 
 
@@ -77,8 +78,18 @@ class Teller:
         self._replies.flush()
 
 
+def demand_numbers() -> None:
+    """Raises Problem: a variable that the hub's library reads as seconds holds none; it would not even load."""
+    for name in SECONDS:
+        value = os.environ.get(name, "").strip()
+        if value and not (value.isascii() and value.isdigit() and int(value[:9]) > 0):
+            detail = f"The environment variable {name} is '{value[:20]}', which is no whole number of seconds."
+            raise Problem("hub-unreachable", detail, f"Correct or unset {name}.")
+
+
 def work(kind: str, weights: Weights, models: Path, teller: Teller) -> None:
     """One task. Raises Problem, and whatever else goes wrong."""
+    demand_numbers()
     try:
         from huggingface_hub import constants
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from backend.jobs.folders import storage_problem
+
+logger = logging.getLogger(__name__)
 
 OWNER_ID = re.compile(r"[0-9a-f]{16}")
 
@@ -42,9 +45,28 @@ class Ownership:
         left = {path.stem for path in self._folder.glob("*.lock")} | known
         return {owner for owner in left if OWNER_ID.fullmatch(owner) and owner != self.id}
 
+    def hold(self) -> None:
+        """Hold the lock again if somebody has removed its file: the system keeps a lock on a file that nobody finds.
+
+        Raises Problem if the data folder cannot be used.
+        """
+        if not self._lock.is_locked or not self._lock_path(self.id).exists():
+            logger.warning("the lock file of this server was removed; it is made again")
+            try:
+                self._lock.release()
+                self._lock.acquire(timeout=5)
+            except OSError as error:
+                raise storage_problem(error, "The data folder cannot be used") from error
+
     @contextmanager
-    def buried(self, other: str) -> Iterator[bool]:
-        """True inside the block if that owner is dead; nobody else can bury it meanwhile. Its files go with it."""
+    def buried(self, other: str, lives: Callable[[str], bool] = lambda other: False) -> Iterator[bool]:
+        """True inside the block if that owner is dead; nobody else can bury it meanwhile. Its files go with it.
+
+        lives: asked where its lock file is missing, which an owner that lives does not notice at once.
+        """
+        if not self._lock_path(other).exists() and lives(other):
+            yield False
+            return
         lock = FileLock(self._lock_path(other), thread_local=False)
         try:
             lock.acquire(timeout=0)

@@ -93,10 +93,11 @@ class JobService:
         if self._owner is not None:
             raise RuntimeError("a service starts once")
         self._owner = Ownership(self._data / "owners")
+        self._store.note_owner(self._owner.id)
         self._executor = self._make_executor(self._owner.log)
         if self._adopt:
             for other in self._owner.candidates(self._store.owners()):
-                with self._owner.buried(other) as dead:
+                with self._owner.buried(other, self._store.owner_may_live) as dead:
                     if dead:
                         self._store.adopt(other, self._owner.id, MOST_ATTEMPTS)
             self.folders.sweep(self._store.holds)
@@ -352,6 +353,7 @@ class JobService:
             self._work.clear()
             self._make_room()
             try:
+                self._owner.hold()
                 if self._cools_down():
                     continue
                 job = self._store.take(self._owner.id)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from backend.contract import Event, JobState, JobView
 from backend.errors import Problem
 from backend.jobs.database import HASTE_SECONDS, Database
+from backend.jobs.processes import may_live, signature
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -44,6 +45,7 @@ CREATE TABLE IF NOT EXISTS events (
     data TEXT NOT NULL,
     PRIMARY KEY (job, id)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS owners (id TEXT PRIMARY KEY, process TEXT NOT NULL) WITHOUT ROWID;
 """
 
 RUNNING = (JobState.RUNNING, JobState.NEEDS_INPUT)
@@ -119,6 +121,16 @@ class JobStore:
             query = "SELECT DISTINCT owner FROM jobs WHERE state IN ('queued', 'running', 'needs_input')"
             return {row["owner"] for row in connection.execute(query)}
 
+    def owner_may_live(self, owner: str) -> bool:
+        """Whether the process that an owner has noted lives, as far as can be told; False if it has noted none."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT process FROM owners WHERE id = ?", (owner,)).fetchone()
+        try:
+            return row is not None and may_live(row["process"])
+        except (ValueError, KeyError, TypeError) as error:
+            logger.warning("what owner %.40r has noted is damaged: %s", owner, error)
+            return False
+
     def holds(self, job: str) -> bool:
         with self._database.reading() as connection:
             return connection.execute("SELECT 1 FROM jobs WHERE id = ?", (job,)).fetchone() is not None
@@ -135,6 +147,11 @@ class JobStore:
         return row is None or bool(row["cancel"])
 
     # writing
+
+    def note_owner(self, owner: str) -> None:
+        """Remember that this process is that owner, for whoever cannot find its lock."""
+        with self._database.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO owners VALUES (?, ?)", (owner, signature()))
 
     def add(self, job: str, owner: str, name: str, pipeline: str) -> StoredJob:
         """A new job at the end of its owner's queue."""
@@ -245,6 +262,7 @@ class JobStore:
                 else:
                     detail = f"The server ended during this job {row['attempts']} times."
                     self._finish(connection, row["id"], JobState.FAILED, Problem("interrupted", detail), ())
+            connection.execute("DELETE FROM owners WHERE id = ?", (dead,))
 
     def delete(self, job: str) -> None:
         """Forget an ended job. Raises Problem("job-not-finished") if it has not ended."""

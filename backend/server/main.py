@@ -42,6 +42,7 @@ from backend.server.connections import (
     most_connections,
 )
 from backend.server.log import log_to_standard_error
+from backend.server.memory import give_large_blocks_back
 from backend.server.watch import has_started, read_line, when_input_closes, when_process_ends
 from backend.weights import models_kept_in
 
@@ -111,6 +112,7 @@ def serve(
     The token comes from the environment or, with `token_stdin`, from standard input. See `add_arguments`.
     """
     write_privately()
+    give_large_blocks_back()
     log_to_standard_error(logging.INFO if verbose else logging.WARNING)
     given = os.environ.pop(TOKEN_VARIABLE, "")  # not for the worker and what it starts
     token = read_line() if token_stdin else given

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from . import records, uv
+from . import records, uv, wheels
 from .builds import AUTOMATIC, choose
 from .commands import Lifeline, Progress, Stopped, Tools
 from .events import Failure, tell
@@ -23,7 +23,19 @@ from .plan import SPARE, Plan
 from .records import Record
 
 LOCK_SECONDS = 10.0
-MISLEADING = ("VIRTUAL_ENV", "CONDA_PREFIX", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_TARGET", "UV_PREFIX", "PIP_TARGET")
+MISLEADING = ("VIRTUAL_ENV", "CONDA_PREFIX")
+TOOLS_OWN = ("PYTHON", "__PYV", "PIP_", "UV_")
+HEARD = (
+    "UV_DEFAULT_INDEX",
+    "UV_NATIVE_TLS",
+    "UV_SYSTEM_CERTS",
+    "UV_HTTP_TIMEOUT",
+    "UV_HTTP_RETRIES",
+    "UV_KEYRING_PROVIDER",
+)
+"""Of the tools' own variables those that say how to reach the index. All others, and their files of settings, could
+have things installed elsewhere or from elsewhere."""
+
 OLDEST_PYTHON = (3, 11)
 
 VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
@@ -88,6 +100,9 @@ class Installation:
         python, version = self._find_python()
         folder = plan.folder(version)
         self._make(folder, python)
+        if plan.offline:
+            self._progress.begin("packages", "Checking the folder's packages")
+            wheels.check(Path(plan.offline), self._beat)
         self._progress.begin("packages", "Installing the packages")
         self._install(folder, [option for path in plan.files for option in ("-r", str(path))], hashed=True)
         if plan.torch_file is not None:
@@ -101,22 +116,21 @@ class Installation:
         tidy(plan, folder)
         return folder
 
+    def _beat(self) -> None:
+        self._lifeline.check()
+        self._progress.look()
+
     def _find_uv(self) -> Path | None:
         """uv; None if there is none and it cannot be had: venv and pip will do."""
         plan = self.plan
-        wheels = [Path(folder) for folder in (plan.offline and f"{plan.offline}/wheels", plan.wheels) if folder]
+        places = [Path(folder) for folder in (plan.offline and f"{plan.offline}/wheels", plan.wheels) if folder]
         lock = Path(plan.requirements) / "uv.txt"
-        found = uv.find_here(plan.tools, wheels, lock)
+        found = uv.find_here(plan.tools, places, lock)
         if found is not None or plan.offline:
             return found
         self._progress.text = "Fetching the installer"
-
-        def arrived(count: int, total: int) -> None:
-            self._lifeline.check()
-            self._progress.look()
-
         try:
-            return uv.fetch(plan.tools, lock, os.environ, arrived)
+            return uv.fetch(plan.tools, lock, os.environ, lambda count, total: self._beat())
         except Failure as failure:
             if failure.code != "no-wheel":
                 raise
@@ -189,8 +203,12 @@ class Installation:
         if self._uv is not None:
             command = [str(self._uv), "pip", "install", "--python", python, "--only-binary", ":all:", *options, *what]
         else:
-            command = [python, "-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
-            command += ["--progress-bar", "off", "--only-binary", ":all:", *options, *what]
+            command = [python, "-I", "-m", "pip", "--isolated", "install", "--no-input", "--disable-pip-version-check"]
+            command += ["--progress-bar", "off", "--cache-dir", str(self.plan.cache / "pip"), "--only-binary", ":all:"]
+            # Isolated, pip hears no variable: the index of this user's is named to it, unless another is meant.
+            if self._variables.get("UV_DEFAULT_INDEX") and not {"--no-index", "--index-url"} & {*options, *what}:
+                command += ["--index-url", self._variables["UV_DEFAULT_INDEX"]]
+            command += [*options, *what]
         doing = "Installing the packages" if hashed else "Installing PyTorch"
         try:
             self._tools.run(command, self._variables, doing, heard)
@@ -239,20 +257,21 @@ def variables(plan: Plan, given: Mapping[str, str] = os.environ) -> dict[str, st
     kept = {
         name: value
         for name, value in given.items()
-        if name not in MISLEADING and not name.startswith(("PYTHON", "__PYV"))
+        if name in HEARD or (name not in MISLEADING and not name.startswith(TOOLS_OWN))
     }
-    if "UV_DEFAULT_INDEX" not in kept and kept.get("PIP_INDEX_URL"):
-        kept["UV_DEFAULT_INDEX"] = kept["PIP_INDEX_URL"]
+    index = next((given[name] for name in uv.INDEX_VARIABLES if given.get(name)), "")
+    if index:
+        kept["UV_DEFAULT_INDEX"] = index
     return {
         **kept,
+        "UV_NO_CONFIG": "1",
+        "PIP_CONFIG_FILE": os.devnull,
         "UV_CACHE_DIR": str(plan.cache / "uv"),
         "UV_PYTHON_INSTALL_DIR": str(plan.tools / "python"),
         "UV_PYTHON_INSTALL_BIN": "0",
         "UV_PYTHON_INSTALL_REGISTRY": "0",
         "UV_NO_PROGRESS": "1",
         "NO_COLOR": "1",
-        "PIP_CACHE_DIR": str(plan.cache / "pip"),
-        "PIP_USER": "0",
         "PYTHONUTF8": "1",
     }
 

@@ -1,11 +1,13 @@
-"""Where uv, the installer, comes from: the add-on's own folder, an earlier time, this machine, or the package index."""
+"""Where uv, the installer, comes from: the add-on's own folder, an earlier time, or the package index.
+
+Always by the hashes of uv.txt: a program that happens to be called uv on this machine is nobody's that is known.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-import shutil
 import ssl
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -48,18 +50,17 @@ def locked_hashes(lock: Path) -> set[str]:
     return set(re.findall(r"--hash=sha256:([0-9a-f]{64})", lock.read_text(encoding="utf-8")))
 
 
-def find_here(tools: Path, wheels: Iterable[Path], lock: Path, places: Iterable[Path] | None = None) -> Path | None:
+def find_here(tools: Path, wheels: Iterable[Path], lock: Path) -> Path | None:
     """uv without the network; None if it is nowhere.
 
     Args:
-        tools: where programs are unpacked; wheels: folders that may have uv's wheel; lock: uv.txt;
-        places: where else to look; the search path and the usual places if left out.
+        tools: where programs are unpacked; wheels: folders that may have uv's wheel; lock: uv.txt.
     """
     for folder in wheels:
         for wheel in sorted(folder.glob("uv-*.whl"), reverse=True):
             if WHEEL_TAGS.get(platform_name(), "?") in wheel.name:
                 return _unpack(wheel, tools, locked_hashes(lock))
-    for program in [*sorted(tools.glob(f"uv-*/{PROGRAM}"), reverse=True), *(places or _usual_places())]:
+    for program in sorted(tools.glob(f"uv-*/{PROGRAM}"), reverse=True):
         if _works(program):
             return program
     return None
@@ -86,16 +87,7 @@ def fetch(tools: Path, lock: Path, variables: Mapping[str, str], arrived: Callab
     except (OSError, ValueError) as error:  # URLError, HTTPError, a time-out, a bad address
         raise explain(str(error), "Fetching the installer", type(error).__name__) from error
     message = "The package index does not have the installer (uv) for this system."
-    raise Failure("no-wheel", message, "Install uv or Python 3.11, then press Install again.")
-
-
-def _usual_places() -> Iterator[Path]:
-    found = shutil.which("uv")
-    if found:
-        yield Path(found)
-    home = Path.home()
-    for folder in (home / ".local/bin", home / ".cargo/bin", Path("/opt/homebrew/bin"), Path("/usr/local/bin")):
-        yield folder / PROGRAM
+    raise Failure("no-wheel", message, "Install Python 3.11, then press Install again.")
 
 
 def _works(program: Path) -> bool:

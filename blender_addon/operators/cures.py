@@ -26,11 +26,11 @@ class SET_DRESSER_OT_add_camera(Thin, bpy.types.Operator):
         scene = context.scene
         made = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
         scene.collection.objects.link(made)
+        view = context.area.spaces.active.region_3d
+        # Not by Blender's own operator: where the view looked through a camera that is gone, that takes the new one's.
+        made.matrix_world = view.view_matrix.inverted()
         scene.camera = made
-        context.view_layer.update()
-        window = next(region for region in context.area.regions if region.type == "WINDOW")
-        with context.temp_override(region=window):
-            bpy.ops.view3d.camera_to_view()
+        view.view_perspective = "CAMERA"
 
 
 class SET_DRESSER_OT_allow_online(Thin, bpy.types.Operator):

@@ -31,6 +31,7 @@ class SET_DRESSER_OT_generate(Thin, bpy.types.Operator):
             prepare=prepared(scene),
             seed=settings.seed,
             hide_block_outs=settings.hide_block_outs,
+            picture_quality=settings.picture_quality,
             keep_moves=settings.keep_moves,
             wait=False,
         )

@@ -6,6 +6,7 @@ import bpy
 
 from .. import api, block_outs, restoring, session
 from ..messages import SetDresserError
+from ..references import contains
 from .base import ForJob
 
 
@@ -33,7 +34,7 @@ class SET_DRESSER_OT_select_outcome(ForJob, bpy.types.Operator):
         else:
             found = api.Job(record).objects
         layer = context.view_layer
-        here = [each for each in found if layer.objects.get(each.name) == each]
+        here = [each for each in found if contains(layer.objects, each)]
         if not here:
             raise SetDresserError("They are not in this scene any more.", "Import the job again.", "outcome-gone")
         for each in layer.objects:

@@ -9,7 +9,7 @@ import blf
 import bpy
 
 from .. import compat, parameters
-from .text import region_width
+from .text import draw_text, region_width
 
 NARROW_PIXELS = 240.0
 """Below this the usual two columns leave no room for names."""
@@ -46,11 +46,16 @@ def draw_field(layout: bpy.types.UILayout, context: bpy.types.Context, owner: An
     """One property with its name, wherever that fits."""
     prop = owner.bl_rna.properties[name]
     said = _said(title or prop.name)
-    if _beside(context, said):
+    if _beside(context, said) or (prop.type == "BOOLEAN" and _after_its_box(context, said)):
         layout.prop(owner, name, **({"text": title} if title else {}))
         return
     column = layout.column(align=True)
     column.use_property_split = False
+    if prop.type == "BOOLEAN" and text_width(said) + DECORATION_PIXELS > room(context):
+        row = column.row()
+        row.prop(owner, name, text="")
+        draw_text(row, context, title or prop.name, pixels=room(context) - DECORATION_PIXELS)
+        return
     if prop.type == "BOOLEAN" or (prop.type in ("INT", "FLOAT") and _inside(context, owner, name, said)):
         column.prop(owner, name, **({"text": title} if title else {}))
         return
@@ -132,6 +137,11 @@ def _columns(layout: bpy.types.UILayout, title: str) -> bpy.types.UILayout:
 def _beside(context: bpy.types.Context, said: str) -> bool:
     """Whether the name fits into the column of names."""
     return not is_narrow(context) and text_width(said) <= NAME_SHARE * room(context)
+
+
+def _after_its_box(context: bpy.types.Context, said: str) -> bool:
+    """Whether a switch's name fits into the column of controls, where Blender puts it."""
+    return not is_narrow(context) and text_width(said) + DECORATION_PIXELS <= (1 - NAME_SHARE) * room(context)
 
 
 def _inside(context: bpy.types.Context, owner: Any, name: str, said: str) -> bool:

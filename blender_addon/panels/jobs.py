@@ -98,6 +98,8 @@ def storage_text(storage: dict[str, Any]) -> str:
 def _draw_active(layout: bpy.types.UILayout, context: bpy.types.Context, record: JobRecord) -> None:
     """Below the list: what to know of the job, and its buttons in words."""
     column = layout.column(align=True)
+    if is_narrow(context):  # a row has room for the beginning only
+        draw_text(column, context, _title(record))
     about = " · ".join(part for part in (_pipeline_title(record), ago(record.created), _outcome(record)) if part)
     draw_text(column, context, about)
     problem: SetDresserError | None = record.problem
@@ -108,16 +110,16 @@ def _draw_active(layout: bpy.types.UILayout, context: bpy.types.Context, record:
     if record.state == "done":
         row.operator("set_dresser.import_job", icon="IMPORT").job = record.id
     if not is_narrow(context):
-        _draw_restore(row, record)
+        _draw_restore(row, record, "Settings")
     row.operator("set_dresser.delete_job", text="", icon="TRASH").job = record.id
     if is_narrow(context):
         _draw_restore(column, record)
 
 
-def _draw_restore(layout: bpy.types.UILayout, record: JobRecord) -> None:
+def _draw_restore(layout: bpy.types.UILayout, record: JobRecord, text: str = "Use Its Settings") -> None:
     row = layout.row(align=True)
     row.enabled = not restoring.hindrance(record)
-    row.operator("set_dresser.restore_settings", icon="LOOP_BACK").job = record.id
+    row.operator("set_dresser.restore_settings", text=text, icon="LOOP_BACK").job = record.id
 
 
 def _outcome(record: JobRecord) -> str:

@@ -7,6 +7,8 @@ import base64
 import hashlib
 import http.server
 import io
+import json
+import shutil
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from blender_addon.installer.plan import Plan
+from blender_addon.installer.wheels import sums
 from tests.blender_addon.conftest import script
 
 PACKAGES = {"little-a": 300_000, "little-b": 1000, "little-torch": 2000}
@@ -80,6 +83,9 @@ class Bundle:
         (self.requirements / name).write_text("".join(lines))
 
     def plan(self, build: str = "none", *, offline: bool = False, **values: object) -> Plan:
+        if offline:
+            contents = json.dumps({"wheels": sums(self.wheels)})
+            (self.wheels.parent / "contents.json").write_text(contents, encoding="utf-8")
         checked = ("little_a",) if build == "none" else ("little_a", "little_b", "little_torch")
         given = {
             "requirements": str(self.requirements),
@@ -200,9 +206,9 @@ def find_uv(cache: Path, lock: Path) -> Path | None:
     from blender_addon.installer import uv
     from blender_addon.installer.events import Failure
 
-    found = uv.find_here(cache, [], lock)
+    found = uv.find_here(cache, [], lock) or shutil.which("uv")
     if found is not None:
-        return found
+        return Path(found)
     try:
         return uv.fetch(cache, lock, {}, lambda count, total: None)
     except Failure:

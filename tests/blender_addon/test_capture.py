@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import compat, render_settings
+from blender_addon import compat, render_settings, rendering
 from blender_addon.block_outs import resolve
 from blender_addon.capture import CaptureError, capture_camera
 from tests.blender_addon.small_room import add, away_from_edges, empty, hostile, labels_of, ray_cast, read
@@ -175,8 +175,9 @@ def test_without_a_window_eevee_gives_way_to_cycles_and_says_so(room, tmp_path):
     scene = bpy.context.scene
     assert render_settings.compat.set_choice(scene.render, "engine", "BLENDER_EEVEE", "BLENDER_EEVEE_NEXT")
     before = scene.render.engine
-    shot = capture_camera(bpy.context, room, tmp_path)
-    assert any("Cycles" in warning for warning in shot.warnings)
+    shot = capture_camera(bpy.context, room, tmp_path, "SCENE")
+    assert [warning["code"] for warning in shot.warnings] == ["engine"]
+    assert capture_camera(bpy.context, room, tmp_path).warnings == [], "nobody asked for the scene's own engine"
     assert scene.render.engine == before
 
 
@@ -194,6 +195,13 @@ def test_the_last_render_of_the_artist_is_kept(room, tmp_path):
     assert np.array_equal(read(tmp_path / "before.png"), read(tmp_path / "after.png"))
 
 
+@pytest.mark.parametrize("name", ["{frame}", "{nothing}", "a{b", "c}d", "{{e}}", "{}"])
+def test_braces_in_a_path_are_braces(room, tmp_path, name):
+    shot = capture_camera(bpy.context, room, tmp_path / name)
+    assert shot.image == tmp_path / name / "image.png" and shot.image.is_file()
+    assert set(np.unique(labels_of(shot))) == {0, 1, 2, 3}
+
+
 def test_a_build_without_denoiser_renders_without_denoising(room, tmp_path, monkeypatch):
     scene = bpy.context.scene
     scene.cycles.use_denoising = True
@@ -206,8 +214,8 @@ def test_a_build_without_denoiser_renders_without_denoising(room, tmp_path, monk
         bpy.ops.render.render("EXEC_DEFAULT", write_still=True)
 
     stand_in = SimpleNamespace(ops=SimpleNamespace(render=SimpleNamespace(render=render)))
-    monkeypatch.setattr(render_settings, "bpy", stand_in)
-    render_settings.render_to(scene, tmp_path / "picture.png")
+    monkeypatch.setattr(rendering, "bpy", stand_in)
+    rendering.render_now(scene, tmp_path / "picture.png")
     assert tried == [True, False]
     assert scene.cycles.use_denoising
     assert (tmp_path / "picture.png").is_file()
@@ -226,6 +234,46 @@ def test_what_is_modelled_in_edit_mode_is_seen(tmp_path):
     assert 0.15 < after / before < 0.4
 
 
+# what should be known
+
+
+def test_what_the_frame_cuts_and_what_is_dark_is_told(room, tmp_path):
+    assert capture_camera(bpy.context, room, tmp_path).warnings == []
+    room[0].location.x = -3.4
+    (warning,) = capture_camera(bpy.context, room, tmp_path).warnings
+    assert (warning["code"], warning["instance"]) == ("cut-by-frame", 1) and "Box." in warning["message"]
+    bpy.data.objects["Light"].hide_render = True
+    bpy.context.scene.world = None
+    cut, dark = capture_camera(bpy.context, room, tmp_path).warnings
+    assert cut == warning and dark["code"] == "picture-dark" and "are black" in dark["message"] and dark["hint"]
+
+
+def test_a_fast_picture_is_as_large_as_pipelines_look_at_and_all_files_agree(room, tmp_path):
+    scene = bpy.context.scene
+    scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = 1920, 1081, 100
+    scene.cycles.samples, scene.cycles.use_denoising = 1, False
+    shot = capture_camera(bpy.context, room[:1], tmp_path)
+    assert (shot.camera["width"], shot.camera["height"]) == (1024, 577)
+    labels = labels_of(shot)
+    assert labels.shape == np.load(shot.depth).shape == read(shot.image).shape[:2] == (577, 1024)
+    scene.render.resolution_percentage = 10
+    whole = capture_camera(bpy.context, room[:1], tmp_path, "SCENE")
+    assert (whole.camera["width"], whole.camera["height"]) == (192, 108)
+    middle, small = (np.argwhere(found == 1).mean(axis=0) + 0.5 for found in (labels, labels_of(whole)))
+    assert middle / (577, 1024) == pytest.approx(small / (108, 192), abs=0.005)
+    assert scene.render.resolution_x == 1920
+
+
+def test_a_fast_picture_takes_few_samples_and_the_scenes_own_takes_its_own(room):
+    scene = bpy.context.scene
+    scene.render.engine, scene.cycles.samples = "CYCLES", 300
+    for quality, samples in (("FAST", 16), ("SCENE", 300)):
+        copy = scene.copy()
+        assert render_settings.for_picture(copy, quality) == ""
+        assert copy.cycles.samples == samples
+        bpy.data.scenes.remove(copy)
+
+
 # what cannot be captured
 
 
@@ -238,7 +286,7 @@ def test_without_a_camera_there_is_a_sentence_and_a_hint(room, tmp_path):
 
 def test_an_orthographic_camera_is_refused_before_anything_is_rendered(room, tmp_path, monkeypatch):
     bpy.context.scene.camera.data.type = "ORTHO"
-    monkeypatch.setattr(render_settings, "render_to", lambda *_: pytest.fail("rendered"))
+    monkeypatch.setattr(rendering, "render_now", lambda *_: pytest.fail("rendered"))
     with pytest.raises(CaptureError, match="orthographic"):
         capture_camera(bpy.context, room, tmp_path)
 
@@ -257,7 +305,8 @@ def test_block_outs_that_the_camera_does_not_see_are_named_and_left_out(room, tm
     shot = capture_camera(bpy.context, room, tmp_path)
     assert [(row["id"], row["name"]) for row in shot.labels] == [(1, "Box")]
     assert set(shot.block_outs) == {1}
-    (warning,) = shot.warnings
+    assert [each.name for each in shot.left_out] == ["Ball", "Cone"]
+    (warning,) = (each["message"] for each in shot.warnings)
     assert "Ball" in warning and "Cone" in warning and "Box" not in warning
     cube.hide_render = True
     with pytest.raises(CaptureError, match="Box") as caught:

@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import block_outs, capture, identity, instancing, outlines, pictures, render_settings
+from blender_addon import block_outs, capture, identity, outlines, pictures, render_settings, rendering, scenery
 from blender_addon.block_outs import BlockOutRef, resolve
 from blender_addon.capture import CaptureError, capture_camera
 from tests.blender_addon import snapshots
@@ -62,14 +62,16 @@ STEPS = [
     (pictures, "move"),
     (identity, "_passes"),
     (identity.exr, "read_channels"),
-    (instancing, "makers"),
+    (identity.identity_settings, "borrow"),
+    (scenery, "survey"),
+    (outlines, "_is_whole"),
     (capture.pictures, "png"),
     (capture.pictures, "npy"),
     (identity, "for_identity"),
-    (outlines, "_is_whole"),
+    (rendering, "render_now"),
+    (render_settings, "for_capture"),
     (render_settings, "for_picture"),
     (render_settings, "as_standard_png"),
-    (render_settings, "_keep_last_render"),
 ]
 
 
@@ -108,7 +110,7 @@ def test_everything_is_as_before_if_a_render_fails(room, tmp_path, monkeypatch, 
     stand_in = SimpleNamespace(
         ops=SimpleNamespace(render=SimpleNamespace(render=render)), data=bpy.data, app=bpy.app, types=bpy.types
     )
-    monkeypatch.setattr(render_settings, "bpy", stand_in)
+    monkeypatch.setattr(rendering, "bpy", stand_in)
     with pytest.raises(CaptureError, match="Out of memory in the middle of it"):
         capture_camera(bpy.context, room, tmp_path)
     assert snapshots.differences(before, snapshots.everything()) == []

@@ -297,6 +297,42 @@ def test_a_folder_of_packages_is_enough(
     assert run(installation, "import little_a, little_b, little_torch") == 0
 
 
+@pytest.mark.parametrize("change", ["torch", "added", "no sums"])
+def test_a_package_that_was_not_collected_is_refused(change: str, installation: Installation, bundle: Bundle) -> None:
+    plan = bundle.plan("cpu", offline=True)
+    (torch,) = bundle.wheels.glob("little_torch-*.whl")
+    if change == "torch":
+        torch.write_bytes(torch.read_bytes() + b"and more")
+    elif change == "added":
+        shutil.copy(torch, bundle.wheels / torch.name.replace("1.0", "1.1"))
+    else:
+        (bundle.wheels.parent / "contents.json").write_text("{}")
+    press(installation, plan)
+    wait(installation)
+    assert installation.problem is not None and installation.problem.code == "hash-mismatch"
+    assert str(bundle.wheels.parent) in installation.problem.message
+    assert installation.state is not InstallationState.COMPLETE
+
+
+@pytest.mark.parametrize("tool", ["uv", "pip"])
+def test_settings_of_the_tools_do_not_lead_an_installation_elsewhere(
+    tool: str, installation: Installation, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (tmp_path / "uv").mkdir()
+    (tmp_path / "pip").mkdir()
+    (tmp_path / "uv" / "uv.toml").write_text(f'[pip]\ntarget = "{elsewhere}"\n')
+    (tmp_path / "pip" / "pip.conf").write_text(f"[install]\ntarget = {elsewhere}\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip" / "pip.conf"))
+    monkeypatch.setenv("UV_CONFIG_FILE", str(tmp_path / "uv" / "uv.toml"))
+    monkeypatch.setenv("PIP_TARGET", str(elsewhere))
+    used = bundle if tool == "uv" else Bundle(tmp_path / "other", tmp_path / "other-user", None)
+    install(installation, used.plan("cpu", offline=True))
+    assert run(installation, "import little_a, little_b, little_torch") == 0
+    assert not elsewhere.exists()
+
+
 def test_without_uv_venv_and_pip_do_it(
     installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,7 +344,7 @@ def test_without_uv_venv_and_pip_do_it(
     before = sorted(place.iterdir())
     install(installation, bundle.plan("cpu", offline=True, base_python=sys.executable))
     log = installation.plan.log.read_text()
-    assert "-m pip install" in log
+    assert "-m pip --isolated install" in log
     assert f"{sys.executable} -I -B -m venv" in log
     assert run(installation, "import little_torch") == 0
     assert sorted(place.iterdir()) == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 from pathlib import Path
 
@@ -108,12 +109,24 @@ def test_the_tools_get_proxies_and_indexes_but_nothing_of_another_python(tmp_pat
         "VIRTUAL_ENV": "/x",
         "PYTHONPATH": "/x",
         "PIP_TARGET": "/x",
+        "PIP_FIND_LINKS": "/x",
+        "PIP_CONFIG_FILE": "/x",
+        "UV_TARGET": "/x",
+        "UV_CONFIG_FILE": "/x",
+        "UV_FIND_LINKS": "/x",
+        "UV_PYTHON_INSTALL_MIRROR": "https://x.example",
+        "UV_INSECURE_HOST": "x.example",
+        "UV_OVERRIDE": "/x",
+        "UV_HTTP_TIMEOUT": "7",
         "PATH": "/bin",
     }
     made = variables(Plan("r", "b", str(tmp_path)), given)
     assert made["HTTPS_PROXY"] == "http://proxy:1"
     assert made["UV_DEFAULT_INDEX"] == "https://mirror.example/simple"
-    assert not {"VIRTUAL_ENV", "PYTHONPATH", "PIP_TARGET"} & set(made)
+    assert made["UV_HTTP_TIMEOUT"] == "7"
+    assert not {"VIRTUAL_ENV", "PYTHONPATH"} & set(made)
+    assert not [name for name, value in made.items() if value == "/x" or "x.example" in value]
+    assert made["UV_NO_CONFIG"] == "1" and made["PIP_CONFIG_FILE"] == os.devnull
     assert all(Path(made[name]).is_relative_to(tmp_path) for name in ("UV_CACHE_DIR", "UV_PYTHON_INSTALL_DIR"))
 
 
@@ -139,11 +152,23 @@ def test_a_uv_that_is_not_the_one_of_the_lock_is_refused(tmp_path: Path) -> None
     lock = tmp_path / "uv.txt"
     lock.write_text(f"uv==9.9 --hash=sha256:{'0' * 64}\n")
     with pytest.raises(Failure) as caught:
-        uv.find_here(tmp_path / "tools", [wheel.parent], lock, places=[])
+        uv.find_here(tmp_path / "tools", [wheel.parent], lock)
     assert caught.value.code == "hash-mismatch"
     assert size_of(tmp_path / "tools") == 0
     lock.write_text(f"uv==9.9 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
-    assert uv.find_here(tmp_path / "tools", [wheel.parent], lock, places=[]) == tmp_path / "tools/uv-9.9" / uv.PROGRAM
+    assert uv.find_here(tmp_path / "tools", [wheel.parent], lock) == tmp_path / "tools/uv-9.9" / uv.PROGRAM
+
+
+def test_a_uv_that_happens_to_be_on_this_machine_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in (tmp_path / "bin", tmp_path / ".local" / "bin", tmp_path / ".cargo" / "bin"):
+        folder.mkdir(parents=True)
+        (folder / uv.PROGRAM).write_text("#!/bin/sh\necho uv 9.9.0\n")
+        (folder / uv.PROGRAM).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    lock = tmp_path / "uv.txt"
+    lock.write_text(f"uv==9.9 --hash=sha256:{'0' * 64}\n")
+    assert uv.find_here(tmp_path / "tools", [tmp_path / "wheels"], lock) is None
 
 
 def test_the_index_of_every_build_is_pytorchs_own() -> None:

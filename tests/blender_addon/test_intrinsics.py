@@ -10,9 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from mathutils import Euler, Matrix, Vector
 
-from blender_addon import identity, instancing, render_settings
+from blender_addon import identity, render_settings, rendering, scenery
 from blender_addon.intrinsics import CaptureError, camera_json, picture_size, pinhole
-from blender_addon.tasks import at_once
 
 lenses = some.floats(5, 300)
 sensors = some.floats(5, 80)
@@ -103,8 +102,10 @@ def test_a_scaled_camera_is_rendered_and_sent_as_if_it_had_no_scale(scale, tmp_p
     cube.location = (0.7, -0.2, 0.1)
     context.view_layer.update()
     camera = camera_json(scene, scene.camera.evaluated_get(context.evaluated_depsgraph_get()))
-    with render_settings.for_capture(scene, context.view_layer, scene.camera):
-        sight = at_once(identity.look(context, {cube: 1}, instancing.makers(context), tmp_path / "identity.exr"))
+    with rendering.stage(scene, context.view_layer, rendering.untold) as stage:
+        render_settings.for_capture(stage.scene, stage.view_layer, camera["width"], camera["height"])
+        what = scenery.survey(context.view_layer, "CYCLES")
+        sight = rendering.finished(identity.look(stage, {cube.session_uid: 1}, what, tmp_path / "identity.exr"))
     labels, depth = sight.labels, sight.depth
     rows, columns = np.nonzero(labels == 1)
     x, y, away = project(camera, cube.matrix_world.translation)

@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import compat, exr, hulls, outlines, render_settings
+from blender_addon import compat, exr, hulls, outlines, rendering
 from blender_addon.capture import capture_camera
 from tests.blender_addon import snapshots
 from tests.blender_addon.small_room import add, empty, labels_of, read
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.usefixtures("relation")
 @pytest.fixture
 def renders(monkeypatch):
     """The files of the renders that are made."""
-    made, real = [], render_settings.render_to
+    made, real = [], rendering.render_now
 
     def counted(scene, path):
         made.append(path.name)
         return real(scene, path)
 
-    monkeypatch.setattr(render_settings, "render_to", counted)
+    monkeypatch.setattr(rendering, "render_now", counted)
     return made
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import asking, jobs, session
+from blender_addon import asking, session
+from blender_addon.jobs import show_questions
 from blender_addon.messages import SetDresserError
 from blender_addon.questions import Found, Question, choice_hindrance, merged, pixel_count, toggled
 from tests.blender_addon.recorder import Drawn, Recorder
@@ -43,7 +44,7 @@ def registered(addon: Any) -> None:
 def ask(document: dict[str, Any]) -> Question:
     """A job that asks; nothing is fetched."""
     made = record(state="needs_input", question=Question("abc", document, shown=True))
-    jobs.show_questions(session.current)
+    show_questions(session.current)
     return made.question
 
 

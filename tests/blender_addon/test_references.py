@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from blender_addon import arriving, block_outs, photo_list, photos, variants
 from blender_addon.jobs import JobRecord
 from blender_addon.references import Place, Reference, contains
 from tests.blender_addon import glb
+from tests.blender_addon.conftest import ROOT
 from tests.blender_addon.glb import Node
 
 pytestmark = pytest.mark.usefixtures("addon")
@@ -48,6 +50,18 @@ def linked(folder: Path, kind: str, name: str, count: int = 2) -> list[Any]:
     bpy.context.view_layer.update()
     assert len({each.name for each in found}) == 1
     return found
+
+
+def test_nothing_is_looked_up_by_its_name_alone() -> None:
+    by_name = re.compile(r"\b(?:objects|scenes|view_layers|cameras)\.get\(|data\.(?:objects|scenes)\[\w+\]")
+    found = [
+        f"{path.name}: {line.strip()}"
+        for path in sorted((ROOT / "blender_addon").rglob("*.py"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if by_name.search(line) and path.name != "references.py"
+    ]
+    assert found == [], "use Reference, Place or contains of references.py"
+    assert by_name.search("bpy.data.objects[name]") and by_name.search("view_layer.objects.get(part.name) == part")
 
 
 # scenes and layers

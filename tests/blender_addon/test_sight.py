@@ -8,9 +8,8 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import compat, identity, instancing, render_settings
+from blender_addon import compat, identity, render_settings, rendering, scenery
 from blender_addon.capture import CaptureError, capture_camera
-from blender_addon.tasks import at_once
 from tests.blender_addon.small_room import add, empty, labels_of, read
 
 pytestmark = pytest.mark.usefixtures("relation")
@@ -191,7 +190,7 @@ def test_what_a_whole_view_layer_is_made_of_counts(couple, tmp_path):
 
 
 @pytest.mark.parametrize("engine", ["BLENDER_WORKBENCH", "BLENDER_EEVEE"])
-def test_the_pictures_engine_decides_what_materials_mean(couple, tmp_path, monkeypatch, engine):
+def test_the_pictures_engine_decides_what_materials_mean(couple, tmp_path, engine):
     """Workbench draws no material; EEVEE has an output of its own, here a solid one, where Cycles has a clear one."""
     made, (_, solid) = material(
         "Two outputs", ("ShaderNodeBsdfTransparent", "Surface", {}), ("ShaderNodeBsdfDiffuse", None, {})
@@ -206,18 +205,14 @@ def test_the_pictures_engine_decides_what_materials_mean(couple, tmp_path, monke
     scene = bpy.context.scene
     choices = [engine] if engine == "BLENDER_WORKBENCH" else ["BLENDER_EEVEE_NEXT", engine]
     assert compat.set_choice(scene.render, "engine", *choices)
-    monkeypatch.setattr(render_settings, "will_be_cycles", lambda _: False)  # as in a window
-    assert np.count_nonzero(seen_by(scene, couple, tmp_path).labels == 1) == 10302
+    what, ids = scenery.survey(bpy.context.view_layer, scene.render.engine), {couple[0].session_uid: 1}
+    with rendering.stage(scene, bpy.context.view_layer, rendering.untold) as stage:
+        render_settings.for_capture(stage.scene, stage.view_layer, 320, 180)
+        sight = rendering.finished(identity.look(stage, ids, what, tmp_path / "passes.exr"))
+    assert np.count_nonzero(sight.labels == 1) == 10302
     assert tree.nodes["Material Output"].target == "CYCLES" and own.target == "EEVEE"
     assert bpy.context.view_layer.material_override is None
     assert "Set Dresser plain" not in bpy.data.materials
-
-
-def seen_by(scene, objects, folder):
-    ids = {each: number for number, each in enumerate(objects, 1)}
-    with render_settings.for_capture(scene, bpy.context.view_layer, scene.camera):
-        steps = identity.look(bpy.context, ids, instancing.makers(bpy.context), folder / "passes.exr")
-        return at_once(steps)
 
 
 def test_instances_of_what_also_stands_in_the_scene_are_told_apart(couple, tmp_path):

@@ -248,3 +248,19 @@ def test_an_empty_set_is_taken_away_with_the_last_of_them(tmp_path: Path) -> Non
         sets.remove_if_empty(own)
         whole = bpy.data.collections.get("Set Dresser")
         assert [child.name for child in whole.children] == left if left else whole is None
+
+
+def test_undo_brings_the_former_prop_back_where_it_was(tmp_path: Path, cube: Any) -> None:
+    (first,) = bring(tmp_path, "01", [CHAIR], {1: cube})
+    first.location.x, first.name = 9.0, "Hero"
+    wanted = stands(first)
+    bpy.ops.ed.undo_push(message="moved")
+    (second,) = bring(tmp_path, "02", [CHAIR], {1: cube})
+    new = BlockOutRef.of(second)
+    bpy.ops.ed.undo_push(message="generated again")
+    bpy.ops.ed.undo()
+    (hero,) = seen_props()
+    assert hero.name == "Hero" and close(stands(hero), wanted) and hero.visible_get()
+    assert new.find(bpy.data.objects) is None
+    bpy.ops.ed.redo()
+    assert [new.find(bpy.data.objects)] == seen_props() and close(stands(seen_props()[0]), wanted)

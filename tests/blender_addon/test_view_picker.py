@@ -12,7 +12,8 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import asking, drafts, folders, jobs, session, thumbnails
+from blender_addon import asking, drafts, folders, session, thumbnails
+from blender_addon.jobs import show_questions
 from blender_addon.messages import SetDresserError
 from blender_addon.questions import Question
 from tests.backend.waiting import is_gone, until
@@ -36,7 +37,7 @@ def plugins(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def question(addon: Any) -> Question:
     """A job asks for views of two photos; nothing is fetched, and there is no server."""
     made = record(state="needs_input", question=Question("abc", document(), shown=True))
-    jobs.show_questions(session.current)
+    show_questions(session.current)
     return made.question
 
 
@@ -185,7 +186,7 @@ def test_the_azimuth_of_a_photo_that_is_not_known_is_called_assumed(addon: Any) 
     told = document()
     told["photos"][1]["known"] = False
     record(state="needs_input", question=Question("abc", told, shown=True))
-    jobs.show_questions(session.current)
+    show_questions(session.current)
     assert "40° assumed" in draw().texts and "0° assumed" not in draw().texts.replace("40° assumed", "")
 
 
@@ -394,7 +395,7 @@ def test_a_disk_that_is_full_is_told_and_the_picks_stay(question: Question, monk
 def test_a_tick_with_many_views_stays_short(addon: Any, current: Any) -> None:
     """Sixty views: comparing the draft with what was written is all that a tick does of it."""
     asked = record(state="needs_input", question=Question("abc", document((4,) * 10), shown=True)).question
-    jobs.show_questions(current)
+    show_questions(current)
     began = time.perf_counter()
     for _ in range(20):
         asking.save(current.report)

@@ -42,9 +42,8 @@ def set_up_the_backend(trip: Trip) -> None:
     """By the button; where no package index can be reached, with the environment of this checkout."""
     blender = trip.blender
     blender.ask("bpy.context.preferences.system.use_online_access = True")
-    trip.set_preference("torch_build", "none")
     trip.shot("offer")
-    blender.click("bpy.ops.set_dresser.install(")
+    blender.click('bpy.ops.set_dresser.install(build="none"')
     blender.wait("session().installation.installing or session().installation.problem is not None", "a start", 20.0)
     shown: set[str] = set()
 
@@ -123,7 +122,9 @@ def flip_variants(trip: Trip) -> None:
     made = next(name for name in trip.known["after"] if name.startswith("Table") and name != "Table")
     blender.ask(f"bpy.ops.object.select_all(action='DESELECT'); made = bpy.data.objects[{made!r}]; {select}")
     before = blender.ask("objects()")
-    blender.click("bpy.ops.set_dresser.new_variant(")
+    assert not blender.ask("bpy.ops.set_dresser.new_variant.poll()"), "chance has no part in inflate"
+    blender.ask("bpy.context.scene.set_dresser_inflate.thickness = 0.8")
+    blender.click("bpy.ops.set_dresser.again(")
     blender.wait(f"len(bpy.data.objects) == {len(before) + 1}", "the variant", 60.0)
     trip.shot("second")
     second = blender.ask("objects()")
@@ -335,7 +336,11 @@ def save_and_reopen_in_a_job(trip: Trip) -> None:
 def import_from_the_list(trip: Trip, identifier: str) -> None:
     blender = trip.blender
     count = blender.ask("len(bpy.data.objects)")
-    blender.click(f'bpy.ops.set_dresser.import_job(job="{identifier}"', NEXT_TO_RIGHT)
+    rows = "bpy.context.window_manager.set_dresser_jobs"
+    blender.wait(f"{identifier!r} in [row.name for row in {rows}]", "a row for the job", 10.0)
+    index = f"[row.name for row in {rows}].index({identifier!r})"
+    blender.ask(f"bpy.context.window_manager.set_dresser_job_index = {index}")
+    blender.click(f'bpy.ops.set_dresser.import_job(job="{identifier}"', 0.3)
     trip.wait_for(identifier, 30.0, arrival="imported")
     assert blender.ask("len(bpy.data.objects)") > count, "nothing was imported"
     blender.rest()

@@ -14,6 +14,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 import build_addon
 from backend.pipelines import PIPELINES
 from backend.preparations import preparations as all_preparations
@@ -35,6 +37,7 @@ def main() -> int:
     parser.add_argument("--to", type=Path, default=root.PROJECT / "build" / "gui" / "looks")
     parser.add_argument("--zip", type=Path, help="the add-on to look at; packed from this checkout if left out")
     parser.add_argument("--root", type=Path, help="a root that was built elsewhere; trixie's is built if left out")
+    parser.add_argument("--sheet", type=Path, help="a JPEG with all of them, half as large, for the guide")
     chosen = parser.parse_args()
     if reason := root.hindrance():
         print(f"skipped: tests/gui/looks: {reason}")
@@ -52,6 +55,8 @@ def main() -> int:
             trip.close()
     shutil.rmtree(stage)
     (folder / "looks.json").write_text(json.dumps(seen, indent=1) + "\n")
+    if chosen.sheet:
+        _sheet(folder, chosen.sheet)
     hidden = [name for name, facts in seen.items() if not facts["generate"]]
     print(f"{len(seen)} pictures in {folder}; Generate is out of sight in: {', '.join(hidden) or 'none'}")
     return 0
@@ -91,6 +96,24 @@ def look(trip: Trip) -> dict[str, dict[str, Any]]:
             trip.display.shot(trip.folder / f"{name}.png", (x, y, wide, high))
             seen[name] = {"region": [wide, high], "generate": _in_sight(trip)}
     return seen
+
+
+def _sheet(folder: Path, path: Path) -> None:
+    """A row for each pipeline: widths, scales and themes beside each other."""
+    rows = [
+        [Image.open(folder / f"{method}-{width}-{scale:g}-{theme}.png").convert("RGB").reduce(2)
+         for width, scale, theme in
+         itertools.product(WIDTHS, SCALES, THEMES)] for method in METHODS
+    ]  # fmt: skip
+    width = max(sum(each.width + 6 for each in row) for row in rows)
+    height = max(each.height for row in rows for each in row) + 6
+    sheet = Image.new("RGB", (width, height * len(rows)), "white")
+    for number, row in enumerate(rows):
+        left = 0
+        for each in row:
+            sheet.paste(each, (left, number * height))
+            left += each.width + 6
+    sheet.save(path, quality=72, optimize=True)
 
 
 def _views() -> dict[str, Any]:

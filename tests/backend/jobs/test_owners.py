@@ -1,14 +1,20 @@
 """Locks: who lives, who is dead."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from backend.jobs.owners import Ownership
+from backend.jobs.processes import may_live, signature
 
+SIGN = "import sys; from backend.jobs.processes import signature; print(signature(), flush=True)"
+PIPES: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
 ROOT = Path(__file__).parents[3]
 HOLD = """
 import sys; from pathlib import Path; from backend.jobs.owners import Ownership
+from backend.jobs.processes import may_live, signature
 owner = Ownership(Path(sys.argv[1])); print(owner.id, flush=True); sys.stdin.read()
 """
 
@@ -47,3 +53,30 @@ def test_owners_of_open_jobs_count_even_without_a_file(tmp_path: Path) -> None:
     me = Ownership(tmp_path)
     assert me.candidates({"0" * 16, me.id, "../escape"}) == {"0" * 16}
     me.release()
+
+
+def test_a_lock_that_was_removed_is_made_again_and_holds(tmp_path: Path) -> None:
+    me, other = Ownership(tmp_path), Ownership(tmp_path)
+    lock = tmp_path / f"{me.id}.lock"
+    me.hold()
+    lock.unlink()
+    with other.buried(me.id, lambda owner: owner == me.id) as dead:
+        assert not dead
+    assert not lock.exists(), "who looks makes no file that the living one would take for its own"
+    me.hold()
+    with other.buried(me.id) as dead:
+        assert not dead
+    me.release()
+    other.release()
+
+
+def test_a_process_is_told_from_a_dead_one_and_from_one_with_its_number() -> None:
+    assert may_live(signature())
+    with subprocess.Popen([sys.executable, "-c", f"{SIGN}; sys.stdin.read()"], cwd=ROOT, **PIPES) as process:
+        theirs = process.stdout.readline()
+        assert may_live(theirs)
+        process.kill()
+        process.wait()
+        assert not may_live(theirs)
+    assert not may_live(json.dumps({**json.loads(signature()), "began": "long ago"}))
+    assert may_live(json.dumps({**json.loads(theirs), "host": "another machine"}))

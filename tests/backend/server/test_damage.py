@@ -2,8 +2,11 @@
 
 import shutil
 import sqlite3
+import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from tests.backend.server.running_server import RunningServer
 from tests.backend.waiting import until
@@ -61,3 +64,21 @@ def test_a_data_folder_that_is_taken_away_is_noticed(tmp_path: Path) -> None:
         until(lambda: server.client.get("/health").json()["problem"] is None, "the list being there again")
         assert server.wait(server.submit()["id"])["state"] == "done"
         assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a lock that is held cannot be removed there")
+def test_jobs_of_a_living_server_run_once_although_its_lock_was_removed(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    with RunningServer(tmp_path / "data") as first:
+        jobs = [first.submit(gate=str(gate))["id"] for _ in range(3)]
+        first.wait(jobs[0], "running")
+        for lock in (tmp_path / "data" / "owners").glob("*.lock"):
+            lock.unlink()
+        with RunningServer(tmp_path / "data") as second:
+            assert [first.job(job)["state"] for job in jobs] == ["running", "queued", "queued"]
+            assert second.client.get("/health").json()["queued"] == 0
+            gate.touch()
+            for job in jobs:
+                assert first.wait(job)["state"] == "done"
+                states = [data["state"] for _, kind, data in first.events(job) if kind == "state"]
+                assert states == ["queued", "running", "done"], "it ran once"

@@ -19,7 +19,7 @@ from tests.backend.server.running_server import ROOT, TOKEN, RunningServer
 from tests.backend.server.test_strangers import BOX, monsters
 
 FULL = bool(os.environ.get("SET_DRESSER_FULL_LOAD"))
-CONNECTIONS, SIDE, SECONDS = (2000, (8000, 7500), 40) if FULL else (900, (3000, 2000), 8)
+CONNECTIONS, SIDE, SECONDS = (2000, (8000, 7500), 40) if FULL else (1500, (3000, 2000), 8)
 MONSTERS, PICTURES = 8, 6
 LONGEST_WAIT = 0.5
 MOST_MEMORY = 600_000_000
@@ -85,20 +85,20 @@ def test_other_clients_do_not_notice_strangers_monsters_and_large_pictures(tmp_p
                 for sender in senders:
                     sender.join(120)
             held, logged = memory_at_most(server.process.pid), server.log.stat().st_size
-            median, longest = took[len(took) // 2], took[-1]
+            median, nearly_all, longest = took[len(took) // 2], took[int(len(took) * 0.98)], took[-1]
             figures = (
-                f"{made} connections; {len(took)} answers, median {median:.3f} s, longest {longest:.3f} s"
-                f"; {held / 1e6:.0f} MB held, {logged} bytes of log; statuses {sorted(sent)}"
+                f"{made} connections; {len(took)} answers, median {median:.3f} s, 98 % {nearly_all:.3f} s, "
+                f"longest {longest:.3f} s; {held / 1e6:.0f} MB held, {logged} bytes of log; statuses {sorted(sent)}"
             )
             sys.stderr.write(figures + "\n")
             assert "Traceback" not in server.log.read_text()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert made > CONNECTIONS, figures
+    assert made >= CONNECTIONS, figures
     assert sorted(sent).count(201) == PICTURES, figures
     assert len(sent) == MONSTERS + PICTURES, figures
     assert set(sent) <= {201, 413, 422}, figures
     # A machine that does other work too stalls now and then; where the full load is tried nothing may.
-    assert took[-1 if FULL else int(len(took) * 0.98)] < LONGEST_WAIT, figures
+    assert (longest if FULL else nearly_all) < LONGEST_WAIT, figures
     assert held < MOST_MEMORY, figures
     assert logged < LARGEST_LOG, figures

@@ -1,0 +1,94 @@
+"""Nothing renders, imports or waits in the middle of something that Blender does."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import bpy
+import pytest
+
+from blender_addon import moments
+from blender_addon.intrinsics import CaptureError
+from blender_addon.messages import SetDresserError
+
+ASKED = ["render_init", "render_pre", "render_post", "frame_change_pre", "frame_change_post", "depsgraph_update_post"]
+
+
+def _happens(name: str) -> None:
+    scene = bpy.context.scene
+    scene.render.resolution_x = scene.render.resolution_y = 16
+    scene.render.engine, scene.cycles.samples = "CYCLES", 1
+    if name.startswith("render"):
+        bpy.ops.render.render()
+    elif name.startswith("frame"):
+        scene.frame_set(scene.frame_current + 1)
+    else:
+        bpy.data.objects["Cube"].location.x += 1
+        bpy.context.view_layer.update()
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_handler_that_asks_for_props_gets_a_sentence(addon: Any, name: str) -> None:
+    told: list[SetDresserError] = []
+
+    def asks(*_: object) -> None:
+        try:
+            addon.generate(objects=[bpy.data.objects["Cube"]], wait=False)
+        except SetDresserError as error:
+            told.append(error)
+
+    handlers = getattr(bpy.app.handlers, name)
+    handlers.append(asks)
+    try:
+        _happens(name)
+    finally:
+        handlers.remove(asks)
+    assert told and all(isinstance(error, CaptureError) and error.hint for error in told)
+    assert "in the middle of a" in told[0].message
+    assert addon.jobs(refresh=False) == []
+    assert moments.misplaced() == "" and moments.capture_hindrance() == "" and moments.import_hindrance() == ""
+
+
+@pytest.mark.parametrize("event", ["undo", "load", "save"])
+def test_file_and_undo_are_over_when_they_are(addon: Any, tmp_path: Any, event: str) -> None:
+    path = str(tmp_path / "file.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    if event == "undo":
+        for message in ("a", "b"):
+            bpy.ops.ed.undo_push(message=message)
+        bpy.ops.ed.undo()
+    elif event == "load":
+        bpy.ops.wm.open_mainfile(filepath=path)
+        with pytest.raises(RuntimeError):
+            bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "none.blend"))
+    assert moments.misplaced() == ""
+
+
+def test_a_thread_that_asks_gets_a_sentence(addon: Any) -> None:
+    told = []
+    thread = threading.Thread(target=lambda: told.append(moments.misplaced()))
+    thread.start()
+    thread.join(5)
+    assert told[0].startswith("Blender calls this")
+
+
+@pytest.mark.parametrize("kind", list(moments.JOBS))
+def test_a_job_of_blender_is_waited_for(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    running = {kind}
+    app = SimpleNamespace(background=False, is_job_running=running.__contains__)
+    manager = SimpleNamespace(windows=[])
+    context = SimpleNamespace(mode="OBJECT", window_manager=manager)
+    monkeypatch.setattr(moments, "bpy", SimpleNamespace(app=app, context=context))
+    assert moments.capture_hindrance() == moments.import_hindrance() == moments.JOBS[kind]
+    running.clear()
+    assert moments.capture_hindrance() == moments.import_hindrance() == ""
+    tool = SimpleNamespace(bl_idname="TRANSFORM_OT_translate")
+    manager.windows = [SimpleNamespace(modal_operators=[tool])]
+    assert "Finish moving" in moments.capture_hindrance() and "Finish moving" in moments.import_hindrance()
+
+
+def test_every_kind_of_job_is_one_that_blender_has() -> None:
+    for kind in moments.JOBS:
+        assert bpy.app.is_job_running(kind) is False
