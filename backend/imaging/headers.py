@@ -16,6 +16,12 @@ from backend.errors import Problem
 
 MAXIMUM_PIXELS = 64_000_000
 MAXIMUM_SIDE = 65_536
+BLOCK = 64 * 1024 * 1024
+"""Bytes of the blocks of which Pillow makes large pictures. From 32 MB on the C library has each from the system and
+gives it back at once; smaller ones stay with the thread that had them, so that every thread would keep a picture."""
+
+Image.core.set_block_size(BLOCK)  # type: ignore[attr-defined]
+
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,7 @@ from backend.imaging.reading import (
     sixteen_bit_strips,
     upright,
 )
-from backend.imaging.soft_edges import filled, fold_blends
+from backend.imaging.soft_edges import filled, fold_blends, occurring
 from backend.shot import InstanceMap
 
 MAXIMUM_ID = 65535
@@ -92,20 +92,31 @@ def read_instances(
     file = open_header(data, CALLED, MAP)
     _refuse_inexact(file)
     with DECODING.hold(file.pixels):
-        image = file.decode()
-        if has_sixteen_bit_colours(file) or image.mode in ("RGB", "RGBA"):
-            found = _from_colours(file, image, labels)
-        elif image.mode in ("P", "PA"):
-            found = _from_palette(image, labels)
-        else:
-            found = _from_grey(file, image, labels)
-    turned = orientation_of(image)
-    ids = np.ascontiguousarray(upright(found.labels, image))
+        return _read(file, labels, size, picture_orientation)
+
+
+def _read(
+    file: ImageFile, labels: Sequence[InstanceLabel], size: tuple[int, int], picture_orientation: int
+) -> InstanceMap:
+    found, turned = _decoded(file, labels)
+    ids = found.labels
     height, width = ids.shape
     if (width, height) != tuple(size):
         raise _mismatch((width, height), turned, size, picture_orientation)
     remarks = _remarks_on_turning(turned, picture_orientation)
     return _named(ids, found, labels, remarks)
+
+
+def _decoded(file: ImageFile, labels: Sequence[InstanceLabel]) -> tuple[_Found, int]:
+    """The map as the file has it, upright, and how the file asks to be turned."""
+    image = file.decode()
+    if has_sixteen_bit_colours(file) or image.mode in ("RGB", "RGBA"):
+        found = _from_colours(file, image, labels)
+    elif image.mode in ("P", "PA"):
+        found = _from_palette(image, labels)
+    else:
+        found = _from_grey(file, image, labels)
+    return replace(found, labels=np.ascontiguousarray(upright(found.labels, image))), orientation_of(image)
 
 
 def _mismatch(size: tuple[int, int], turned: int, wanted: tuple[int, int], picture_orientation: int) -> Problem:
@@ -158,8 +169,7 @@ def _check_table(labels: Sequence[InstanceLabel]) -> None:
 def _from_grey(file: ImageFile, image: Image.Image, labels: Sequence[InstanceLabel]) -> _Found:
     """A map whose pixels are single numbers, which are the ids."""
     ids = _grey_ids(file, image)
-    occurring = np.flatnonzero(np.bincount(ids.ravel()))
-    colours: Colours = {int(number): (float(number),) * 3 for number in occurring}
+    colours: Colours = {number: (float(number),) * 3 for number in occurring(ids)}
     return _Found(ids, {0: (0.0, 0.0, 0.0)} | colours, {label.id for label in labels})
 
 
@@ -299,23 +309,23 @@ def _listed_colours(coloured: Sequence[int], labels: Sequence[InstanceLabel]) ->
 
 def _named(ids: Labels, found: _Found, labels: Sequence[InstanceLabel], remarks: tuple[Warning, ...]) -> InstanceMap:
     """Number and name the labels that occur, after checking that they can be objects."""
-    occurring = {int(number) for number in np.flatnonzero(np.bincount(ids.ravel()))}
-    if not occurring - {0}:
+    seen = occurring(ids) - {0}
+    if not seen:
         raise Problem("instances-empty", f"{CALLED} has nothing but background.")
-    _check_count(len(occurring - {0}))
-    _check_not_smoothed(ids, occurring - found.named - {0})
-    colours = {number: colour for number, colour in found.colours.items() if number in occurring | {0}}
+    _check_count(len(seen))
+    _check_not_smoothed(ids, seen - found.named)
+    colours = {number: colour for number, colour in found.colours.items() if number in seen | {0}}
     blends = fold_blends(ids, colours, found.named)
     remarks = (*remarks, *_remarks_on_blends(blends, found))
-    remarks += _take_ground(ids, found, occurring - set(blends) - {0})
-    occurring = {int(number) for number in np.flatnonzero(np.bincount(ids.ravel())) if number > 0}
+    remarks += _take_ground(ids, found, seen - set(blends))
+    seen = occurring(ids) - {0}
     if found.values is not None:
-        given = _numbers({label: found.values[label] for label in occurring}, labels)
-        table = np.zeros(max(occurring) + 1, np.uint16)
+        given = _numbers({label: found.values[label] for label in seen}, labels)
+        table = np.zeros(max(seen) + 1, np.uint16)
         table[list(given.values())] = list(given)
-        ids, occurring = table[ids], set(given)
+        ids, seen = table[ids], set(given)
     names = {label.id: label.name for label in labels}
-    return InstanceMap(ids, {number: names.get(number, "") for number in sorted(occurring)}, remarks)
+    return InstanceMap(ids, {number: names.get(number, "") for number in sorted(seen)}, remarks)
 
 
 def _check_count(count: int) -> None:
@@ -332,7 +342,7 @@ def _check_not_smoothed(ids: Labels, unnamed: set[int]) -> None:
     """
     if len(unnamed) <= SMOOTHED_INSTANCES or min(ids.shape) < 3:
         return
-    blends = unnamed - {int(number) for number in np.unique(ids[1:-1, 1:-1][filled(ids)])}
+    blends = unnamed - occurring(ids[1:-1, 1:-1], filled(ids))
     if len(blends) > SMOOTHED_INSTANCES and 2 * len(blends) > len(unnamed):
         detail = (
             f"{CALLED} has {len(unnamed)} different colours or values, and {len(blends)} of them occur in thin "
@@ -351,10 +361,10 @@ def _remarks_on_blends(blends: Sequence[int], found: _Found) -> tuple[Warning, .
     return (Warning(code="instances-smoothed", message=message, hint=hint),)
 
 
-def _take_ground(ids: Labels, found: _Found, occurring: set[int]) -> tuple[Warning, ...]:
+def _take_ground(ids: Labels, found: _Found, seen: set[int]) -> tuple[Warning, ...]:
     """Unnamed labels that touch all four borders: background where there is no other, else a warning each."""
     borders = [set(np.unique(edge).tolist()) for edge in (ids[0], ids[-1], ids[:, 0], ids[:, -1])]
-    around = sorted(set.intersection(*borders) & occurring - found.named, key=lambda one: -int((ids == one).sum()))
+    around = sorted(set.intersection(*borders) & seen - found.named, key=lambda one: -int((ids == one).sum()))
     if min(ids.shape) < 3:
         return ()  # a line touches its own ends
     remarks = []
@@ -362,9 +372,9 @@ def _take_ground(ids: Labels, found: _Found, occurring: set[int]) -> tuple[Warni
     for number in around:
         shown = _shown(number, found)
         dark = found.values is not None and max(found.colours[number]) <= NEARLY_BLACK
-        if occurring != {number} and (dark or not has_ground):
+        if seen != {number} and (dark or not has_ground):
             ids[ids == number] = 0
-            occurring, has_ground = occurring - {number}, True
+            seen, has_ground = seen - {number}, True
             message = f"{shown} of the instance map touches all four borders and counts as background."
             hint = "If it is an object, name it in the label table; paint the background black."
         else:

@@ -79,25 +79,29 @@ def read_picture(data: bytes, name: str, side: int | None = None) -> Picture:
         Problem: image-too-large, image-truncated, image-unreadable, image-animated.
     """
     file = open_header(data, name)
-    target = fitting(file.size, side)
     with DECODING.hold(file.pixels):
-        image = file.decode(least=None if target == file.size else target)
-        try:
-            colour, alpha = _colour_and_alpha(file, image)
-            if colour.size != target:
-                colour, alpha = reduce_colours(colour, alpha, target)
-            pixels = np.empty((*reversed(colour.size), 4), dtype=np.uint8)
-            pixels[..., :3] = _to_srgb(colour, image.info.get("icc_profile"))
-            pixels[..., 3] = 255 if alpha is None else alpha
-        except Problem:
-            raise
-        except Exception as error:
-            # A file can decode and still carry tables (palette, transparency) that make no sense.
-            raise unreadable(data, file.called, file.blame) from error
+        return _read(file, side)
+
+
+def _read(file: ImageFile, side: int | None) -> Picture:
+    """What is decoded is gone when this returns, before another picture has its turn."""
+    target = fitting(file.size, side)
+    image = file.decode(least=None if target == file.size else target)
+    try:
+        colour, alpha = _colour_and_alpha(file, image)
+        if colour.size != target:
+            colour, alpha = reduce_colours(colour, alpha, target)
+        pixels = np.empty((*reversed(colour.size), 4), dtype=np.uint8)
+        pixels[..., :3] = _to_srgb(colour, image.info.get("icc_profile"))
+        pixels[..., 3] = 255 if alpha is None else alpha
+    except Problem:
+        raise
+    except Exception as error:
+        # A file can decode and still carry tables (palette, transparency) that make no sense.
+        raise unreadable(file.data, file.called, file.blame) from error
     turned = orientation_of(image)
-    size = (file.size[1], file.size[0]) if turned in ON_ITS_SIDE else file.size
     empty = alpha is not None and int(pixels[..., 3].max()) < VISIBLE
-    return Picture(size, turned, empty, np.ascontiguousarray(_turned(pixels, turned)))
+    return Picture(_upright_size(file, turned), turned, empty, np.ascontiguousarray(_turned(pixels, turned)))
 
 
 def check_picture(data: bytes, name: str) -> Seen:
@@ -108,20 +112,27 @@ def check_picture(data: bytes, name: str) -> Seen:
     """
     file = open_header(data, name)
     with DECODING.hold(file.pixels):
-        image = file.decode(least=fitting(file.size, GLANCE))
-        try:
-            highest = _highest_alpha(image)
-            small = image.resize(fitting(image.size, GLANCE), Image.Resampling.NEAREST)
-            small.info = image.info
-            if not has_sixteen_bit_colours(file):
-                _colour_and_alpha(file, small)
-        except Problem:
-            raise
-        except Exception as error:
-            raise unreadable(data, file.called, file.blame) from error
+        return _check(file)
+
+
+def _check(file: ImageFile) -> Seen:
+    image = file.decode(least=fitting(file.size, GLANCE))
+    try:
+        highest = _highest_alpha(image)
+        small = image.resize(fitting(image.size, GLANCE), Image.Resampling.NEAREST)
+        small.info = image.info
+        if not has_sixteen_bit_colours(file):
+            _colour_and_alpha(file, small)
+    except Problem:
+        raise
+    except Exception as error:
+        raise unreadable(file.data, file.called, file.blame) from error
     turned = orientation_of(image)
-    size = (file.size[1], file.size[0]) if turned in ON_ITS_SIDE else file.size
-    return Seen(size, turned, highest < VISIBLE)
+    return Seen(_upright_size(file, turned), turned, highest < VISIBLE)
+
+
+def _upright_size(file: ImageFile, orientation: int) -> tuple[int, int]:
+    return (file.size[1], file.size[0]) if orientation in ON_ITS_SIDE else file.size
 
 
 def _highest_alpha(image: Image.Image) -> int:

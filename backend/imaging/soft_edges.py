@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 Labels = NDArray[np.uint16]
 Mask = NDArray[np.bool_]
 
+STRIP = 256
+"""Rows that are worked on at once."""
+
 REACH = 12
 """Pixels from a blend to the labels that it mixes."""
 
@@ -54,7 +57,7 @@ def fold_blends(labels: Labels, colours: Mapping[int, tuple[float, float, float]
     if min(labels.shape) < 3:
         return ()
     solid = filled(labels)
-    thick = {int(number) for number in np.unique(labels[1:-1, 1:-1][solid])}
+    thick = occurring(labels[1:-1, 1:-1], solid)
     if not thick:
         return ()  # noise, or a map of a few pixels: nothing says what an edge is here
     thin = set(colours) - thick - keep - {0}
@@ -73,6 +76,15 @@ def fold_blends(labels: Labels, colours: Mapping[int, tuple[float, float, float]
         blends |= _blends(labels, table, rest, wide, anchors | rest, anchors)
     _give_away(labels, table, blends)
     return tuple(sorted(blends))
+
+
+def occurring(labels: Labels, where: Mask | None = None) -> set[int]:
+    """The labels that occur, or that occur where a mask HxW is true; a few rows at a time."""
+    counts = np.zeros(1 << 16, np.int64)
+    for top in range(0, len(labels), STRIP):
+        rows = labels[top : top + STRIP]
+        counts += np.bincount(rows.ravel() if where is None else rows[where[top : top + STRIP]], minlength=1 << 16)
+    return set(np.flatnonzero(counts).tolist())
 
 
 def filled(labels: Labels) -> Mask:
@@ -106,7 +118,7 @@ def _wide_suspects(
             & inner[:-2, :-2] & inner[:-2, 2:] & inner[2:, :-2] & inner[2:, 2:]
         )  # fmt: skip
         centres, width = centres[1:-1, 1:-1], width + 2
-    return near - {int(number) for number in np.unique(centres[inner])}
+    return near - occurring(centres, inner)
 
 
 def _blends(
@@ -202,7 +214,7 @@ def _in_a_corner(
 
 def _give_away(labels: Labels, table: NDArray[np.float64], blends: set[int]) -> None:
     """Each pixel of a blend to the label around it whose colour is nearest; where none is near, to the background."""
-    anchors = {int(number) for number in np.unique(labels)} - blends
+    anchors = occurring(labels) - blends
     given = labels.copy()
     for number in blends:
         rows, columns = np.nonzero(labels == number)

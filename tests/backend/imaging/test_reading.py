@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -354,3 +357,23 @@ def test_several_large_pictures_wait_for_each_other() -> None:
     assert most[0] == 64_000_000, "what is larger than all there is comes in alone"
     with budget.hold(10_000_000), budget.hold(1_000_000):
         pass  # a small one waits for nobody
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux how much memory it was")
+def test_six_large_pictures_at_once_need_the_memory_of_one() -> None:
+    program = (
+        "import re, sys, threading\n"
+        "from backend.imaging.reading import check_picture\n"
+        "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) // 1024\n"
+        "data = sys.stdin.buffer.read()\n"
+        "before = peak()\n"
+        "threads = [threading.Thread(target=check_picture, args=(data, 'large')) for _ in range(6)]\n"
+        "[thread.start() for thread in threads]; [thread.join() for thread in threads]\n"
+        "print(peak() - before)"
+    )
+    data = saved(Image.new("RGB", (7000, 7000), (200, 30, 20)), compress_level=1)
+    run = subprocess.run(
+        [sys.executable, "-c", program], input=data, capture_output=True, timeout=60, cwd=Path(__file__).parents[3]
+    )
+    assert run.returncode == 0, run.stderr.decode()
+    assert 150 < int(run.stdout) < 300, "49 megapixels are 196 MB once, and 1.2 GB six times"
