@@ -74,6 +74,7 @@ class Here:
     """An executor that runs jobs in the queue's thread."""
 
     state = WorkerState.READY
+    cooling = None
 
     def __init__(self, log: Path) -> None:
         self._asked: Callable[[Report], None] | None = None
