@@ -159,6 +159,7 @@ def draw_rest(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         if attribute not in shown:
             draw_parameter(column, context, parameters.pipelines, pipeline, attribute)
     if settings.source in ("CAMERA", "PHOTOS"):
+        draw_field(column, context, settings, "picture_quality")
         draw_field(column, context, settings, "hide_block_outs")
         draw_field(column, context, settings, "keep_moves")
     view = properties.view_of(session.current.pipelines, pipeline)

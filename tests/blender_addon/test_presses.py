@@ -165,7 +165,7 @@ def test_three_parameters_stand_above_generate_and_the_rest_below(settings: Any)
     assert order.index("pipeline") < order.index("source") < order.index("quality")
     assert {"quality", "faces"} <= set(before)
     assert not {"model", "prompt", "steps", "steps_is_special"} & set(before)
-    assert {"model", "prompt", "steps_is_special"} <= set(order)
+    assert {"model", "prompt", "steps_is_special", "picture_quality", "hide_block_outs", "keep_moves"} <= set(order)
 
 
 def test_nought_reads_auto_and_a_number_comes_with_a_click(settings: Any) -> None:
