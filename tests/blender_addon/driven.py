@@ -34,11 +34,11 @@ def install_and_use(archive: str, picture: str) -> None:
         addon = importlib.import_module(name)
         folder = Path(addon.__file__).parent
         installed = sorted(folder.rglob("*.*"))
-        job = addon.generate(source=picture, pipeline="test-box", wait=True)
-        status = addon.server_status()
         render_quickly(bpy.context.scene)
         block_out = bpy.data.objects["Cube"]
         placed = addon.generate(objects=[block_out], pipeline="inflate", parameters={"detail": 32, "texture_size": 64})
+        job = addon.generate(source=picture, pipeline="test-box", wait=True)
+        status = addon.server_status()
         written = sorted(set(folder.rglob("*.*")) - set(installed))
         # Blender itself compiles the add-on where it lies; the backend must not.
         tell(
