@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from .. import parameters, photo_files, photo_places, properties, results, session
+from .. import parameters, photo_files, photo_list, photo_places, properties, results, session
 from .cures import draw_cures
 from .fields import draw_choice, draw_field, draw_parameter
 from .hindrances import generate_hindrance, hindrance_code, preparation_lack
@@ -158,7 +158,7 @@ def draw_rest(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     for attribute in parameters.pipelines.attributes(pipeline):
         if attribute not in shown:
             draw_parameter(column, context, parameters.pipelines, pipeline, attribute)
-    if settings.source in ("CAMERA", "PHOTOS"):
+    if settings.source == "CAMERA" or (settings.source == "PHOTOS" and photo_list.has_cameras(settings)):
         draw_field(column, context, settings, "picture_quality")
         draw_field(column, context, settings, "hide_block_outs")
         draw_field(column, context, settings, "keep_moves")

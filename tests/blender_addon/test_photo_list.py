@@ -230,7 +230,7 @@ def _nothing_to_match(settings: Any) -> None:
         (_camera_out_of_scene, "Photo 3 has no camera of this scene"),
         (_orthographic, "Shot 1 is not a perspective camera"),
         (_no_selection, "Select the objects of your block-out"),
-        (_only_a_camera_selected, "Select the objects of your block-out"),
+        (_only_a_camera_selected, "Nothing that is selected can become a prop"),
         (_no_collection, "Choose the collection of your block-out"),
         (_looks_away, "Shot 1 does not see the block-out: point it there, or remove it"),
         (_one_picture, "One takes one picture, and there are 3"),
