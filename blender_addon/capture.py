@@ -21,6 +21,7 @@ from .block_outs import BlockOutRef, resolve
 from .identity import Sight
 from .intrinsics import CaptureError, camera_json, check_size, picture_size
 from .outlines import Outlines
+from .references import Place
 from .render_settings import Overrides
 from .rendering import Disturbed, Stage, Told, finished
 from .scenery import Scenery
@@ -89,13 +90,12 @@ class Capture:
 class Sitter:
     """What is to be captured: ids of this session and values, which outlive undo and whatever the artist does.
 
-    camera, scene, block_outs: session ids; quality: of the picture, "FAST" or "SCENE".
+    place: scene and view layer; camera, block_outs: session ids; quality: of the picture, "FAST" or "SCENE".
     alone: everything but the block-outs, which count as one, is out of sight; cut_out: the picture alone, transparent
         where the block-outs are not.
     """
 
-    scene: int
-    view_layer: str
+    place: Place
     camera: int
     block_outs: tuple[int, ...]
     quality: str = FAST
@@ -160,8 +160,10 @@ def take(sitter: Sitter, folder: Path, told: Told = rendering.untold) -> Steps:
 
 
 def _take(sitter: Sitter, folder: Path, told: Told) -> Steps:
-    scene = found(bpy.data.scenes, sitter.scene, "The scene")
-    layer = scene.view_layers.get(sitter.view_layer) or scene.view_layers[0]
+    stands = sitter.place.find()
+    if stands is None:
+        raise gone("The scene")
+    scene, layer = stands
     camera = found(bpy.data.objects, sitter.camera, "The camera")
     chosen = [found(bpy.data.objects, uid, "A block-out") for uid in sitter.block_outs]
     _flush(layer)
@@ -249,8 +251,7 @@ def _asked(scene: Scene, view_layer: ViewLayer, camera: Object, chosen: Sequence
         message = "Nothing is chosen that could become a prop."
         raise CaptureError(message, "Select the objects that block out your props, or choose their collection.")
     sitter = Sitter(
-        scene.session_uid,
-        view_layer.name,
+        Place.of(scene, view_layer),
         camera.session_uid,
         tuple(each.session_uid for each in chosen),
         **values,

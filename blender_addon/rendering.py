@@ -21,6 +21,7 @@ from bpy.types import Scene, ViewLayer
 
 from . import compat, moments, temporary
 from .intrinsics import CaptureError
+from .references import Place
 from .render_settings import Overrides
 from .tasks import Steps
 
@@ -60,7 +61,7 @@ class Stage:
     def __init__(self, scene: Scene, view_layer: ViewLayer, told: Told) -> None:
         self.always: Borrow = nothing_borrowed
         self._told = told
-        self._source, self._layer = scene.session_uid, view_layer.name
+        self._source, self._layer = Place.of(scene, view_layer), view_layer.name
         copy = scene.copy()
         copy.name = "Set Dresser picture"
         self._kept = [temporary.keep(copy)]
@@ -133,9 +134,8 @@ class Stage:
 
     def _check(self) -> None:
         """Raises Disturbed: if the scene is not as it was when the stage was made."""
-        scene = None if self._stale else temporary.find("scenes", self._source)
-        layer = scene.view_layers.get(self._layer) if scene is not None else None
-        if layer is None or _state(scene, layer) != self._seen:
+        stands = None if self._stale else self._source.find()
+        if stands is None or _state(*stands) != self._seen:
             raise Disturbed
 
     def _leave(self) -> None:
