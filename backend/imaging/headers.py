@@ -15,6 +15,9 @@ from PIL import Image
 from backend.errors import Problem
 
 MAXIMUM_PIXELS = 64_000_000
+MAXIMUM_WEBP_PIXELS = 48_000_000
+"""Their decoder keeps two canvases beside the picture."""
+
 MAXIMUM_SIDE = 65_536
 BLOCK = 64 * 1024 * 1024
 """Bytes of the blocks of which Pillow makes large pictures. From 32 MB on the C library has each from the system and
@@ -73,6 +76,8 @@ class ImageFile:
             if raw_mode is not None:
                 image.tile = [tile._replace(args=raw_mode) for tile in image.tile]
             image.load()
+            if self.format == "WEBP":
+                vars(image).pop("_decoder", None)  # with its canvases, which Pillow keeps as long as the picture
         except Exception as error:
             raise unreadable(self.data, self.called, self.blame) from error
         return image
@@ -102,7 +107,13 @@ def open_header(data: bytes, name: str, blame: Blame = PICTURE) -> ImageFile:
     if not data:
         raise Problem(blame.truncated, f"{called} is empty (0 bytes).")
     # Pillow's WebP decoder allocates the whole canvas when it opens a file, so its size is read here.
-    _check_size(_webp_size(data), called)
+    canvas = _webp_size(data)
+    _check_size(canvas, called)
+    if canvas is not None and canvas[0] * canvas[1] > MAXIMUM_WEBP_PIXELS:
+        megapixels = canvas[0] * canvas[1] / 1e6
+        most = MAXIMUM_WEBP_PIXELS // 10**6
+        detail = f"{called} is a WebP of {megapixels:.0f} megapixels; {most} are the limit of this format."
+        raise Problem("image-too-large", detail, "Save it as PNG or JPEG, or scale it down.")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         size, form = image.size, image.format or ""

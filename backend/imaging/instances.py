@@ -27,6 +27,7 @@ from PIL import Image
 
 from backend.contract import MAXIMUM_INSTANCES, InstanceLabel, Warning
 from backend.errors import Problem
+from backend.imaging.budget import SMALL
 from backend.imaging.headers import Blame, ImageFile, open_header
 from backend.imaging.reading import (
     DECODING,
@@ -91,6 +92,8 @@ def read_instances(
     _check_table(labels)
     file = open_header(data, CALLED, MAP)
     _refuse_inexact(file)
+    if file.pixels >= SMALL and sorted(file.size) != sorted(size):  # no turning makes it fit, nor need it be decoded
+        raise _mismatch(file.size, 1, size, picture_orientation)
     with DECODING.hold(file.pixels):
         return _read(file, labels, size, picture_orientation)
 

@@ -22,6 +22,7 @@ PATIENCE = 30.0
 SETS = {
     "scenes": "tests.backend.registration.hostile_glbs",
     "checkpoints": "tests.models.hostile_checkpoints",
+    "pictures": "tests.backend.imaging.hostile_pictures",
 }
 """A set -> its module, which has `attempt(seed, folder)` and `REFUSALS`, the errors that are promised."""
 
