@@ -74,6 +74,12 @@ def _middle(corners: Any, ground: float | None = None) -> Vector:
     return Vector((middle[0], middle[1], middle[2] if ground is None else ground))
 
 
+def _ahead(corners: Any) -> float:
+    """How far ahead of the assumed camera a set is; as far as it is large where it is all round the camera."""
+    distance, large = _middle(corners).y, float(np.linalg.norm(np.ptp(corners, axis=0)))
+    return distance if distance > 0.1 * large else large
+
+
 def _turn(context: Context, camera: Object) -> Matrix:
     """The turn about the vertical that takes +Y to where the camera looks."""
     place = camera.evaluated_get(context.evaluated_depsgraph_get()).matrix_world
@@ -138,17 +144,17 @@ def _in_view(
 
 def _on_floor(view: _View, corners: Any, scale: float, picture: Mapping[str, Any] | None) -> Iterator[Matrix]:
     """On the floor at the bearing that the picture says, then straight ahead; ever farther from the guess."""
-    middle = _middle(corners, ground=0.0)
+    middle, guess = _middle(corners, ground=0.0), _ahead(corners) * scale
     for aside in (middle.x, 0.0):
         for factor in _distances():
-            ahead = Vector((aside * scale * factor, middle.y * scale * factor, 0.0))
+            ahead = Vector((aside * scale * factor, guess * factor, 0.0))
             yield _at(view.turn, scale, view.floor + view.turn @ ahead, middle)
 
 
 def _in_frame(view: _View, corners: Any, scale: float, picture: Mapping[str, Any] | None) -> Iterator[Matrix]:
     """With its middle where the picture has it, then in the middle of the frame; ever farther from the guess."""
     middle = _middle(corners)
-    guess = max(middle.y * scale, 1e-3)
+    guess = max(_ahead(corners) * scale, 1e-3)
     for share in (_share(picture, middle), (0.5, 0.5)):
         for factor in _distances():
             yield _at(view.turn, scale, view.through(share, guess * factor), middle)

@@ -116,7 +116,7 @@ def test_what_stands_in_front_of_an_unseen_block_out_is_named(couple, tmp_path):
     bpy.data.objects["Pane"].scale = (0.7, 0.7, 0.7)
     shot = capture_camera(bpy.context, couple, tmp_path)
     (warning,) = shot.warnings
-    assert warning == "The camera does not see Sofa (behind Pane). Left out."
+    assert warning["message"] == "The camera does not see Sofa (behind Pane). Left out."
 
 
 def test_a_displaced_surface_has_its_shape(couple, tmp_path):
@@ -143,7 +143,7 @@ def test_a_holdout_hides_and_is_nothing(couple, tmp_path):
     bpy.context.view_layer.update()
     shot = capture_camera(bpy.context, couple, tmp_path)
     assert 0 < counts(shot)["Sofa"] < 7000
-    assert shot.warnings == ["The camera does not see Table. Left out."]
+    assert [warning["message"] for warning in shot.warnings] == ["The camera does not see Table. Left out."]
     assert np.isnan(np.load(shot.depth)).any()
     assert table.is_holdout and not sofa.is_holdout
 
