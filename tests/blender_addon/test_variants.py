@@ -351,6 +351,7 @@ def test_flipping_asks_for_one_undo_step_each() -> None:
 def test_results_are_shown_in_the_list_also_after_a_restart(addon: Any, prop: Any, current: Any) -> None:
     from blender_addon import thumbnails
     from blender_addon.panels import SET_DRESSER_PT_jobs
+    from blender_addon.panels.jobs import SET_DRESSER_UL_jobs
 
     job = recipes.job(prop)
     pump_until(lambda: thumbnails.result_icon(job) is not None, "the picture")
@@ -361,8 +362,10 @@ def test_results_are_shown_in_the_list_also_after_a_restart(addon: Any, prop: An
     assert tuple(thumbnails._results[job].image_size) == (256, 256), "Blender can read it"
     layout = Recorder()
     SET_DRESSER_PT_jobs.draw(type("Panel", (), {"layout": layout})(), bpy.context)
-    assert "on disk in 1 job" in layout.texts
-    assert [drawn for drawn in layout.drawn if drawn.function == "template_icon"]
+    assert "in 1 job on disk" in layout.texts
+    row = Recorder()
+    SET_DRESSER_UL_jobs.draw_item(None, bpy.context, row, None, type("Item", (), {"name": job})(), 0, None, "")
+    assert row.drawn[0].icon_value == thumbnails.result_icon(job)
     addon.delete_job(job)
     pump_until(lambda: not session.current.jobs, "the removal")
     pump_until(lambda: session.current.storage["jobs"] == 0, "the disk's figure")
