@@ -108,6 +108,8 @@ def for_picture(scene: Scene, quality: str) -> str:
     Returns: a sentence on what was done differently from the scene and may surprise, or "".
     """
     as_standard_png(scene, "RGBA" if scene.render.film_transparent else "RGB")
+    if not compat.has_denoiser() and scene.cycles.denoiser != "OPTIX":  # Cycles would refuse to render at all
+        scene.cycles.use_denoising = False
     engine, substituted = scene.render.engine, will_be_cycles(scene, quality)
     if not substituted and quality != "FAST":
         return ""

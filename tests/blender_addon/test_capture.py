@@ -274,6 +274,16 @@ def test_a_fast_picture_takes_few_samples_and_the_scenes_own_takes_its_own(room)
         bpy.data.scenes.remove(copy)
 
 
+@pytest.mark.parametrize("quality", ["FAST", "SCENE"])
+def test_a_picture_is_taken_in_a_blender_without_denoiser(monkeypatch, quality):
+    monkeypatch.setattr(render_settings.compat, "has_denoiser", lambda: False)
+    copy = bpy.context.scene.copy()
+    copy.render.engine, copy.cycles.samples, copy.cycles.use_denoising = "CYCLES", 8, True
+    render_settings.for_picture(copy, quality)
+    assert not copy.cycles.use_denoising, "Cycles would refuse to render"
+    assert copy.cycles.samples == 8
+
+
 # what cannot be captured
 
 
