@@ -35,6 +35,7 @@ class Model:
     """A model, as GET /models has it.
 
     state: absent, partial, downloading, ready or broken; bytes of total: what is on the disk.
+    page: address of the page that has the licence.
     licence_needed: whether the licence must be accepted before the download, and has not been.
     ours: it was downloaded here, and so can be removed.
     doing: "", "download" or "verify"; stage, done, of, rate (bytes a second), eta (seconds): how far that is.
@@ -44,6 +45,7 @@ class Model:
     id: str
     title: str
     state: str
+    page: str
     licence: str
     licence_note: str
     licence_needed: bool
@@ -69,6 +71,7 @@ class Model:
             id=str(view["id"]),
             title=str(view["title"]),
             state=str(view["state"]),
+            page=str(view["page"]),
             licence=str(view["licence"]),
             licence_note=str(view["licence_note"]),
             licence_needed=bool(view["licence_needed"]) and not view["licence_accepted"],

@@ -27,6 +27,7 @@ from backend.weights import WEIGHTS, Sight, State, Weights, converted_folder, lo
 RATE_SECONDS = 5.0
 LOOK_SECONDS = 1.0
 DAMAGED = "weights-damaged"
+HUB = "https://huggingface.co"
 logger = logging.getLogger(__name__)
 
 
@@ -129,6 +130,7 @@ class Downloads:
             id=identifier,
             title=weights.title,
             repository=weights.repository,
+            page=_page(weights),
             revision=weights.revision,
             licence=weights.licence,
             licence_note=weights.licence_note,
@@ -331,6 +333,11 @@ def _damage(identifier: str) -> Problem | None:
     except Problem as problem:
         return problem
     return None
+
+
+def _page(weights: Weights) -> str:
+    """Where people read about a model, on the hub that HF_ENDPOINT names."""
+    return f"{(os.environ.get('HF_ENDPOINT') or HUB).rstrip('/')}/{weights.repository}"
 
 
 def _files(weights: Weights, folder: ModelFolder, record: Record | None, seen: Sight) -> list[FileView]:

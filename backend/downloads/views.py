@@ -49,6 +49,7 @@ class ModelView(BaseModel):
     id: str
     title: str
     repository: str = Field(description="owner/name on the hub.")
+    page: str = Field(description="Address of its page on the hub, which has the licence's text.")
     revision: str | None = Field(description="Commit, tag or branch; null for the main branch.")
     licence: str = Field(description="SPDX expression.")
     licence_note: str = Field(description="What the licence forbids or leaves open.")

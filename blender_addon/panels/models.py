@@ -171,6 +171,8 @@ def _draw_licence(layout: bpy.types.UILayout, context: bpy.types.Context, model:
     small = layout.column()
     small.scale_y = 0.8
     draw_text(small, context, model.licence_note)
+    if model.page.startswith(("https://", "http://")):
+        layout.operator("wm.url_open", text="Open the Licence", icon="URL").url = model.page
     row = layout.row()
     row.alignment = "LEFT"
     icon = "CHECKBOX_HLT" if agreed else "CHECKBOX_DEHLT"

@@ -73,6 +73,8 @@ def test_from_the_first_look_to_ready_and_away_again(hub: HostileHub, addon: Any
     assert "About 5.1 GB to download" in words(layout)
     assert "Licence: Apache-2.0" in words(layout) and "excludes the European Union" in words(layout)
     assert {"agree_to_licence", "download_model"} <= offered(layout)
+    pages = [drawn.given.url for drawn in layout.drawn if getattr(drawn, "operator", "") == "wm.url_open"]
+    assert any(page.startswith("http") and page.endswith("/VAST-AI/MIDI-3D") for page in pages)
     press("download_model")
     pump_until(lambda: session.current.models.problem("midi"), "the refusal")
     assert session.current.models.problem("midi").code == "licence-not-accepted"
@@ -265,6 +267,7 @@ def test_a_folder_of_ones_own_holds_the_models(
 
 def view_of(identifier: str, state: str, **more: Any) -> dict[str, Any]:
     view = {"id": identifier, "title": identifier.capitalize(), "state": state, "licence": "MIT", "licence_note": ""}
+    view |= {"page": "https://hub.example/one"}
     view |= {"licence_needed": False, "licence_accepted": False, "bytes": 10, "total": 5_070_000_000, "folder": "x"}
     return {**view, "ours": True, "verified": None, "problem": None, "activity": None, **more}
 
