@@ -21,7 +21,7 @@ from .block_outs import BlockOutRef, resolve
 from .identity import Sight
 from .intrinsics import CaptureError, camera_json, check_size, picture_size
 from .outlines import Outlines
-from .references import Place
+from .references import Place, of_session
 from .render_settings import Overrides
 from .rendering import Disturbed, Stage, Told, finished
 from .scenery import Scenery
@@ -235,10 +235,10 @@ def found(collection: Any, session_uid: int, called: str) -> Any:
 
     Raises CaptureError: if it is gone.
     """
-    for each in collection:
-        if each.session_uid == session_uid and (not isinstance(each, Object) or relation.in_a_scene(each)):
-            return each
-    raise gone(called)
+    datablock = of_session(collection, session_uid)
+    if datablock is None or (isinstance(datablock, Object) and not relation.in_a_scene(datablock)):
+        raise gone(called)
+    return datablock
 
 
 def gone(called: str) -> CaptureError:

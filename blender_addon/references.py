@@ -16,6 +16,11 @@ import bpy
 from bpy.types import Object, Scene, ViewLayer
 
 
+def of_session(collection: Iterable[Any], session_uid: int) -> Any | None:
+    """The datablock with this session id among those of its kind; None if it was deleted."""
+    return next((each for each in collection if each.session_uid == session_uid), None)
+
+
 @dataclass(frozen=True)
 class Reference:
     """A datablock of this session.
@@ -40,12 +45,9 @@ class Reference:
 
     def find(self, collection: Iterable[Any]) -> Any | None:
         """The datablock meant among those of its kind; None if it was deleted, whatever has its name now."""
-        for candidate in collection:
-            if candidate.session_uid == self.session_uid:
-                return candidate
-            if not self.session_uid and Reference.of(candidate).reopened() == self:
-                return candidate
-        return None
+        if self.session_uid:
+            return of_session(collection, self.session_uid)
+        return next((each for each in collection if Reference.of(each).reopened() == self), None)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from bpy.types import Scene, ViewLayer
 
 from . import compat, moments, temporary
 from .intrinsics import CaptureError
-from .references import Place
+from .references import Place, of_session
 from .render_settings import Overrides
 from .tasks import Steps
 
@@ -73,7 +73,7 @@ class Stage:
     @property
     def scene(self) -> Scene:
         """The copy: change it as you like. Never kept between turns. Raises Disturbed if it is gone."""
-        found = None if self._stale else temporary.find("scenes", self._copy)
+        found = None if self._stale else of_session(bpy.data.scenes, self._copy)
         if found is None:
             raise Disturbed
         return found

@@ -12,6 +12,7 @@ import bpy
 from . import parameters, properties
 from .client import answer
 from .messages import SetDresserError
+from .references import of_session
 from .tasks import Steps
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _fetched(session: Session, record: JobRecord, scene: int) -> Steps:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         message = "The job's result.json cannot be read."
         raise SetDresserError(message, "Generate it again.", "result-invalid", repr(error)) from error
-    found = next((each for each in bpy.data.scenes if each.session_uid == scene), None)
+    found = of_session(bpy.data.scenes, scene)
     if found is not None:  # else it was closed meanwhile
         put(session, found, request)
     session.changed()

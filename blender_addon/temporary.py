@@ -6,8 +6,6 @@ saved meanwhile has brought them back.
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 from bpy.app.handlers import persistent
 from bpy.types import ID
@@ -35,11 +33,6 @@ def give_back(kept: list[int]) -> None:
     """Remove what was kept: at once, or, while Blender may still render it, when that has ended."""
     _in_use.difference_update(kept)
     sweep()
-
-
-def find(place: str, session_uid: int) -> Any:
-    """A datablock by its id of this session; None if it is gone."""
-    return next((each for each in getattr(bpy.data, place) if each.session_uid == session_uid), None)
 
 
 def sweep() -> None:
