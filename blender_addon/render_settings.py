@@ -139,7 +139,7 @@ def _few_samples(scene: Scene) -> None:
     enough = DENOISED_SAMPLES if compat.has_denoiser() else FAST_SAMPLES
     if cycles.samples > enough:
         cycles.samples, cycles.use_denoising = enough, compat.has_denoiser()
-    for name in ("denoising_prefilter", "denoising_quality"):  # as they are by default, it takes longer than the samples
+    for name in ("denoising_prefilter", "denoising_quality"):  # by default it takes longer than the samples
         compat.set_choice(cycles, name, "FAST")
     cycles.time_limit = 0.0
     for name in ("max_bounces", "diffuse_bounces", "glossy_bounces", "volume_bounces"):
