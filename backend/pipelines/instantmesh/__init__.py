@@ -127,6 +127,10 @@ class InstantMeshParameters(Parameters):
     def needed_weights(self) -> tuple[str, ...]:
         return tuple(WEIGHTS[self.model])
 
+    def skipped_stages(self) -> tuple[str, ...]:
+        wanted = {"choose": self.choose != "never", "turntable": self.turntable}
+        return tuple(stage for stage, is_wanted in wanted.items() if not is_wanted)
+
     def picture_side(self, objects: bool) -> int:
         return max(super().picture_side(objects), int(self.texture_size))
 
