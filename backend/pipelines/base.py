@@ -33,7 +33,8 @@ class Parameters(BaseModel):
 
     Each field carries `title`, `description`, a default and its range; enumerations are `Literal`s. That one
     definition is the API's schema, the command line's options and the panel's controls. `json_schema_extra` may add
-    what only a panel needs: `PROMINENT`, `special(…)`, and "titles", what to call choices whose capitals are their own.
+    what only a panel needs: `PROMINENT`, `special(…)`, "group", one of `GROUPS`, and "titles", what to call choices
+    whose capitals are their own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -54,8 +55,11 @@ class Parameters(BaseModel):
         return LABELLED_SIDE if objects else ONE_OBJECT_SIDE
 
 
+GROUPS = ("picture", "making", "views", "mesh", "texture", "placing", "computing")
+"""What parameters are about, in the order in which a panel folds them."""
+
 PROMINENT: dict[str, Any] = {"prominent": True}
-"""Marks the parameters that artists turn: a panel shows these, three at most, and folds the others away."""
+"""Marks the parameters that artists turn: a panel shows these, five at most, and folds the others away."""
 
 
 def special(value: float, title: str, otherwise: float) -> dict[str, Any]:
