@@ -22,10 +22,10 @@ from models.lrm.configs import VARIANTS, LrmConfig
 from models.lrm.fields import MeshField
 from models.lrm.model import InstantMeshModel, LargeReconstructionModel
 from models.rendering import Camera, bake, preview
-from models.zero123.conditioning import Condition
-from models.zero123.denoising import denoise
-from models.zero123.pictures import COLUMNS, ROWS, VIEW_SIZE
-from models.zero123.scheduler import SchedulerConfig, make_schedule
+from models.zero123plus.conditioning import Condition
+from models.zero123plus.denoising import denoise
+from models.zero123plus.pictures import COLUMNS, ROWS, VIEW_SIZE
+from models.zero123plus.scheduler import SchedulerConfig, make_schedule
 
 FILMED = 6
 """Pictures of the turntable that are drawn; the others take as long."""

@@ -43,7 +43,8 @@ def run_job(
     info = find_pipeline(request.pipeline)
     parameters = info.check(request.parameters)
     preparations = [(one, one.check(request.prepare[one.id])) for one in chosen_preparations(request.prepare)]
-    stages = tuple(stage for method in (*(one for one, _ in preparations), info) for stage in method.stages)
+    methods = (*preparations, (info, parameters))
+    stages = tuple(stage for method, chosen in methods for stage in method.stages_of(chosen))
     kept = Kept(folder / KEPT)
     answers = Answers(folder, answer)
     context = Context(

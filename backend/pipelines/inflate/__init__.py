@@ -18,7 +18,7 @@ class InflateParameters(Parameters):
         le=3.0,
         title="Thickness",
         description="Depth of the shapes; 1 makes a disc a ball.",
-        json_schema_extra=PROMINENT,
+        json_schema_extra={"group": "mesh", **PROMINENT},
     )
     detail: int = Field(
         256,
@@ -26,16 +26,21 @@ class InflateParameters(Parameters):
         le=1024,
         title="Detail",
         description="Outline resolution: cells along an object's longer side.",
-        json_schema_extra=PROMINENT,
+        json_schema_extra={"group": "mesh", **PROMINENT},
     )
     texture_size: int = Field(
-        1024, ge=64, le=4096, title="Texture size", description="Longest side of each object's texture in pixels."
+        1024,
+        ge=64,
+        le=4096,
+        title="Texture size",
+        description="Longest side of each object's texture in pixels.",
+        json_schema_extra={"group": "texture"},
     )
     back: Literal["soft", "mirror"] = Field(
         "soft",
         title="Back side",
         description="Soft colours of the front on the back, or the picture mirrored.",
-        json_schema_extra=PROMINENT,
+        json_schema_extra={"group": "texture", **PROMINENT},
     )
     speck: int = Field(
         32,
@@ -43,6 +48,7 @@ class InflateParameters(Parameters):
         le=100000,
         title="Ignore specks",
         description="Drop separate parts of a mask with fewer pixels than this; an object's largest part stays.",
+        json_schema_extra={"group": "picture"},
     )
 
     def picture_side(self, objects: bool) -> int:

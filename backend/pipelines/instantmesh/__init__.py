@@ -28,71 +28,108 @@ class InstantMeshParameters(Parameters):
     model: Literal["large", "base", "nerf-large", "nerf-base"] = Field(
         "large", title="Model",
         description="Large is a little finer, base needs less memory; the NeRF variants make softer surfaces.",
-        json_schema_extra={"weights": WEIGHTS, "titles": {"nerf-large": "NeRF, Large", "nerf-base": "NeRF, Base"}},
+        json_schema_extra={"group": "making", "weights": WEIGHTS,
+                           "titles": {"nerf-large": "NeRF, Large", "nerf-base": "NeRF, Base"}},
     )  # fmt: skip
     quality: Literal["draft", "standard", "final"] = Field(
         "standard", title="Quality", description="Steps from noise to views: 28, 36 or 75.",
-        json_schema_extra=PROMINENT,
+        json_schema_extra={"group": "making", **PROMINENT},
     )  # fmt: skip
     steps: int = Field(
         0, ge=0, le=200, title="Steps", description="A number of steps of your own; 0 leaves it to quality.",
-        json_schema_extra=special(0, "Auto", STEPS["standard"]),
+        json_schema_extra={"group": "making", **special(0, "Auto", STEPS["standard"])},
     )  # fmt: skip
     choose: Literal["several", "always", "never"] = Field(
         "several", title="Choose views",
         description="Stop to let you choose among the generated views: with several photos, always, or never.",
-        json_schema_extra=PROMINENT,
+        json_schema_extra={"group": "views", **PROMINENT},
     )  # fmt: skip
-    views: Literal["6", "4"] = Field("6", title="Views", description="How many views the prop is reconstructed from.")
+    views: Literal["6", "4"] = Field(
+        "6",
+        title="Views",
+        description="How many views the prop is reconstructed from.",
+        json_schema_extra={"group": "views"},
+    )
     cameras: Literal["auto", "true", "slots"] = Field(
         "auto", title="View cameras",
         description=(
             "Where each view was seen from: from its photo's azimuth, from its place on the sheet as published, or "
             "from azimuths wherever they are known."
-        ),
+        ), json_schema_extra={"group": "views"},
     )  # fmt: skip
     scale: float = Field(
         1.0, ge=0.5, le=2.0, title="Camera distance",
         description="Multiplies the distance of the cameras; less if the prop comes out cut off by its box.",
+        json_schema_extra={"group": "views"},
     )  # fmt: skip
     guidance: float = Field(
-        4.0, ge=1.0, le=10.0, title="Guidance", description="How strictly views follow the photo; 1 switches it off."
+        4.0,
+        ge=1.0,
+        le=10.0,
+        title="Guidance",
+        description="How strictly views follow the photo; 1 switches it off.",
+        json_schema_extra={"group": "making"},
     )
     resolution: Literal["64", "96", "128", "192", "256"] = Field(
-        "128", title="Resolution", description="Cells along the box of the surface; 128 is the published number."
+        "128",
+        title="Resolution",
+        description="Cells along the box of the surface; 128 is the published number.",
+        json_schema_extra={"group": "mesh"},
     )
     faces: int = Field(
         40000, ge=0, le=2_000_000, title="Target faces", description="Triangles of each mesh; 0 keeps all of them.",
-        json_schema_extra={**PROMINENT, **special(0, "All", 40000)},
+        json_schema_extra={"group": "mesh", **PROMINENT, **special(0, "All", 40000)},
     )  # fmt: skip
     colour: Literal["texture", "vertices", "none"] = Field(
-        "texture", title="Colour", description="Bake a texture, or keep one colour for each vertex."
+        "texture",
+        title="Colour",
+        description="Bake a texture, or keep one colour for each vertex.",
+        json_schema_extra={"group": "texture"},
     )
     texture_size: Literal["1024", "2048", "4096"] = Field(
-        "2048", title="Texture size", description="Side of each prop's texture in pixels."
+        "2048",
+        title="Texture size",
+        description="Side of each prop's texture in pixels.",
+        json_schema_extra={"group": "texture"},
     )
     floaters: float = Field(
         0.02, ge=0.0, le=1.0, title="Remove floaters",
         description="Drop loose pieces smaller than this share of the prop's largest piece.",
+        json_schema_extra={"group": "mesh"},
     )  # fmt: skip
     size: float = Field(
         0.0, ge=0.0, le=1000.0, title="Longest side",
         description="Metres; 0 takes the size from the block-out, the depth or the ground.",
-        json_schema_extra=special(0, "Auto", 1.0),
+        json_schema_extra={"group": "placing", **special(0, "Auto", 1.0)},
     )  # fmt: skip
     snap: Literal["none", "bounds", "axes"] = Field(
         "none", title="Fit to block-out",
         description="Leave each prop as generated, scale it into its block-out's box, or stretch it along the box.",
+        json_schema_extra={"group": "placing"},
     )  # fmt: skip
-    to_ground: bool = Field(False, title="To the ground", description="Stand every prop on the ground.")
-    turntable: bool = Field(False, title="Turntable", description="Render a short video all round each prop.")
+    to_ground: bool = Field(
+        False,
+        title="To the ground",
+        description="Stand every prop on the ground.",
+        json_schema_extra={"group": "placing"},
+    )
+    turntable: bool = Field(
+        False,
+        title="Turntable",
+        description="Render a short video all round each prop.",
+        json_schema_extra={"group": "views"},
+    )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", title="Precision", description="Number format of the diffusion networks; auto is 16-bit on a GPU.",
-        json_schema_extra={"titles": {"bfloat16": "BFloat16"}},
+        json_schema_extra={"group": "computing", "titles": {"bfloat16": "BFloat16"}},
     )  # fmt: skip
 
     def needed_weights(self) -> tuple[str, ...]:
         return tuple(WEIGHTS[self.model])
+
+    def skipped_stages(self) -> tuple[str, ...]:
+        wanted = {"choose": self.choose != "never", "turntable": self.turntable}
+        return tuple(stage for stage, is_wanted in wanted.items() if not is_wanted)
 
     def picture_side(self, objects: bool) -> int:
         return max(super().picture_side(objects), int(self.texture_size))

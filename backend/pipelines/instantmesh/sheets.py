@@ -18,9 +18,9 @@ from backend.pipelines.instantmesh import STEPS, InstantMeshParameters
 from backend.pipelines.instantmesh.photos import Pixels, Subject
 from models.loading import CheckpointError
 from models.published import diffusers_network, load_clip_vision
-from models.zero123.conditioning import Condition
-from models.zero123.pictures import as_pixels, prepared, split
-from models.zero123.pipeline import Zero123Plus
+from models.zero123plus.conditioning import Condition
+from models.zero123plus.pictures import as_pixels, prepared, split
+from models.zero123plus.pipeline import Zero123Plus
 
 UNET_FILE = "diffusion_pytorch_model.bin"
 VIEWS = 6
