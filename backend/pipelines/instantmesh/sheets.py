@@ -14,13 +14,13 @@ from backend.errors import Problem
 from backend.imaging.png import as_png, from_png
 from backend.memory import Plan
 from backend.pipelines.base import Context
-from backend.pipelines.instantmesh import STEPS, InstantMeshParameters
+from backend.pipelines.instantmesh import InstantMeshParameters
 from backend.pipelines.instantmesh.photos import Pixels, Subject
 from models.loading import CheckpointError
 from models.published import diffusers_network, load_clip_vision
-from models.zero123.conditioning import Condition
-from models.zero123.pictures import as_pixels, prepared, split
-from models.zero123.pipeline import Zero123Plus
+from models.zero123plus.conditioning import Condition
+from models.zero123plus.pictures import as_pixels, prepared, split
+from models.zero123plus.pipeline import Zero123Plus
 
 UNET_FILE = "diffusion_pytorch_model.bin"
 VIEWS = 6
@@ -155,7 +155,7 @@ def _sheets(
             share = CONDITIONED + (DENOISED - CONDITIONED) * done / steps
             tell(index, share, f"step {done} of {steps}")
 
-        steps = parameters.steps or STEPS[parameters.quality]
+        steps = parameters.chosen_steps
         rows: int | None = plan.settings["rows"]
         latents.append(pipeline.denoise(condition, steps, parameters.guidance, generator, step, rows))
     if not keep_parts:
