@@ -401,6 +401,7 @@ class Session(Telling):
             if record.arrival in ("fetching", "waiting"):
                 self._stop(record)
             record.file_opened(same)
+        parameters.carry_over()
         jobs.show_questions(self)  # what was set so far went with the former file
         self.changed()
 
