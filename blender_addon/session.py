@@ -491,10 +491,16 @@ def _schemas(views: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def redraw() -> None:
-    """Have the panel drawn anew."""
+    """Have the panel drawn anew; not the view beside it, which may take as long as a scene is large."""
     if bpy.app.background:
         return
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
+    for region in sidebars():
+        region.tag_redraw()
+
+
+def sidebars() -> Iterator[bpy.types.Region]:
+    """Where the panel may be."""
+    areas = (area for window in bpy.context.window_manager.windows for area in window.screen.areas)
+    for area in areas:
+        if area.type == "VIEW_3D":
+            yield from (region for region in area.regions if region.type == "UI")
