@@ -1,5 +1,6 @@
-"""Writes what is told twice: the tables of docs/troubleshooting.md, and blender_addon/pipelines.json, which is what
-the add-on shows before its backend has run. `python build_docs.py`, or `make docs`.
+"""Writes what is told twice: the tables of docs/troubleshooting.md, docs/parameters.md, and
+blender_addon/pipelines.json, which is what the add-on shows before its backend has run. `python build_docs.py`, or
+`make docs`.
 
 Rows of the backend come from `backend.errors.ERRORS`. The add-on has its sentences where things go wrong; they are read
 from its source, which Blender alone could import, with "…" for what is filled in.
@@ -18,10 +19,13 @@ from typing import Any
 
 from backend.errors import ERRORS
 from backend.pipelines import PIPELINES
+from backend.pipelines.base import MethodInfo
+from backend.preparations import preparations
 from backend.server.views import PipelineView
 
 ROOT = Path(__file__).resolve().parent
 PAGE = ROOT / "docs" / "troubleshooting.md"
+PARAMETERS = ROOT / "docs" / "parameters.md"
 SHIPPED = ROOT / "blender_addon" / "pipelines.json"
 BEGIN, END = "<!-- {}: written by build_docs.py -->", "<!-- /{} -->"
 
@@ -145,10 +149,38 @@ def _shown(text: str) -> str:
 
 def _table(rows: Iterator[tuple[str, str, str]]) -> str:
     lines = ["| code | what it says | what to do |", "| --- | --- | --- |"]
-    for code, message, hint in rows:
-        cells = (f"`{code}`", message, hint)
-        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+    return "\n".join([*lines, *(_row(f"`{code}`", message, hint) for code, message, hint in rows)]) + "\n"
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def parameters_page() -> str:
+    """docs/parameters.md: what can be turned of each method that comes with the project."""
+    methods = [each for each in (*PIPELINES.values(), *preparations().values()) if each.entry.startswith("backend.")]
+    lines = ["# Parameters", "", "As the API, the command line and the panel know them. Written by build_docs.py."]
+    for info in methods:
+        lines += ["", f"## `{info.id}`", "", info.description, ""]
+        lines += ["| name | in the panel | values | by itself | what it does |", "| --- | --- | --- | --- | --- |"]
+        lines += _parameters(info)
     return "\n".join(lines) + "\n"
+
+
+def _parameters(info: MethodInfo) -> Iterator[str]:
+    for name, field in info.parameters.model_json_schema()["properties"].items():
+        given = json.dumps(field["default"]) if "default" in field else "none"
+        yield _row(f"`{name}`", field.get("title", ""), _values(field), given, field.get("description", ""))
+
+
+def _values(field: Mapping[str, Any]) -> str:
+    """What a field of a schema may be."""
+    if "enum" in field:
+        return ", ".join(map(str, field["enum"]))
+    kinds = [str(each.get("type", "object")) for each in field.get("anyOf", [field])]
+    kind = " or ".join("nothing" if each == "null" else each for each in kinds)
+    least, most = field.get("minimum"), field.get("maximum")
+    return kind if least is None or most is None else f"{least:,} to {most:,}"
 
 
 def shipped_pipelines() -> list[dict[str, Any]]:
@@ -159,6 +191,7 @@ def shipped_pipelines() -> list[dict[str, Any]]:
 
 def main() -> int:
     SHIPPED.write_text(json.dumps(shipped_pipelines(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    PARAMETERS.write_text(parameters_page(), encoding="utf-8")
     PAGE.write_text(render(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     return 0
 

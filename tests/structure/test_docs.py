@@ -25,6 +25,7 @@ HEAVIEST_PICTURE = 300_000
 def test_the_tables_of_errors_are_those_of_the_code() -> None:
     page = build_docs.PAGE.read_text(encoding="utf-8")
     assert build_docs.render(page) == page, "run `make docs`"
+    assert build_docs.PARAMETERS.read_text(encoding="utf-8") == build_docs.parameters_page(), "run `make docs`"
 
 
 def test_every_code_has_a_sentence_and_a_hint() -> None:
