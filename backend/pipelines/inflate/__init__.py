@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from backend.pipelines.base import PROMINENT, Parameters, PipelineInfo, Stage
+from backend.pipelines.base import PROMINENT, PipelineInfo, Stage
+from backend.pipelines.former import formerly
+from backend.pipelines.parameters import Resolution, TextureParameters, TextureSize
 
 
-class InflateParameters(Parameters):
+class InflateParameters(TextureParameters):
     """What an artist can turn."""
 
     thickness: float = Field(
@@ -20,22 +22,8 @@ class InflateParameters(Parameters):
         description="Depth of the shapes; 1 makes a disc a ball.",
         json_schema_extra={"group": "mesh", **PROMINENT},
     )
-    detail: int = Field(
-        256,
-        ge=32,
-        le=1024,
-        title="Detail",
-        description="Outline resolution: cells along an object's longer side.",
-        json_schema_extra={"group": "mesh", **PROMINENT},
-    )
-    texture_size: int = Field(
-        1024,
-        ge=64,
-        le=4096,
-        title="Texture size",
-        description="Longest side of each object's texture in pixels.",
-        json_schema_extra={"group": "texture"},
-    )
+    resolution: Annotated[Resolution, Field(json_schema_extra=PROMINENT | formerly("detail"))] = 256
+    texture_size: Annotated[TextureSize, Field(json_schema_extra=PROMINENT)] = 1024
     back: Literal["soft", "mirror"] = Field(
         "soft",
         title="Back side",
@@ -50,9 +38,6 @@ class InflateParameters(Parameters):
         description="Drop separate parts of a mask with fewer pixels than this; an object's largest part stays.",
         json_schema_extra={"group": "picture"},
     )
-
-    def picture_side(self, objects: bool) -> int:
-        return max(super().picture_side(objects), self.texture_size)
 
 
 INFLATE = PipelineInfo(
