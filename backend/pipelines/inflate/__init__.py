@@ -6,10 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from backend.pipelines.base import PROMINENT, Parameters, PipelineInfo, Stage
+from backend.pipelines.base import PROMINENT, PipelineInfo, Stage
+from backend.pipelines.picture import PictureParameters
 
 
-class InflateParameters(Parameters):
+class InflateParameters(PictureParameters):
     """What an artist can turn."""
 
     thickness: float = Field(
@@ -57,7 +58,7 @@ class InflateParameters(Parameters):
 
 INFLATE = PipelineInfo(
     id="inflate",
-    version="2",
+    version="3",
     title="Inflate",
     description="Quick props from silhouettes. Needs no download and no GPU.",
     entry="backend.pipelines.inflate.run:run",

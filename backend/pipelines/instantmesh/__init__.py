@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from backend.pipelines.base import PROMINENT, Parameters, PipelineInfo, Stage, special
+from backend.pipelines.base import PROMINENT, PipelineInfo, Stage, special
+from backend.pipelines.picture import PictureParameters
 
 MOST_PHOTOS = 12
 MOST_INSTANCES = 24
@@ -19,10 +20,10 @@ SLOTS = {"6": (0, 1, 2, 3, 4, 5), "4": (0, 2, 4, 5)}
 
 
 WEIGHTS: dict[str, Any] = {name: [f"instantmesh-{name}"] for name in ("large", "base", "nerf-large", "nerf-base")}
-"""Ids of `backend/weights.py` for each model."""
+"""Ids of `backend/weights` for each model."""
 
 
-class InstantMeshParameters(Parameters):
+class InstantMeshParameters(PictureParameters):
     """What an artist can turn."""
 
     model: Literal["large", "base", "nerf-large", "nerf-base"] = Field(
@@ -137,7 +138,7 @@ class InstantMeshParameters(Parameters):
 
 INSTANTMESH = PipelineInfo(
     id="instantmesh",
-    version="1",
+    version="2",
     title="InstantMesh",
     description="One textured prop from one photo or several: choose the best of the generated views.",
     entry="backend.pipelines.instantmesh.run:run",

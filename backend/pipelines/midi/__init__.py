@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from backend.pipelines.base import PROMINENT, Parameters, PipelineInfo, Stage, special
+from backend.pipelines.base import PROMINENT, PipelineInfo, Stage, special
+from backend.pipelines.picture import PictureParameters
 
 MOST_INSTANCES = 48
 
@@ -14,7 +15,7 @@ STEPS = {"draft": 15, "standard": 30, "final": 50}
 """Steps of each quality."""
 
 
-class MidiParameters(Parameters):
+class MidiParameters(PictureParameters):
     """What an artist can turn."""
 
     quality: Literal["draft", "standard", "final"] = Field(
@@ -117,7 +118,7 @@ class MidiParameters(Parameters):
 
 MIDI = PipelineInfo(
     id="midi",
-    version="1",
+    version="2",
     title="MIDI",
     description="Complete props, back sides included: all objects of a picture generated together.",
     entry="backend.pipelines.midi.run:run",
