@@ -166,6 +166,12 @@ ERRORS = MappingProxyType(
             503, "The list of jobs is in use", "Try again in a moment; close other programs that look into it."
         ),
         "job-not-finished": ErrorKind(409, "The job has no result yet", "Wait until it is done."),
+        "finish-not-possible": ErrorKind(
+            409, "The job cannot be ended early", "Refresh the job; it may have gone on or ended."
+        ),
+        "continue-not-possible": ErrorKind(
+            409, "The job has nothing to go on from", "Generate it again: that makes a new job of the same pictures."
+        ),
         "input-not-expected": ErrorKind(
             409, "The job is not waiting for an answer", "Refresh the job; it may have gone on or ended."
         ),

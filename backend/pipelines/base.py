@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from backend.contract import MAXIMUM_INSTANCES, Progress, StageTime, Warning
 from backend.errors import Problem
 from backend.pipelines.checkpoints import CheckpointKeeper, Checkpoints, Nowhere
+from backend.pipelines.former import FORMERLY, migrate
 from backend.pipelines.time_left import Advance
 from backend.questions import Question
 from backend.shot import Shot
@@ -34,10 +37,30 @@ class Parameters(BaseModel):
     Each field carries `title`, `description`, a default and its range; enumerations are `Literal`s. That one
     definition is the API's schema, the command line's options and the panel's controls. `json_schema_extra` may add
     what only a panel needs: `PROMINENT`, `special(…)`, "group", one of `GROUPS`, and "titles", what to call choices
-    whose capitals are their own.
+    whose capitals are their own. What several methods have stands in `parameters.py`. Former names and values, marked
+    with `formerly(…)`, are understood wherever parameters come in.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _understand_former_ones(cls, values: Any) -> Any:
+        extras: dict[str, Any] = {name: field.json_schema_extra or {} for name, field in cls.model_fields.items()}
+        changed = {name: extra[FORMERLY] for name, extra in extras.items() if FORMERLY in extra}
+        return migrate(values, changed) if isinstance(values, Mapping) else values
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Group by group, in the order of `GROUPS`; what has no group comes last."""
+        made = handler(core)
+        schema = handler.resolve_ref_schema(made)
+        rank = {group: place for place, group in enumerate(GROUPS)}
+        fields = sorted(
+            schema.get("properties", {}).items(), key=lambda each: rank.get(each[1].get("group"), len(rank))
+        )
+        schema["properties"] = dict(fields)
+        return made
 
     def needed_weights(self) -> tuple[str, ...]:
         """Ids of `backend/weights` that these very values need, beyond those that the method always needs."""

@@ -15,6 +15,7 @@ import pytest
 
 from blender_addon import job_list, panels, parameters, session
 from blender_addon.condition import condition
+from blender_addon.installation import InstallationState
 from blender_addon.jobs import JobRecord
 from blender_addon.messages import SetDresserError
 from blender_addon.panels import SET_DRESSER_PT_jobs, SET_DRESSER_PT_main
@@ -118,6 +119,8 @@ def test_without_a_python_it_says_what_to_do() -> None:
     assert "not set up" in texts
     assert "Choose one in the preferences." in texts
     assert not bpy.ops.set_dresser.generate.poll()
+    session.current.installation.state = InstallationState.INSTALLING
+    assert panels.generate_hindrance(bpy.context) == "The backend is being installed"
 
 
 def _no_selection(settings: Any) -> None:
@@ -276,7 +279,7 @@ def test_without_a_list_of_pipelines_it_says_when_there_will_be_one() -> None:
         ({"state": "running", "stage": "surface", "fraction": 0.4, "eta": 12.3}, "Surface, 40%, 12 s left"),
         (
             {"state": "running", "stage": "surface", "message": "Lamp", "fraction": 0.5, "eta": 300},
-            "Lamp, 50%, 5 min left",
+            "Surface, 50%, 5 min left",
         ),
         ({"state": "running", "cancelling": True}, "Cancelling"),
         ({"state": "needs_input"}, "Waiting for an answer"),

@@ -75,7 +75,7 @@ def reconstruct(model: InstantMeshModel, picked: Picked, parameters: InstantMesh
     def later(share: float) -> None:
         tell(ENCODED + (1 - ENCODED) * share)
 
-    resolution = int(parameters.resolution)
+    resolution = parameters.resolution
     try:
         if isinstance(field, MeshField):
             found = extract_surface(field, resolution, device=planes.device, progress=later)
@@ -122,7 +122,7 @@ def coloured(solid: Solid, shape: Cleaned, parameters: InstantMeshParameters, te
             mesh.colours = (colours * 255).round().to(torch.uint8).cpu().numpy()
         elif parameters.colour == "texture":
             faces = torch.from_numpy(shape.faces).to(device)
-            baked = bake(vertices, faces, solid.field.colour, size=int(parameters.texture_size), progress=tell)
+            baked = bake(vertices, faces, solid.field.colour, size=parameters.texture_size, progress=tell)
             mesh.corner_uv = baked.corner_uv.cpu().numpy().astype(np.float64)
             mesh.texture = baked.texture.cpu().numpy()
     except ValueError as error:

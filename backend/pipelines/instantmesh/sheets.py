@@ -14,7 +14,7 @@ from backend.errors import Problem
 from backend.imaging.png import as_png, from_png
 from backend.memory import Plan
 from backend.pipelines.base import Context
-from backend.pipelines.instantmesh import STEPS, InstantMeshParameters
+from backend.pipelines.instantmesh import InstantMeshParameters
 from backend.pipelines.instantmesh.photos import Pixels, Subject
 from models.loading import CheckpointError
 from models.published import diffusers_network, load_clip_vision
@@ -155,7 +155,7 @@ def _sheets(
             share = CONDITIONED + (DENOISED - CONDITIONED) * done / steps
             tell(index, share, f"step {done} of {steps}")
 
-        steps = parameters.steps or STEPS[parameters.quality]
+        steps = parameters.chosen_steps
         rows: int | None = plan.settings["rows"]
         latents.append(pipeline.denoise(condition, steps, parameters.guidance, generator, step, rows))
     if not keep_parts:

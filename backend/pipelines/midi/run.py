@@ -14,10 +14,11 @@ from backend import devices, weights
 from backend.errors import Problem
 from backend.geometry.cleanup import clean
 from backend.geometry.projection import paint_scene
+from backend.geometry.vertex_colours import carried
 from backend.imaging.alpha import on_white
 from backend.memory import Plan, run_with_plans
 from backend.pipelines.base import Context
-from backend.pipelines.midi import STEPS, MidiParameters
+from backend.pipelines.midi import MidiParameters
 from backend.pipelines.midi.checks import examine
 from backend.pipelines.midi.plans import midi_plans, read_shape, read_sizes
 from backend.registration import Box, Registration, register
@@ -65,7 +66,7 @@ def run(shot: Shot, parameters: MidiParameters, context: Context) -> Scene:
         parameters.precision,
         shape,
         rows=sum(map(len, windows)),
-        resolution=int(parameters.resolution),
+        resolution=parameters.resolution + 1,
     )
     followed: list[Plan] = []
 
@@ -94,7 +95,7 @@ def run(shot: Shot, parameters: MidiParameters, context: Context) -> Scene:
                 "queries": triangles[prop.instance].queries,
             }
     with context.stage("texture"):
-        if parameters.colour:
+        if parameters.colour != "none":
             props = _paint(props, shot, parameters, context)
     plan = followed[-1]
     return Scene(props, {"plan": {"name": plan.name, "sentence": plan.sentence}, **_summary(registration)})
@@ -129,7 +130,7 @@ def _generate(
             latents = pipeline.denoise(
                 conditions,
                 noise,
-                parameters.steps or STEPS[parameters.quality],
+                parameters.chosen_steps,
                 Guidance(parameters.guidance, (parameters.guidance_start, parameters.guidance_end), one_batch),
                 progress=lambda done, steps: context.progress(done / steps, f"Step {done} of {steps}"),
                 windows=windows,
@@ -137,7 +138,7 @@ def _generate(
             if not keep_parts:
                 pipeline.release("transformer")
         with context.stage("decode"):
-            surfaces = _decode(shot, instances, pipeline, latents, int(parameters.resolution), chunk, context)
+            surfaces = _decode(shot, instances, pipeline, latents, parameters.resolution + 1, chunk, context)
     except CheckpointError as error:
         raise weights.problem_of(error, "midi") from error
     if keep_parts:
@@ -213,7 +214,10 @@ def _paint(props: list[Prop], shot: Shot, parameters: MidiParameters, context: C
     return [
         replace(
             prop,
-            mesh=replace(prop.mesh, corner_uv=painted[prop.instance].corner_uv, texture=painted[prop.instance].texture),
+            mesh=carried(
+                replace(prop.mesh, corner_uv=painted[prop.instance].corner_uv, texture=painted[prop.instance].texture),
+                parameters.colour,
+            ),
         )
         for prop in props
     ]

@@ -6,7 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from backend.pipelines.base import Parameters, Stage
+from backend.pipelines.base import Stage
+from backend.pipelines.former import formerly
+from backend.pipelines.parameters import (
+    Choose,
+    Guidance,
+    Quality,
+    SamplingParameters,
+    Steps,
+    quality_of,
+    steps_of,
+)
 from backend.preparations.base import PreparationInfo
 
 WEIGHTS: dict[str, Any] = {"sdxl": ["sdxl", "controlnet-depth-sdxl"], "sd15": ["sd15", "controlnet-depth-sd15"]}
@@ -15,9 +25,14 @@ WEIGHTS: dict[str, Any] = {"sdxl": ["sdxl", "controlnet-depth-sdxl"], "sd15": ["
 Words = Annotated[str, StringConstraints(max_length=1000)]
 
 
-class ImagineParameters(Parameters):
+class ImagineParameters(SamplingParameters):
     """What an artist can turn."""
 
+    QUALITIES = {"draft": 15, "standard": 30, "final": 50}
+
+    quality: Annotated[Quality, quality_of(QUALITIES)] = "standard"
+    steps: Annotated[Steps, steps_of(QUALITIES)] = 0
+    guidance: Guidance = 6.0
     prompt: Words = Field(
         "",
         title="Prompt",
@@ -50,27 +65,8 @@ class ImagineParameters(Parameters):
         description="How many pictures are painted.",
         json_schema_extra={"group": "making"},
     )
-    choose: bool = Field(
-        True,
-        title="Choose",
-        description="Ask which candidate to use; otherwise the one that keeps the outlines best is taken.",
-        json_schema_extra={"group": "making"},
-    )
-    steps: int = Field(
-        30,
-        ge=1,
-        le=100,
-        title="Steps",
-        description="More steps are slower and a little finer.",
-        json_schema_extra={"group": "making"},
-    )
-    guidance: float = Field(
-        6.0,
-        ge=1.0,
-        le=20.0,
-        title="Guidance",
-        description="How closely the words are followed; 1 follows them loosely.",
-        json_schema_extra={"group": "making"},
+    choose: Annotated[Choose, Field(json_schema_extra=formerly(values=((True, "several"), (False, "never"))))] = (
+        "several"
     )
     strength: float = Field(
         0.8,

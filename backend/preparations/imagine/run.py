@@ -66,7 +66,8 @@ def prepare(shot: Shot, parameters: ImagineParameters, context: Context) -> Prep
     with context.stage("paint"):
         candidates = _paint(shot, shot.depth, prompt, parameters, context)
     best = int(np.argmax([one.agreement.overall for one in candidates]))
-    chosen = _ask(candidates, best, context) if parameters.choose and len(candidates) > 1 else best
+    asks = parameters.choose == "always" or (parameters.choose == "several" and len(candidates) > 1)
+    chosen = _ask(candidates, best, context) if asks else best
     picture = candidates[chosen]
     context.keep("picture.png", as_png(picture.picture))
     _warn_of_lost(shot, picture, context)
@@ -99,7 +100,7 @@ def _paint(
     size = working_size((width, height), native)
     control = depth_picture(depth, size)
     commission = Commission(
-        prompt, parameters.negative_prompt, control, parameters.steps, parameters.guidance, parameters.strength
+        prompt, parameters.negative_prompt, control, parameters.chosen_steps, parameters.guidance, parameters.strength
     )
     device = choose("auto")
     done = _recalled(shot, parameters, context)
@@ -115,7 +116,7 @@ def _paint(
             while (index := len(done)) < parameters.candidates:
 
                 def on_step(step: int, index: int = index) -> None:
-                    share = (index + step / parameters.steps) / parameters.candidates
+                    share = (index + step / parameters.chosen_steps) / parameters.candidates
                     report(LOADING + (1 - LOADING) * share, f"Candidate {index + 1} of {parameters.candidates}")
 
                 seed = _seed(context, index)

@@ -101,7 +101,7 @@ class SegmentParameters(Parameters):
         True,
         title="Review",
         description="Show what was found, to rename, merge or leave out, before going on.",
-        json_schema_extra={"group": "views"},
+        json_schema_extra={"group": "making"},
     )
 
     @field_validator("labels")

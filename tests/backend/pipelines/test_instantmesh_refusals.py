@@ -81,7 +81,7 @@ def test_an_azimuth_is_a_number_of_degrees(azimuth: Any) -> None:
         {"views": "5"},
         {"scale": 0.1},
         {"guidance": float("nan")},
-        {"resolution": "512"},
+        {"resolution": 512},
         {"size": -1},
         {"picks": [0]},
     ],
