@@ -21,6 +21,7 @@ from backend.jobs.kept import Kept
 from backend.jobs.previews import Previews
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import Context
+from backend.pipelines.picture import PictureParameters
 from backend.preparations import chosen_preparations
 from backend.preparations.base import Prepared
 from backend.residency import residency
@@ -86,6 +87,7 @@ def run_job(
             folder,
             find_object=not any(one.finds_instances for one, _ in preparations),
             side=parameters.picture_side,
+            background=parameters.background if isinstance(parameters, PictureParameters) else "auto",
         )
     except FileNotFoundError as error:
         raise gone from error

@@ -63,7 +63,7 @@ class Parameters(BaseModel):
         return made
 
     def needed_weights(self) -> tuple[str, ...]:
-        """Ids of `backend/weights.py` that these very values need, beyond those that the method always needs."""
+        """Ids of `backend/weights` that these very values need, beyond those that the method always needs."""
         return ()
 
     def skipped_stages(self) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ class MethodInfo:
     stages: every stage that there can be, in order; `stages_of` tells those of one run.
     finishes_early: it looks at `Context.finish_wanted`, and ends with what it has when that is true.
     checkpoints: it keeps `Context.checkpoints`, and goes on from the latest.
-    weights: ids of `backend/weights.py` that it always needs.
+    weights: ids of `backend/weights` that it always needs.
     memory_bytes: GPU memory it wants; 0 for none.
     licence: SPDX expression of code and weights together, with what it forbids in `licence_note`.
     """
