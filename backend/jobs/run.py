@@ -51,6 +51,7 @@ def run_job(
     preparations = [(one, one.check(request.prepare[one.id])) for one in chosen_preparations(request.prepare)]
     methods = (*preparations, (info, parameters))
     stages = tuple(stage for method, chosen in methods for stage in method.stages_of(chosen))
+    skipped = frozenset(name for _, chosen in methods for name in chosen.skipped_stages())
     kept = Kept(folder / KEPT)
     answers = Answers(folder, answer)
     previews = Previews(folder / PREVIEWS, report)
@@ -73,6 +74,7 @@ def run_job(
         show_rest=previews.rest,
         keeper=checkpoints,
         stages=stages,
+        skipped=skipped - {stage.name for stage in stages},
     )
     # A sign of life before the pictures are read, which can take longer than a user is certain of a click.
     report(

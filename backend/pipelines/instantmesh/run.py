@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import torch
+
 from backend import devices
 from backend.devices import release
 from backend.errors import Problem
@@ -27,6 +29,7 @@ from models.isosurface import EmptySurface
 T = TypeVar("T")
 
 
+@torch.no_grad()
 def run(shot: Shot, parameters: InstantMeshParameters, context: Context) -> Scene:
     """Make one prop of every instance of the shot, or of the one object that several photos show.
 
