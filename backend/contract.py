@@ -282,6 +282,11 @@ class Result(BaseModel):
     camera: Camera
     camera_source: Literal["request", "default"]
     instance_source: Literal["map", "alpha", "background", "whole", "found"]
+    background: dict[str, Any] = Field(
+        default_factory=dict,
+        description="How the background of the first picture was removed, where it was: `way` (network, plain, none), "
+        "`network`, and `agreement`, how far network and plain ground gave the same outline, 0 to 1.",
+    )
     prepared: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="Of each preparation, in order: its version and parameters, and what came of it.",

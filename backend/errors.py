@@ -203,6 +203,11 @@ ERRORS = MappingProxyType(
         "geometry-failed": ErrorKind(
             500, "No mesh could be made", "Look at the instance map; the object may be too thin or too small."
         ),
+        "optimisation-diverged": ErrorKind(
+            500,
+            "The optimisation ran off",
+            "Start it with another seed; if that happens again, choose another precision.",
+        ),
         "video-failed": ErrorKind(
             500, "The video could not be made", "Switch Turntable off; the prop itself does not depend on it."
         ),

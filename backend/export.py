@@ -70,6 +70,7 @@ def write_result(
         camera=shot.given_camera or shot.camera,
         camera_source=shot.camera_source,
         instance_source=shot.instance_source,
+        background=dict(shot.background),
         instances=request.instances,
         photos=request.photos,
         only=request.only,
@@ -119,10 +120,9 @@ def peak_memory_bytes() -> int | None:
 
 
 def versions() -> dict[str, str]:
-    """The versions that a result depends on; PyTorch's only where it was loaded."""
+    """The versions that a result depends on; those of what runs networks only where it was loaded."""
     libraries = {name: version(name) for name in LIBRARIES}
-    if "torch" in sys.modules:
-        libraries["torch"] = version("torch")
+    libraries |= {name: version(name) for name in ("torch", "onnxruntime") if name in sys.modules}
     return {"backend": __version__, "python": platform.python_version(), **libraries}
 
 

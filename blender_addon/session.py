@@ -27,6 +27,7 @@ from . import (
     leftovers,
     moments,
     parameters,
+    redrawing,
     results,
     sending,
     setting_up,
@@ -109,7 +110,7 @@ class Session(Telling):
             results.show_thumbnails(self)
             self.previews.show(self)
             job_list.sync(self)
-            redraw()
+            redrawing.redraw()
         self.slices.seconds.append(time.perf_counter() - began - self._held)
         return self._delay()
 
@@ -488,19 +489,3 @@ def unregister() -> None:
 
 def _schemas(views: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
     return [(view["id"], view["parameters"]) for view in views]
-
-
-def redraw() -> None:
-    """Have the panel drawn anew; not the view beside it, which may take as long as a scene is large."""
-    if bpy.app.background:
-        return
-    for region in sidebars():
-        region.tag_redraw()
-
-
-def sidebars() -> Iterator[bpy.types.Region]:
-    """Where the panel may be."""
-    areas = (area for window in bpy.context.window_manager.windows for area in window.screen.areas)
-    for area in areas:
-        if area.type == "VIEW_3D":
-            yield from (region for region in area.regions if region.type == "UI")

@@ -38,6 +38,12 @@ class Recent:
             if len(reports.events) > MOST_EVENTS:
                 reports.lost = reports.events.popleft().id
 
+    def forget_previews(self, job: str) -> None:
+        """Their files are gone."""
+        with self._lock:
+            if (reports := self._jobs.get(job)) is not None:
+                reports.events = deque(event for event in reports.events if event.type != "preview")
+
     def complete(self, job: str, after: int, stored: list[Event]) -> list[Event]:
         """The stored events of a job above `after`, in order, and what lay between them.
 

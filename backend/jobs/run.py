@@ -21,6 +21,7 @@ from backend.jobs.kept import Kept
 from backend.jobs.previews import Previews
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import Context
+from backend.pipelines.picture import PictureParameters
 from backend.preparations import chosen_preparations
 from backend.preparations.base import Prepared
 from backend.residency import residency
@@ -49,6 +50,7 @@ def run_job(
     preparations = [(one, one.check(request.prepare[one.id])) for one in chosen_preparations(request.prepare)]
     methods = (*preparations, (info, parameters))
     stages = tuple(stage for method, chosen in methods for stage in method.stages_of(chosen))
+    skipped = frozenset(name for _, chosen in methods for name in chosen.skipped_stages())
     kept = Kept(folder / KEPT)
     answers = Answers(folder, answer)
     previews = Previews(folder / PREVIEWS, report)
@@ -71,6 +73,7 @@ def run_job(
         show_rest=previews.rest,
         keeper=checkpoints,
         stages=stages,
+        skipped=skipped - {stage.name for stage in stages},
     )
     # A sign of life before the pictures are read, which can take longer than a user is certain of a click.
     report(
@@ -84,6 +87,7 @@ def run_job(
             folder,
             find_object=not any(one.finds_instances for one, _ in preparations),
             side=parameters.picture_side,
+            background=parameters.background if isinstance(parameters, PictureParameters) else "auto",
         )
     except FileNotFoundError as error:
         raise gone from error

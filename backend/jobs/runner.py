@@ -211,6 +211,7 @@ class Runner:
                 logger.error("the output of job %s is out of reach: %s", job, error)
         self._record(lambda: self._store.finish(job, state, problem=problem, files=files, early=early))
         if state == JobState.DONE and not early:
+            self.recent.forget_previews(job)
             self._folders.clear_done(job)
 
     def _goes_on(self, stored: StoredJob) -> bool:

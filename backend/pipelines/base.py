@@ -63,7 +63,7 @@ class Parameters(BaseModel):
         return made
 
     def needed_weights(self) -> tuple[str, ...]:
-        """Ids of `backend/weights.py` that these very values need, beyond those that the method always needs."""
+        """Ids of `backend/weights` that these very values need, beyond those that the method always needs."""
         return ()
 
     def skipped_stages(self) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ class MethodInfo:
     stages: every stage that there can be, in order; `stages_of` tells those of one run.
     finishes_early: it looks at `Context.finish_wanted`, and ends with what it has when that is true.
     checkpoints: it keeps `Context.checkpoints`, and goes on from the latest.
-    weights: ids of `backend/weights.py` that it always needs.
+    weights: ids of `backend/weights` that it always needs.
     memory_bytes: GPU memory it wants; 0 for none.
     licence: SPDX expression of code and weights together, with what it forbids in `licence_note`.
     """
@@ -205,6 +205,7 @@ class Context:
     show: takes each preview; see `preview`. show_rest: called where one that is held back must not wait any longer.
     keeper: where checkpoints are kept; see `checkpoints`.
     clock: seconds, from any beginning.
+    skipped: stages that the parameters leave out; entering one of them is not told.
     stages: those of the whole run, in order; the stages of `info` if nothing comes before them.
     """
 
@@ -222,6 +223,7 @@ class Context:
     clock: Callable[[], float] = time.monotonic
     device: str = "cpu"
     stages: tuple[Stage, ...] = ()
+    skipped: frozenset[str] = frozenset()
     timings: list[StageTime] = field(default_factory=list)
     warnings: list[Warning] = field(default_factory=list)
     finished_early: bool = field(default=False, init=False)
@@ -251,6 +253,9 @@ class Context:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Enter a stage of `stages`; times it and reports its beginning."""
+        if name in self.skipped:
+            yield
+            return
         self._index = [stage.name for stage in self.stages].index(name)
         self.progress(0.0)
         began = self.clock()

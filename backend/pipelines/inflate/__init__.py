@@ -9,9 +9,10 @@ from pydantic import Field
 from backend.pipelines.base import PROMINENT, PipelineInfo, Stage
 from backend.pipelines.former import formerly
 from backend.pipelines.parameters import Resolution, TextureParameters, TextureSize
+from backend.pipelines.picture import PictureParameters
 
 
-class InflateParameters(TextureParameters):
+class InflateParameters(TextureParameters, PictureParameters):
     """What an artist can turn."""
 
     thickness: float = Field(
@@ -42,7 +43,7 @@ class InflateParameters(TextureParameters):
 
 INFLATE = PipelineInfo(
     id="inflate",
-    version="2",
+    version="3",
     title="Inflate",
     description="Quick props from silhouettes. Needs no download and no GPU.",
     entry="backend.pipelines.inflate.run:run",

@@ -24,6 +24,7 @@ from backend.pipelines.parameters import (
     quality_of,
     steps_of,
 )
+from backend.pipelines.picture import PictureParameters
 
 MOST_PHOTOS = 12
 MOST_INSTANCES = 24
@@ -33,11 +34,11 @@ SLOTS = {"6": (0, 1, 2, 3, 4, 5), "4": (0, 2, 4, 5)}
 
 
 WEIGHTS: dict[str, Any] = {name: [f"instantmesh-{name}"] for name in ("large", "base", "nerf-large", "nerf-base")}
-"""Ids of `backend/weights.py` for each model."""
+"""Ids of `backend/weights` for each model."""
 
 
 class InstantMeshParameters(
-    SamplingParameters, MeshParameters, TextureParameters, PlacingParameters, ComputingParameters
+    SamplingParameters, MeshParameters, TextureParameters, PlacingParameters, ComputingParameters, PictureParameters
 ):
     """What an artist can turn."""
 
@@ -101,13 +102,13 @@ class InstantMeshParameters(
         return tuple(WEIGHTS[self.model])
 
     def skipped_stages(self) -> tuple[str, ...]:
-        wanted = {"choose": self.choose != "never", "turntable": self.turntable}
+        wanted = {"choose": self.choose != "never", "texture": self.colour != "none", "turntable": self.turntable}
         return tuple(stage for stage, is_wanted in wanted.items() if not is_wanted)
 
 
 INSTANTMESH = PipelineInfo(
     id="instantmesh",
-    version="1",
+    version="2",
     title="InstantMesh",
     description="One textured prop from one photo or several: choose the best of the generated views.",
     entry="backend.pipelines.instantmesh.run:run",

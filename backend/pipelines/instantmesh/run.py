@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import torch
+
 from backend import devices
 from backend.devices import release
 from backend.errors import Problem
@@ -27,6 +29,7 @@ from models.isosurface import EmptySurface
 T = TypeVar("T")
 
 
+@torch.no_grad()
 def run(shot: Shot, parameters: InstantMeshParameters, context: Context) -> Scene:
     """Make one prop of every instance of the shot, or of the one object that several photos show.
 
@@ -39,7 +42,7 @@ def run(shot: Shot, parameters: InstantMeshParameters, context: Context) -> Scen
         Cancelled: at the next report after the user has cancelled.
     """
     with context.stage("background"):
-        objects = subjects(shot, context)
+        objects, backgrounds = subjects(shot, context, parameters.background)
         device = devices.choose()
         context.device = device.name
         open_model(parameters, "meta")  # what is wrong with its file is told before the views are made
@@ -70,7 +73,10 @@ def run(shot: Shot, parameters: InstantMeshParameters, context: Context) -> Scen
     solids = _reconstruct(chosen, parameters, context, device)
     props = _finish(solids, shot, parameters, context)
     release(device)
-    return Scene(props, _record(chosen, parameters, followed))
+    record = _record(chosen, parameters, followed)
+    if any(backgrounds):  # of the first photo it is told of every method
+        record["backgrounds"] = backgrounds
+    return Scene(props, record)
 
 
 def _reconstruct(

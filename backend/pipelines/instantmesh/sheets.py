@@ -56,7 +56,7 @@ def open_views(device: Device, dtype: torch.dtype) -> Zero123Plus:
     folder, file = weights.locate("zero123plus"), weights.locate("instantmesh-views") / UNET_FILE
     try:
         return Zero123Plus.from_pretrained(
-            folder, file, device.name, dtype, kept=weights.converted_folder("instantmesh-views"), local_files_only=True
+            folder, file, device.name, dtype, kept=weights.converted_folder("instantmesh-views")
         )
     except CheckpointError as error:
         raise weights.problem_of(error, _whose(error, file)) from error

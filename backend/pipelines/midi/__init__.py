@@ -24,6 +24,7 @@ from backend.pipelines.parameters import (
     quality_of,
     steps_of,
 )
+from backend.pipelines.picture import PictureParameters
 
 MOST_INSTANCES = 48
 
@@ -31,7 +32,9 @@ FORMER_RESOLUTIONS = (("65", 64), ("129", 128), ("257", 256), ("513", 512))
 """Points along the box, as text, and the cells between them."""
 
 
-class MidiParameters(SamplingParameters, MeshParameters, TextureParameters, PlacingParameters, ComputingParameters):
+class MidiParameters(
+    SamplingParameters, MeshParameters, TextureParameters, PlacingParameters, ComputingParameters, PictureParameters
+):
     """What an artist can turn."""
 
     QUALITIES = {"draft": 15, "standard": 30, "final": 50}
@@ -81,10 +84,13 @@ class MidiParameters(SamplingParameters, MeshParameters, TextureParameters, Plac
         json_schema_extra={"group": "picture"},
     )  # fmt: skip
 
+    def skipped_stages(self) -> tuple[str, ...]:
+        return ("texture",) if self.colour == "none" else ()
+
 
 MIDI = PipelineInfo(
     id="midi",
-    version="1",
+    version="2",
     title="MIDI",
     description="Complete props, back sides included: all objects of a picture generated together.",
     entry="backend.pipelines.midi.run:run",

@@ -35,6 +35,7 @@ from models.midi.pipeline import MidiPipeline
 from models.midi.windows import Windows, overlapping_windows
 
 
+@torch.no_grad()
 def run(shot: Shot, parameters: MidiParameters, context: Context) -> Scene:
     """Make one prop of every instance of the shot.
 
@@ -116,9 +117,7 @@ def _generate(
     dtype = getattr(torch, plan.dtype)
     one_batch, chunk, keep_parts = (plan.settings[name] for name in ("one_batch", "chunk", "keep_parts"))
     try:
-        pipeline = residency.take(
-            "midi", form, lambda: MidiPipeline.from_pretrained(folder, device, dtype, local_files_only=True)
-        )
+        pipeline = residency.take("midi", form, lambda: MidiPipeline.from_pretrained(folder, device, dtype))
         with context.stage("encode"):
             context.progress(0.0, plan.sentence)
             frame = framed(on_white(shot.image), instances.labels, parameters.padding)

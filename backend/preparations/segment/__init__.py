@@ -120,7 +120,7 @@ class SegmentParameters(Parameters):
 
     @property
     def detector_weights(self) -> str:
-        """Id of the detector in `backend/weights.py`."""
+        """Id of the detector in `backend/weights`."""
         identifier: str = DETECTORS[self.detector][0]
         return identifier
 

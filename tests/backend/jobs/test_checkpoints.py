@@ -22,6 +22,7 @@ from backend.jobs.retention import usage
 from backend.jobs.store import JobStore
 from backend.pipelines.base import Context
 from backend.pipelines.instantmesh import INSTANTMESH
+from backend.pipelines.midi import MIDI
 from tests.backend.jobs.long_pipeline import LONG
 
 ME, OTHER = "a" * 16, "b" * 16
@@ -309,3 +310,10 @@ def test_stages_follow_the_parameters() -> None:
     assert names(turntable=True) == everything
     assert names() == [name for name in everything if name != "turntable"]
     assert names(choose="never") == [name for name in everything if name not in ("choose", "turntable")]
+    assert "texture" not in [stage.name for stage in MIDI.stages_of(MIDI.check({"colour": "none"}))]
+    told = list[Progress]()
+    context = Context(LONG, 0, told.append, stages=LONG.stages[1:], skipped=frozenset({"begin"}))  # type: ignore[arg-type]
+    with context.stage("begin"):
+        assert told == [], "a method may enter what its parameters leave out"
+    with context.stage("optimise"):
+        assert (told[0].stage_index, told[0].stage_count) == (0, 2)

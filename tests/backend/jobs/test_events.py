@@ -123,6 +123,11 @@ def test_whoever_follows_gets_every_report_and_nothing_overtakes() -> None:
     assert [event.id for event in recent.complete("job", 4, [last])] == [5, 6, 7, 8], "9 is not stored yet"
     assert [event.id for event in recent.complete("job", 0, [state, last])] == [1, 3, 4, 5, 6, 7, 8]
     assert recent.complete("job", 9, []) == []
+    recent.add("job", Event(id=10, type="preview", data={}))
+    end = Event(id=11, type="state", data={})
+    assert [event.id for event in recent.complete("job", 8, [end])] == [9, 10, 11]
+    recent.forget_previews("job")
+    assert [event.id for event in recent.complete("job", 8, [end])] == [9, 11]
     assert recent.complete("other", 0, [state]) == [state]
 
 

@@ -197,7 +197,7 @@ def test_true_cameras_do_not_mind_the_order_of_the_picks_and_slots_do(
 def test_every_plan_makes_the_same_views() -> None:
     device = choose("cpu")
     context = Context(INSTANTMESH, 3, lambda said: None, save=lambda name, data: None)
-    (subject,) = subjects(shot_of(0, 180), context)
+    (subject,), _ = subjects(shot_of(0, 180), context)
     wanted = [Wanted(subject, photo, 10 + photo) for photo in range(2)]
     full, *lower = (make_sheets(wanted, PLAIN, context, device, plan) for plan in view_plans(read_sizes(), device))
     assert not np.array_equal(full[wanted[0]], full[wanted[1]])

@@ -157,7 +157,7 @@ def test_killed_at_five_random_moments_it_ends_as_if_nothing_had_been(tmp_path: 
         if pairs:
             errors[attempt] = statistics.median(abs(eta / left - 1) for eta, left in pairs)
     assert len(errors) == len(moments) and max(errors.values()) < 0.2, errors
-    assert late.count("progress") == 1 and late.count("preview") == 0
+    assert len(late) < 100 and late.count("preview") == 0
     ids = [number for number, _, _ in follower.heard]
     assert ids == sorted(set(ids))
     worst = max(errors.values())
