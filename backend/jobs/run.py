@@ -18,7 +18,7 @@ from backend.jobs.answers import Answers
 from backend.jobs.folders import KEPT
 from backend.jobs.kept import Kept
 from backend.pipelines import find_pipeline
-from backend.pipelines.base import Context
+from backend.pipelines.base import Context, MethodInfo
 from backend.preparations import chosen_preparations
 from backend.preparations.base import Prepared
 from backend.residency import residency
@@ -43,7 +43,8 @@ def run_job(
     info = find_pipeline(request.pipeline)
     parameters = info.check(request.parameters)
     preparations = [(one, one.check(request.prepare[one.id])) for one in chosen_preparations(request.prepare)]
-    stages = tuple(stage for method in (*(one for one, _ in preparations), info) for stage in method.stages)
+    methods: tuple[MethodInfo, ...] = (*(one for one, _ in preparations), info)
+    stages = tuple(stage for method in methods for stage in method.stages)
     kept = Kept(folder / KEPT)
     answers = Answers(folder, answer)
     context = Context(
@@ -77,8 +78,8 @@ def run_job(
             message = f"Only {share} % of {shot.title(number)} is seen; the colours of the rest are guessed."
             hint = "Move it, or what stands before it, or take it in a shot of its own."
             context.warn("instance-hidden", message, hint, number)
-    if preparations or residency.held_by(info.id) is None:
-        residency.clear()
+    if any(method.learned and not method.entry.startswith("backend.") for method in methods):
+        residency.clear()  # a plug-in may measure what is free by itself
     prepared: dict[str, dict[str, Any]] = {}
     for one, chosen in preparations:
         done: Prepared = one.load()(shot, chosen, context)

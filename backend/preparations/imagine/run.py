@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.contract import MAXIMUM_SEED
-from backend.devices import choose
 from backend.errors import Problem
 from backend.imaging.png import as_png, from_png
-from backend.memory import Plan, run_with_plans
+from backend.memory import Plan
 from backend.pipelines.base import Context
+from backend.pipelines.running import Running, checkpoints, seen
 from backend.preparations.base import Prepared
 from backend.preparations.imagine import ImagineParameters
 from backend.preparations.imagine.depth_picture import depth_picture, resized, working_size
 from backend.preparations.imagine.networks import FAMILIES, native_side
 from backend.preparations.imagine.outlines import LOST, Agreement, agreement
-from backend.preparations.imagine.painter import Commission, Folders, ladder, open_painter, told
+from backend.preparations.imagine.painter import Commission, Folders, ladder, open_painter, read_sizes
 from backend.preparations.imagine.prompt import full_prompt
 from backend.questions import Choice, ChooseQuestion
 from backend.shot import Shot
@@ -93,7 +93,9 @@ def _paint(
     """All candidates. Those that are done stay when memory runs out and the rest is painted in a more frugal way."""
     family = FAMILIES[parameters.model]
     folders = Folders(locate(family.base), locate(family.control))
-    with told(family.base):
+    identifiers = (family.base, family.control)
+    sizes = seen(f"imagine {family.base}", identifiers, lambda: read_sizes(family, folders))
+    with checkpoints(family.base):
         native = native_side(folders.base)
     height, width = depth.shape
     size = working_size((width, height), native)
@@ -101,7 +103,7 @@ def _paint(
     commission = Commission(
         prompt, parameters.negative_prompt, control, parameters.steps, parameters.guidance, parameters.strength
     )
-    device = choose("auto")
+    running = Running.begin(context)
     done = _recalled(shot, parameters, context)
     if len(done) == parameters.candidates:
         return done
@@ -111,7 +113,7 @@ def _paint(
         def on_load(share: float, message: str) -> None:
             report(LOADING * share, f"{message} ({plan.sentence})")
 
-        with open_painter(family, folders, plan, device, commission, on_load, on_cut) as painter:
+        with open_painter(family, folders, plan, running, commission, on_load, on_cut) as painter:
             while (index := len(done)) < parameters.candidates:
 
                 def on_step(step: int, index: int = index) -> None:
@@ -128,11 +130,7 @@ def _paint(
         message = f"The words are too many for the painter; it does not hear the end: “{rest}”."
         context.warn("prompt-cut", message, "Shorten the prompt, or leave out the names.")
 
-    def on_retry(failed: Plan, following: Plan) -> None:
-        message = f"There was not enough memory ({failed.sentence}). It goes on with less: {following.sentence}."
-        context.warn("memory-short", message, "Close other programs that use the graphics card.")
-
-    run_with_plans(ladder(family, folders, device, size), device, paint, on_retry)
+    running.by_plans(lambda device: ladder(sizes, device, size), paint)
     return done
 
 
