@@ -22,7 +22,9 @@ export LIBGL_ALWAYS_SOFTWARE := 1
 demo: $(BACKEND)/.server $(BPY)/.ready
 	$(BPY)/$(SCRIPTS)/python -m demo $(ARGS)
 
-test: lint test-backend test-blender
+# All at once; what they stand on is made first, so that they do not make it at once.
+test: $(BACKEND)/.dev $(BPY)/.ready
+	$(BIN)/python -m tests.together "$(MAKE)" test-backend test-blender lint
 
 lint: $(BACKEND)/.dev
 	$(BIN)/ruff check .

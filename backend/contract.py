@@ -173,11 +173,23 @@ class Progress(BaseModel):
     message: str = ""
 
 
+class Preview(BaseModel):
+    """A picture of what a running job has come to so far. `slot` names its place; the next one there replaces it.
+
+    `file` is had by GET /jobs/{id}/files/{file}; `revision` grows with each picture of the job.
+    """
+
+    slot: str
+    revision: int
+    caption: str
+    file: str
+
+
 class Event(BaseModel):
-    """One server-sent event of a job. `id` counts from 1 within the job."""
+    """One server-sent event of a job. `id` grows within the job, from 1."""
 
     id: int
-    type: Literal["state", "progress", "warning", "needs_input"]
+    type: Literal["state", "progress", "warning", "preview", "needs_input"]
     data: dict[str, Any]
 
 
@@ -205,6 +217,11 @@ class JobView(BaseModel):
     question: dict[str, Any] | None = Field(None, description="What it asks, while it is in needs_input.")
     position: int | None = Field(None, description="How many jobs run before this one, while it is queued.")
     waiting: Waiting | None = Field(None, description="Why nothing is run at the moment, while it is queued.")
+    last_event: int = Field(0, description="Id of its last event.")
+    previews: list[Preview] = Field(default_factory=list, description="The newest of each slot.")
+    can_finish: bool = Field(False, description="Whether it runs, and can be told to end early with what it has.")
+    can_continue: bool = Field(False, description="Whether it ended on its way and can go on from a checkpoint.")
+    finished_early: bool = Field(False, description="Whether its files are those of a run that was ended early.")
 
 
 class InputRecord(BaseModel):
@@ -277,6 +294,7 @@ class Result(BaseModel):
     warnings: list[Warning]
     timings: list[StageTime]
     seconds: Seconds
+    finished_early: bool = Field(False, description="Whether the user ended it early: what it had come to then.")
     peak_memory_bytes: int | None
     versions: dict[str, str]
     device: dict[str, str]

@@ -79,6 +79,7 @@ def write_result(
         warnings=context.warnings,
         timings=context.timings,
         seconds=context.elapsed,
+        finished_early=context.finished_early,
         peak_memory_bytes=peak_memory_bytes(),
         versions=versions(),
         device=device(context.device),

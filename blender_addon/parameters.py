@@ -4,7 +4,8 @@ For every method there is a property group on the scene: `scene.set_dresser_<pip
 `scene.prepare_set_dresser_<preparation>`. Blender keeps the values by name in the file, so they come back when the
 group is registered again, also before the server has run.
 
-Beyond the usual words of a JSON schema a field may have: "prominent", whether artists turn it; "special", {"value",
+Beyond the usual words of a JSON schema a field may have: "prominent", whether artists turn it; "group", what it is
+about; "special", {"value",
 "title", "otherwise"}: its one value that is no number, what to call that, and the number to begin with instead;
 "titles", what to call choices; "examples", of which the first stands in an empty text.
 """
@@ -22,8 +23,11 @@ import bpy
 
 INTEGER_RANGE = (-(2**31), 2**31 - 1)
 FLOAT_RANGE = (-3.0e38, 3.0e38)
-PROMINENT = 3
-"""So many parameters are prominent where a schema marks none."""
+PROMINENT, UNMARKED = 5, 3
+"""So many parameters are prominent at most, and so many where a schema marks none."""
+
+GROUPS = ("picture", "making", "views", "mesh", "texture", "placing", "computing")
+"""What parameters are about, in the order of the panel; what it does not know comes after these."""
 
 SWITCH = "_is_special"
 """Ends the name of the switch that belongs to a number."""
@@ -68,10 +72,19 @@ class Groups:
         return list(self._names.get(method, {}).values())
 
     def prominent(self, method: str) -> list[str]:
-        """The names of the properties that artists turn, three at most: those marked, else the first ones."""
+        """The names of the properties that artists turn, five at most: those marked, else the first three."""
         names, fields = self._names.get(method, {}), self._schemas.get(method, {}).get("properties", {})
         marked = [attribute for name, attribute in names.items() if fields[name].get("prominent")]
-        return (marked or list(names.values()))[:PROMINENT]
+        return marked[:PROMINENT] or list(names.values())[:UNMARKED]
+
+    def folded(self, method: str) -> dict[str, list[str]]:
+        """The names of the other properties, by group; "" has those that belong to none."""
+        names, fields = self._names.get(method, {}), self._schemas.get(method, {}).get("properties", {})
+        shown, found = self.prominent(method), {group: [] for group in GROUPS}
+        for name, attribute in names.items():
+            if attribute not in shown:
+                found.setdefault(str(fields[name].get("group") or ""), []).append(attribute)
+        return {group: attributes for group, attributes in found.items() if attributes}
 
     def switch(self, method: str, attribute: str) -> str:
         """The name of the switch, a boolean property, that stands for a number's special value; "" if it has none."""

@@ -21,6 +21,7 @@ from . import (
     asking,
     environment,
     folders,
+    going_on,
     job_list,
     jobs,
     leftovers,
@@ -38,6 +39,7 @@ from .keeping import Keeping
 from .lists import Lists
 from .messages import SetDresserError, as_error
 from .models import Models
+from .preview_fetching import PreviewFetching
 from .privacy import private_folder
 from .questions import Question
 from .references import Place
@@ -67,7 +69,7 @@ class Session(Telling):
         self.pipelines: list[dict[str, Any]] = []
         self.preparations: list[dict[str, Any]] = []
         self.storage: dict[str, Any] = {}
-        self.lists, self.keeping = Lists(), Keeping()
+        self.lists, self.keeping, self.previews = Lists(), Keeping(), PreviewFetching()
         self.set_up_problem: SetDresserError | None = None
         self.slices, self.imports, self.captures = Slices(), Slices(), Slices()
         self._seen = self.server.state
@@ -105,6 +107,7 @@ class Session(Telling):
             self._changed = False
             jobs.show_questions(self)
             results.show_thumbnails(self)
+            self.previews.show(self)
             job_list.sync(self)
             redraw()
         self.slices.seconds.append(time.perf_counter() - began - self._held)
@@ -120,7 +123,7 @@ class Session(Telling):
                 return INSTALLING
             return MOVING if self.server.state is ServerState.STOPPING else WATCHING
         followed = [job for job in self.jobs.values() if job.busy and job.state in ("queued", "running", "needs_input")]
-        idle = len(followed) + self.models.pausing
+        idle = len(followed) + self.models.pausing + self.previews.pausing
         return FOLLOWING if idle == len(self.tasks) and self.server.state is ServerState.READY else MOVING
 
     def changed(self) -> None:
@@ -241,7 +244,7 @@ class Session(Telling):
         self.jobs = {**{key: record for key, record in newer.items() if key not in listed}, **listed}
         for record in listed.values():
             if record.task is None and (not record.ended or record.awaited):
-                self._run(record, jobs.attend(self, record))
+                self.attend(record)
 
     # jobs
 
@@ -267,6 +270,12 @@ class Session(Telling):
     def again(self, record: JobRecord, former: str, changes: dict[str, Any]) -> None:
         """As `submit`, with the inputs of a former job."""
         self._run(record, sending.run_again(self, record, former, changes))
+
+    def attend(self, record: JobRecord) -> None:
+        """See a job through that the server has."""
+        if not record.ended:
+            going_on.begin_again(self, record)
+        self._run(record, jobs.attend(self, record))
 
     def adopt(self, record: JobRecord, view: dict[str, Any]) -> None:
         """The server has the job now, and has given it an id."""
@@ -340,7 +349,7 @@ class Session(Telling):
                 self.changed()
 
         def failed(error: Exception) -> None:
-            if record.state == "done":
+            if record.has_result:
                 record.problem, record.arrival = as_error(error), ""
             else:
                 record.fail(error)

@@ -31,6 +31,7 @@ from backend.errors import Problem
 from backend.files import write_together
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import MethodInfo
+from backend.pipelines.former import FORMERLY
 from backend.preparations import chosen_preparations
 from backend.privacy import written_privately
 
@@ -95,9 +96,15 @@ def add_parameters(parser: argparse.ArgumentParser, info: MethodInfo, prefix: st
     group = parser.add_argument_group(f"{info.title}, version {info.version}")
     for name, field in properties(info).items():
         text = f"{field.get('description', '')} [{values_of(field)}; default {field.get('default')}]"
-        option = "--" + "-".join(filter(None, (prefix, name.replace("_", "-"))))
+        option = _option(prefix, name)
         destination = ":".join((PREPARE + prefix if prefix else PARAMETER, name))
         group.add_argument(option, dest=destination, metavar="VALUE", help=text.replace("%", "%%"))
+        for former in field.get(FORMERLY, {}).get("names", ()):
+            group.add_argument(_option(prefix, former), dest=destination, help=argparse.SUPPRESS)
+
+
+def _option(prefix: str, name: str) -> str:
+    return "--" + "-".join(filter(None, (prefix, name.replace("_", "-"))))
 
 
 def generate(chosen: argparse.Namespace) -> None:

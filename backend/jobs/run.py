@@ -18,7 +18,7 @@ from backend.jobs.answers import Answers
 from backend.jobs.folders import KEPT
 from backend.jobs.kept import Kept
 from backend.pipelines import find_pipeline
-from backend.pipelines.base import Context, MethodInfo
+from backend.pipelines.base import Context
 from backend.preparations import chosen_preparations
 from backend.preparations.base import Prepared
 from backend.residency import residency
@@ -43,8 +43,8 @@ def run_job(
     info = find_pipeline(request.pipeline)
     parameters = info.check(request.parameters)
     preparations = [(one, one.check(request.prepare[one.id])) for one in chosen_preparations(request.prepare)]
-    methods: tuple[MethodInfo, ...] = (*(one for one, _ in preparations), info)
-    stages = tuple(stage for method in methods for stage in method.stages)
+    methods = (*preparations, (info, parameters))
+    stages = tuple(stage for method, chosen in methods for stage in method.stages_of(chosen))
     kept = Kept(folder / KEPT)
     answers = Answers(folder, answer)
     context = Context(
@@ -78,7 +78,7 @@ def run_job(
             message = f"Only {share} % of {shot.title(number)} is seen; the colours of the rest are guessed."
             hint = "Move it, or what stands before it, or take it in a shot of its own."
             context.warn("instance-hidden", message, hint, number)
-    if any(method.learned and not method.entry.startswith("backend.") for method in methods):
+    if any(method.learned and not method.entry.startswith("backend.") for method, _ in methods):
         residency.clear()  # a plug-in may measure what is free by itself
     prepared: dict[str, dict[str, Any]] = {}
     for one, chosen in preparations:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from backend.errors import Problem
 from backend.geometry.cleanup import Cleaned, clean
 from backend.geometry.projection import paint_scene
+from backend.geometry.vertex_colours import Carrier, carried
 from backend.pipelines.base import Context
 from backend.pipelines.running import Tell, each
 from backend.registration import Box, Registration, register
@@ -147,10 +148,13 @@ def placed_alone(
     return _standing(prop, shot)
 
 
-def painted(props: Mapping[int, Prop], shot: Shot, context: Context, *, texture_size: int) -> dict[int, Prop]:
+def painted(
+    props: Mapping[int, Prop], shot: Shot, context: Context, *, how: Carrier, texture_size: int
+) -> dict[int, Prop]:
     """Props with the picture on what the camera sees of them, and the rest filled to match.
 
     Args:
+        how: what carries the colours, see `carried`.
         texture_size: longest side of each texture in pixels.
     """
     world = {number: replace(prop.mesh, vertices=prop.world_vertices()) for number, prop in props.items()}
@@ -160,7 +164,10 @@ def painted(props: Mapping[int, Prop], shot: Shot, context: Context, *, texture_
 
     meshes = paint_scene(world, shot.image, shot.instances.labels, shot.camera, texture_size, one_by_one)
     return {
-        number: replace(props[number], mesh=replace(props[number].mesh, corner_uv=mesh.corner_uv, texture=mesh.texture))
+        number: replace(
+            props[number],
+            mesh=carried(replace(props[number].mesh, corner_uv=mesh.corner_uv, texture=mesh.texture), how),
+        )
         for number, mesh in meshes.items()
     }
 
@@ -172,7 +179,7 @@ def coloured(
     device: torch.device,
     tell: Tell,
     *,
-    how: Literal["texture", "vertices", "none"],
+    how: Carrier,
     texture_size: int,
     hint: str,
 ) -> Mesh:

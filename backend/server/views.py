@@ -102,11 +102,13 @@ class MethodView(BaseModel):
     title: str
     description: str
     parameters: dict[str, Any] = Field(description="JSON schema of the parameters, an object.")
-    stages: list[StageView]
+    stages: list[StageView] = Field(description="Every stage that there can be; parameters may leave some out.")
     memory_bytes: int = Field(description="GPU memory it wants; 0 for none.")
     licence: str = Field(description="SPDX expression of code and weights together.")
     licence_note: str
     weights: list[str] = Field(description="Downloads it needs.")
+    finishes_early: bool = Field(description="Whether it can be told to end early with what it has.")
+    checkpoints: bool = Field(description="Whether it keeps checkpoints, from which it goes on.")
     ready: bool = Field(description="Whether it can run now: libraries and downloads are there.")
 
 
@@ -152,6 +154,8 @@ def _common(info: MethodInfo) -> dict[str, Any]:
         "licence": info.licence,
         "licence_note": info.licence_note,
         "weights": list(info.weights),
+        "finishes_early": info.finishes_early,
+        "checkpoints": info.checkpoints,
         "ready": not (info.learned and engine.missing())
         and all(weights.present(each) == weights.State.ready for each in info.weights),
     }

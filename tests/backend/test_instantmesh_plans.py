@@ -25,10 +25,10 @@ from models.isosurface.flexicubes import extract_surface  # noqa: E402
 from models.lrm.configs import VARIANTS  # noqa: E402
 from models.lrm.fields import MeshField  # noqa: E402
 from models.lrm.model import InstantMeshModel, LargeReconstructionModel  # noqa: E402
-from models.zero123.conditioning import Condition  # noqa: E402
-from models.zero123.denoising import denoise  # noqa: E402
-from models.zero123.pictures import COLUMNS, ROWS, VIEW_SIZE  # noqa: E402
-from models.zero123.scheduler import SchedulerConfig, make_schedule  # noqa: E402
+from models.zero123plus.conditioning import Condition  # noqa: E402
+from models.zero123plus.denoising import denoise  # noqa: E402
+from models.zero123plus.pictures import COLUMNS, ROWS, VIEW_SIZE  # noqa: E402
+from models.zero123plus.scheduler import SchedulerConfig, make_schedule  # noqa: E402
 from tests.backend.living import GB, Living, agree, empty, fused  # noqa: E402
 
 SHEET = (4, ROWS * VIEW_SIZE // 8, COLUMNS * VIEW_SIZE // 8)
@@ -152,7 +152,7 @@ def test_settings_say_what_to_do_and_the_sentence_says_it_to_people() -> None:
 
 def test_sizes_come_from_the_configurations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from backend.pipelines.instantmesh.tiny import write_tiny_instantmesh_checkpoints
-    from models.zero123.tiny import tiny_parts
+    from models.zero123plus.tiny import tiny_parts
 
     monkeypatch.setenv("SET_DRESSER_MODELS", str(write_tiny_instantmesh_checkpoints(tmp_path, models=())))
     sizes = read_sizes()

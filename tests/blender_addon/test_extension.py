@@ -86,9 +86,9 @@ def test_blenders_own_tool_accepts_it(platform: str, tmp_path: Path) -> None:
 
 
 def test_it_installs_works_and_comes_off_twice_in_a_row(
-    archive: Path, picture: Path, python_with_plugin: Path, tmp_path: Path
+    archive: Path, picture: Path, compiling_python: Path, tmp_path: Path
 ) -> None:
-    told = drive("install_and_use", archive, picture, python=python_with_plugin, user=tmp_path / "user")
+    told = drive("install_and_use", archive, picture, python=compiling_python, user=tmp_path / "user")
     assert len(told) == 4
     for used, removed in zip(told[::2], told[1::2], strict=True):
         assert (used["state"], used["props"], used["hidden"]) == ("done", 2, True)

@@ -69,7 +69,7 @@ def reconstruct(model: InstantMeshModel, picked: Picked, parameters: InstantMesh
     def later(share: float) -> None:
         tell(ENCODED + (1 - ENCODED) * share)
 
-    resolution = int(parameters.resolution)
+    resolution = parameters.resolution
     try:
         if isinstance(field, MeshField):
             found = extract_surface(field, resolution, device=planes.device, progress=later)

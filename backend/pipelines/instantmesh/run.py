@@ -108,7 +108,7 @@ def _finish(
             field.planes.device,
             tell,
             how=parameters.colour,
-            texture_size=int(parameters.texture_size),
+            texture_size=parameters.texture_size,
             hint=HINT,
         )
         return replace(mesh, vertices=mesh.vertices @ FRONT.T)

@@ -12,13 +12,13 @@ from backend.errors import Problem
 from backend.imaging.png import as_png, from_png
 from backend.memory import Plan
 from backend.pipelines.base import Context
-from backend.pipelines.instantmesh import STEPS, InstantMeshParameters
+from backend.pipelines.instantmesh import InstantMeshParameters
 from backend.pipelines.instantmesh.photos import Pixels, Subject
 from backend.pipelines.running import Running
 from models.published import diffusers_network, load_clip_vision
-from models.zero123.conditioning import Condition
-from models.zero123.pictures import as_pixels, prepared, split
-from models.zero123.pipeline import Zero123Plus
+from models.zero123plus.conditioning import Condition
+from models.zero123plus.pictures import as_pixels, prepared, split
+from models.zero123plus.pipeline import Zero123Plus
 
 VIEW_WEIGHTS = ("zero123plus", "instantmesh-views")
 """Ids of `backend/weights.py`: the diffusion model, and the UNet that takes the place of its own."""
@@ -146,7 +146,7 @@ def _sheets(
             share = CONDITIONED + (DENOISED - CONDITIONED) * done / steps
             tell(index, share, f"step {done} of {steps}")
 
-        steps = parameters.steps or STEPS[parameters.quality]
+        steps = parameters.chosen_steps
         rows: int | None = plan.settings["rows"]
         latents.append(pipeline.denoise(condition, steps, parameters.guidance, generator, step, rows))
     if not keep_parts:

@@ -11,7 +11,7 @@ from backend.imaging.alpha import on_white
 from backend.memory import Plan
 from backend.pipelines import ending
 from backend.pipelines.base import Context
-from backend.pipelines.midi import STEPS, MidiParameters
+from backend.pipelines.midi import MidiParameters
 from backend.pipelines.midi.checks import examine
 from backend.pipelines.midi.plans import midi_plans, read_shape, read_sizes
 from backend.pipelines.running import Running, Tell, each, seen
@@ -52,7 +52,7 @@ def run(shot: Shot, parameters: MidiParameters, context: Context) -> Scene:
             parameters.precision,
             shape,
             rows=sum(map(len, windows)),
-            resolution=int(parameters.resolution),
+            resolution=parameters.resolution + 1,
         ),
         lambda plan: _generate(shot, instances, windows, parameters, running, plan),
     )
@@ -72,8 +72,9 @@ def run(shot: Shot, parameters: MidiParameters, context: Context) -> Scene:
         for number, prop in props.items():
             prop.quality["queries"] = triangles[number].queries
     with context.stage("texture"):
-        if parameters.colour:
-            props = ending.painted(props, shot, context, texture_size=parameters.texture_size)
+        if parameters.colour != "none":
+            size = parameters.texture_size
+            props = ending.painted(props, shot, context, how=parameters.colour, texture_size=size)
     return Scene(list(props.values()), {**running.record, **ending.registration_record(registration)})
 
 
@@ -105,7 +106,7 @@ def _generate(
             latents = pipeline.denoise(
                 conditions,
                 noise,
-                parameters.steps or STEPS[parameters.quality],
+                parameters.chosen_steps,
                 Guidance(parameters.guidance, (parameters.guidance_start, parameters.guidance_end), one_batch),
                 progress=lambda done, steps: context.progress(done / steps, f"Step {done} of {steps}"),
                 windows=windows,
@@ -116,7 +117,7 @@ def _generate(
             row = {number: latents[index] for index, number in enumerate(sorted(instances.names))}
 
             def work(number: int, tell: Tell) -> Triangles:
-                return decode(pipeline.vae, row[number], int(parameters.resolution), chunk=chunk, progress=tell)
+                return decode(pipeline.vae, row[number], parameters.resolution + 1, chunk=chunk, progress=tell)
 
             return each(row, work, shot, context, HINT)
 

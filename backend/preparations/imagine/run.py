@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -66,7 +65,8 @@ def prepare(shot: Shot, parameters: ImagineParameters, context: Context) -> Prep
     with context.stage("paint"):
         candidates = _paint(shot, shot.depth, prompt, parameters, context)
     best = int(np.argmax([one.agreement.overall for one in candidates]))
-    chosen = _ask(candidates, best, context) if parameters.choose and len(candidates) > 1 else best
+    asks = parameters.choose == "always" or (parameters.choose == "several" and len(candidates) > 1)
+    chosen = _ask(candidates, best, context) if asks else best
     picture = candidates[chosen]
     context.keep("picture.png", as_png(picture.picture))
     _warn_of_lost(shot, picture, context)
@@ -101,24 +101,25 @@ def _paint(
     size = working_size((width, height), native)
     control = depth_picture(depth, size)
     commission = Commission(
-        prompt, parameters.negative_prompt, control, parameters.steps, parameters.guidance, parameters.strength
+        prompt, parameters.negative_prompt, control, parameters.chosen_steps, parameters.guidance, parameters.strength
     )
     running = Running.begin(context)
     done = _recalled(shot, parameters, context)
     if len(done) == parameters.candidates:
         return done
-    report = _never_back(context)
 
     def paint(plan: Plan) -> None:
         def on_load(share: float, message: str) -> None:
-            report(LOADING * share, f"{message} ({plan.sentence})")
+            context.progress(LOADING * share, f"{message} ({plan.sentence})")
 
         with open_painter(family, folders, plan, running, commission, on_load, on_cut) as painter:
             while (index := len(done)) < parameters.candidates:
 
                 def on_step(step: int, index: int = index) -> None:
-                    share = (index + step / parameters.steps) / parameters.candidates
-                    report(LOADING + (1 - LOADING) * share, f"Candidate {index + 1} of {parameters.candidates}")
+                    share = (index + step / parameters.chosen_steps) / parameters.candidates
+                    context.progress(
+                        LOADING + (1 - LOADING) * share, f"Candidate {index + 1} of {parameters.candidates}"
+                    )
 
                 seed = _seed(context, index)
                 picture = resized(painter.paint(seed, on_step), (width, height))
@@ -148,18 +149,6 @@ def _recalled(shot: Shot, parameters: ImagineParameters, context: Context) -> li
         picture = from_png(data)
         done.append(Candidate(_seed(context, len(done)), picture, agreement(picture, shot.instances.labels)))
     return done
-
-
-def _never_back(context: Context) -> Callable[[float, str], None]:
-    """`context.progress`, except that it stays where it was while something is done a second time."""
-    highest = 0.0
-
-    def report(fraction: float, message: str) -> None:
-        nonlocal highest
-        highest = max(highest, fraction)
-        context.progress(highest, message)
-
-    return report
 
 
 def _ask(candidates: list[Candidate], best: int, context: Context) -> int:

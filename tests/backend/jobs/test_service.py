@@ -114,7 +114,7 @@ def test_the_folder_of_a_job_is_complete_before_it_is_listed(service: JobService
     ("request_", "images", "code"),
     [
         (GenerateRequest(pipeline="nothing"), [cut_out()], "pipeline-unknown"),
-        (GenerateRequest(pipeline="inflate", parameters={"detail": 1}), [cut_out()], "parameters-invalid"),
+        (GenerateRequest(pipeline="inflate", parameters={"resolution": 1}), [cut_out()], "parameters-invalid"),
         (REQUEST, [], "request-invalid"),
         (REQUEST, [cut_out(), cut_out()], "request-invalid"),
         (REQUEST, [b"nothing"], "image-unreadable"),

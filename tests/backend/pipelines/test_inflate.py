@@ -46,6 +46,19 @@ class Listener:
         return Context(INFLATE, seed=0, report=self.reports.append, cancelled=cancelled)
 
 
+def test_colours_go_to_the_vertices_or_nowhere_on_the_very_same_shapes() -> None:
+    textured, vertices, none = (
+        run(captured(), InflateParameters(texture_size=64, colour=colour), Listener().context())
+        for colour in ("texture", "vertices", "none")
+    )
+    for first, second, third in zip(textured.props, vertices.props, none.props, strict=True):
+        assert np.array_equal(first.mesh.vertices, second.mesh.vertices)
+        assert np.array_equal(first.mesh.faces, third.mesh.faces)
+        assert second.mesh.texture is None and second.mesh.corner_uv is None
+        assert second.mesh.colours is not None and second.mesh.colours.shape == second.mesh.vertices.shape
+        assert third.mesh.texture is None and third.mesh.colours is None
+
+
 def test_every_instance_becomes_a_closed_textured_prop_at_its_block_out() -> None:
     shot = captured()
     scene = run(shot, InflateParameters(texture_size=128), Listener().context())

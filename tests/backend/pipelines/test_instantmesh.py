@@ -31,8 +31,8 @@ from backend.shot import InstanceMap  # noqa: E402
 from models.isosurface.flexicubes import extract_surface  # noqa: E402
 from models.lrm.cameras import slot_cameras  # noqa: E402
 from models.lrm.model import InstantMeshModel  # noqa: E402
-from models.zero123.pictures import as_pixels, split  # noqa: E402
-from models.zero123.pipeline import Zero123Plus  # noqa: E402
+from models.zero123plus.pictures import as_pixels, split  # noqa: E402
+from models.zero123plus.pipeline import Zero123Plus  # noqa: E402
 from tests.backend.instantmesh_shots import (  # noqa: E402
     FAST,
     ONE,

@@ -23,7 +23,7 @@ from backend.shot import InstanceMap  # noqa: E402
 from models.isosurface.flexicubes import extract_surface  # noqa: E402
 from models.lrm.model import LargeReconstructionModel  # noqa: E402
 from models.lrm.tiny import tiny_network, write_checkpoint  # noqa: E402
-from models.zero123.tiny import tiny_parts, write_white_unet  # noqa: E402
+from models.zero123plus.tiny import tiny_parts, write_white_unet  # noqa: E402
 from tests.backend.instantmesh_shots import (  # noqa: E402
     FAST,
     ONE,
@@ -82,7 +82,7 @@ def test_an_azimuth_is_a_number_of_degrees(azimuth: Any) -> None:
         {"views": "5"},
         {"scale": 0.1},
         {"guidance": float("nan")},
-        {"resolution": "512"},
+        {"resolution": 512},
         {"size": -1},
         {"picks": [0]},
     ],

@@ -26,7 +26,7 @@ from models.midi.decoding import field_surface  # noqa: E402
 from models.midi.tiny import write_tiny_checkpoint  # noqa: E402
 from tests.backend.ray_caster import Solid, cast, look  # noqa: E402
 
-FAST = MidiParameters(steps=2, resolution="65", faces=2000, texture_size=128)
+FAST = MidiParameters(steps=2, resolution=64, faces=2000, texture_size=128)
 SIZE = 160
 
 
@@ -93,6 +93,13 @@ def test_every_instance_becomes_a_closed_prop_of_its_own() -> None:
     }
     assert any("free" in each.message for each in said if isinstance(each, Progress)), "the memory plan is told"
     assert scene.record["plan"]["name"] and 0 <= scene.record["registration"]["confidence"] <= 1
+
+
+@pytest.mark.parametrize("colour", ["vertices", "none"])
+def test_colours_go_to_the_vertices_or_nowhere(colour: str) -> None:
+    for prop in made(shot_of(*THREE[:1]), FAST.model_copy(update={"colour": colour}))[0].props:
+        assert prop.mesh.texture is None and prop.mesh.corner_uv is None
+        assert (prop.mesh.colours is None) == (colour == "none")
 
 
 def test_the_same_seed_gives_the_same_scene_bit_for_bit_and_another_seed_another() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
-from models.zero123.pictures import (
+from models.zero123plus.pictures import (
     AZIMUTHS,
     ELEVATIONS,
     as_pixels,

@@ -58,9 +58,9 @@ def test_the_unet_has_sixteen_self_attentions_to_connect(multiview: Any, tmp_pat
 
 def test_the_published_schedule_and_ramp_are_the_ones_used(multiview: Any, tmp_path: Path) -> None:
     from models.writing import write_json
-    from models.zero123.conditioning import read_ramp
-    from models.zero123.pictures import COLUMNS, ROWS, VIEW_SIZE
-    from models.zero123.scheduler import SchedulerConfig
+    from models.zero123plus.conditioning import read_ramp
+    from models.zero123plus.pictures import COLUMNS, ROWS, VIEW_SIZE
+    from models.zero123plus.scheduler import SchedulerConfig
 
     published = multiview["scheduler"]
     config = SchedulerConfig()
@@ -72,7 +72,7 @@ def test_the_published_schedule_and_ramp_are_the_ones_used(multiview: Any, tmp_p
 
 
 def test_the_empty_text_has_the_published_tokens(multiview: Any) -> None:
-    from models.zero123.conditioning import empty_text
+    from models.zero123plus.conditioning import empty_text
 
     told = []
 

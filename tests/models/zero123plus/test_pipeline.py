@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
-from models.zero123.pictures import prepared, split  # noqa: E402
-from models.zero123.pipeline import TEXT_FILE, Zero123Plus  # noqa: E402
+from models.zero123plus.pictures import prepared, split  # noqa: E402
+from models.zero123plus.pipeline import TEXT_FILE, Zero123Plus  # noqa: E402
 
 STEPS = 3
 VIEW = 32
@@ -130,7 +130,7 @@ def test_networks_are_loaded_when_needed_and_let_go(tiny_checkpoint: Path, photo
 
 
 def test_the_empty_text_is_computed_once_for_all_runs(tmp_path: Path, photos: Any) -> None:
-    from models.zero123.tiny import write_tiny_checkpoint
+    from models.zero123plus.tiny import write_tiny_checkpoint
 
     folder, kept = write_tiny_checkpoint(tmp_path / "checkpoint"), tmp_path / "kept"
     first = Zero123Plus.from_pretrained(folder, kept=kept, view_size=VIEW)
@@ -180,7 +180,7 @@ def test_views_that_are_no_numbers_are_told(pipeline: Any) -> None:
 
 
 def test_every_step_number_begins_at_the_noise_and_ends_at_the_data() -> None:
-    from models.zero123.scheduler import make_schedule
+    from models.zero123plus.scheduler import make_schedule
 
     for steps in range(1, 1001, 37):
         schedule = make_schedule(steps)

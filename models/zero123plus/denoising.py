@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.zero123.conditioning import Condition
-from models.zero123.reference import ReferenceAttention, connected
-from models.zero123.scheduler import Schedule
+from models.zero123plus.conditioning import Condition
+from models.zero123plus.reference import ReferenceAttention, connected
+from models.zero123plus.scheduler import Schedule
 
 GUIDANCE = 4.0
 

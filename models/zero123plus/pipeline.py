@@ -32,7 +32,7 @@ from models.loading import (
 from models.parts import Parts
 from models.pickled import converted, converted_form, pickled_headers
 from models.published import diffusers_network, load_clip_vision, load_diffusers, whole
-from models.zero123.conditioning import (
+from models.zero123plus.conditioning import (
     Condition,
     Posterior,
     check_empty_text,
@@ -43,9 +43,9 @@ from models.zero123.conditioning import (
     ramped,
     read_ramp,
 )
-from models.zero123.denoising import GUIDANCE, Progress, denoise, drawn_from
-from models.zero123.pictures import COLUMNS, ROWS, VIEW_SIZE, check_photo, on_white, prepared
-from models.zero123.scheduler import SchedulerConfig, make_schedule
+from models.zero123plus.denoising import GUIDANCE, Progress, denoise, drawn_from
+from models.zero123plus.pictures import COLUMNS, ROWS, VIEW_SIZE, check_photo, on_white, prepared
+from models.zero123plus.scheduler import SchedulerConfig, make_schedule
 
 STEPS = 75
 """As published for InstantMesh. 36 or 28 are enough for most objects (README of Zero123++)."""

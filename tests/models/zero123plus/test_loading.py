@@ -19,8 +19,8 @@ from models.loading import (  # noqa: E402
     CheckpointForeign,
     CheckpointMissing,
 )
-from models.zero123.pipeline import Zero123Plus  # noqa: E402
-from models.zero123.tiny import tiny_parts, write_white_unet  # noqa: E402
+from models.zero123plus.pipeline import Zero123Plus  # noqa: E402
+from models.zero123plus.tiny import tiny_parts, write_white_unet  # noqa: E402
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 UNET = Path("unet") / WEIGHTS

@@ -9,7 +9,7 @@ pytest.importorskip("diffusers")
 
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
-from models.zero123.reference import connected  # noqa: E402
+from models.zero123plus.reference import connected  # noqa: E402
 
 TIMESTEP = torch.tensor(500.0)
 

@@ -17,21 +17,21 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("torch")
     pytest.importorskip("diffusers")
     pytest.importorskip("transformers")
-    from models.zero123.tiny import write_tiny_checkpoint
+    from models.zero123plus.tiny import write_tiny_checkpoint
 
     return write_tiny_checkpoint(tmp_path_factory.mktemp("zero123plus") / "checkpoint")
 
 
 @pytest.fixture(scope="session")
 def white_unet(tiny_checkpoint: Path) -> Path:
-    from models.zero123.tiny import write_tiny_white_unet
+    from models.zero123plus.tiny import write_tiny_white_unet
 
     return write_tiny_white_unet(tiny_checkpoint.parent / "instantmesh" / "diffusion_pytorch_model.bin")
 
 
 @pytest.fixture(scope="session")
 def pipeline(tiny_checkpoint: Path) -> Any:
-    from models.zero123.pipeline import Zero123Plus
+    from models.zero123plus.pipeline import Zero123Plus
 
     return Zero123Plus.from_pretrained(tiny_checkpoint, view_size=VIEW)
 
