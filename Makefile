@@ -32,7 +32,7 @@ lint: $(BACKEND)/.dev
 	$(BIN)/mypy
 
 test-backend: $(BACKEND)/.dev
-	$(BIN)/python -m pytest tests/backend tests/models tests/parity tests/structure $(ARGS)
+	$(BIN)/python -m pytest tests/backend tests/models tests/training tests/parity tests/structure $(ARGS)
 
 test-blender: $(BACKEND)/.dev $(BPY)/.ready zip
 	$(BPY)/$(SCRIPTS)/python -m pytest tests/blender_addon $(ARGS)

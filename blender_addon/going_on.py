@@ -77,5 +77,6 @@ def _go_on(session: Session, record: JobRecord) -> Steps:
     view = answer(exchange)
     session.settle(record.id)
     begin_again(session, record)
+    record.warnings = list(record.noticed)  # its next result tells the rest anew
     record.take_view(view)
     session.attend(record)

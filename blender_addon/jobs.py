@@ -38,7 +38,8 @@ class JobRecord:
     state: "preparing", "capturing" and "sending" here, then the server's: queued, running, needs_input, done, failed,
         cancelled.
     stage, message, fraction, eta: its progress; eta in seconds, None while unknown.
-    warnings: what the server wants the user to know, as {"code", "message", "hint", "instance"}.
+    warnings: what the user should know, as {"code", "message", "hint", "instance"}: what was noticed here when its
+        pictures were taken, and what the server tells.
     block_outs: instance id -> reference to the block-out (`capture.BlockOutRef`), never the object itself.
     one_with: further objects that are one block-out with the only one in `block_outs`.
     left_out: block-outs that were asked for and are not in the result.
@@ -70,6 +71,7 @@ class JobRecord:
     fraction: float = 0.0
     eta: float | None = None
     problem: SetDresserError | None = None
+    noticed: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[dict[str, Any]] = field(default_factory=list)
     block_outs: dict[int, Any] = field(default_factory=dict)
     one_with: list[BlockOutRef] = field(default_factory=list)

@@ -19,6 +19,9 @@ SUBSTITUTE_SAMPLES = 64
 FAST_SIDE, FAST_SAMPLES, FAST_BOUNCES = 1024, 16, 3
 """Of a fast picture: its longer side in pixels, samples, how often light is reflected. No pipeline looks at more."""
 
+DENOISED_SAMPLES = 8
+"""Of a fast picture that is denoised."""
+
 
 class Overrides(contextlib.ExitStack):
     """Settings that differ for a while. Leaving puts each back, the last first, even if putting back another fails."""
@@ -133,8 +136,11 @@ def for_picture(scene: Scene, quality: str) -> str:
 def _few_samples(scene: Scene) -> None:
     """As little of Cycles as gives textures and light."""
     cycles, render = scene.cycles, scene.render
-    if cycles.samples > FAST_SAMPLES:
-        cycles.samples, cycles.use_denoising = FAST_SAMPLES, compat.has_denoiser()
+    enough = DENOISED_SAMPLES if compat.has_denoiser() else FAST_SAMPLES
+    if cycles.samples > enough:
+        cycles.samples, cycles.use_denoising = enough, compat.has_denoiser()
+    for name in ("denoising_prefilter", "denoising_quality"):  # by default it takes longer than the samples
+        compat.set_choice(cycles, name, "FAST")
     cycles.time_limit = 0.0
     for name in ("max_bounces", "diffuse_bounces", "glossy_bounces", "volume_bounces"):
         setattr(cycles, name, min(getattr(cycles, name), FAST_BOUNCES))

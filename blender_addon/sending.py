@@ -15,6 +15,7 @@ from .jobs import JobRecord
 from .messages import SetDresserError
 from .photos import Sitting
 from .rendering import TAKING, Told
+from .server_process import ServerState
 from .tasks import Steps
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def run(session: Session, record: JobRecord, request: dict[str, Any], taking: Steps, folder: Path) -> Steps:
-    """A new job: take the pictures, start the server if need be, send them, follow the job, bring the result in.
+    """A new job: take the pictures while the server starts if need be, send them, follow the job, bring the result in.
 
     Args:
         request: what does not depend on the pictures.
@@ -30,9 +31,11 @@ def run(session: Session, record: JobRecord, request: dict[str, Any], taking: St
         folder: holds the shot's files; it is removed when they have been sent, or never will be.
     """
     try:
+        if session.server.state in (ServerState.STOPPED, ServerState.CRASHED):
+            session.start_server()  # it takes as long as the pictures do
         shot: Capture = yield from taking
         record.block_outs, record.one_with = shot.block_outs, shot.one_with
-        record.warnings += shot.warnings
+        record.noticed, record.warnings = shot.warnings, [*record.warnings, *shot.warnings]
         record.left_out = shot.left_out
         yield from _send(session, record, lambda client: client.submit({**request, **shot.request}, shot.files))
     finally:

@@ -27,6 +27,7 @@ from . import (
     leftovers,
     moments,
     parameters,
+    redrawing,
     results,
     sending,
     setting_up,
@@ -109,7 +110,7 @@ class Session(Telling):
             results.show_thumbnails(self)
             self.previews.show(self)
             job_list.sync(self)
-            redraw()
+            redrawing.redraw()
         self.slices.seconds.append(time.perf_counter() - began - self._held)
         return self._delay()
 
@@ -401,6 +402,7 @@ class Session(Telling):
             if record.arrival in ("fetching", "waiting"):
                 self._stop(record)
             record.file_opened(same)
+        parameters.carry_over()
         jobs.show_questions(self)  # what was set so far went with the former file
         self.changed()
 
@@ -487,13 +489,3 @@ def unregister() -> None:
 
 def _schemas(views: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
     return [(view["id"], view["parameters"]) for view in views]
-
-
-def redraw() -> None:
-    """Have the panel drawn anew."""
-    if bpy.app.background:
-        return
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()

@@ -9,20 +9,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from backend.contract import GenerateRequest, Progress, Result, Warning
+from backend.contract import GenerateRequest, Preview, Progress, Result, Warning
 from backend.errors import Problem
 from backend.export import write_result
 from backend.imaging.instances import unseen
 from backend.imaging.intake import chosen_instances, read_job_folder
 from backend.jobs.answers import Answers
-from backend.jobs.folders import KEPT
+from backend.jobs.checkpoints import JobCheckpoints
+from backend.jobs.folders import KEPT, PREVIEWS
 from backend.jobs.kept import Kept
+from backend.jobs.previews import Previews
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import Context
 from backend.preparations import chosen_preparations
 from backend.preparations.base import Prepared
 from backend.residency import residency
 
+FULL_HINT = "Free some space: if the job is cut off, it goes on from the last checkpoint that was kept."
 HARDLY_SEEN = 0.25
 """Share of an object's whole outline below which the user is told that most of it is hidden."""
 
@@ -30,13 +33,14 @@ HARDLY_SEEN = 0.25
 def run_job(
     job: str,
     folder: Path,
-    report: Callable[[Progress | Warning], None],
+    report: Callable[[Progress | Warning | Preview], None],
     cancelled: Callable[[], bool],
     answer: Callable[[dict[str, Any]], dict[str, Any]],
+    finishing: Callable[[], bool] = lambda: False,
 ) -> Result:
     """Read the folder's inputs, prepare the shot, run the pipeline, write `output/`.
 
-    report, cancelled, answer: see `Context`.
+    report, cancelled, answer, finishing: see `Context`; previews are reported too.
     Raises Problem for what the user can change, Cancelled, and whatever a faulty pipeline raises.
     """
     request = _request(folder)
@@ -45,10 +49,30 @@ def run_job(
     preparations = [(one, one.check(request.prepare[one.id])) for one in chosen_preparations(request.prepare)]
     methods = (*preparations, (info, parameters))
     stages = tuple(stage for method, chosen in methods for stage in method.stages_of(chosen))
+    skipped = frozenset(name for _, chosen in methods for name in chosen.skipped_stages())
     kept = Kept(folder / KEPT)
     answers = Answers(folder, answer)
+    previews = Previews(folder / PREVIEWS, report)
+    checkpoints = JobCheckpoints(folder, lambda sentence: context.warn("checkpoint-not-kept", sentence, FULL_HINT))
+
+    def told(said: Progress | Warning) -> None:
+        previews.look()
+        report(said)
+
     context = Context(
-        info, request.seed, report, cancelled, answers, save=kept.save, restore=kept.restore, stages=stages
+        info,
+        request.seed,
+        told,
+        cancelled,
+        answers,
+        save=kept.save,
+        restore=kept.restore,
+        finishing=finishing,
+        show=previews.show,
+        show_rest=previews.rest,
+        keeper=checkpoints,
+        stages=stages,
+        skipped=skipped - {stage.name for stage in stages},
     )
     # A sign of life before the pictures are read, which can take longer than a user is certain of a click.
     report(
@@ -82,6 +106,7 @@ def run_job(
         residency.clear()  # a plug-in may measure what is free by itself
     prepared: dict[str, dict[str, Any]] = {}
     for one, chosen in preparations:
+        checkpoints.turn_to(one)
         done: Prepared = one.load()(shot, chosen, context)
         shot = done.shot
         prepared[one.id] = {
@@ -93,7 +118,9 @@ def run_job(
         shot = replace(shot, instances=chosen_instances(shot.instances, request.only))
     if not shot.instances.names:
         raise Problem("instances-empty", "No object was found in the picture.")
+    checkpoints.turn_to(info)
     scene = info.load()(shot, parameters, context)
+    previews.rest()
     kept.tidy()
     return write_result(folder, job, request, shot, scene, context, info, parameters, prepared)
 

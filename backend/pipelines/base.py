@@ -205,6 +205,7 @@ class Context:
     show: takes each preview; see `preview`. show_rest: called where one that is held back must not wait any longer.
     keeper: where checkpoints are kept; see `checkpoints`.
     clock: seconds, from any beginning.
+    skipped: stages that the parameters leave out; entering one of them is not told.
     stages: those of the whole run, in order; the stages of `info` if nothing comes before them.
     """
 
@@ -222,6 +223,7 @@ class Context:
     clock: Callable[[], float] = time.monotonic
     device: str = "cpu"
     stages: tuple[Stage, ...] = ()
+    skipped: frozenset[str] = frozenset()
     timings: list[StageTime] = field(default_factory=list)
     warnings: list[Warning] = field(default_factory=list)
     finished_early: bool = field(default=False, init=False)
@@ -251,6 +253,9 @@ class Context:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Enter a stage of `stages`; times it and reports its beginning."""
+        if name in self.skipped:
+            yield
+            return
         self._index = [stage.name for stage in self.stages].index(name)
         self.progress(0.0)
         began = self.clock()

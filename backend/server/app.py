@@ -177,6 +177,22 @@ def _add_job_routes(app: FastAPI, service: JobService) -> None:
         headers = {"Cache-Control": "no-store"}
         return StreamingResponse(stream(service, job, last_event_id), media_type="text/event-stream", headers=headers)
 
+    @app.post("/jobs/{job}/finish", responses=documented("job-not-found", "finish-not-possible"))
+    def finish(job: str) -> JobView:
+        """Have a running job end early with the best it has."""
+        return service.finish(job)
+
+    @app.post(
+        "/jobs/{job}/continue",
+        responses=documented(
+            "job-not-found", "inputs-gone", "continue-not-possible", "pipeline-unknown", "weights-missing"
+        ),
+    )
+    async def go_on(job: str) -> JobView:
+        """Queue a job again that failed, was cancelled or finished early, to go on from its newest checkpoint."""
+        async with taking_in:
+            return await run_in_threadpool(service.go_on, job)
+
     @app.post(
         "/jobs/{job}/input",
         responses=documented("job-not-found", "input-not-expected", "answer-invalid", "request-too-large"),
@@ -206,7 +222,7 @@ def _add_job_routes(app: FastAPI, service: JobService) -> None:
         },
     )
     def file(job: str, name: str) -> StreamingResponse:
-        """A file of the result, one of `files`; while the job runs, a picture that its question mentions."""
+        """A file of the result, one of `files`; on the way, a picture that its question or a preview mentions."""
         path = service.file(job, name)
         try:
             size = path.stat().st_size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import photo_files, photo_places
+from .. import photo_files, photo_places, redrawing, session
 from ..messages import SetDresserError
 from .base import Thin
 
@@ -46,6 +46,10 @@ class SET_DRESSER_OT_allow_online(Thin, bpy.types.Operator):
         if not bpy.app.online_access:
             message = "Blender was started offline, which its preferences cannot change."
             raise SetDresserError(message, "Start it without --offline-mode.", "online-access")
+        installation = session.current.installation
+        if installation.problem is not None and installation.problem.code == "online-access":
+            installation.problem = None
+        redrawing.redraw()
 
 
 class SET_DRESSER_OT_match_render_size(Thin, bpy.types.Operator):

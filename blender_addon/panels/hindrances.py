@@ -7,6 +7,7 @@ from typing import Any
 import bpy
 
 from .. import properties, session
+from ..installation import InstallationState
 from ..photos import wrong_number
 from ..server_process import ServerState
 from .models import WORDS, lack, models_hindrance
@@ -26,7 +27,8 @@ def generate_hindrance(context: bpy.types.Context) -> str:
     """Why Generate cannot be pressed; "" if it can."""
     settings = context.scene.set_dresser
     if session.current.set_up_problem is not None:
-        return "The backend is not set up"
+        installing = session.current.installation.state is InstallationState.INSTALLING
+        return "The backend is being installed" if installing else "The backend is not set up"
     if session.current.server.state is ServerState.INCOMPATIBLE:
         return ServerState.INCOMPATIBLE.value
     reason = _shot_hindrance(context, settings) or _preparation_hindrance(context, settings)

@@ -19,6 +19,8 @@ PICTURE_SHARE = 0.3
 
 LARGEST_PICTURE_PIXELS = 120.0
 NARROW_PICTURE_PIXELS = 100.0
+MOST_OPENERS = 4
+"""Buttons that open a slot; those that were painted last."""
 
 
 def draw_running(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -96,8 +98,8 @@ def _beside_its_picture(box: bpy.types.UILayout, context: bpy.types.Context, rec
 def _draw_openers(column: bpy.types.UILayout, context: bpy.types.Context, record: JobRecord, preview: Preview) -> None:
     """What the picture shows, and a button for each slot that puts it into an Image Editor."""
     row = column.row(align=True)
-    row.label(text=preview.caption or preview.slot.capitalize(), translate=False)
-    for slot in record.previews:
+    row.label(text=preview.caption or preview.slot.replace("-", " ").capitalize(), translate=False)
+    for slot in [*record.previews][-MOST_OPENERS:]:
         if preview_images.icon((record.id, slot)) is not None:
             several = len(record.previews) > 1 and slot != preview.slot
             button = row.operator("set_dresser.open_preview", text="", icon="IMAGE_DATA" if several else "ZOOM_IN")

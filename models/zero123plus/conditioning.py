@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.headers import open_header
 from models.loading import (
     CheckpointDamaged,
     CheckpointError,
@@ -22,6 +23,7 @@ from models.loading import (
     CheckpointMissing,
     read_header,
     read_json,
+    read_tensors,
 )
 from models.published import load_clip_text
 from models.writing import write_safetensors
@@ -78,21 +80,18 @@ def ramped(text: Tensor, image: Tensor, ramp: Tensor) -> Tensor:
     return torch.stack([text, text + ramp[:, None] * image])
 
 
-@torch.inference_mode()
 def image_embedding(pixels: NDArray[np.float32], encoder: Any) -> Tensor:
     """CLIP's projected embedding [width] of `Preprocessor.pixels` [3, S, S], float32 on the CPU."""
     embedding: Tensor = encoder(pixel_values=_batch(torch.from_numpy(pixels), encoder)).image_embeds[0]
     return embedding.float().cpu()
 
 
-@torch.inference_mode()
 def posterior(pixels: Tensor, vae: Any) -> Posterior:
     """The VAE's view of pixels [3, H, W], float32 on the CPU."""
     found = vae.encode(_batch(pixels, vae)).latent_dist
     return Posterior(found.mean.float().cpu(), found.std.float().cpu())
 
 
-@torch.inference_mode()
 def decoded(latents: Tensor, vae: Any) -> NDArray[np.float32]:
     """Latents of the UNet [channels, h, w] → the picture [H, W, 3], 0 … 1.
 
@@ -103,10 +102,9 @@ def decoded(latents: Tensor, vae: Any) -> NDArray[np.float32]:
     picture = unscale_image(vae.decode(_batch(unscaled, vae), return_dict=False)[0][0].float())
     if not picture.isfinite().all():
         raise FloatingPointError("the views came out as no numbers; choose a precision of wider range, as bfloat16")
-    return (picture / 2.0 + 0.5).clamp(0.0, 1.0).permute(1, 2, 0).cpu().contiguous().numpy()
+    return (picture / 2.0 + 0.5).clamp(0.0, 1.0).permute(1, 2, 0).detach().cpu().contiguous().numpy()
 
 
-@torch.inference_mode()
 def empty_text(encoder: Any) -> Tensor:
     """The embedding of no words [tokens, width]: begin, end, and zeros to the full length.
 
@@ -163,18 +161,14 @@ def read_ramp(folder: Path) -> Tensor:
 
 
 def _read_kept(folder: Path, kept: Path) -> Tensor | None:
-    from safetensors import safe_open
-
     try:
         if list(read_header(kept)) != [TEXT]:
             return None
     except (CheckpointMissing, CheckpointDamaged):
         return None  # made anew
-    with safe_open(kept, framework="pt") as content:
-        if (now := _weights(folder)) and (content.metadata() or {}).get("made_of") != now:
-            return None
-        text: Tensor = content.get_tensor(TEXT).clone()
-        return text
+    if (now := _weights(folder)) and open_header(kept).metadata.get("made_of") != now:
+        return None
+    return read_tensors(kept, {TEXT: TEXT}, "cpu")[TEXT]
 
 
 def _weights(folder: Path) -> str:

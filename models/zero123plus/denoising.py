@@ -30,7 +30,6 @@ def drawn_from(generator: torch.Generator) -> Draw:
     return draw
 
 
-@torch.inference_mode()
 def denoise(
     unet: Any,
     conditions: Sequence[Condition],

@@ -24,7 +24,7 @@ from models.image_processor import Pixels, Preprocessor
 from models.loading import (
     CheckpointForeign,
     check_headers,
-    find_checkpoint,
+    checkpoint_folder,
     load_module,
     read_config,
     read_header,
@@ -95,23 +95,20 @@ class Zero123Plus:
     @classmethod
     def from_pretrained(
         cls,
-        source: str | Path,
+        folder: str | Path,
         white_unet: str | Path | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         kept: str | Path | None = None,
         view_size: int = VIEW_SIZE,
-        local_files_only: bool = False,
-        revision: str | None = None,
     ) -> Zero123Plus:
         """Opens a checkpoint and checks all of it by its headers; loads no weights yet.
 
         Args:
-            source: folder of sudo-ai/zero123plus-v1.2, or its hub id. Only a hub id may be downloaded, see
-                `local_files_only` and `find_checkpoint`. The tokenizer is not needed; the text encoder only until
-                its result is in `kept`.
+            folder: of sudo-ai/zero123plus-v1.2. The tokenizer is not needed; the text encoder only until its result
+                is in `kept`.
             white_unet: the file diffusion_pytorch_model.bin of TencentARC/InstantMesh, used in place of the UNet's
-                weights in `source`, which need not be there then. Converted to safetensors at first use.
+                weights in `folder`, which need not be there then. Converted to safetensors at first use.
             device, dtype: of the networks. float16 is what the published code uses.
             kept: a folder for what is made once: the converted UNet and the embedding of the empty text. None: the
                 UNet is converted beside its file, and the text encoder is read in every run.
@@ -121,9 +118,8 @@ class Zero123Plus:
             CheckpointError: something is missing, damaged or of another network; the message names file and tensor.
             ValueError: the latents of such views are no whole number of pixels.
         """
-        folder = find_checkpoint(source, local_files_only, revision)
         file, place = (None if path is None else Path(path).expanduser() for path in (white_unet, kept))
-        pipeline = cls(folder, file, device, dtype, place, view_size)
+        pipeline = cls(checkpoint_folder(folder), file, device, dtype, place, view_size)
         pipeline.check()
         return pipeline
 

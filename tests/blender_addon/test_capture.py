@@ -264,13 +264,17 @@ def test_a_fast_picture_is_as_large_as_pipelines_look_at_and_all_files_agree(roo
     assert scene.render.resolution_x == 1920
 
 
-def test_a_fast_picture_takes_few_samples_and_the_scenes_own_takes_its_own(room):
+def test_a_fast_picture_takes_few_samples_and_the_scenes_own_takes_its_own(room, monkeypatch):
     scene = bpy.context.scene
     scene.render.engine, scene.cycles.samples = "CYCLES", 300
-    for quality, samples in (("FAST", 16), ("SCENE", 300)):
+    for quality, denoiser, samples in (("FAST", False, 16), ("FAST", True, 8), ("SCENE", True, 300)):
+        monkeypatch.setattr(render_settings.compat, "has_denoiser", lambda there=denoiser: there)
         copy = scene.copy()
         assert render_settings.for_picture(copy, quality) == ""
-        assert copy.cycles.samples == samples
+        cycles = copy.cycles
+        assert cycles.samples == samples
+        assert cycles.use_denoising == denoiser
+        assert (cycles.denoising_prefilter == cycles.denoising_quality == "FAST") == (quality == "FAST")
         bpy.data.scenes.remove(copy)
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from blender_addon import job_list, panels, parameters, session
 from blender_addon.condition import condition
+from blender_addon.installation import InstallationState
 from blender_addon.jobs import JobRecord
 from blender_addon.messages import SetDresserError
 from blender_addon.panels import SET_DRESSER_PT_jobs, SET_DRESSER_PT_main
@@ -118,6 +119,8 @@ def test_without_a_python_it_says_what_to_do() -> None:
     assert "not set up" in texts
     assert "Choose one in the preferences." in texts
     assert not bpy.ops.set_dresser.generate.poll()
+    session.current.installation.state = InstallationState.INSTALLING
+    assert panels.generate_hindrance(bpy.context) == "The backend is being installed"
 
 
 def _no_selection(settings: Any) -> None:

@@ -123,7 +123,7 @@ def test_without_a_camera_the_button_for_one_stands_at_generate() -> None:
     assert "wm.context_set_enum" in draw().buttons
 
 
-def test_going_online_is_allowed_by_the_button(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_going_online_is_allowed_by_the_button(current: Any) -> None:
     system = bpy.context.preferences.system
     former = system.use_online_access
     try:
@@ -132,8 +132,10 @@ def test_going_online_is_allowed_by_the_button(monkeypatch: pytest.MonkeyPatch) 
             with pytest.raises(RuntimeError, match="started offline"):
                 bpy.ops.set_dresser.allow_online()
         else:
+            current.installation.problem = problem("online-access")
             bpy.ops.set_dresser.allow_online()
             assert bpy.app.online_access
+            assert current.installation.problem is None, "it is still said that Blender must not go online"
     finally:
         system.use_online_access = former
 

@@ -101,7 +101,7 @@ class InstantMeshParameters(
         return tuple(WEIGHTS[self.model])
 
     def skipped_stages(self) -> tuple[str, ...]:
-        wanted = {"choose": self.choose != "never", "turntable": self.turntable}
+        wanted = {"choose": self.choose != "never", "texture": self.colour != "none", "turntable": self.turntable}
         return tuple(stage for stage, is_wanted in wanted.items() if not is_wanted)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from backend.devices import release
 from backend.errors import Problem
 from backend.geometry.cleanup import Cleaned
@@ -28,6 +30,7 @@ from backend.shot import Shot
 from models.lrm.model import InstantMeshModel
 
 
+@torch.no_grad()
 def run(shot: Shot, parameters: InstantMeshParameters, context: Context) -> Scene:
     """Make one prop of every instance of the shot, or of the one object that several photos show.
 

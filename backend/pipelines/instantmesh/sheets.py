@@ -57,7 +57,7 @@ def open_views(device: str, dtype: torch.dtype) -> Zero123Plus:
     """
     folder, file = (weights.locate(identifier) for identifier in VIEW_WEIGHTS)
     return Zero123Plus.from_pretrained(
-        folder, file / UNET_FILE, device, dtype, kept=weights.converted_folder(VIEW_WEIGHTS[1]), local_files_only=True
+        folder, file / UNET_FILE, device, dtype, kept=weights.converted_folder(VIEW_WEIGHTS[1])
     )
 
 

@@ -81,6 +81,9 @@ class MidiParameters(SamplingParameters, MeshParameters, TextureParameters, Plac
         json_schema_extra={"group": "picture"},
     )  # fmt: skip
 
+    def skipped_stages(self) -> tuple[str, ...]:
+        return ("texture",) if self.colour == "none" else ()
+
 
 MIDI = PipelineInfo(
     id="midi",

@@ -27,6 +27,7 @@ from models.midi.windows import Windows, overlapping_windows
 HINT = "Try another seed, or a clearer picture of it."
 
 
+@torch.no_grad()
 def run(shot: Shot, parameters: MidiParameters, context: Context) -> Scene:
     """Make one prop of every instance of the shot.
 
@@ -92,7 +93,7 @@ def _generate(
     folder, device = weights.locate("midi"), running.device.name
 
     def opened() -> MidiPipeline:
-        return MidiPipeline.from_pretrained(folder, device, dtype, local_files_only=True)
+        return MidiPipeline.from_pretrained(folder, device, dtype)
 
     with running.networks("midi", ["midi"], plan, opened, keep=keep_parts) as pipeline:
         with context.stage("encode"):

@@ -175,7 +175,7 @@ def test_a_checkpoint_that_cannot_be_used_is_told_before_any_weights_are_read(
 ) -> None:
     spoil(copied / file)
     read: list[Any] = []
-    monkeypatch.setattr("models.loading._read", lambda *arguments: read.append(arguments))
+    monkeypatch.setattr("models.loading.read_tensors", lambda *arguments: read.append(arguments))
     problem = refused(ONE, PLAIN)
     assert problem.code == code, problem
     assert Path(file).stem in problem.detail + problem.hint, "the file is named"

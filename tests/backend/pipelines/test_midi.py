@@ -219,7 +219,7 @@ def test_a_checkpoint_that_cannot_be_used_is_told_before_anything_is_loaded(
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "nothing"))
     broken(tmp_path, what)
     loads = []
-    monkeypatch.setattr("models.loading._read", lambda *args: loads.append(args))
+    monkeypatch.setattr("models.loading.read_tensors", lambda *args: loads.append(args))
     with pytest.raises(Problem) as caught:
         made(shot_of(*THREE[:1]))
     assert caught.value.code == code, caught.value

@@ -49,11 +49,14 @@ def test_each_network_has_the_published_size(name: str, multiview: Any, tmp_path
         assert len(network.state_dict()) == multiview[name]["tensors"]
 
 
-def test_the_unet_has_sixteen_self_attentions_to_connect(multiview: Any, tmp_path: Path) -> None:
+def test_each_transformer_of_the_unet_has_a_self_attention_to_connect(multiview: Any, tmp_path: Path) -> None:
     network = on_meta("unet", multiview["unet"], tmp_path)
     names = list(network.attn_processors)
-    assert len(names) == 32
-    assert sum(".attn1." in name for name in names) == 16
+    config = multiview["unet"]["config"]
+    down, up = (sum("CrossAttn" in kind for kind in config[f"{way}_block_types"]) for way in ("down", "up"))
+    transformers = down * config["layers_per_block"] + up * (config["layers_per_block"] + 1) + 1  # one in the middle
+    assert len(names) == 2 * transformers
+    assert sum(".attn1." in name for name in names) == transformers
 
 
 def test_the_published_schedule_and_ramp_are_the_ones_used(multiview: Any, tmp_path: Path) -> None:
@@ -67,7 +70,7 @@ def test_the_published_schedule_and_ramp_are_the_ones_used(multiview: Any, tmp_p
     for name in ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "prediction_type"):
         assert getattr(config, name) == published[name]
     write_json(tmp_path / "model_index.json", {"ramping_coefficients": multiview["ramping_coefficients"]})
-    assert len(read_ramp(tmp_path)) == 77
+    assert len(read_ramp(tmp_path)) == multiview["text_encoder"]["config"]["max_position_embeddings"]
     assert (multiview["height"], multiview["width"]) == (ROWS * VIEW_SIZE, COLUMNS * VIEW_SIZE)
 
 
@@ -83,8 +86,12 @@ def test_the_empty_text_has_the_published_tokens(multiview: Any) -> None:
 
         def __call__(self, input_ids: Any) -> Any:
             told.extend(input_ids[0].tolist())
-            return type("Output", (), {"last_hidden_state": torch.zeros(1, 77, 4)})
+            return type("Output", (), {"last_hidden_state": torch.zeros(*input_ids.shape, 4)})
 
     empty_text(Encoder())
     tokenizer = multiview["tokenizer"]
-    assert told == [tokenizer["bos"], tokenizer["eos"], *[tokenizer["pad_token_id"]] * 75]
+    assert told == [
+        tokenizer["bos"],
+        tokenizer["eos"],
+        *[tokenizer["pad_token_id"]] * (Encoder.config.max_position_embeddings - 2),
+    ]
