@@ -22,7 +22,9 @@ export LIBGL_ALWAYS_SOFTWARE := 1
 demo: $(BACKEND)/.server $(BPY)/.ready
 	$(BPY)/$(SCRIPTS)/python -m demo $(ARGS)
 
-test: lint test-backend test-blender
+# All at once; what they stand on is made first, so that they do not make it at once.
+test: $(BACKEND)/.dev $(BPY)/.ready
+	$(BIN)/python -m tests.together "$(MAKE)" test-backend test-blender lint
 
 lint: $(BACKEND)/.dev
 	$(BIN)/ruff check .
@@ -30,7 +32,7 @@ lint: $(BACKEND)/.dev
 	$(BIN)/mypy
 
 test-backend: $(BACKEND)/.dev
-	$(BIN)/python -m pytest tests/backend tests/models tests/parity tests/structure $(ARGS)
+	$(BIN)/python -m pytest tests/backend tests/models tests/training tests/parity tests/structure $(ARGS)
 
 test-blender: $(BACKEND)/.dev $(BPY)/.ready zip
 	$(BPY)/$(SCRIPTS)/python -m pytest tests/blender_addon $(ARGS)

@@ -1,5 +1,6 @@
-"""Writes what is told twice: the tables of docs/troubleshooting.md, and blender_addon/pipelines.json, which is what
-the add-on shows before its backend has run. `python build_docs.py`, or `make docs`.
+"""Writes what is told twice: the tables of errors in docs/troubleshooting.md, those of parameters on the pages of the
+methods, and blender_addon/pipelines.json, which is what the add-on shows before its backend has run.
+`python build_docs.py`, or `make docs`.
 
 Rows of the backend come from `backend.errors.ERRORS`. The add-on has its sentences where things go wrong; they are read
 from its source, which Blender alone could import, with "…" for what is filled in.
@@ -11,17 +12,30 @@ import ast
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from backend.cli.listing import properties, values_of
 from backend.errors import ERRORS
 from backend.pipelines import PIPELINES
+from backend.pipelines.base import MethodInfo
+from backend.preparations import preparations
 from backend.server.views import PipelineView
 
 ROOT = Path(__file__).resolve().parent
 PAGE = ROOT / "docs" / "troubleshooting.md"
+PARAMETERS = "parameters of "
+PAGES: Mapping[Path, tuple[str, ...]] = {
+    PAGE: ("backend", "addon"),
+    ROOT / "docs" / "inflate.md": (f"{PARAMETERS}inflate",),
+    ROOT / "docs" / "midi.md": (f"{PARAMETERS}midi",),
+    ROOT / "docs" / "instantmesh.md": (f"{PARAMETERS}instantmesh",),
+    ROOT / "docs" / "api.md": (f"{PARAMETERS}imagine", f"{PARAMETERS}segment"),
+}
+"""The tables of each page."""
+
 SHIPPED = ROOT / "blender_addon" / "pipelines.json"
 BEGIN, END = "<!-- {}: written by build_docs.py -->", "<!-- /{} -->"
 
@@ -35,6 +49,8 @@ RAISED: Mapping[str, tuple[str, ...]] = {
 """What carries a code in the add-on, and the order of its arguments."""
 
 FILLED_IN = "…"
+ERROR_COLUMNS = ("code", "what it says", "what to do")
+PARAMETER_COLUMNS = ("parameter", "group", "values", "default", "what it does")
 
 
 @dataclass(frozen=True)
@@ -46,20 +62,33 @@ class Sentence:
     hint: str
 
 
-def render(page: str) -> str:
+def render(page: str, names: tuple[str, ...] = PAGES[PAGE]) -> str:
     """The page with its tables as the code has them now. Raises ValueError: if a place for a table is missing."""
-    tables = {
-        "backend": _table((code, kind.title + ".", kind.hint) for code, kind in sorted(ERRORS.items())),
-        "addon": _table(_grouped(said_in(sorted((ROOT / "blender_addon").glob("**/*.py"))))),
-    }
-    for name, table in tables.items():
-        begin, end = BEGIN.format(name), END.format(name)
+    for name in names:
+        table, begin, end = _table_of(name), BEGIN.format(name), END.format(name)
         before, found, rest = page.partition(begin)
         _, closed, after = rest.partition(end)
         if not (found and closed):
-            raise ValueError(f"{PAGE.name} has no place for the table '{name}'.")
+            raise ValueError(f"The page has no place for the table '{name}'.")
         page = f"{before}{begin}\n{table}{end}{after}"
     return page
+
+
+def _table_of(name: str) -> str:
+    if name == "backend":
+        return _table(ERROR_COLUMNS, ((code, kind.title + ".", kind.hint) for code, kind in sorted(ERRORS.items())))
+    if name == "addon":
+        return _table(ERROR_COLUMNS, _grouped(said_in(sorted((ROOT / "blender_addon").glob("**/*.py")))))
+    method = name.removeprefix(PARAMETERS)
+    return _table(PARAMETER_COLUMNS, _parameter_rows(PIPELINES.get(method) or preparations()[method]))
+
+
+def _parameter_rows(info: MethodInfo) -> Iterator[tuple[str, ...]]:
+    for name, field in properties(info).items():
+        default = field.get("default")
+        shown = "" if default in (None, "") else f"`{json.dumps(default)}`"
+        former = "".join(f" Formerly `{each}`." for each in field.get("formerly", {}).get("names", ()))
+        yield name, str(field.get("group", "")), values_of(field), shown, f"{field['description']}{former}"
 
 
 def said_in(paths: list[Path]) -> list[Sentence]:
@@ -143,12 +172,12 @@ def _shown(text: str) -> str:
     return "*as it comes from the backend*" if text.strip(f"{FILLED_IN}. ") == "" else text
 
 
-def _table(rows: Iterator[tuple[str, str, str]]) -> str:
-    lines = ["| code | what it says | what to do |", "| --- | --- | --- |"]
-    for code, message, hint in rows:
-        cells = (f"`{code}`", message, hint)
-        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Rows of one kind of thing, whose name is the first cell."""
+    lines = [columns, ("---",) * len(columns), *((f"`{name}`", *cells) for name, *cells in rows)]
+    return "".join(
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |\n" for line in lines
+    )
 
 
 def shipped_pipelines() -> list[dict[str, Any]]:
@@ -159,7 +188,8 @@ def shipped_pipelines() -> list[dict[str, Any]]:
 
 def main() -> int:
     SHIPPED.write_text(json.dumps(shipped_pipelines(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    PAGE.write_text(render(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page, names in PAGES.items():
+        page.write_text(render(page.read_text(encoding="utf-8"), names), encoding="utf-8")
     return 0
 
 

@@ -173,11 +173,23 @@ class Progress(BaseModel):
     message: str = ""
 
 
+class Preview(BaseModel):
+    """A picture of what a running job has come to so far. `slot` names its place; the next one there replaces it.
+
+    `file` is had by GET /jobs/{id}/files/{file}; `revision` grows with each picture of the job.
+    """
+
+    slot: str
+    revision: int
+    caption: str
+    file: str
+
+
 class Event(BaseModel):
-    """One server-sent event of a job. `id` counts from 1 within the job."""
+    """One server-sent event of a job. `id` grows within the job, from 1."""
 
     id: int
-    type: Literal["state", "progress", "warning", "needs_input"]
+    type: Literal["state", "progress", "warning", "preview", "needs_input"]
     data: dict[str, Any]
 
 
@@ -205,6 +217,11 @@ class JobView(BaseModel):
     question: dict[str, Any] | None = Field(None, description="What it asks, while it is in needs_input.")
     position: int | None = Field(None, description="How many jobs run before this one, while it is queued.")
     waiting: Waiting | None = Field(None, description="Why nothing is run at the moment, while it is queued.")
+    last_event: int = Field(0, description="Id of its last event.")
+    previews: list[Preview] = Field(default_factory=list, description="The newest of each slot.")
+    can_finish: bool = Field(False, description="Whether it runs, and can be told to end early with what it has.")
+    can_continue: bool = Field(False, description="Whether it ended on its way and can go on from a checkpoint.")
+    finished_early: bool = Field(False, description="Whether its files are those of a run that was ended early.")
 
 
 class InputRecord(BaseModel):
@@ -251,6 +268,15 @@ class PipelineVersion(BaseModel):
     version: str
 
 
+class WeightsRecord(BaseModel):
+    """A model that was used."""
+
+    id: str
+    repository: str
+    source: Literal["hub", "local"] = Field(description="local: it comes with the backend.")
+    revision: str | None = Field(description="Commit of the hub's repository; null where nobody can tell.")
+
+
 class Result(BaseModel):
     """result.json: all that is needed to make the scene again, and what was measured."""
 
@@ -265,6 +291,11 @@ class Result(BaseModel):
     camera: Camera
     camera_source: Literal["request", "default"]
     instance_source: Literal["map", "alpha", "background", "whole", "found"]
+    background: dict[str, Any] = Field(
+        default_factory=dict,
+        description="How the background of the first picture was removed, where it was: `way` (network, plain, none), "
+        "`network`, and `agreement`, how far network and plain ground gave the same outline, 0 to 1.",
+    )
     prepared: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="Of each preparation, in order: its version and parameters, and what came of it.",
@@ -274,9 +305,11 @@ class Result(BaseModel):
     only: list[int] = Field(default_factory=list, description="Ids that were made, where not all were.")
     props: list[PropRecord]
     record: dict[str, Any] = Field(default_factory=dict, description="What the pipeline measured of the whole.")
+    weights: list[WeightsRecord] = Field(default_factory=list, description="The models that were used.")
     warnings: list[Warning]
     timings: list[StageTime]
     seconds: Seconds
+    finished_early: bool = Field(False, description="Whether the user ended it early: what it had come to then.")
     peak_memory_bytes: int | None
     versions: dict[str, str]
     device: dict[str, str]

@@ -166,6 +166,12 @@ ERRORS = MappingProxyType(
             503, "The list of jobs is in use", "Try again in a moment; close other programs that look into it."
         ),
         "job-not-finished": ErrorKind(409, "The job has no result yet", "Wait until it is done."),
+        "finish-not-possible": ErrorKind(
+            409, "The job cannot be ended early", "Refresh the job; it may have gone on or ended."
+        ),
+        "continue-not-possible": ErrorKind(
+            409, "The job has nothing to go on from", "Generate it again: that makes a new job of the same pictures."
+        ),
         "input-not-expected": ErrorKind(
             409, "The job is not waiting for an answer", "Refresh the job; it may have gone on or ended."
         ),
@@ -196,6 +202,11 @@ ERRORS = MappingProxyType(
         "cancelled": ErrorKind(409, "The job was cancelled", "Start it again when you want it."),
         "geometry-failed": ErrorKind(
             500, "No mesh could be made", "Look at the instance map; the object may be too thin or too small."
+        ),
+        "optimisation-diverged": ErrorKind(
+            500,
+            "The optimisation ran off",
+            "Start it with another seed; if that happens again, choose another precision.",
         ),
         "video-failed": ErrorKind(
             500, "The video could not be made", "Switch Turntable off; the prop itself does not depend on it."

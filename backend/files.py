@@ -3,10 +3,37 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 PARTIAL = ".partial"
+
+
+def replace_whole(path: Path, data: bytes) -> None:
+    """Put a file in the place of an older one: whoever opens it finds the old bytes or the new ones, never neither.
+
+    It may be lost when the machine fails. Raises OSError; the old file is untouched then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder written to the disk; Windows does so by itself."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_together(folder: Path, files: Mapping[str, bytes]) -> None:

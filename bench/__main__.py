@@ -5,6 +5,7 @@ Absolute times belong to the machine they were taken on; the file says which.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -15,45 +16,57 @@ from statistics import median
 from typing import Any
 
 from bench import blender
+from bench.amounts import AMOUNTS, INSTANCES, Amount
 
 OUTPUT = Path(__file__).parents[1] / "build" / "bench.json"
 
 
-def rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
-    """The table: what was measured, and the figure."""
-    table = [
-        ("server ready, handshake", _spread(figures["server_ready"])),
-        ("submit to first progress event, warm worker", _spread(figures["submit_to_first_progress"])),
-        ("job overhead beyond the pipeline", _spread(figures["overhead"])),
+def titles(amount: Amount) -> list[str]:
+    """What is measured, row by row; docs/benchmarks.md has the same words."""
+    return [
+        "server ready: process start to handshake",
+        "submit to first progress event, warm worker",
+        "job overhead beyond the pipeline's own time",
+        *(f"inflate, {INSTANCES} instances, {size}²" for size in amount.sizes),
+        *(f"import into Blender, {count} × {amount.triangles:,} triangles" for count in amount.props),
+        "main-thread slice during a job, without rendering and import",
     ]
+
+
+def rows(amount: Amount, figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """The table: what was measured, and the figure."""
+    texts = [_spread(figures[name]) for name in ("server_ready", "submit_to_first_progress", "overhead")]
     for row in figures["inflate"]:
         stages = ", ".join(f"{name} {seconds:.2f}" for name, seconds in row["stages"].items())
         memory = row["peak_memory_bytes"] / 1e9
         text = f"{row['wall']:.2f} s ({stages}; {row['per_instance']:.2f} an instance; {row['faces']} faces;"
-        table.append((f"inflate, {row['instances']} instances, {row['size']}²", f"{text} {memory:.2f} GB peak)"))
-    for row in figures["blender"]["import"]:
-        what = f"import {row['props']} x {blender.TRIANGLES} triangles ({row['bytes'] / 1e6:.0f} MB)"
-        table.append((what, f"{row['seconds']:.2f} s"))
+        texts.append(f"{text} {memory:.2f} GB peak)")
+    texts += [f"{row['seconds']:.2f} s ({row['bytes'] / 1e6:.0f} MB)" for row in figures["blender"]["import"]]
     held = figures["blender"]["slices"]
-    text = f"95 % under {held['p95'] * 1e3:.2f} ms, longest {held['longest'] * 1e3:.2f} ms of {held['slices']:.0f}"
-    table.append(("main-thread slice during a job", text))
-    return table
+    longest = f"longest {held['longest'] * 1e3:.2f} ms of {held['slices']:.0f}"
+    texts.append(f"95 % under {held['p95'] * 1e3:.2f} ms, {longest}")
+    return list(zip(titles(amount), texts, strict=True))
 
 
 def _spread(seconds: list[float]) -> str:
     return f"{median(seconds):.3f} s (median of {len(seconds)}; {min(seconds):.3f} to {max(seconds):.3f})"
 
 
-def main() -> None:
-    figures = blender.run_backend("bench.backend")
-    figures["blender"] = blender.main()
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--amount", choices=list(AMOUNTS), default="full", help="least: whether it works, in seconds")
+    parser.add_argument("--json", type=Path, default=OUTPUT, metavar="FILE", help="where all figures are written")
+    chosen = parser.parse_args(arguments)
+    amount = AMOUNTS[chosen.amount]
+    figures = blender.run_backend("bench.backend", chosen.amount)
+    figures["blender"] = blender.main(amount)
     figures["machine"] = {"system": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()}
     figures["date"] = datetime.now(UTC).date().isoformat()
-    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    part = OUTPUT.with_suffix(".part")
+    chosen.json.parent.mkdir(parents=True, exist_ok=True)
+    part = chosen.json.with_suffix(".part")
     part.write_text(json.dumps(figures, indent=1), encoding="utf-8")
-    part.replace(OUTPUT)
-    table = rows(figures)
+    part.replace(chosen.json)
+    table = rows(amount, figures)
     width = max(len(what) for what, _ in table)
     for what, figure in table:
         print(f"{what:<{width}}  {figure}")

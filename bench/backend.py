@@ -1,4 +1,7 @@
-"""Backend figures, as JSON on standard output: run by `python -m bench` in the backend's environment."""
+"""Backend figures, as JSON on standard output: run by `python -m bench` in the backend's environment.
+
+`python -m bench.backend full`, or the name of another amount of `bench.amounts`.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +13,25 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.amounts import AMOUNTS, INSTANCES
 from bench.pictures import picture
 from bench.server import Server, running
 
-STARTS = 7
-JOBS = 15
-SIZES = (256, 512, 1024, 2048)
-REPEATS = 3
 
-
-def server_ready(folder: Path) -> list[float]:
+def server_ready(folder: Path, starts: int) -> list[float]:
     """Seconds from starting the process to its handshake."""
     times = []
-    for index in range(STARTS):
+    for index in range(starts):
         with running(folder / f"start-{index}") as server:
             times.append(server.ready_seconds)
     return times
 
 
-def small_jobs(server: Server) -> dict[str, list[float]]:
+def small_jobs(server: Server, jobs: int) -> dict[str, list[float]]:
     """Of small jobs in a warm worker: submit -> first progress event, and what a job costs beyond its pipeline."""
     image, instances = picture(128, 1)
     first, overhead = [], []
-    for _ in range(JOBS):
+    for _ in range(jobs):
         began = time.perf_counter()
         job = server.submit(image, instances)
         arrivals = [(moment, kind) for moment, kind, _ in server.events(job)]
@@ -41,13 +40,13 @@ def small_jobs(server: Server) -> dict[str, list[float]]:
     return {"submit_to_first_progress": first, "overhead": overhead}
 
 
-def pictures(server: Server) -> list[dict[str, Any]]:
-    """Seconds of `inflate` by size, five instances a picture; medians."""
+def pictures(server: Server, sizes: tuple[int, ...], repeats: int) -> list[dict[str, Any]]:
+    """Seconds of `inflate` by size; medians."""
     rows = []
-    for size in SIZES:
-        image, instances = picture(size, 5)
+    for size in sizes:
+        image, instances = picture(size, INSTANCES)
         walls, stages, faces, memory = [], [], 0, 0
-        for _ in range(REPEATS):
+        for _ in range(repeats):
             began = time.perf_counter()
             job = server.submit(image, instances)
             end = [moment for moment, _, _ in server.events(job)][-1]
@@ -59,11 +58,11 @@ def pictures(server: Server) -> list[dict[str, Any]]:
         rows.append(
             {
                 "size": size,
-                "instances": 5,
+                "instances": INSTANCES,
                 "faces": faces,
                 "wall": median(walls),
                 "stages": {name: median(row[name] for row in stages) for name in stages[0]},
-                "per_instance": median(sum(row.values()) for row in stages) / 5,
+                "per_instance": median(sum(row.values()) for row in stages) / INSTANCES,
                 "peak_memory_bytes": memory,
             }
         )
@@ -71,13 +70,14 @@ def pictures(server: Server) -> list[dict[str, Any]]:
 
 
 def main() -> None:
+    amount = AMOUNTS[sys.argv[1]]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        figures: dict[str, Any] = {"server_ready": server_ready(folder)}
+        figures: dict[str, Any] = {"server_ready": server_ready(folder, amount.starts)}
         with running(folder / "warm") as server:
             server.wait_until_warm()
-            figures.update(small_jobs(server))
-            figures["inflate"] = pictures(server)
+            figures.update(small_jobs(server, amount.jobs))
+            figures["inflate"] = pictures(server, amount.sizes, amount.repeats)
     json.dump(figures, sys.stdout)
 
 

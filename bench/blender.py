@@ -12,10 +12,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.amounts import INSTANCES, Amount
+
 ROOT = Path(__file__).parents[1]
-COUNTS = (1, 10, 100)
-TRIANGLES = 20_000
-REPEATS = 3
 
 
 def run_backend(module: str, *arguments: str) -> Any:
@@ -25,17 +24,17 @@ def run_backend(module: str, *arguments: str) -> Any:
     return json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
 
 
-def import_times(folder: Path) -> list[dict[str, Any]]:
-    """Seconds to import n props of 20,000 triangles each; medians."""
+def import_times(folder: Path, amount: Amount) -> list[dict[str, Any]]:
+    """Seconds to import n props; medians."""
     import bpy
 
     from blender_addon import importer
 
     rows = []
-    for count in COUNTS:
-        result = run_backend("bench.props", str(folder), str(count), str(TRIANGLES))
+    for count in amount.props:
+        result = run_backend("bench.props", str(folder), str(count), str(amount.triangles))
         seconds = []
-        for _ in range(REPEATS):
+        for _ in range(amount.repeats):
             bpy.ops.wm.read_factory_settings(use_empty=True)
             began = time.perf_counter()
             names = importer.import_result(bpy.context, folder / "scene.glb", result, {})
@@ -43,26 +42,27 @@ def import_times(folder: Path) -> list[dict[str, Any]]:
             if len(names) != count:
                 raise RuntimeError(f"{len(names)} objects came in instead of {count}")
         size = (folder / "scene.glb").stat().st_size
-        rows.append({"props": count, "triangles": count * TRIANGLES, "bytes": size, "seconds": median(seconds)})
+        rows.append({"props": count, "triangles": count * amount.triangles, "bytes": size, "seconds": median(seconds)})
     return rows
 
 
-def slices(folder: Path) -> dict[str, float]:
+def slices(folder: Path, amount: Amount) -> dict[str, float]:
     """Seconds that the main thread is held by a slice of the tick, over whole jobs, without rendering and import."""
-    from blender_addon import api, session
+    import blender_addon
+    from blender_addon import session
 
     image, instances = folder / "image.png", folder / "instances.png"
-    run_backend("bench.files", str(image), str(instances), "1024", "5")
-    for _ in range(REPEATS):
-        api.generate(source=image, labels=instances, wait=True, timeout=120)
+    run_backend("bench.files", str(image), str(instances), str(amount.side), str(INSTANCES))
+    for _ in range(amount.repeats):
+        blender_addon.generate(source=image, labels=instances, wait=True, timeout=120)
     measured = session.current.slices
     figures = {"p95": measured.percentile(95), "longest": measured.longest(), "slices": float(len(measured.seconds))}
     figures["longest_import"] = session.current.imports.longest()
-    api.shutdown()
+    blender_addon.shutdown()
     return figures
 
 
-def main() -> dict[str, Any]:
+def main(amount: Amount) -> dict[str, Any]:
     """All of it."""
     with tempfile.TemporaryDirectory() as name:
         os.environ["BLENDER_USER_RESOURCES"] = str(Path(name) / "user")  # before bpy reads it
@@ -72,8 +72,8 @@ def main() -> dict[str, Any]:
 
         blender_addon.register()
         try:
-            figures: dict[str, Any] = {"blender": bpy.app.version_string, "slices": slices(Path(name))}
-            figures["import"] = import_times(Path(name))
+            figures: dict[str, Any] = {"blender": bpy.app.version_string, "slices": slices(Path(name), amount)}
+            figures["import"] = import_times(Path(name), amount)
         finally:
             blender_addon.unregister()
         return figures

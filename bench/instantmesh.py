@@ -22,6 +22,7 @@ import torch
 
 from backend.devices import Device
 from backend.pipelines.instantmesh.plans import view_plans
+from backend.pipelines.instantmesh.turntable import FRAMES
 from bench import flexicubes
 from bench.instantmesh_sizes import PARAMETERS
 from bench.instantmesh_stages import FILMED, SIZES, Size, operations, reconstruction
@@ -31,12 +32,13 @@ MEMORY_BAR = 1.5e9
 
 DENSE = [64]
 TITLES = {
-    "encode": "views to planes",
+    "encode": "six views to planes",
     "surface": "planes to surface",
     "clean": "clean and decimate",
     "texture": "unwrap and bake",
-    "turntable": "turntable, reckoned",
+    "turntable": f"turntable of {FRAMES} pictures, reckoned from {FILMED}",
 }
+"""The rows, by the names of docs/benchmarks.md."""
 
 
 def measure(size: str, device: str) -> dict[str, Any]:

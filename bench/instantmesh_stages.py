@@ -11,7 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from backend.geometry.cleanup import clean
-from backend.pipelines.instantmesh import STEPS, InstantMeshParameters
+from backend.pipelines.instantmesh import InstantMeshParameters
 from backend.pipelines.instantmesh.turntable import DISTANCE, ELEVATION, FIELD_OF_VIEW, FRAMES, SAMPLES, SIDE
 from bench.flexicubes import Memory, Object
 from bench.instantmesh_sizes import PHOTO, TOKENS, WIDTH, network
@@ -22,10 +22,10 @@ from models.lrm.configs import VARIANTS, LrmConfig
 from models.lrm.fields import MeshField
 from models.lrm.model import InstantMeshModel, LargeReconstructionModel
 from models.rendering import Camera, bake, preview
-from models.zero123.conditioning import Condition
-from models.zero123.denoising import denoise
-from models.zero123.pictures import COLUMNS, ROWS, VIEW_SIZE
-from models.zero123.scheduler import SchedulerConfig, make_schedule
+from models.zero123plus.conditioning import Condition
+from models.zero123plus.denoising import denoise
+from models.zero123plus.pictures import COLUMNS, ROWS, VIEW_SIZE
+from models.zero123plus.scheduler import SchedulerConfig, make_schedule
 
 FILMED = 6
 """Pictures of the turntable that are drawn; the others take as long."""
@@ -42,7 +42,7 @@ class Size:
 
 
 _DEFAULT = InstantMeshParameters.model_validate({})
-OFFICIAL = Size(VARIANTS["instant_mesh_large"], int(_DEFAULT.resolution), _DEFAULT.faces, int(_DEFAULT.texture_size))
+OFFICIAL = Size(VARIANTS["instant_mesh_large"], _DEFAULT.resolution, _DEFAULT.faces, _DEFAULT.texture_size)
 TINY = Size(LrmConfig(tiny.ENCODER, tiny.TRANSFORMER), 32, 1000, 1024)
 SIZES = {"official": OFFICIAL, "tiny": TINY}
 
@@ -91,7 +91,7 @@ def random_model(config: LrmConfig, device: torch.device, seed: int = 0) -> Inst
     """The reconstruction model with random numbers in it."""
     with torch.random.fork_rng(devices=[]), torch.device(device):
         torch.manual_seed(seed)
-        return InstantMeshModel(LargeReconstructionModel(config))
+        return InstantMeshModel(LargeReconstructionModel(config).requires_grad_(False).eval())
 
 
 @torch.no_grad()
@@ -171,8 +171,10 @@ def operations() -> dict[str, float]:
         "decode the sheet": counted(lambda: vae.decode(empty(1, *sheet))),
     }
     once = sum(seconds for name, seconds in found.items() if name != "a step")
-    found |= {f"a photo, {steps} steps": once + steps * found["a step"] for steps in STEPS.values()}
+    found |= {
+        f"a photo, {steps} steps": once + steps * found["a step"] for steps in InstantMeshParameters.QUALITIES.values()
+    }
     with torch.device("meta"):
-        model = InstantMeshModel(LargeReconstructionModel(OFFICIAL.config))
+        model = InstantMeshModel(LargeReconstructionModel(OFFICIAL.config).requires_grad_(False).eval())
     found["planes of six views"] = counted(lambda: model.encode(empty(6, 3, VIEW_SIZE, VIEW_SIZE), empty(6, 16)))
     return found

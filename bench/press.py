@@ -21,19 +21,23 @@ TICK = 0.005
 STILL_TAKING = ("preparing", "capturing")
 
 
+SCENES = (("factory scene, 1920 × 1080, EEVEE", 0), ("30 boxes", 30))
+"""By the names of docs/benchmarks.md: how many boxes come in beside what there is."""
+
+
 def boxes(count: int) -> None:
     for number in range(count):
         bpy.ops.mesh.primitive_cube_add(size=0.5, location=(number % 6 - 2.5, number // 6 - 2, 0.3))
 
 
-def pressed() -> Any:
+def pressed(addon: Any) -> Any:
     objects = [each for each in bpy.data.objects if each.type == "MESH"]
-    return sys.modules[ADDON].generate(objects=objects, import_result=False, wait=False)
+    return addon.generate(objects=objects, import_result=False, wait=False)
 
 
-def measured() -> Iterator[None]:
-    """Each scene in turn; yields whenever Blender is to handle events."""
-    for name, count in (("factory scene, 1920 x 1080", 0), ("30 boxes", 30)):
+def measured(addon: Any) -> Iterator[None]:
+    """Each scene in turn, printed; yields whenever Blender is to handle events."""
+    for name, count in SCENES:
         window = bpy.context.window_manager.windows[0]
         area = next(each for each in window.screen.areas if each.type == "VIEW_3D")
         with bpy.context.temp_override(window=window, area=area):
@@ -41,7 +45,7 @@ def measured() -> Iterator[None]:
         for _ in range(20):
             yield
         began = last = time.perf_counter()
-        longest, job = 0.0, pressed()
+        longest, job = 0.0, pressed(addon)
         while job.state in STILL_TAKING:
             area.tag_redraw()
             yield
@@ -53,15 +57,17 @@ def measured() -> Iterator[None]:
         job.cancel()
 
 
-steps = measured()
+def main() -> None:
+    """In a window: measure, and end Blender."""
+    steps = measured(sys.modules[ADDON])
+
+    def tick() -> float:
+        if next(steps, "ended") == "ended":
+            os._exit(0)
+        return TICK
+
+    bpy.app.timers.register(tick, first_interval=2.0)
 
 
-def tick() -> float:
-    try:
-        next(steps)
-    except StopIteration:
-        os._exit(0)
-    return TICK
-
-
-bpy.app.timers.register(tick, first_interval=2.0)
+if __name__ == "__main__":
+    main()

@@ -182,12 +182,12 @@ def summary(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.registration", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--scenes", type=int, default=40)
     parser.add_argument("--first", type=int, default=0, help="seed of the first scene")
     parser.add_argument("--variant", choices=[variant.name for variant in VARIANTS], action="append")
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
     for variant in VARIANTS:
         if chosen.variant and variant.name not in chosen.variant:
             continue

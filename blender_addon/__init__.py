@@ -21,6 +21,7 @@ from . import (
     panels,
     photo_files,
     preferences,
+    preview_images,
     properties,
     resting,
     session,
@@ -33,7 +34,9 @@ from .api import (
     SetDresserError,
     answer,
     cancel,
+    continue_job,
     delete_job,
+    finish_job,
     generate,
     import_job,
     install,
@@ -57,8 +60,10 @@ __all__ = [
     "again",
     "answer",
     "cancel",
+    "continue_job",
     "delete_job",
     "download_model",
+    "finish_job",
     "free_memory",
     "generate",
     "hide_block_outs",
@@ -101,7 +106,7 @@ _CLASSES = (
 )
 _ROOMS = (
     *(translations, block_outs, properties, asking, thumbnails, photo_files, box_overlay, job_list, menus),
-    *(moments, temporary, session, resting),
+    *(moments, temporary, preview_images, session, resting),
 )
 
 

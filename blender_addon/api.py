@@ -28,7 +28,7 @@ from typing import Any
 
 import bpy
 
-from . import folders, moments, photo_places, rendering, sending, session, setting_up, sources
+from . import folders, going_on, moments, photo_places, rendering, sending, session, setting_up, sources
 from . import jobs as job_steps
 from . import photos as photo_steps
 from .intrinsics import CaptureError
@@ -46,7 +46,9 @@ __all__ = [
     "SetDresserError",
     "answer",
     "cancel",
+    "continue_job",
     "delete_job",
+    "finish_job",
     "generate",
     "import_job",
     "install",
@@ -137,7 +139,7 @@ class Job:
         Raises SetDresserError: if it fails, is cancelled, or takes longer than `timeout` seconds (it goes on then).
         """
         record = self._record
-        wait_until(lambda: record.task is None or record.asks, timeout, f"The job is still {self.state}")
+        wait_until(lambda: not record.busy or record.asks, timeout, f"The job is still {self.state}")
         if record.asks:
             return self
         if self._record.problem is not None:
@@ -152,8 +154,31 @@ class Job:
         """Answer its question; see `answer`."""
         answer(self, given, wait=wait)
 
+    @property
+    def can_finish(self) -> bool:
+        """Whether it can end early with what it has: it runs, and its pipeline is one that can."""
+        return self._record.can_finish
+
+    @property
+    def can_continue(self) -> bool:
+        """Whether it can go on although it has ended: it failed, was cancelled or finished early, and has kept where
+        it was."""
+        return self._record.can_continue
+
+    @property
+    def finished_early(self) -> bool:
+        return self._record.finished_early
+
     def cancel(self) -> None:
         session.current.cancel(self._record)
+
+    def finish(self) -> None:
+        """Have it end early with the best it has; see `finish_job`."""
+        finish_job(self)
+
+    def go_on(self, *, wait: bool | None = None) -> Job:
+        """Have it go on from where it was; see `continue_job`."""
+        return continue_job(self, wait=wait)
 
 
 def generate(
@@ -297,13 +322,35 @@ def cancel(job: Job | str) -> None:
     session.current.cancel(find_record(job))
 
 
+def finish_job(job: Job | str) -> None:
+    """Have a running job end early with the best it has; its props come in as if it were done.
+
+    Raises SetDresserError: if it cannot, see `Job.can_finish`.
+    """
+    going_on.finish(session.current, find_record(job))
+
+
+def continue_job(
+    job: Job | str, *, import_result: bool = True, wait: bool | None = None, timeout: float = 600.0
+) -> Job:
+    """Have a job that failed, was cancelled or finished early go on from where it was. Its props replace those that it
+    has brought before, which stay as hidden variants. `import_result`, `wait` and `timeout` as in `generate`.
+
+    Raises SetDresserError: if it cannot, see `Job.can_continue`; and, if it waits, what the server has against it.
+    """
+    record = find_record(job)
+    going_on.go_on(session.current, record, import_result)
+    found = Job(record)
+    return found.wait(timeout) if (bpy.app.background if wait is None else wait) else found
+
+
 def import_job(
     job: Job | str, *, keep_moves: bool = True, wait: bool | None = None, timeout: float = SHORT_TIMEOUT
 ) -> Job:
     """Import a finished job, again if need be: its props replace those of the former import, which stay as hidden
     variants. `keep_moves` and `wait` as in `generate`."""
     record = find_record(job)
-    if record.state != "done":
+    if not record.has_result:
         raise SetDresserError(
             f"The job is {record.state}; there is nothing to import.", "Wait until it is done.", "job-not-finished"
         )

@@ -45,8 +45,9 @@ def place_result(context: Context, record: JobRecord) -> list[Object]:
         _hide_the_rest(bpy.context, record)
     props = [bpy.data.objects[name, None] for name in names]  # of this file, not linked ones
     record.props = [Reference.of(prop) for prop in props]
-    record.import_count += 1
+    record.import_count, record.result_imported = record.import_count + 1, True
     record.warnings = [row for row in record.warnings if row.get("code") != CODE]
+    record.warnings += [row for row in result.get("warnings") or () if row not in record.warnings]
     if note:
         record.warnings.append(_warning(note))
     made_of = filter(None, map(block_outs.block_out_of, props))

@@ -189,6 +189,14 @@ class Client:
         """Cancel a job; an ended one stays as it is."""
         return self._exchange("DELETE", _job(identifier))
 
+    def finish(self, identifier: str) -> Exchange:
+        """Have a running job end early with what it has."""
+        return self._exchange("POST", f"{_job(identifier)}/finish")
+
+    def go_on(self, identifier: str) -> Exchange:
+        """Have an ended job go on from where it was."""
+        return self._exchange("POST", f"{_job(identifier)}/continue")
+
     def forget(self, identifier: str) -> Exchange:
         """Remove an ended job with its files."""
         return self._exchange("DELETE", f"{_job(identifier)}?forget=true")

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import asking, drafts, keeping, thumbnails
+from . import asking, drafts, keeping, previews, thumbnails
 from .block_outs import BlockOutRef
 from .client import EventParser, ServerEvent, ServerProblem, answer
 from .http_framing import ConnectionProblem
 from .messages import SetDresserError, as_error
+from .previews import Preview
 from .questions import Question
 from .references import Place, Reference
 from .tasks import Steps
@@ -37,7 +38,8 @@ class JobRecord:
     state: "preparing", "capturing" and "sending" here, then the server's: queued, running, needs_input, done, failed,
         cancelled.
     stage, message, fraction, eta: its progress; eta in seconds, None while unknown.
-    warnings: what the server wants the user to know, as {"code", "message", "hint", "instance"}.
+    warnings: what the user should know, as {"code", "message", "hint", "instance"}: what was noticed here when its
+        pictures were taken, and what the server tells.
     block_outs: instance id -> reference to the block-out (`capture.BlockOutRef`), never the object itself.
     one_with: further objects that are one block-out with the only one in `block_outs`.
     left_out: block-outs that were asked for and are not in the result.
@@ -51,6 +53,11 @@ class JobRecord:
     files: names of the files that the server has of it, once it has ended.
     thumbnail: "", "fetching", "ready", or "missing" if it could not be had.
     variant_of: instance id -> the prop that its new prop is a variant of; only these instances are imported then.
+    last_event: number of the last event that is known; following starts after it.
+    can_finish: whether it can end early with what it has; can_continue: whether it can go on although it has ended.
+    finished_early: whether it was ended so. finishing, continuing: that was asked for, and has not come yet.
+    result_imported: whether the result that it has now was imported: one that is continued has another one later.
+    previews: what it shows while it runs, by slot, the newest last.
     """
 
     id: str
@@ -64,6 +71,7 @@ class JobRecord:
     fraction: float = 0.0
     eta: float | None = None
     problem: SetDresserError | None = None
+    noticed: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[dict[str, Any]] = field(default_factory=list)
     block_outs: dict[int, Any] = field(default_factory=dict)
     one_with: list[BlockOutRef] = field(default_factory=list)
@@ -86,7 +94,13 @@ class JobRecord:
     files: list[str] = field(default_factory=list)
     thumbnail: str = ""
     variant_of: dict[int, BlockOutRef] = field(default_factory=dict)
-    _ahead_of: tuple[str, dict[str, Any] | None] | None = None
+    can_finish: bool = False
+    can_continue: bool = False
+    finished_early: bool = False
+    finishing: bool = False
+    continuing: bool = False
+    result_imported: bool = False
+    previews: dict[str, Preview] = field(default_factory=dict)
 
     @property
     def imported(self) -> list[str]:
@@ -100,7 +114,7 @@ class JobRecord:
     @property
     def busy(self) -> bool:
         """Whether something still happens to it by itself."""
-        return self.task is not None
+        return self.task is not None or self.continuing
 
     @property
     def sent(self) -> bool:
@@ -108,9 +122,14 @@ class JobRecord:
         return not self.id.startswith(PROVISIONAL)
 
     @property
+    def has_result(self) -> bool:
+        """Whether there are props of it to import: also those of an early end, if what came after did not end well."""
+        return self.state == "done" or (self.ended and self.finished_early)
+
+    @property
     def awaited(self) -> bool:
         """Whether its props are still to come in by themselves."""
-        return self.state == "done" and self.import_when_done and not self.import_count and self.problem is None
+        return self.state == "done" and self.import_when_done and not self.result_imported and self.problem is None
 
     @property
     def asks(self) -> bool:
@@ -119,32 +138,40 @@ class JobRecord:
 
     def take_view(self, view: Mapping[str, Any]) -> None:
         """What the server's list says about it."""
-        state, asked = str(view["state"]), view.get("question")
-        if not self.created:
-            self._ahead_of = state, asked
+        self.last_event = max(self.last_event, int(view.get("last_event") or 0))
         self.id = str(view["id"])
         self.name = str(view.get("name") or "")
         self.pipeline = str(view.get("pipeline") or "")
         self.created = str(view.get("created") or "")
         self.position = view.get("position")
         self._take_progress(view.get("progress"))
-        self._take_state(state, view.get("problem"))
-        self._take_question(asked)
+        self._take_state(str(view["state"]), view.get("problem"))
+        self._take_question(view.get("question"))
         self._take_files(view.get("files"))
+        self.take_chances(view)
+        self.previews = previews.of_view(view.get("previews"))
 
     def take_event(self, event: ServerEvent) -> None:
         """What an event says about it; kinds of events that are not known are left aside."""
         self.last_event = max(self.last_event, event.id)
         if event.type == "warning":
             self.warnings.append(event.data)
-        elif self._is_news(event):
-            if event.type == "state":
-                self._take_state(str(event.data.get("state", self.state)), event.data.get("problem"))
-                self._take_files(event.data.get("files"))
-            elif event.type == "progress":
-                self._take_progress(event.data)
-            elif event.type == "needs_input":
-                self._take_question(event.data.get("question"))
+        elif event.type == "state":
+            self._take_state(str(event.data.get("state", self.state)), event.data.get("problem"))
+            self._take_files(event.data.get("files"))
+        elif event.type == "progress":
+            self._take_progress(event.data)
+        elif event.type == "needs_input":
+            self._take_question(event.data.get("question"))
+        elif event.type == "preview":
+            previews.add(self.previews, event.data)
+
+    def take_chances(self, view: Mapping[str, Any]) -> None:
+        """What can be asked of it, which no event tells; nothing if it has gone on since."""
+        if view["state"] == self.state:
+            self.can_finish = bool(view.get("can_finish"))
+            self.can_continue = bool(view.get("can_continue"))
+            self.finished_early = bool(view.get("finished_early"))
 
     def go_on(self) -> None:
         """Its question was answered."""
@@ -173,20 +200,6 @@ class JobRecord:
         self.state = "failed"
         self.problem = as_error(error)
 
-    def _is_news(self, event: ServerEvent) -> bool:
-        """False for what the list has told already: a stream begins with all that ever happened, and an old question
-        must not come up again."""
-        if self._ahead_of is None:
-            return True
-        state, question = self._ahead_of
-        told = str(event.data.get("state", "")) if event.type == "state" else ""
-        if told == state if question is None else event.data.get("question") == question:
-            self._ahead_of = None
-        elif told in ENDED:
-            self._ahead_of = None
-            return True
-        return False
-
     def _take_question(self, document: Any) -> None:
         if not isinstance(document, dict) or self.state != "needs_input":
             return
@@ -196,6 +209,8 @@ class JobRecord:
     def _take_state(self, state: str, problem: Any) -> None:
         if state != "needs_input":
             self.question = None
+        if state != self.state:
+            self.can_finish = self.can_continue = False
         if state == "queued":
             self.stage, self.message, self.fraction, self.eta = "", "", 0.0, None
         elif state == "done":
@@ -221,11 +236,14 @@ class JobRecord:
 def attend(session: Session, record: JobRecord) -> Steps:
     """From a job that the server has to props in the scene."""
     yield from follow(session, record)
+    looking = session.tasks.start(look(session, record), lambda error: session.report(error, record.id))
     session.keeping.look_soon()
     if record.state == "failed" and record.problem is not None:
         session.report(record.problem, record.id)
     if record.state == "done" and record.import_when_done:
         yield from bring_in(session, record)
+    while record.state != "done" and session.tasks.runs(looking):
+        yield  # whoever waits for the end wants to know whether it can go on
 
 
 def follow(session: Session, record: JobRecord) -> Steps:
@@ -244,6 +262,15 @@ def follow(session: Session, record: JobRecord) -> Steps:
             yield from session.tasks.pause(min(0.1 * 2**failures, 2.0))
 
 
+def look(session: Session, record: JobRecord) -> Steps:
+    """Ask the server what can be asked of the job, which its events do not tell."""
+    client = yield from session.ready_client()
+    exchange = client.job(record.id)
+    yield from session.tasks.finish(exchange)
+    _take(record.take_chances, answer(exchange))
+    session.changed()
+
+
 def _read_events(session: Session, record: JobRecord) -> Steps:
     """One connection's worth of events; returns whether any came."""
     client = yield from session.ready_client()
@@ -257,7 +284,11 @@ def _read_events(session: Session, record: JobRecord) -> Steps:
                 complete = exchange.advance(session.tasks.deadline)
             finally:
                 for event in parser.take():
+                    former = record.state
                     record.take_event(event)
+                    if record.state == "running" and former != "running":
+                        # Unless it can be had, nothing is offered; a server that has gone is told of by this stream.
+                        session.tasks.start(look(session, record), lambda error: session.changed())
                     session.changed()
                     came = True
             if not complete and not record.ended:

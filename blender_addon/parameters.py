@@ -4,9 +4,10 @@ For every method there is a property group on the scene: `scene.set_dresser_<pip
 `scene.prepare_set_dresser_<preparation>`. Blender keeps the values by name in the file, so they come back when the
 group is registered again, also before the server has run.
 
-Beyond the usual words of a JSON schema a field may have: "prominent", whether artists turn it; "special", {"value",
-"title", "otherwise"}: its one value that is no number, what to call that, and the number to begin with instead;
-"titles", what to call choices; "examples", of which the first stands in an empty text.
+Beyond the usual words of a JSON schema a field may have: "prominent", whether artists turn it; "group", what it is
+about; "special", {"value", "title", "otherwise"}: its one value that is no number, what to call that, and the number to
+begin with instead; "titles", what to call choices; "examples", of which the first stands in an empty text; "formerly",
+see `former.py`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,15 @@ from typing import Any
 
 import bpy
 
+from . import former
+
 INTEGER_RANGE = (-(2**31), 2**31 - 1)
 FLOAT_RANGE = (-3.0e38, 3.0e38)
-PROMINENT = 3
-"""So many parameters are prominent where a schema marks none."""
+PROMINENT, UNMARKED = 5, 3
+"""So many parameters are prominent at most, and so many where a schema marks none."""
+
+GROUPS = ("picture", "making", "views", "mesh", "texture", "placing", "computing")
+"""What parameters are about, in the order of the panel; what it does not know comes after these."""
 
 SWITCH = "_is_special"
 """Ends the name of the switch that belongs to a number."""
@@ -54,6 +60,7 @@ class Groups:
         for method, schema in wanted.items():
             if method not in self._groups:
                 self._add(method, schema)
+        self.carry_over(getattr(bpy.data, "scenes", ()))  # there are none while add-ons are switched on
 
     def unregister(self) -> None:
         for method in list(self._groups):
@@ -68,10 +75,19 @@ class Groups:
         return list(self._names.get(method, {}).values())
 
     def prominent(self, method: str) -> list[str]:
-        """The names of the properties that artists turn, three at most: those marked, else the first ones."""
+        """The names of the properties that artists turn, five at most: those marked, else the first three."""
         names, fields = self._names.get(method, {}), self._schemas.get(method, {}).get("properties", {})
         marked = [attribute for name, attribute in names.items() if fields[name].get("prominent")]
-        return (marked or list(names.values()))[:PROMINENT]
+        return marked[:PROMINENT] or list(names.values())[:UNMARKED]
+
+    def folded(self, method: str) -> dict[str, list[str]]:
+        """The names of the other properties, by group; "" has those that belong to none."""
+        names, fields = self._names.get(method, {}), self._schemas.get(method, {}).get("properties", {})
+        shown, found = self.prominent(method), {group: [] for group in GROUPS}
+        for name, attribute in names.items():
+            if attribute not in shown:
+                found.setdefault(str(fields[name].get("group") or ""), []).append(attribute)
+        return {group: attributes for group, attributes in found.items() if attributes}
 
     def switch(self, method: str, attribute: str) -> str:
         """The name of the switch, a boolean property, that stands for a number's special value; "" if it has none."""
@@ -87,6 +103,7 @@ class Groups:
     def put(self, scene: bpy.types.Scene, method: str, given: Mapping[str, Any]) -> None:
         """Set what a former job was made with; what is not a parameter any more, or does not fit, is passed over."""
         holder = self.group(scene, method)
+        given = former.of_today(given, self._schemas.get(method, {}).get("properties", {}))
         for name, attribute in self._names.get(method, {}).items() if holder is not None else ():
             holder.property_unset(attribute)
             if name in given:
@@ -98,7 +115,30 @@ class Groups:
         holder = self.group(scene, method)
         if holder is None:
             return {}
-        return {name: _plain(holder, attribute) for name, attribute in self._names[method].items()}
+        carried = self._carried(holder, method)
+        return {
+            name: carried[name] if name in carried else _plain(holder, attribute)
+            for name, attribute in self._names[method].items()
+        }
+
+    def carry_over(self, scenes: Iterable[bpy.types.Scene]) -> None:
+        """Put what older files hold of parameters that have changed since into the properties of today."""
+        for scene in scenes:
+            for method, schema in self._schemas.items():
+                holder, names = self.group(scene, method), self._names[method]
+                if holder is not None:
+                    for name, value in self._carried(holder, method).items():
+                        setattr(holder, names[name], value)
+                    for field in schema.get("properties", {}).values():
+                        former.forget(holder, field)
+
+    def _carried(self, holder: bpy.types.PropertyGroup, method: str) -> dict[str, Any]:
+        fields = self._schemas[method].get("properties", {})
+        found = {
+            name: former.carried(holder, attribute, fields[name], stored_as)
+            for name, attribute in self._names[method].items()
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
     def _add(self, method: str, schema: Mapping[str, Any]) -> None:
         annotations: dict[str, Any] = {}
@@ -132,10 +172,21 @@ pipelines = Groups("set_dresser_", "SetDresserParameters_")
 preparations = Groups("prepare_set_dresser_", "SetDresserPreparation_")
 
 
+def carry_over() -> None:
+    """A file was opened: what it holds of parameters that have changed since goes on in those of today."""
+    for groups in (pipelines, preparations):
+        groups.carry_over(bpy.data.scenes)
+
+
 def enum_number(identifier: str) -> int:
     """A number for an enumeration's item that depends on its name only: Blender stores the number, and a list that
     has changed its order must not change the choice."""
     return zlib.crc32(identifier.encode()) & 0x7FFFFFFF
+
+
+def stored_as(value: Any) -> Any:
+    """What Blender keeps in a file for a value."""
+    return enum_number(value) if isinstance(value, str) else int(value) if isinstance(value, bool) else value
 
 
 def _property_name(name: str) -> str:

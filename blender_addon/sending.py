@@ -35,7 +35,7 @@ def run(session: Session, record: JobRecord, request: dict[str, Any], taking: St
             session.start_server()  # it takes as long as the pictures do
         shot: Capture = yield from taking
         record.block_outs, record.one_with = shot.block_outs, shot.one_with
-        record.warnings += shot.warnings
+        record.noticed, record.warnings = shot.warnings, [*record.warnings, *shot.warnings]
         record.left_out = shot.left_out
         yield from _send(session, record, lambda client: client.submit({**request, **shot.request}, shot.files))
     finally:

@@ -21,11 +21,13 @@ from . import (
     asking,
     environment,
     folders,
+    going_on,
     job_list,
     jobs,
     leftovers,
     moments,
     parameters,
+    redrawing,
     results,
     sending,
     setting_up,
@@ -38,6 +40,7 @@ from .keeping import Keeping
 from .lists import Lists
 from .messages import SetDresserError, as_error
 from .models import Models
+from .preview_fetching import PreviewFetching
 from .privacy import private_folder
 from .questions import Question
 from .references import Place
@@ -67,7 +70,7 @@ class Session(Telling):
         self.pipelines: list[dict[str, Any]] = []
         self.preparations: list[dict[str, Any]] = []
         self.storage: dict[str, Any] = {}
-        self.lists, self.keeping = Lists(), Keeping()
+        self.lists, self.keeping, self.previews = Lists(), Keeping(), PreviewFetching()
         self.set_up_problem: SetDresserError | None = None
         self.slices, self.imports, self.captures = Slices(), Slices(), Slices()
         self._seen = self.server.state
@@ -105,8 +108,9 @@ class Session(Telling):
             self._changed = False
             jobs.show_questions(self)
             results.show_thumbnails(self)
+            self.previews.show(self)
             job_list.sync(self)
-            redraw()
+            redrawing.redraw()
         self.slices.seconds.append(time.perf_counter() - began - self._held)
         return self._delay()
 
@@ -120,7 +124,7 @@ class Session(Telling):
                 return INSTALLING
             return MOVING if self.server.state is ServerState.STOPPING else WATCHING
         followed = [job for job in self.jobs.values() if job.busy and job.state in ("queued", "running", "needs_input")]
-        idle = len(followed) + self.models.pausing
+        idle = len(followed) + self.models.pausing + self.previews.pausing
         return FOLLOWING if idle == len(self.tasks) and self.server.state is ServerState.READY else MOVING
 
     def changed(self) -> None:
@@ -241,7 +245,7 @@ class Session(Telling):
         self.jobs = {**{key: record for key, record in newer.items() if key not in listed}, **listed}
         for record in listed.values():
             if record.task is None and (not record.ended or record.awaited):
-                self._run(record, jobs.attend(self, record))
+                self.attend(record)
 
     # jobs
 
@@ -267,6 +271,12 @@ class Session(Telling):
     def again(self, record: JobRecord, former: str, changes: dict[str, Any]) -> None:
         """As `submit`, with the inputs of a former job."""
         self._run(record, sending.run_again(self, record, former, changes))
+
+    def attend(self, record: JobRecord) -> None:
+        """See a job through that the server has."""
+        if not record.ended:
+            going_on.begin_again(self, record)
+        self._run(record, jobs.attend(self, record))
 
     def adopt(self, record: JobRecord, view: dict[str, Any]) -> None:
         """The server has the job now, and has given it an id."""
@@ -340,7 +350,7 @@ class Session(Telling):
                 self.changed()
 
         def failed(error: Exception) -> None:
-            if record.state == "done":
+            if record.has_result:
                 record.problem, record.arrival = as_error(error), ""
             else:
                 record.fail(error)
@@ -392,6 +402,7 @@ class Session(Telling):
             if record.arrival in ("fetching", "waiting"):
                 self._stop(record)
             record.file_opened(same)
+        parameters.carry_over()
         jobs.show_questions(self)  # what was set so far went with the former file
         self.changed()
 
@@ -478,19 +489,3 @@ def unregister() -> None:
 
 def _schemas(views: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
     return [(view["id"], view["parameters"]) for view in views]
-
-
-def redraw() -> None:
-    """Have the panel drawn anew; not the view beside it, which may take as long as a scene is large."""
-    if bpy.app.background:
-        return
-    for region in sidebars():
-        region.tag_redraw()
-
-
-def sidebars() -> Iterator[bpy.types.Region]:
-    """Where the panel may be."""
-    areas = (area for window in bpy.context.window_manager.windows for area in window.screen.areas)
-    for area in areas:
-        if area.type == "VIEW_3D":
-            yield from (region for region in area.regions if region.type == "UI")

@@ -1,4 +1,4 @@
-"""Datablocks that stand in the file while a picture is taken, and must not stay.
+"""Datablocks that stand in the file while a picture is taken or a preview shown, and must not stay.
 
 They are marked when they are made, and removed when nothing renders them any more, also when undo or a file that was
 saved meanwhile has brought them back.
@@ -11,7 +11,7 @@ from bpy.app.handlers import persistent
 from bpy.types import ID
 
 MARK = "set_dresser_temporary"
-PLACES = ("scenes", "objects", "cameras", "materials")
+PLACES = ("scenes", "objects", "cameras", "materials", "images")
 """Where they may be, users before what they use."""
 
 PAUSE = 0.1

@@ -63,6 +63,25 @@ GERMAN = {
         "Aus dem, was das Bild zeigt, Requisiten machen. Man kann weiterarbeiten; sie kommen, wenn sie fertig sind"
     ),
     "More Settings": "Weitere Einstellungen",
+    "Picture": "Bild",
+    "Making": "Erzeugung",
+    "Views": "Ansichten",
+    "Mesh": "Netz",
+    "Texture": "Textur",
+    "Placing": "Aufstellung",
+    "Computing": "Berechnung",
+    "Finish Now": "Jetzt abschließen",
+    "End this job early, with the best that it has by now. It can be continued later": (
+        "Diesen Auftrag vorzeitig beenden, mit dem Besten, was er bis jetzt hat. Er kann später fortgesetzt werden"
+    ),
+    "Continue": "Fortsetzen",
+    "Go on from where this job was; props that it has brought before give way to the better ones": (
+        "Da weitermachen, wo dieser Auftrag war; Requisiten, die er schon gebracht hat, weichen den besseren"
+    ),
+    "Show in Image Editor": "Im Bildeditor zeigen",
+    "Watch what this job shows in an Image Editor, for as long as it runs": (
+        "In einem Bildeditor verfolgen, was dieser Auftrag zeigt, solange er läuft"
+    ),
     "Another Seed": "Anderer Startwert",
     "Throw the dice: begin somewhere else the next time": "Würfeln: beim nächsten Mal woanders beginnen",
     "Add Camera to View": "Kamera für diese Ansicht",

@@ -65,7 +65,7 @@ def dress_the_room(say: Callable[[str], None]) -> bool:
     for name in ("scene.glb", "result.json"):
         shutil.copyfile(job.glb.parent / name, OUT / name)
 
-    props = {block_outs.block_out_of(prop).name: prop for prop in job.objects}
+    props = {made_of.name: prop for prop in job.objects if (made_of := block_outs.block_out_of(prop)) is not None}
     stands = measure.stands(list(props.values()))
     fits = measure.compare(before, {name: stands[prop.name] for name, prop in props.items()})
 

@@ -29,6 +29,11 @@ def _mix(tree: Any, factor: Any, first: Color, second: Color) -> Any:
     return ramp
 
 
+def _shaded(color: Color, by: float) -> Color:
+    red, green, blue = color
+    return red * by, green * by, blue * by
+
+
 def _texture(tree: Any, kind: str, **inputs: float) -> Any:
     coordinates = tree.nodes.new("ShaderNodeTexCoord")
     texture = tree.nodes.new(kind)
@@ -44,8 +49,8 @@ def paint(name: str, color: Color, mottled: float = 0.0) -> Material:
     base.default_value = (*color, 1)
     if mottled:
         noise = _texture(tree, "ShaderNodeTexNoise", Scale=9.0, Detail=4.0)
-        darker, lighter = (tuple(channel * (1 + sign * mottled) for channel in color) for sign in (-1, 1))
-        tree.links.new(_mix(tree, noise.outputs[0], darker, lighter).outputs["Color"], base)
+        clouds = _mix(tree, noise.outputs[0], _shaded(color, 1 - mottled), _shaded(color, 1 + mottled))
+        tree.links.new(clouds.outputs["Color"], base)
     return material
 
 

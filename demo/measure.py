@@ -38,7 +38,7 @@ class Stand:
     @property
     def size(self) -> float:
         """The bounding box's diagonal."""
-        return (self.high - self.low).length
+        return float((self.high - self.low).length)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def compare(before: Mapping[str, Stand], after: Mapping[str, Stand]) -> list[Fit
             fits.append(Fit(name, 0.0, float("inf")))
             continue
         both = np.count_nonzero(block_out.mask & prop.mask)
-        either = np.count_nonzero(block_out.mask | prop.mask)
+        either = int(np.count_nonzero(block_out.mask | prop.mask))
         error = (prop.centre - block_out.centre).length / block_out.size
         fits.append(Fit(name, both / max(either, 1), error))
     return fits

@@ -8,89 +8,42 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
+from models.headers import CheckpointDamaged as CheckpointDamaged
+from models.headers import CheckpointError as CheckpointError
+from models.headers import CheckpointForeign as CheckpointForeign
+from models.headers import CheckpointMissing as CheckpointMissing
+from models.headers import CheckpointUnwritable as CheckpointUnwritable
+from models.headers import TensorHeader as TensorHeader
+from models.headers import read_header as read_header
+
 Config = TypeVar("Config")
 Module = TypeVar("Module", bound=nn.Module)
 
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 MOST_LAYERS = 256  # of any network here; a configuration that asks for more is damaged
-LONGEST_HEADER = 8_000_000  # bytes, some sixty thousand tensors; networks have a few thousand
 LONGEST_JSON = 8_000_000  # bytes
-WIDTHS = {
-    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2,
-    "I32": 4, "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8, "C64": 8,
-}  # fmt: skip
-"""Bytes of a value, by the names of the safetensors format."""
 
 
-class CheckpointError(ValueError):
-    """A checkpoint cannot be used; the message names the file."""
-
-
-class CheckpointMissing(CheckpointError):
-    """There is no such checkpoint, or a file of it is not there: download it (again)."""
-
-
-class CheckpointDamaged(CheckpointError):
-    """A file is cut off or not what its name says: delete it and download it again."""
-
-
-class CheckpointUnwritable(CheckpointError):
-    """A converted form of a checkpoint cannot be written; the error of the system is its cause."""
-
-
-class CheckpointForeign(CheckpointError):
-    """The files are sound but belong to another network."""
-
-
-@dataclass(frozen=True)
-class TensorHeader:
-    """Where one tensor lies and what it is."""
-
-    file: Path
-    dtype: str
-    shape: tuple[int, ...]
-
-
-def find_checkpoint(source: str | Path, local_files_only: bool = False, revision: str | None = None) -> Path:
-    """The folder of a checkpoint: `source` itself, or the local snapshot of a hub id such as "VAST-AI/MIDI-3D".
-
-    Args:
-        source: an existing folder, or owner/name on the hub.
-        local_files_only: take a hub id from the local cache only, never from the network.
-        revision: commit, tag or branch on the hub.
+def checkpoint_folder(source: str | Path) -> Path:
+    """The folder of a checkpoint, which is there.
 
     Raises:
-        CheckpointMissing: neither a folder nor a snapshot that can be had.
+        CheckpointMissing: it is not, or it is a file.
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
     if folder.exists():
         raise CheckpointMissing(f"{folder} is a file; give the folder that holds the checkpoint.")
-    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", str(source)):
-        raise CheckpointMissing(f"{source} is neither a folder nor a model on the hub (owner/name).")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        snapshot = snapshot_download(
-            str(source),
-            revision=revision,
-            local_files_only=local_files_only,
-            allow_patterns=["*.json", "*/*.json", "*/*.safetensors"],
-        )
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
-        raise CheckpointMissing(f"{source} is no folder here, and the hub's copy cannot be had: {error}") from error
-    return Path(snapshot)
+    raise CheckpointMissing(f"{folder} is no folder; give the one that holds the checkpoint.")
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -168,56 +121,6 @@ def read_headers(folder: Path, stem: str) -> dict[str, TensorHeader]:
     return found
 
 
-def read_header(file: Path) -> dict[str, TensorHeader]:
-    """Names, types and shapes of the tensors of one safetensors file, whose length is checked too.
-
-    Raises:
-        CheckpointMissing: no such file.
-        CheckpointDamaged: cut off, too long, or no safetensors file at all.
-    """
-    if not file.is_file():
-        raise CheckpointMissing(f"{file} is missing.")
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        start = stream.read(8)
-        if start == b"version ":
-            raise CheckpointDamaged(f"{file} is a Git LFS pointer, not the file itself; download it with Git LFS.")
-        length = int.from_bytes(start, "little")
-        if len(start) == 8 and LONGEST_HEADER < length <= size - 8:
-            raise CheckpointDamaged(f"{file} has a header of {length} bytes; {LONGEST_HEADER} are the most.")
-        if len(start) < 8 or length > size - 8:
-            raise CheckpointDamaged(f"{file} is cut off or no safetensors file ({size} bytes).")
-        text = stream.read(length)
-    try:
-        entries = json.loads(text)
-        headers = {name: entry for name, entry in entries.items() if name != "__metadata__"}
-        spans = sorted(_span(name, entry) for name, entry in headers.items())
-        found = {name: TensorHeader(file, entry["dtype"], tuple(entry["shape"])) for name, entry in headers.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
-        raise CheckpointDamaged(f"{file} has an unreadable header: {error!r}") from error
-    end = 0
-    for begin, until, name in spans:
-        if begin != end:
-            raise CheckpointDamaged(f"{file}: {name[:80]} begins at byte {begin}; the one before it ends at {end}.")
-        end = until
-    if size != 8 + length + end:
-        raise CheckpointDamaged(f"{file} has {size} bytes instead of {8 + length + end}; the download is incomplete.")
-    return found
-
-
-def _span(name: str, entry: Mapping[str, Any]) -> tuple[int, int, str]:
-    """First byte, end and name of a tensor. Raises ValueError if its dtype, shape and place contradict each other."""
-    dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or not isinstance(shape, list) or len(shape) > 64:
-        raise ValueError(f"{name[:80]} has no dtype or no shape")
-    if not all(type(number) is int and 0 <= number < 2**63 for number in (*shape, begin, end)):
-        raise ValueError(f"{name[:80]} has a size or a place that is no whole number that can be")
-    width = WIDTHS.get(dtype)
-    if begin > end or (width is not None and math.prod(shape) * width != end - begin):
-        raise ValueError(f"{name[:80]} is {dtype[:20]} {shape} in {end - begin} bytes")
-    return begin, end, name
-
-
 def load_module(
     module: Module,
     folder: Path,
@@ -250,12 +153,24 @@ def load_module(
         return module
     state: dict[str, torch.Tensor] = {}
     for file in sorted({header.file for header in headers.values()}):
-        state |= _read(file, {name: old for name, old in source.items() if headers[old].file == file}, device, dtype)
+        names = {name: old for name, old in source.items() if headers[old].file == file}
+        state |= read_tensors(file, names, device, dtype)
     module.load_state_dict(state, strict=True, assign=True)
     return module.requires_grad_(False).eval()
 
 
-def _read(file: Path, wanted: Mapping[str, str], device: torch.device, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+def read_tensors(
+    file: Path, wanted: Mapping[str, str], device: torch.device | str, dtype: torch.dtype | None = None
+) -> dict[str, torch.Tensor]:
+    """Tensors of a safetensors file whose header has been checked.
+
+    Args:
+        wanted: name that a tensor gets → name that it has in the file.
+        dtype: of all of them; None: as they are in the file.
+
+    Raises:
+        CheckpointDamaged: the content cannot be read.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:

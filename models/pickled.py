@@ -15,12 +15,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.loading import (
+from models.headers import (
     CheckpointDamaged,
     CheckpointForeign,
     CheckpointMissing,
     CheckpointUnwritable,
     TensorHeader,
+    open_header,
 )
 from models.pickled_claims import check_claims, open_archive
 from models.writing import NAMES, write_safetensors
@@ -120,12 +121,9 @@ def converted_form(file: Path, place: Path | None = None) -> Path:
 
 def _origin(target: Path) -> str | None:
     """The fingerprint of the file that a converted form was made from; None if it is no converted form."""
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(target, framework="pt") as content:
-            return (content.metadata() or {}).get("converted_from")
-    except SafetensorError:
+        return open_header(target).metadata.get("converted_from")
+    except CheckpointDamaged:
         return None
 
 

@@ -15,6 +15,18 @@ from torch import Tensor
 from models.loading import DTYPES, CheckpointForeign
 
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
+"""What networks consist of."""
+
+EVERY_NAME = NAMES | {
+    torch.float64: "F64",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+"""And what else a state may hold."""
 
 
 def write_whole(file: Path, chunks: Iterable[bytes | memoryview]) -> Path:
@@ -43,12 +55,18 @@ def write_json(file: Path, content: Mapping[str, Any]) -> Path:
     return write_whole(file, [(json.dumps(content, indent=2, sort_keys=True) + "\n").encode()])
 
 
-def write_safetensors(file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> Path:
+def write_safetensors(
+    file: Path,
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, str] | None = None,
+    types: Mapping[torch.dtype, str] = NAMES,
+) -> Path:
     """Tensors in the safetensors format, one after the other: no more than one of them is copied at a time.
 
     Args:
-        tensors: in 32 or 16 bit floats, also mapped from another file.
+        tensors: may be mapped from another file.
         metadata: strings that are kept in the header.
+        types: those that may be written, and what they are called: `NAMES` or `EVERY_NAME`.
 
     Raises:
         CheckpointForeign: a tensor is of another type.
@@ -60,10 +78,11 @@ def write_safetensors(file: Path, tensors: Mapping[str, Tensor], metadata: Mappi
     end = 0
     for name in names:
         tensor = tensors[name]
-        if tensor.dtype not in NAMES:
-            raise CheckpointForeign(f"{file}: {name} is {tensor.dtype}; only {', '.join(DTYPES)} can be written.")
+        if tensor.dtype not in types:
+            possible = ", ".join(types.values())
+            raise CheckpointForeign(f"{file}: {name} is {tensor.dtype}; only {possible} can be written.")
         begin, end = end, end + tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+        header[name] = {"dtype": types[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     bodies = (_bytes(tensors[name]) for name in names)

@@ -4,42 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from tqdm import tqdm
+from typing import Any
 
 from backend.camera import Camera
-from backend.cli.answering import Pick, answer, read_picks
+from backend.cli.answering import read_picks
+from backend.cli.delivery import add_delivery_options, deliver, make_folder
 from backend.cli.inputs import checked, parse_file, read_file
 from backend.cli.listing import NO_CHANCE, properties, values_of
-from backend.cli.output import complain, say, say_json, table
-from backend.contract import (
-    MAXIMUM_SEED,
-    Event,
-    GenerateRequest,
-    InstanceLabel,
-    JobState,
-    JobView,
-    Progress,
-    Result,
-    Warning,
-)
-from backend.errors import Problem
-from backend.files import write_together
+from backend.cli.output import complain
+from backend.contract import MAXIMUM_SEED, GenerateRequest, InstanceLabel
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import MethodInfo
+from backend.pipelines.former import FORMERLY
 from backend.preparations import chosen_preparations
 from backend.privacy import written_privately
 
-if TYPE_CHECKING:
-    from backend.jobs.service import JobService
-
 PARAMETER, PREPARE = "parameter", "prepare:"
-RESULT_FILES = ("scene.glb", "result.json")
-BAR = "{desc:<12} {percentage:3.0f} % |{bar}| {elapsed}{postfix}"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -75,19 +57,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only", type=int, action="append", default=[], metavar="ID", help="make this object of the instance map only"
     )
-    parser.add_argument(
-        "--pick", metavar="N,N",
-        help="which are taken when there is something to choose: 0,2, or photo:view pairs such as 0:1,1:5; what is "
-        "proposed if left out",
-    )  # fmt: skip
-    parser.add_argument("--ask", action="store_true", help="let me choose in the terminal when there is a choice")
-    parser.add_argument(
-        "--everything", action="store_true", help="copy the pictures and videos that the job has kept, too"
-    )
     parser.add_argument("--name", default="", help="what to call the shot")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the result goes")
-    parser.add_argument("--quiet", action="store_true", help="say nothing but what goes wrong")
-    parser.add_argument("--json", action="store_true", help="print result.json")
+    add_delivery_options(parser)
 
 
 def add_parameters(parser: argparse.ArgumentParser, info: MethodInfo, prefix: str = "") -> None:
@@ -95,15 +66,20 @@ def add_parameters(parser: argparse.ArgumentParser, info: MethodInfo, prefix: st
     group = parser.add_argument_group(f"{info.title}, version {info.version}")
     for name, field in properties(info).items():
         text = f"{field.get('description', '')} [{values_of(field)}; default {field.get('default')}]"
-        option = "--" + "-".join(filter(None, (prefix, name.replace("_", "-"))))
+        option = _option(prefix, name)
         destination = ":".join((PREPARE + prefix if prefix else PARAMETER, name))
         group.add_argument(option, dest=destination, metavar="VALUE", help=text.replace("%", "%%"))
+        for former in field.get(FORMERLY, {}).get("names", ()):
+            group.add_argument(_option(prefix, former), dest=destination, help=argparse.SUPPRESS)
+
+
+def _option(prefix: str, name: str) -> str:
+    return "--" + "-".join(filter(None, (prefix, name.replace("_", "-"))))
 
 
 def generate(chosen: argparse.Namespace) -> None:
     """Run the job; `scene.glb` and `result.json` are in the folder `out` when this returns."""
     from backend.imaging.outlines import pair_outlines
-    from backend.jobs.folders import storage_problem
     from backend.jobs.service import JobService
 
     request = _request(chosen)
@@ -118,71 +94,10 @@ def generate(chosen: argparse.Namespace) -> None:
         [read_file(path, "outlines") for path in chosen.outlines],
         [read_file(path, "depth of the outlines") for path in chosen.outline_depths],
     )
-    try:
-        chosen.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_problem(error, f"The folder {chosen.out} cannot be made") from error
-
+    make_folder(chosen.out)
     with written_privately(), JobService(chosen.data, adopt=False) as service:
         job = service.submit(request, images, instances, depth, outlines).id
-        _wait(service, job, picks, ask=chosen.ask, quiet=chosen.quiet)
-        kept = [name for name in service.get(job).files if name not in RESULT_FILES] if chosen.everything else []
-        files = {name: service.file(job, name).read_bytes() for name in (*kept, *RESULT_FILES)}
-    try:
-        write_together(chosen.out, files)
-    except OSError as error:
-        raise storage_problem(error, f"The result cannot be written to {chosen.out}") from error
-    if chosen.json:
-        say_json(json.loads(files["result.json"]))
-    elif not chosen.quiet:
-        _summarise(Result.model_validate_json(files["result.json"]), chosen.out)
-
-
-def _wait(service: JobService, job: str, picks: list[Pick] | None, ask: bool, quiet: bool) -> None:
-    """Show the job's progress until it is done. An interruption cancels it and passes on once it has ended."""
-    seen = 0
-    with tqdm(desc="waiting", total=100, bar_format=BAR, disable=True if quiet else None, leave=False) as bar:
-        try:
-            for event in service.events(job):
-                seen = event.id
-                _show(event, bar)
-                if event.type == "needs_input":
-                    with bar.external_write_mode(file=sys.stderr):
-                        given = answer(event.data["question"], picks, ask, lambda name: service.file(job, name))
-                    service.answer(job, given)
-        except (KeyboardInterrupt, Problem):
-            service.cancel(job)
-            for _ in service.events(job, seen):
-                continue
-            raise
-    _raise_unless_done(service.get(job))
-
-
-def _show(event: Event, bar: tqdm[Any]) -> None:
-    if event.type == "progress":
-        progress = Progress.model_validate(event.data)
-        bar.set_description_str(progress.stage, refresh=False)
-        bar.set_postfix_str(f"{progress.eta:.0f} s left" if progress.eta is not None else "", refresh=False)
-        bar.n = 100 * progress.fraction
-        bar.refresh()
-    elif event.type == "warning":
-        warning = Warning.model_validate(event.data)
-        with bar.external_write_mode(file=sys.stderr):
-            complain(warning.message, warning.hint)
-
-
-def _raise_unless_done(view: JobView) -> None:
-    if view.state == JobState.DONE:
-        return
-    if view.problem:
-        raise Problem.from_document(view.problem.model_dump())
-    raise Problem("cancelled", "The job was cancelled by another program.")
-
-
-def _summarise(result: Result, folder: Path) -> None:
-    rows = [(prop.node, prop.faces, prop.mask_pixels, f"{prop.mask_iou:.3f}", prop.placement) for prop in result.props]
-    say(table(("OBJECT", "TRIANGLES", "PIXELS", "MASK IOU", "PLACED BY"), rows))
-    say(f"{len(rows)} objects in {result.seconds:.1f} s: {folder / 'scene.glb'}")
+        deliver(service, job, chosen, picks)
 
 
 def _request(chosen: argparse.Namespace) -> GenerateRequest:

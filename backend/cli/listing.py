@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from backend.cli.output import say, say_json, table
-from backend.contract import GenerateRequest, Result
+from backend.contract import GenerateRequest, JobView, Result
 from backend.errors import ERRORS
 from backend.pipelines import PIPELINES
 from backend.pipelines.base import MethodInfo, PipelineInfo
@@ -71,7 +71,7 @@ def jobs(chosen: argparse.Namespace) -> None:
     if chosen.json:
         say_json([view.model_dump(mode="json") for view in views])
     elif views:
-        rows = [(view.id, view.state.value, view.pipeline, view.created, view.name) for view in views]
+        rows = [(view.id, _state(view), view.pipeline, view.created, view.name) for view in views]
         say(table(("JOB", "STATE", "PIPELINE", "CREATED", "NAME"), rows))
     else:
         say("There are no jobs.")
@@ -92,6 +92,11 @@ def values_of(field: dict[str, Any]) -> str:
     if least is None and most is None:
         return str(field.get("type", "any"))
     return f"{'' if least is None else least} to {'' if most is None else most}".strip()
+
+
+def _state(view: JobView) -> str:
+    early = ", ended early" if view.finished_early else ""
+    return f"{view.state.value}{early}{', can be continued' if view.can_continue else ''}"
 
 
 def _row(info: PipelineInfo) -> tuple[str, ...]:

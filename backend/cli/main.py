@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from backend import __version__
-from backend.cli import generate, listing, models, output, place
+from backend.cli import delivery, generate, listing, models, output, place
 from backend.errors import ERRORS, Problem
 from backend.jobs.folders import default_data_folder
 from backend.pipelines import find_pipeline
@@ -74,6 +74,13 @@ def _parser(arguments: Sequence[str]) -> Parser:
     parser.add_argument("--json-schema", choices=tuple(listing.SCHEMAS), help="print a JSON schema, like schema")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     _add_generate(commands, arguments)
+    going_on = commands.add_parser(
+        "continue",
+        help="go on with a job that failed, was cancelled or ended early",
+        description="Go on with a job from its newest checkpoint: writes scene.glb and result.json.",
+    )
+    delivery.add_continue_options(going_on)
+    _add_data(going_on)
     place.add_options(
         commands.add_parser(
             "place",

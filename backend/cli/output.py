@@ -25,10 +25,15 @@ def say_json(value: Any) -> None:
     say(json.dumps(value, indent=2))
 
 
+def tell(text: str) -> None:
+    """A line on standard error, about what is going on."""
+    sys.stderr.write(" ".join(text.split()) + "\n")
+
+
 def complain(sentence: str, hint: str) -> None:
     """Two lines on standard error: what is wrong, what to do."""
     for line in (sentence, hint):
-        sys.stderr.write(" ".join(line.split()) + "\n")
+        tell(line)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -20,9 +20,9 @@ class WorkerState(StrEnum):
 
 
 class Report(NamedTuple):
-    """Something a running job says. `data` is a Progress, a Warning, or the question."""
+    """Something a running job says. `data` is a Progress, a Warning, a Preview, or the question."""
 
-    type: Literal["progress", "warning", "question"]
+    type: Literal["progress", "warning", "preview", "question"]
     data: dict[str, Any]
 
 
@@ -57,16 +57,18 @@ class Executor(Protocol):
         report: Callable[[Report], None],
         cancelled: Callable[[], bool],
         crowded: Callable[[], bool],
-    ) -> None:
-        """Run the job in `folder` until its result is written.
+        finishing: Callable[[], bool],
+    ) -> bool:
+        """Run the job in `folder` until its result is written; whether it was ended early.
 
-        `report` is called in this thread; `cancelled` is asked now and then, and at once after `nudge()`, and so is
-        `crowded` while the job waits for an answer: whether it should make room.
+        `report` is called in this thread; `cancelled` is asked now and then, and at once after `nudge()`, and so are
+        `finishing`, whether the user wants an early end, and `crowded` while the job waits for an answer: whether it
+        should make room.
         Raises Problem, `backend.pipelines.base.Cancelled`, `Parked` or `Interrupted`.
         """
 
     def nudge(self) -> None:
-        """Look at `cancelled` and `crowded` now."""
+        """Look at `cancelled`, `crowded` and `finishing` now."""
 
     def answer(self, job: str, answer: dict[str, Any]) -> None:
         """Hand the running job the answer to its question."""

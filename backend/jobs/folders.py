@@ -1,4 +1,6 @@
-"""The folder of a job: `request.json`, `inputs/`, `kept/`, `output/`, `log.txt`. See docs/architecture.md.
+"""The folder of a job: `request.json`, `inputs/`, `kept/`, `checkpoints/`, `previews/`, `output/`, `log.txt`.
+
+See docs/architecture.md.
 
 A folder is written under another name and renamed when it is complete. Ids are 96 random bits in lower-case
 hexadecimal: nobody guesses them, and no file system folds, reserves or misreads them.
@@ -23,9 +25,16 @@ from backend.errors import Problem
 HOME_VARIABLE = "SET_DRESSER_HOME"
 JOB_ID = re.compile(r"[0-9a-f]{24}")
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+STEP = re.compile(r"step-(\d{12})")
 PARTIAL = ".partial"
 KEPT = "kept"
 """Folder of what a job shows before it has a result; see `Context.keep`."""
+
+CHECKPOINTS = "checkpoints"
+"""Folder of what an attempt can be continued from; see `Context.checkpoints`."""
+
+PREVIEWS = "previews"
+"""Folder of what a job shows of itself while it runs; see `Context.preview`."""
 
 ANSWERS = "answers.json"
 
@@ -105,6 +114,10 @@ class JobFolders:
             raise storage_problem(error, "The job cannot be stored") from error
         return job
 
+    def reached(self, job: str) -> int:
+        """How far a job's checkpoints reach: the newest steps of its methods, added up; 0 without any."""
+        return sum(max(steps_in(method), default=0) for method in _listed(self.path(job) / CHECKPOINTS))
+
     def files(self, job: str) -> tuple[str, ...]:
         """The names of the files of an ended job, sorted: plain names only, nothing half-written."""
         folders = [self.path(job) / name for name in ("output", KEPT)]
@@ -112,34 +125,61 @@ class JobFolders:
         return tuple(sorted(name for name in names if FILE_NAME.fullmatch(name)))
 
     def find(self, job: str, name: str) -> Path | None:
-        """A file of the result, or one that the job has kept so far; None if there is no such file."""
+        """A file of the result, or one that the job has kept or shown so far; None if there is no such file."""
         if not FILE_NAME.fullmatch(name):
             return None
-        paths = (self.path(job) / folder / name for folder in ("output", KEPT))
+        paths = (self.path(job) / folder / name for folder in ("output", KEPT, PREVIEWS))
         return next((path for path in paths if path.is_file()), None)
 
-    def clear_output(self, job: str) -> None:
-        """Remove what an attempt that did not end well has written."""
+    def clear_failed(self, job: str, *, former_result: bool, resumable: bool) -> None:
+        """Remove what an attempt that did not end well has written.
+
+        former_result: the output is that of an earlier attempt, which still counts.
+        resumable: there are checkpoints; what was kept stays with them, for the attempt that goes on from there.
+        """
         output = self.path(job) / "output"
-        shutil.rmtree(output, ignore_errors=True)
-        shutil.rmtree(self.path(job) / KEPT, ignore_errors=True)
+        if not former_result:
+            shutil.rmtree(output, ignore_errors=True)
+        if not resumable:
+            shutil.rmtree(self.path(job) / KEPT, ignore_errors=True)
         output.mkdir(exist_ok=True)
+
+    def clear_done(self, job: str) -> None:
+        """Remove what nobody needs of a job that has come to its end."""
+        for name in (CHECKPOINTS, PREVIEWS):
+            shutil.rmtree(self.path(job) / name, ignore_errors=True)
 
     def remove(self, job: str) -> None:
         """Remove the folder. What cannot be removed now (a file open on Windows) is swept later."""
         shutil.rmtree(self.path(job), ignore_errors=True)
 
-    def sweep(self, listed: Callable[[str], bool]) -> None:
-        """Remove what crashes have left: old folders of jobs that are not in the list and have no result."""
+    def sweep(self, listed: Callable[[str], bool], complete: Callable[[str], bool] = lambda job: False) -> None:
+        """Remove what crashes have left: old folders of jobs that are not in the list and have no result, and the
+        checkpoints of those that are `complete`."""
         if not self.root.is_dir():
             return
         before = time.time() - ABANDONED_SECONDS
         for entry in self.root.iterdir():
             job = entry.name.removesuffix(PARTIAL)
+            if JOB_ID.fullmatch(entry.name) and (entry / CHECKPOINTS).is_dir() and complete(entry.name):
+                self.clear_done(entry.name)
             if not JOB_ID.fullmatch(job) or not entry.is_dir() or entry.stat().st_mtime > before:
                 continue
             if entry.name.endswith(PARTIAL) or not (listed(job) or (entry / "output" / "result.json").exists()):
                 shutil.rmtree(entry, ignore_errors=True)
+
+
+def steps_in(folder: Path) -> list[int]:
+    """The steps of the checkpoints in a folder, in no order."""
+    return [int(found[1]) for entry in _listed(folder) if (found := STEP.fullmatch(entry.name))]
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What is in a folder; nothing where there is none."""
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def storage_problem(error: OSError, what: str) -> Problem:

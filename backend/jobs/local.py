@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from backend.errors import Problem
 from backend.jobs.cooling import Cooling
@@ -26,6 +26,14 @@ logger = logging.getLogger(__name__)
 
 class _NeverBegun(Problem):
     """The worker died before it had said anything of the job."""
+
+
+class _Wishes(NamedTuple):
+    """What others want of a running job; see `Executor.run`."""
+
+    cancelled: Callable[[], bool]
+    crowded: Callable[[], bool]
+    finishing: Callable[[], bool]
 
 
 class LocalExecutor:
@@ -69,11 +77,13 @@ class LocalExecutor:
         report: Callable[[Report], None],
         cancelled: Callable[[], bool],
         crowded: Callable[[], bool],
-    ) -> None:
+        finishing: Callable[[], bool],
+    ) -> bool:
+        wishes = _Wishes(cancelled, crowded, finishing)
         try:
-            last = self._attempt(job, folder, report, cancelled, crowded)
+            last = self._attempt(job, folder, report, wishes)
         except _NeverBegun:  # it died while it was idle, unnoticed
-            last = self._attempt(job, folder, report, cancelled, crowded)
+            last = self._attempt(job, folder, report, wishes)
         match last["type"]:
             case "cancelled":
                 raise Cancelled
@@ -84,6 +94,7 @@ class LocalExecutor:
                 if problem.code == "out-of-memory":
                     self.rest()  # only a fresh process has all its memory again
                 raise problem
+        return bool(last.get("finished_early"))
 
     def nudge(self) -> None:
         if worker := self._worker:
@@ -104,20 +115,13 @@ class LocalExecutor:
         if worker:
             worker.kill()  # its inbox ends, which ends `run` and `warm` in the queue's thread
 
-    def _attempt(
-        self,
-        job: str,
-        folder: Path,
-        report: Callable[[Report], None],
-        cancelled: Callable[[], bool],
-        crowded: Callable[[], bool],
-    ) -> dict[str, Any]:
+    def _attempt(self, job: str, folder: Path, report: Callable[[Report], None], wishes: _Wishes) -> dict[str, Any]:
         """Hand the job to a worker and return its last message: done, parked, cancelled or failed."""
         worker = self._ready_worker()
         self._state = WorkerState.BUSY
         try:
             worker.send({"type": "run", "job": job, "folder": str(folder)})
-            return self._listen(worker, job, Pace(report), cancelled, crowded)
+            return self._listen(worker, job, Pace(report), wishes)
         except BaseException:
             if self._worker is worker:  # it may still be at work on this job
                 self._drop(kill=True)
@@ -125,15 +129,8 @@ class LocalExecutor:
         finally:
             self._state = WorkerState.READY
 
-    def _listen(
-        self,
-        worker: WorkerProcess,
-        job: str,
-        pace: Pace,
-        cancelled: Callable[[], bool],
-        crowded: Callable[[], bool],
-    ) -> dict[str, Any]:
-        begun = asks = False
+    def _listen(self, worker: WorkerProcess, job: str, pace: Pace, wishes: _Wishes) -> dict[str, Any]:
+        begun = asks = finishes = False
         deadline: float | None = None
         while True:
             message = _next(worker, LOOK_SECONDS if pace.due is None else pace.due)
@@ -142,18 +139,21 @@ class LocalExecutor:
             if message.get("job") == job:
                 begun = True
                 match message.get("type"):
-                    case "progress" | "warning" | "question" as kind:
+                    case "progress" | "warning" | "preview" | "question" as kind:
                         asks = kind == "question"
                         pace.take(Report(kind, message["data"]))
                     case "done" | "parked" | "cancelled" | "failed":
                         pace.release()
                         return message
             pace.look()
-            if asks and crowded():
+            if not finishes and wishes.finishing():
+                finishes = True
+                worker.send({"type": "finish", "job": job})
+            if asks and wishes.crowded():
                 asks = False
                 worker.send({"type": "park", "job": job})
             if deadline is None:
-                if cancelled():
+                if wishes.cancelled():
                     worker.send({"type": "cancel", "job": job})
                     deadline = time.monotonic() + self._grace
             elif time.monotonic() > deadline:

@@ -16,8 +16,14 @@ class Pace:
     Nothing is late for ever: the caller looks in after `due` seconds, and every other report sends the held one first.
     """
 
-    def __init__(self, report: Callable[[Report], None], seconds: float = PROGRESS_SECONDS) -> None:
+    def __init__(
+        self,
+        report: Callable[[Report], None],
+        seconds: float = PROGRESS_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._report = report
+        self._clock = clock
         self._seconds = seconds
         self._held: Report | None = None
         self._stage: object = None
@@ -26,10 +32,10 @@ class Pace:
     @property
     def due(self) -> float | None:
         """Seconds until `look` should be called; None while nothing is held."""
-        return None if self._held is None else max(0.0, self._next - time.monotonic())
+        return None if self._held is None else max(0.0, self._next - self._clock())
 
     def take(self, report: Report) -> None:
-        if report.type == "progress" and report.data["stage_index"] == self._stage and time.monotonic() < self._next:
+        if report.type == "progress" and report.data["stage_index"] == self._stage and self._clock() < self._next:
             self._held = report
             return
         if report.type != "progress" or report.data["stage_index"] != self._stage:
@@ -50,5 +56,5 @@ class Pace:
         if report.type == "progress":
             self._held = None
             self._stage = report.data["stage_index"]
-            self._next = time.monotonic() + self._seconds
+            self._next = self._clock() + self._seconds
         self._report(report)

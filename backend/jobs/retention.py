@@ -57,6 +57,14 @@ def mark_fetched(folders: JobFolders, job: str) -> None:
         logger.warning("job %s is not marked as fetched: %s", job, error)
 
 
+def mark_unfetched(folders: JobFolders, job: str) -> None:
+    """What was given away will be replaced by another result."""
+    try:
+        (folders.path(job) / FETCHED).unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning("job %s still counts as fetched: %s", job, error)
+
+
 def usage(folders: JobFolders) -> Usage:
     """What all jobs of a data folder hold, those of other servers among them."""
     held = _held(folders)
@@ -74,9 +82,9 @@ def free(store: JobStore, folders: JobFolders, keep_bytes: int) -> list[str]:
         try:
             store.delete(job)
         except Problem as problem:
-            if problem.code != "job-not-found":
+            if problem.code not in ("job-not-found", "job-not-finished"):
                 raise
-            continue  # another server was faster; what it held is free all the same
+            continue  # another server was faster: what it held is free all the same, or it is continued
         folders.remove(job)
         removed.append(job)
     if removed:
@@ -114,7 +122,8 @@ def _order(ended: list[JobView], folders: JobFolders) -> list[JobView]:
     fresh = datetime.now(UTC) - UNFETCHED_KEPT
     dispensable, unfetched = [], []
     for view in ended:
-        if view.state != JobState.DONE or (folders.path(view.id) / FETCHED).exists():
+        has_result = view.state == JobState.DONE or view.finished_early
+        if not has_result or (folders.path(view.id) / FETCHED).exists():
             dispensable.append(view)
         elif datetime.fromisoformat(view.finished or view.created) < fresh:
             unfetched.append(view)

@@ -9,20 +9,25 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from backend.contract import GenerateRequest, Progress, Result, Warning
+from backend.contract import GenerateRequest, Preview, Progress, Result, Warning
 from backend.errors import Problem
 from backend.export import write_result
 from backend.imaging.instances import unseen
 from backend.imaging.intake import chosen_instances, read_job_folder
 from backend.jobs.answers import Answers
-from backend.jobs.folders import KEPT
+from backend.jobs.checkpoints import JobCheckpoints
+from backend.jobs.folders import KEPT, PREVIEWS
 from backend.jobs.kept import Kept
+from backend.jobs.models_used import models_used
+from backend.jobs.previews import Previews
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import Context
+from backend.pipelines.picture import PictureParameters
 from backend.preparations import chosen_preparations
 from backend.preparations.base import Prepared
 from backend.residency import residency
 
+FULL_HINT = "Free some space: if the job is cut off, it goes on from the last checkpoint that was kept."
 HARDLY_SEEN = 0.25
 """Share of an object's whole outline below which the user is told that most of it is hidden."""
 
@@ -30,24 +35,46 @@ HARDLY_SEEN = 0.25
 def run_job(
     job: str,
     folder: Path,
-    report: Callable[[Progress | Warning], None],
+    report: Callable[[Progress | Warning | Preview], None],
     cancelled: Callable[[], bool],
     answer: Callable[[dict[str, Any]], dict[str, Any]],
+    finishing: Callable[[], bool] = lambda: False,
 ) -> Result:
     """Read the folder's inputs, prepare the shot, run the pipeline, write `output/`.
 
-    report, cancelled, answer: see `Context`.
+    report, cancelled, answer, finishing: see `Context`; previews are reported too.
     Raises Problem for what the user can change, Cancelled, and whatever a faulty pipeline raises.
     """
     request = _request(folder)
     info = find_pipeline(request.pipeline)
     parameters = info.check(request.parameters)
     preparations = [(one, one.check(request.prepare[one.id])) for one in chosen_preparations(request.prepare)]
-    stages = tuple(stage for method in (*(one for one, _ in preparations), info) for stage in method.stages)
+    methods = (*preparations, (info, parameters))
+    stages = tuple(stage for method, chosen in methods for stage in method.stages_of(chosen))
+    skipped = frozenset(name for _, chosen in methods for name in chosen.skipped_stages())
     kept = Kept(folder / KEPT)
     answers = Answers(folder, answer)
+    previews = Previews(folder / PREVIEWS, report)
+    checkpoints = JobCheckpoints(folder, lambda sentence: context.warn("checkpoint-not-kept", sentence, FULL_HINT))
+
+    def told(said: Progress | Warning) -> None:
+        previews.look()
+        report(said)
+
     context = Context(
-        info, request.seed, report, cancelled, answers, save=kept.save, restore=kept.restore, stages=stages
+        info,
+        request.seed,
+        told,
+        cancelled,
+        answers,
+        save=kept.save,
+        restore=kept.restore,
+        finishing=finishing,
+        show=previews.show,
+        show_rest=previews.rest,
+        keeper=checkpoints,
+        stages=stages,
+        skipped=skipped - {stage.name for stage in stages},
     )
     # A sign of life before the pictures are read, which can take longer than a user is certain of a click.
     report(
@@ -61,6 +88,7 @@ def run_job(
             folder,
             find_object=not any(one.finds_instances for one, _ in preparations),
             side=parameters.picture_side,
+            background=parameters.background if isinstance(parameters, PictureParameters) else "auto",
         )
     except FileNotFoundError as error:
         raise gone from error
@@ -77,10 +105,12 @@ def run_job(
             message = f"Only {share} % of {shot.title(number)} is seen; the colours of the rest are guessed."
             hint = "Move it, or what stands before it, or take it in a shot of its own."
             context.warn("instance-hidden", message, hint, number)
-    if preparations or residency.held_by(info.id) is None:
-        residency.clear()
+    models = models_used(methods, shot, context)
+    if any(method.learned and not method.entry.startswith("backend.") for method, _ in methods):
+        residency.clear()  # a plug-in may measure what is free by itself
     prepared: dict[str, dict[str, Any]] = {}
     for one, chosen in preparations:
+        checkpoints.turn_to(one)
         done: Prepared = one.load()(shot, chosen, context)
         shot = done.shot
         prepared[one.id] = {
@@ -92,9 +122,11 @@ def run_job(
         shot = replace(shot, instances=chosen_instances(shot.instances, request.only))
     if not shot.instances.names:
         raise Problem("instances-empty", "No object was found in the picture.")
+    checkpoints.turn_to(info)
     scene = info.load()(shot, parameters, context)
+    previews.rest()
     kept.tidy()
-    return write_result(folder, job, request, shot, scene, context, info, parameters, prepared)
+    return write_result(folder, job, request, shot, scene, context, info, parameters, prepared, models)
 
 
 def _request(folder: Path) -> GenerateRequest:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,20 +15,20 @@ from backend.imaging.intake import read_stored_inputs
 from backend.jobs import retention
 from backend.jobs.answers import add_answer, check_answer
 from backend.jobs.checks import check_job
-from backend.jobs.executor import Executor, Interrupted, Parked, Report, WorkerState
+from backend.jobs.executor import Executor, WorkerState
 from backend.jobs.folders import KEPT, JobFolders, storage_problem
 from backend.jobs.local import LocalExecutor
 from backend.jobs.news import News
 from backend.jobs.owners import Ownership
+from backend.jobs.runner import MOST_ATTEMPTS, Runner
 from backend.jobs.store import JobStore, StoredJob
-from backend.pipelines.base import Cancelled, PipelineInfo
+from backend.pipelines import PIPELINES
+from backend.pipelines.base import PipelineInfo
 from backend.privacy import close_to_others
 from backend.questions import read_question
 
 IDLE_SECONDS = 300.0
 GRACE_SECONDS = 5.0
-MOST_ATTEMPTS = 2
-RETRY_SECONDS = 1.0
 LOOK_SECONDS = 0.5
 EVENTS_AT_ONCE = 500
 
@@ -64,19 +63,12 @@ class JobService:
         self._data = data.absolute()
         self._idle_seconds = idle_seconds
         self.keep_bytes = keep_bytes
-        self._room_wanted = True
         self._adopt = adopt
         self._make_executor = executor or (lambda log: LocalExecutor(log, grace_seconds))
         self._executor: Executor | None = None
         self._owner: Ownership | None = None
-        self._thread: threading.Thread | None = None
-        self._work = threading.Event()
-        self._warm_wanted = False
-        self._rest_wanted = False
+        self._runner: Runner | None = None
         self._closing = threading.Event()
-        self._running: str | None = None
-        self._asked_at: float | None = None
-        self._answering = threading.Lock()
         self.news = News()
         try:
             self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,7 +76,7 @@ class JobService:
         except OSError as error:
             raise storage_problem(error, "The data folder cannot be used") from error
         self.folders = JobFolders(self._data / "jobs")
-        self._store = JobStore(self._data / "jobs.sqlite3")
+        self._store = JobStore(self._data / "jobs.sqlite3", self.folders.reached)
 
     # life
 
@@ -100,30 +92,35 @@ class JobService:
                 with self._owner.buried(other, self._store.owner_may_live) as dead:
                     if dead:
                         self._store.adopt(other, self._owner.id, MOST_ATTEMPTS)
-            self.folders.sweep(self._store.holds)
-        self._thread = threading.Thread(target=self._loop, name="queue", daemon=True)
-        self._thread.start()
+            self.folders.sweep(self._store.holds, self._store.is_complete)
+        self._runner = Runner(
+            self._owner,
+            self._executor,
+            self._store,
+            self.folders,
+            self.news,
+            self._closing,
+            self._idle_seconds,
+            self._make_room,
+        )
+        self._runner.start()
 
     def warm(self) -> None:
         """Have the worker ready before the first job. Returns at once."""
-        self._warm_wanted = True
-        self._work.set()
+        if self._runner:
+            self._runner.warm()
 
     def rest(self) -> bool:
         """Have an idle worker leave now, to give its memory back; the next job starts another. Returns at once.
 
         Whether it will: not while a job runs or is about to. One that waits for an answer is put aside.
         """
-        if (self._running is not None and self._asked_at is None) or self.queued:
-            return False
-        self._rest_wanted = True
-        self._look_up()
-        return True
+        return self._runner is not None and self._runner.rest()
 
     def close(self) -> None:
         """Begin to stop: no further job is started, and everyone who waits for events is let go. Returns at once."""
         self._closing.set()
-        self._work.set()
+        self._look_up()
         self.news.publish()
 
     def stop(self) -> None:
@@ -131,8 +128,8 @@ class JobService:
         self.close()
         if self._executor:
             self._executor.stop()
-        if self._thread:
-            self._thread.join()
+        if self._runner:
+            self._runner.join()
         if self._owner:
             self._owner.release()
         self._store.close()
@@ -157,12 +154,12 @@ class JobService:
     @property
     def running(self) -> str | None:
         """The job that runs here."""
-        return self._running
+        return self._runner.running if self._runner else None
 
     @property
     def queued(self) -> int:
         """How many jobs wait here."""
-        return self._store.queued(self._owner.id) if self._owner else 0
+        return self._runner.queued if self._runner else 0
 
     @property
     def waiting(self) -> Waiting | None:
@@ -194,13 +191,7 @@ class JobService:
         if self._owner is None:
             raise RuntimeError("again() needs a service that was started")
         self._stored(job)
-        gone = Problem("inputs-gone", "The pictures that this job was made from are not there any more.")
-        try:
-            former, images, instances, depth, outlines = read_stored_inputs(self.folders.path(job))
-        except (OSError, ValueError) as error:
-            raise gone from error
-        if not images:
-            raise gone
+        former, images, instances, depth, outlines = self._inputs(job)
         request = changes.applied_to(former)
         info = check_job(request, images, instances, depth, outlines)
         try:
@@ -209,8 +200,18 @@ class JobService:
         except Problem as problem:
             if (self.folders.path(job) / "inputs").is_dir():
                 raise
-            raise gone from problem  # it was removed at this very moment
+            raise _pictures_gone() from problem  # it was removed at this very moment
         return self._queue(made, request, info)
+
+    def _inputs(self, job: str) -> tuple[GenerateRequest, list[bytes], bytes | None, bytes | None, list[OutlineFiles]]:
+        """What a job started from. Raises Problem("inputs-gone")."""
+        try:
+            found = read_stored_inputs(self.folders.path(job))
+        except (OSError, ValueError) as error:
+            raise _pictures_gone() from error
+        if not found[1]:
+            raise _pictures_gone()
+        return found
 
     def _queue(self, job: str, request: GenerateRequest, info: PipelineInfo) -> JobView:
         """Put a job whose folder is complete at the end of the queue."""
@@ -222,13 +223,11 @@ class JobService:
             raise
         self._look_up()
         self.news.publish()
-        return stored.view
+        return self._shown(stored)
 
     def _look_up(self) -> None:
-        """Have the queue see what is new, also while a job that it runs waits for an answer."""
-        self._work.set()
-        if self._executor and self._asked_at is not None:
-            self._executor.nudge()
+        if self._runner:
+            self._runner.look_up()
 
     def list(self, limit: int = 100) -> list[JobView]:
         """The newest jobs first, those of other servers on this data folder among them."""
@@ -239,21 +238,62 @@ class JobService:
         return self._shown(self._stored(job))
 
     def _shown(self, stored: StoredJob) -> JobView:
-        """What everyone may see of a job: its row, and why it waits if nothing here is run at the moment."""
+        """What everyone may see of a job: its row, why it waits if nothing here is run at the moment, and what can be
+        asked of it."""
+        view = stored.view
         mine = self._owner is not None and stored.owner == self._owner.id
-        waiting = self.waiting if mine and stored.view.state == JobState.QUEUED else None
-        return stored.view.model_copy(update={"waiting": waiting})
+        incomplete = view.state.ended and (view.state != JobState.DONE or view.finished_early)
+        known = {
+            "waiting": self.waiting if mine and view.state == JobState.QUEUED else None,
+            "can_finish": view.state == JobState.RUNNING and not stored.finish and self._finishes_early(view),
+            "can_continue": incomplete and self.folders.reached(view.id) > 0,
+        }
+        return view.model_copy(update=known)
+
+    def _finishes_early(self, view: JobView) -> bool:
+        info = PIPELINES.get(view.pipeline)
+        return info is not None and info.finishes_early
 
     def cancel(self, job: str) -> JobView:
         """Ask a running job to stop, cancel any other that has not ended at once; an ended one stays as it is."""
         waiting = self._stored(job).view.state == JobState.NEEDS_INPUT
         stored = self._store.request_cancel(job)
-        if waiting and stored.view.state.ended and job != self._running:
-            self._clear(job)
+        if self._runner and waiting and stored.view.state.ended and job != self.running:
+            self._runner.clear(stored)
         if self._executor:
             self._executor.nudge()
         self.news.publish()
-        return stored.view
+        return self._shown(stored)
+
+    def finish(self, job: str) -> JobView:
+        """Have a running job end early with the best it has. Raises Problem("job-not-found", "finish-not-possible")."""
+        view = self._stored(job).view
+        if not self._finishes_early(view):
+            title = PIPELINES[view.pipeline].title if view.pipeline in PIPELINES else view.pipeline
+            detail = f"{title} has nothing to show before its end."
+            raise Problem("finish-not-possible", detail, "Wait until it is done, or cancel it.")
+        stored = self._store.request_finish(job)
+        if self._executor:
+            self._executor.nudge()
+        self.news.publish()
+        return self._shown(stored)
+
+    def go_on(self, job: str) -> JobView:
+        """Queue a job again that failed, was cancelled or finished early, to go on from its newest checkpoint.
+
+        What an early finish has given stays until the new result takes its place. Raises Problem("job-not-found",
+        "inputs-gone", "continue-not-possible"), and what `submit` raises if the job can no longer be run.
+        """
+        if self._owner is None:
+            raise RuntimeError("go_on() needs a service that was started")
+        if not self._shown(self._stored(job)).can_continue:
+            self._store.go_on(job, self._owner.id)  # raises, and says why
+        check_job(*self._inputs(job))
+        stored = self._store.go_on(job, self._owner.id)
+        retention.mark_unfetched(self.folders, job)
+        self._look_up()
+        self.news.publish()
+        return self._shown(stored)
 
     def delete(self, job: str) -> None:
         """Forget an ended job and remove its files. Raises Problem("job-not-found", "job-not-finished")."""
@@ -265,8 +305,8 @@ class JobService:
     def limit(self, keep_bytes: int | None) -> None:
         """Another limit for what the jobs may hold, from now on. Returns at once."""
         self.keep_bytes = keep_bytes
-        self._room_wanted = True
-        self._work.set()
+        if self._runner:
+            self._runner.make_room()
 
     def surplus(self, keep_bytes: int) -> retention.Usage:
         """What such a limit would remove now. Raises Problem("storage-…") if the list of jobs cannot be used."""
@@ -280,9 +320,9 @@ class JobService:
         """Answer the question of a job in needs_input. Raises Problem("input-not-expected", "answer-invalid")."""
         self._stored(job)
         check_answer(answer)
-        if self._owner is None or self._executor is None:
+        if self._owner is None or self._executor is None or self._runner is None:
             raise Problem("input-not-expected", "The job is run by another process.")
-        with self._answering:
+        with self._runner.answering:
             asked = self._store.check_asks(job, self._owner.id)
             if asked is not None and (question := read_question(asked)) is not None:
                 question.check(answer)
@@ -292,8 +332,7 @@ class JobService:
                 add_answer(self.folders.path(job), asked, answer)
             except OSError as error:
                 raise storage_problem(error, "The answer cannot be kept") from error
-            here = self._running == job
-            self._asked_at = None if here else self._asked_at
+            here = self._runner.answered(job)
             resumed = self._store.resume(job, self._owner.id, running=here)
             if here:
                 self._executor.answer(job, answer)
@@ -302,7 +341,7 @@ class JobService:
         return self._shown(resumed)
 
     def file(self, job: str, name: str) -> Path:
-        """The path of a file of the result, or of one that a running job has kept to be seen.
+        """The path of a file of the result, or of one that a job has kept or shown to be seen on its way.
 
         Whoever asks for the scene gets it, as far as `retention` is concerned.
 
@@ -310,9 +349,10 @@ class JobService:
         """
         view = self.get(job)
         path = self.folders.find(job, name)
-        if not view.state.ended and (path is None or path.parent.name != KEPT):
+        told = name in view.files or name in (preview.file for preview in view.previews)
+        if not view.state.ended and not told and (path is None or path.parent.name != KEPT):
             raise Problem("job-not-finished", f"The job is {view.state.value}.")
-        if path is None or (view.state.ended and name not in view.files):
+        if path is None or (view.state.ended and not told):
             has = f"It has {', '.join(view.files)}." if view.files else "It has none."
             raise Problem("file-not-found", f"The job has no file '{name[:40]}'.", has)
         if name == retention.SCENE:
@@ -324,11 +364,13 @@ class JobService:
     def recent_events(self, job: str, after: int = 0) -> tuple[Sequence[Event], bool]:
         """Events with ids above `after`, and whether there can be no more of them.
 
-        There can be no more when the job has ended, or has been deleted.
+        There can be no more when the job has ended, or has been deleted. Of progress and previews the newest are
+        stored; a caller that follows a job of this process misses none.
         """
         ended = self._store.has_ended(job)  # asked first: whatever led to the end is among the events read after it
         events = self._store.events(job, after, EVENTS_AT_ONCE)
-        return events, ended and len(events) < EVENTS_AT_ONCE
+        last = ended and len(events) < EVENTS_AT_ONCE
+        return self._runner.recent.complete(job, after, events) if self._runner else events, last
 
     def events(self, job: str, after: int = 0) -> Iterator[Event]:
         """Every event with an id above `after` as it comes, until the job ends or the service stops."""
@@ -344,156 +386,20 @@ class JobService:
             else:
                 self.news.wait(seen, LOOK_SECONDS)  # jobs of other processes make no news here
 
-    # the queue's thread
-
-    def _loop(self) -> None:
-        assert self._owner and self._executor
-        rested = time.monotonic()
-        while not self._closing.is_set():
-            self._work.clear()
-            self._make_room()
-            try:
-                self._owner.hold()
-                if self._cools_down():
-                    continue
-                job = self._store.take(self._owner.id)
-            except Problem as problem:
-                logger.error("the queue cannot go on, trying again: %s", problem)
-                self._closing.wait(RETRY_SECONDS)
-                continue
-            if job is not None:
-                self._rest_wanted = False
-                self._run(job)
-                self._room_wanted = True
-                rested = time.monotonic()
-            elif self._rest_wanted:
-                self._rest_wanted = self._warm_wanted = False
-                self._executor.rest()
-            elif self._warm_wanted:
-                self._warm_wanted = False
-                self._executor.warm()
-                rested = time.monotonic()
-            else:
-                self._wait(rested)
-
-    def _cools_down(self) -> bool:
-        """Whether jobs wait because no worker starts. When its time has come one is started without risking a job."""
-        assert self._executor
-        cooling = self._executor.cooling
-        if cooling is None or not self.queued:
-            return False
-        if seconds := cooling.seconds_left():
-            self.news.publish()
-            self._work.wait(seconds)
-            return True
-        self._executor.warm()
-        return self._executor.cooling is not None
-
-    def _wait(self, rested: float) -> None:
-        """Until there is work; meanwhile the idle worker is sent away when its time is up."""
-        assert self._executor
-        if self._executor.state == WorkerState.ASLEEP:
-            self._work.wait()
-        elif not self._work.wait(max(0.0, rested + self._idle_seconds - time.monotonic())):
-            self._executor.rest()
-
-    def _run(self, stored: StoredJob) -> None:
-        assert self._executor
-        job = stored.view.id
-        self._running = job
-        self.news.publish()
-        problem: Problem | None = None
-        state = JobState.DONE
-        try:
-            self._executor.run(
-                job,
-                self.folders.path(job),
-                lambda report: self._report(job, report),
-                lambda: self._store.cancel_wanted(job),
-                self._crowded,
-            )
-        except Interrupted:
-            self._record(lambda: self._store.put_back(job))
-            return
-        except Parked:
-            with self._answering:  # an answer that came at this very moment has been written down
-                self._running = self._asked_at = None
-                self._record(lambda: self._store.put_back(job))
-            self._rest_wanted = not self.queued  # it was put aside for that, or has waited long
-            return
-        except Cancelled:
-            state = JobState.CANCELLED
-        except Problem as error:
-            problem, state = error, JobState.FAILED
-        except Exception as error:  # the queue goes on, whatever an executor does
-            logger.exception("the executor failed")
-            detail = f"The job could not be run ({type(error).__name__}); the server's log tells more."
-            problem, state = Problem("internal", detail), JobState.FAILED
-        finally:
-            self._running = self._asked_at = None
-        files: tuple[str, ...] = ()
-        if state != JobState.DONE:
-            self._clear(job)
-        else:
-            try:
-                files = self.folders.files(job)
-            except OSError as error:  # somebody has removed the folder, or the disk has gone
-                logger.error("the output of job %s is out of reach: %s", job, error)
-        self._record(lambda: self._store.finish(job, state, problem=problem, files=files))
-
-    def _crowded(self) -> bool:
-        """Whether the running job, which waits for an answer, should make room."""
-        asked = self._asked_at
-        waited = 0.0 if asked is None else time.monotonic() - asked
-        return self._rest_wanted or waited > self._idle_seconds or self.queued > 0
-
-    def _clear(self, job: str) -> None:
-        try:
-            self.folders.clear_output(job)
-        except OSError as error:
-            logger.error("the output of job %s is out of reach: %s", job, error)
-
     def _make_room(self) -> None:
         """Hold the limit. What goes wrong with it must not stop the queue; the next job tries again."""
-        if self.keep_bytes is None or not self._room_wanted:
+        if self.keep_bytes is None:
             return
-        self._room_wanted = False
         try:
             if retention.free(self._store, self.folders, self.keep_bytes):
                 self.news.publish()
         except (Problem, OSError) as error:
             logger.error("old jobs cannot be removed: %s", error)
 
-    def _record(self, write: Callable[[], None]) -> None:
-        """Write how a job ended. While that fails, on a full disk, say, it is tried again: nothing else can go on.
-
-        If the service stops before it succeeds, the next server finds the job as running and adopts it.
-        """
-        while True:
-            try:
-                write()
-                break
-            except Problem as problem:
-                logger.error("the end of a job cannot be written, trying again: %s", problem)
-                if problem.code == "data-gone":  # there is nothing to write it into, and nobody who could ask
-                    break
-            if self._closing.wait(RETRY_SECONDS):
-                break
-        self.news.publish()
-
-    def _report(self, job: str, report: Report) -> None:
-        try:
-            if report.type == "question":
-                self._asked_at = time.monotonic()
-                self._store.ask(job, report.data)
-            else:
-                self._store.append(job, report.type, report.data)
-        except Problem as problem:
-            if report.type == "question":
-                raise
-            logger.warning("an event of job %s was not stored: %s", job, problem)
-        self.news.publish()
-
     def _stored(self, job: str) -> StoredJob:
         self.folders.path(job)
         return self._store.get(job)
+
+
+def _pictures_gone() -> Problem:
+    return Problem("inputs-gone", "The pictures that this job was made from are not there any more.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,35 +19,7 @@ from backend.contract import Event, JobState, JobView
 from backend.errors import Problem
 from backend.jobs.database import HASTE_SECONDS, Database
 from backend.jobs.processes import may_live, signature
-
-SCHEMA_VERSION = 1
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    owner TEXT NOT NULL,
-    name TEXT NOT NULL,
-    pipeline TEXT NOT NULL,
-    state TEXT NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    cancel INTEGER NOT NULL DEFAULT 0,
-    created TEXT NOT NULL,
-    started TEXT,
-    finished TEXT,
-    progress TEXT,
-    problem TEXT,
-    files TEXT NOT NULL DEFAULT '[]'
-);
-CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (owner, state, number);
-CREATE TABLE IF NOT EXISTS events (
-    job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
-    id INTEGER NOT NULL,
-    type TEXT NOT NULL,
-    data TEXT NOT NULL,
-    PRIMARY KEY (job, id)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS owners (id TEXT PRIMARY KEY, process TEXT NOT NULL) WITHOUT ROWID;
-"""
+from backend.jobs.schema import prepare
 
 RUNNING = (JobState.RUNNING, JobState.NEEDS_INPUT)
 OPEN = (JobState.QUEUED, *RUNNING)
@@ -61,6 +34,7 @@ class StoredJob:
     owner: str
     attempts: int
     cancel: bool
+    finish: bool
 
 
 class JobStore:
@@ -68,18 +42,15 @@ class JobStore:
 
     A row that is damaged counts as one that is not there; the log tells of it. Raises Problem as `Database` does, and
     Problem("job-not-found") for ids that are not in the list.
+
+    reached: how far a job's checkpoints reach, in steps; 0 for one that has none.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reached: Callable[[str], int] = lambda job: 0) -> None:
+        self._reached = reached
         self._database = Database(path)
         with self._database.transaction() as connection:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > SCHEMA_VERSION:
-                detail = f"The list of jobs in {path.name} was written by a newer version of Set Dresser."
-                raise Problem("protocol-mismatch", detail, "Use the newer version, or another data folder.")
-            for statement in filter(str.strip, SCHEMA.split(";")):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            prepare(connection, path.name)
 
     def close(self) -> None:
         self._database.close()
@@ -141,10 +112,21 @@ class JobStore:
             row = connection.execute("SELECT state FROM jobs WHERE id = ?", (job,)).fetchone()
         return row is None or row["state"] not in OPEN
 
+    def is_complete(self, job: str) -> bool:
+        """Whether a job has come to its very end: nothing can be added to it."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT state, early FROM jobs WHERE id = ?", (job,)).fetchone()
+        return row is not None and row["state"] == JobState.DONE and not row["early"]
+
     def cancel_wanted(self, job: str) -> bool:
         with self._database.reading() as connection:
             row = connection.execute("SELECT cancel FROM jobs WHERE id = ?", (job,)).fetchone()
         return row is None or bool(row["cancel"])
+
+    def finish_wanted(self, job: str) -> bool:
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT finish FROM jobs WHERE id = ?", (job,)).fetchone()
+        return row is not None and bool(row["finish"])
 
     # writing
 
@@ -172,18 +154,40 @@ class JobStore:
             if row is None:
                 return None
             connection.execute(
-                "UPDATE jobs SET state = 'running', attempts = attempts + 1, started = ?, progress = NULL WHERE id = ?",
-                (now(), row["id"]),
+                "UPDATE jobs SET state = 'running', attempts = attempts + 1, started = ?, reached = ? WHERE id = ?",
+                (now(), self._reached(row["id"]), row["id"]),
             )
             self._state_event(connection, row["id"], JobState.RUNNING)
             return self._get(connection, row["id"])
 
-    def append(self, job: str, type: Literal["progress", "warning"], data: dict[str, Any]) -> None:
-        """An event that leaves the state as it is."""
+    def append(self, job: str, type: Literal["progress", "warning", "preview"], data: dict[str, Any]) -> Event | None:
+        """An event that leaves the state as it is. Returns it as it was stored; None if nothing new was to be told.
+
+        Progress takes the place of the progress before, and is not told to be less than that; a preview takes the place
+        of the one before in its slot. What an attempt is warned of again was told by the one before.
+        """
         with self._database.transaction() as connection:
+            if type == "warning":
+                query = "SELECT 1 FROM events WHERE job = ? AND type = 'warning' AND data = ?"
+                told = connection.execute(query, (job, json.dumps(data))).fetchone()
+                return None if told else self._event(connection, job, type, data)
+            rows = connection.execute("SELECT * FROM events WHERE job = ? AND type = ?", (job, type)).fetchall()
+            if type == "progress":
+                data = self._not_less(connection, job, data)
+            else:
+                rows = [row for row in rows if (old := _event(row)) is None or old.data.get("slot") == data["slot"]]
+            stored = self._event(connection, job, type, data)
+            for row in rows:  # only now: an id is never given twice
+                connection.execute("DELETE FROM events WHERE job = ? AND id = ?", (job, row["id"]))
             if type == "progress":
                 connection.execute("UPDATE jobs SET progress = ? WHERE id = ?", (json.dumps(data), job))
-            self._event(connection, job, type, data)
+            return stored
+
+    def _not_less(self, connection: sqlite3.Connection, job: str, data: dict[str, Any]) -> dict[str, Any]:
+        """Progress of an attempt that resumes from a checkpoint, which lies behind what the one before had reached."""
+        row = connection.execute("SELECT progress FROM jobs WHERE id = ?", (job,)).fetchone()
+        former = json.loads(row["progress"]) if row is not None and row["progress"] else {}
+        return {**data, "fraction": max(former.get("fraction", 0.0), data["fraction"])}
 
     def ask(self, job: str, question: dict[str, Any]) -> None:
         """running -> needs_input."""
@@ -217,10 +221,63 @@ class JobStore:
                 self._requeue(connection, job, self._get(connection, job).attempts - 1, owner)
             return self._get(connection, job)
 
-    def finish(self, job: str, state: JobState, *, problem: Problem | None = None, files: tuple[str, ...] = ()) -> None:
-        """The job ends as done, failed or cancelled. Of an ended or deleted job nothing changes."""
+    def finish(
+        self,
+        job: str,
+        state: JobState,
+        *,
+        problem: Problem | None = None,
+        files: tuple[str, ...] = (),
+        early: bool = False,
+    ) -> None:
+        """The job ends as done, failed or cancelled. Of an ended or deleted job nothing changes.
+
+        files, early: of one that is done; others keep what an attempt before may have finished early.
+        """
         with self._database.transaction() as connection:
-            self._finish(connection, job, state, problem, files)
+            if state == JobState.DONE:
+                changes = "UPDATE jobs SET files = ?, early = ? WHERE id = ? AND state IN ('running', 'needs_input')"
+                connection.execute(changes, (json.dumps(files), early, job))
+            self._finish(connection, job, state, problem)
+            if state == JobState.DONE and not early:  # the end is told: no id is given twice
+                connection.execute("DELETE FROM events WHERE job = ? AND type = 'preview'", (job,))
+
+    def request_finish(self, job: str) -> StoredJob:
+        """Have a running job end early with what it has. Raises Problem("finish-not-possible") in another state."""
+        with self._database.transaction(HASTE_SECONDS) as connection:
+            row = self._get(connection, job)
+            if row.view.state != JobState.RUNNING:
+                detail = f"The job is {row.view.state.value.replace('_', ' ')}, so there is nothing to end early."
+                raise Problem("finish-not-possible", detail)
+            connection.execute("UPDATE jobs SET finish = 1 WHERE id = ?", (job,))
+            return self._get(connection, job)
+
+    def go_on(self, job: str, owner: str) -> StoredJob:
+        """failed, cancelled, or done early -> queued in its old place, to go on from its checkpoint.
+
+        The result of one that was finished early stays. Raises Problem("continue-not-possible").
+        """
+        with self._database.transaction(HASTE_SECONDS) as connection:
+            view = self._get(connection, job).view
+            if not view.state.ended:
+                raise Problem("continue-not-possible", f"The job is {view.state.value.replace('_', ' ')}.")
+            if view.state == JobState.DONE and not view.finished_early:
+                raise Problem("continue-not-possible", "The job has come to its end.")
+            if not self._reached(job):
+                raise Problem("continue-not-possible", "The job has no checkpoint to go on from.")
+            connection.execute(
+                "UPDATE jobs SET cancel = 0, finish = 0, problem = NULL, finished = NULL,"
+                " progress = CASE state WHEN 'done' THEN NULL ELSE progress END WHERE id = ?",
+                (job,),
+            )
+            self._requeue(connection, job, 0, owner)
+            return self._get(connection, job)
+
+    def try_again(self, job: str, most_attempts: int) -> bool:
+        """running -> queued, after the worker died. False, and nothing changes, if it has been tried often enough."""
+        with self._database.transaction() as connection:
+            row = connection.execute("SELECT * FROM jobs WHERE id = ? AND state = 'running'", (job,)).fetchone()
+            return row is not None and self._try_again(connection, row, row["owner"], most_attempts)
 
     def request_cancel(self, job: str) -> StoredJob:
         """Cancel: a running job is marked for its owner, one that queues or waits for an answer ends at once, an ended
@@ -230,7 +287,7 @@ class JobStore:
             if row.view.state in RUNNING:  # one in needs_input too: its worker may be waiting with it
                 connection.execute("UPDATE jobs SET cancel = 1 WHERE id = ?", (job,))
             if row.view.state in (JobState.QUEUED, JobState.NEEDS_INPUT):
-                self._finish(connection, job, JobState.CANCELLED, None, ())
+                self._finish(connection, job, JobState.CANCELLED, None)
             return self._get(connection, job)
 
     def put_back(self, job: str) -> None:
@@ -245,8 +302,8 @@ class JobStore:
         """Take over the open jobs of an owner that is known to be dead.
 
         Queued ones queue again, those that wait for an answer go on waiting. Interrupted ones queue too, unless they
-        were cancelled or have been tried `most_attempts` times: then something about them kills the server, and they
-        fail as `interrupted`.
+        were cancelled or have been tried `most_attempts` times without coming to a newer checkpoint: then something
+        about them kills the server, and they fail as `interrupted`.
         """
         with self._database.transaction() as connection:
             rows = connection.execute(
@@ -254,14 +311,12 @@ class JobStore:
             ).fetchall()
             for row in (row for row in rows if self._readable(connection, [row])):
                 if row["cancel"]:
-                    self._finish(connection, row["id"], JobState.CANCELLED, None, ())
+                    self._finish(connection, row["id"], JobState.CANCELLED, None)
                 elif row["state"] in (JobState.QUEUED, JobState.NEEDS_INPUT):
                     connection.execute("UPDATE jobs SET owner = ? WHERE id = ?", (owner, row["id"]))
-                elif row["attempts"] < most_attempts:
-                    self._requeue(connection, row["id"], row["attempts"], owner)
-                else:
+                elif not self._try_again(connection, row, owner, most_attempts):
                     detail = f"The server ended during this job {row['attempts']} times."
-                    self._finish(connection, row["id"], JobState.FAILED, Problem("interrupted", detail), ())
+                    self._finish(connection, row["id"], JobState.FAILED, Problem("interrupted", detail))
             connection.execute("DELETE FROM owners WHERE id = ?", (dead,))
 
     def delete(self, job: str) -> None:
@@ -279,22 +334,32 @@ class JobStore:
         job: str,
         state: JobState,
         problem: Problem | None,
-        files: tuple[str, ...],
     ) -> None:
         document = problem.document() if problem else None
         changed = connection.execute(
-            "UPDATE jobs SET state = ?, finished = ?, problem = ?, files = ?"
+            "UPDATE jobs SET state = ?, finished = ?, problem = ?"
             " WHERE id = ? AND state IN ('queued', 'running', 'needs_input')",
-            (state.value, now(), json.dumps(document) if document else None, json.dumps(files), job),
+            (state.value, now(), json.dumps(document) if document else None, job),
         )
         if changed.rowcount:
-            self._state_event(connection, job, state, document, files)
+            self._state_event(connection, job, state, document)
+
+    def _try_again(self, connection: sqlite3.Connection, row: sqlite3.Row, owner: str, most_attempts: int) -> bool:
+        """Queue an attempt that was cut off once more. Those count that brought no newer checkpoint, one after another:
+        whatever gets ahead comes to its end."""
+        attempts = 0 if self._reached(row["id"]) > row["reached"] else row["attempts"]
+        if attempts >= most_attempts:
+            return False
+        self._requeue(connection, row["id"], attempts, owner)
+        return True
 
     def _requeue(self, connection: sqlite3.Connection, job: str, attempts: int, owner: str) -> None:
         connection.execute(
-            "UPDATE jobs SET state = 'queued', owner = ?, attempts = ?, started = NULL, progress = NULL WHERE id = ?",
+            "UPDATE jobs SET state = 'queued', owner = ?, attempts = ?, started = NULL WHERE id = ?",
             (owner, attempts, job),
         )
+        if not self._reached(job):  # it is done again from its beginning
+            connection.execute("UPDATE jobs SET progress = NULL WHERE id = ?", (job,))
         self._state_event(connection, job, JobState.QUEUED)
 
     def _state_event(
@@ -303,18 +368,20 @@ class JobStore:
         job: str,
         state: JobState,
         problem: dict[str, Any] | None = None,
-        files: tuple[str, ...] = (),
     ) -> None:
-        self._event(connection, job, "state", {"state": state.value, "problem": problem, "files": list(files)})
+        row = connection.execute("SELECT files FROM jobs WHERE id = ?", (job,)).fetchone()
+        files = json.loads(row["files"]) if row is not None and state.ended else []
+        self._event(connection, job, "state", {"state": state.value, "problem": problem, "files": files})
 
-    def _event(self, connection: sqlite3.Connection, job: str, type: str, data: dict[str, Any]) -> None:
-        """The next event of a job; nothing if the job has been deleted meanwhile."""
-        connection.execute(
-            "INSERT INTO events (job, id, type, data)"
-            " SELECT jobs.id, 1 + COALESCE((SELECT MAX(id) FROM events WHERE job = jobs.id), 0), ?, ?"
-            " FROM jobs WHERE jobs.id = ?",
-            (type, json.dumps(data), job),
-        )
+    def _event(self, connection: sqlite3.Connection, job: str, type: str, data: dict[str, Any]) -> Event | None:
+        """The next event of a job; None if the job has been deleted meanwhile. A preview's revision is its id."""
+        if connection.execute("SELECT 1 FROM jobs WHERE id = ?", (job,)).fetchone() is None:
+            return None
+        number = 1 + _last_event(connection, job)
+        if type == "preview":
+            data = {**data, "revision": number}
+        connection.execute("INSERT INTO events VALUES (?, ?, ?, ?)", (job, number, type, json.dumps(data)))
+        return Event.model_validate({"id": number, "type": type, "data": data})
 
     def _get(self, connection: sqlite3.Connection, job: str) -> StoredJob:
         row = connection.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
@@ -347,6 +414,8 @@ class JobStore:
             if asked is None:
                 raise ValueError("its question is missing")
             question = json.loads(asked[0])["question"]
+        query = "SELECT data FROM events WHERE job = ? AND type = 'preview' ORDER BY id"
+        previews = [json.loads(shown["data"]) for shown in connection.execute(query, (row["id"],))]
         view = JobView.model_validate(
             {
                 **{key: row[key] for key in ("id", "name", "pipeline", "state", "created", "started", "finished")},
@@ -355,9 +424,17 @@ class JobStore:
                 "files": json.loads(row["files"]),
                 "position": position,
                 "question": question,
+                "last_event": _last_event(connection, row["id"]),
+                "previews": previews,
+                "finished_early": bool(row["early"]),
             }
         )
-        return StoredJob(view, row["owner"], int(row["attempts"]), bool(row["cancel"]))
+        return StoredJob(view, row["owner"], int(row["attempts"]), bool(row["cancel"]), bool(row["finish"]))
+
+
+def _last_event(connection: sqlite3.Connection, job: str) -> int:
+    found = connection.execute("SELECT MAX(id) FROM events WHERE job = ?", (job,)).fetchone()[0]
+    return int(found or 0)
 
 
 def _event(row: sqlite3.Row) -> Event | None:

@@ -1,9 +1,10 @@
 """The worker process: `python -m backend.jobs.worker <pid of the server>`. Runs the jobs it is told to, one at a time.
 
-Standard input: {"type": "run", "job", "folder"}, {"type": "cancel", "job"}, {"type": "answer", "job", "answer"}, and
-{"type": "park", "job"}, which ends a job that waits for an answer.
-Standard output: {"type": "ready"}, and of a job: begun, progress, warning, question (with "data"), and at last done,
-parked, cancelled, or failed (with "problem"). What anything prints goes to the job's log.txt instead.
+Standard input: {"type": "run", "job", "folder"}, {"type": "cancel", "job"}, {"type": "finish", "job"},
+{"type": "answer", "job", "answer"}, and {"type": "park", "job"}, which ends a job that waits for an answer.
+Standard output: {"type": "ready"}, and of a job: begun, progress, warning, preview, question (with "data"), and at last
+done (with "finished_early"), parked, cancelled, or failed (with "problem"). What anything prints goes to the job's
+log.txt instead.
 
 It ends the moment its input closes, also in the middle of a computation: it never outlives its server.
 """
@@ -22,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from backend.contract import Progress, Warning
+from backend.contract import Preview, Progress, Warning
 from backend.errors import Problem
 from backend.jobs.channel import Message, encode, messages
 from backend.jobs.child import die_with, leave, take_pipes
@@ -46,6 +47,7 @@ class Worker:
         self._jobs: queue.SimpleQueue[tuple[str, Path]] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[tuple[str, dict[str, Any] | None]] = queue.SimpleQueue()
         self._cancelled: set[str] = set()
+        self._finishing: set[str] = set()
 
     def serve(self) -> NoReturn:
         threading.Thread(target=self._read, name="commands", daemon=True).start()
@@ -55,15 +57,19 @@ class Worker:
             job, folder = self._jobs.get()
             self._send({"type": "begun", "job": job})
             self._send_last({**self._attempt(job, folder), "job": job})
-            self._cancelled.discard(job)
 
     def _read(self) -> NoReturn:
         for message in messages(self._commands):
             match message:
                 case {"type": "run", "job": str(job), "folder": str(folder)}:
+                    # What was wanted of an earlier attempt may have come when that had just ended.
+                    self._cancelled.clear()
+                    self._finishing.clear()
                     self._jobs.put((job, Path(folder)))
                 case {"type": "cancel", "job": str(job)}:
                     self._cancelled.add(job)
+                case {"type": "finish", "job": str(job)}:
+                    self._finishing.add(job)
                 case {"type": "answer", "job": str(job), "answer": dict(answer)}:
                     self._answers.put((job, answer))
                 case {"type": "park", "job": str(job)}:
@@ -79,16 +85,15 @@ class Worker:
             gone = Problem("inputs-gone", "The folder of this job is not there any more.")
             return {"type": "failed", "problem": problem_of(error if folder.is_dir() else gone).document()}
 
-    def _run(self, job: str, folder: Path) -> None:
+    def _run(self, job: str, folder: Path) -> bool:
         while not self._answers.empty():  # one that came when its job was being put aside
             self._answers.get()
 
         def cancelled() -> bool:
             return job in self._cancelled
 
-        def report(said: Progress | Warning) -> None:
-            kind = "progress" if isinstance(said, Progress) else "warning"
-            self._send({"type": kind, "job": job, "data": said.model_dump()})
+        def report(said: Progress | Warning | Preview) -> None:
+            self._send({"type": type(said).__name__.lower(), "job": job, "data": said.model_dump()})
 
         def answer(question: dict[str, Any]) -> dict[str, Any]:
             self._send({"type": "question", "job": job, "data": question})
@@ -103,7 +108,7 @@ class Worker:
                     return reply
             raise Cancelled
 
-        run_job(job, folder, report, cancelled, answer)
+        return run_job(job, folder, report, cancelled, answer, lambda: job in self._finishing).finished_early
 
     def _send_last(self, message: Message) -> None:
         """A problem can carry what a pipeline has put into it, JSON or not."""
@@ -121,17 +126,18 @@ class Worker:
             self._replies.flush()
 
 
-def outcome(work: Callable[[], None]) -> Message:
-    """Do the work and say how it ended. Whatever it raises becomes a message: the worker goes on."""
+def outcome(work: Callable[[], bool]) -> Message:
+    """Do the work, which tells whether it was ended early, and say how it ended. Whatever it raises becomes a message:
+    the worker goes on."""
     try:
-        work()
+        early = work()
     except Cancelled:
         return {"type": "cancelled"}
     except Parked:
         return {"type": "parked"}
     except BaseException as error:  # noqa: BLE001 - told to the user and logged by problem_of
         return {"type": "failed", "problem": problem_of(error).document()}
-    return {"type": "done"}
+    return {"type": "done", "finished_early": early}
 
 
 def problem_of(error: BaseException) -> Problem:
@@ -150,9 +156,9 @@ def problem_of(error: BaseException) -> Problem:
 
 
 def warm() -> None:
-    """Import what jobs need, of those pipelines that ask for no GPU memory; the others load when they are used."""
+    """Import what jobs need, of those pipelines that run no networks; the others load when they are used."""
     for info in PIPELINES.values():
-        if info.memory_bytes == 0:
+        if not info.learned:
             try:
                 info.load()
             except Exception:  # a broken pipeline fails its own jobs, not everybody's

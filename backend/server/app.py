@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import anyio
 from anyio.to_thread import run_sync
@@ -177,6 +177,22 @@ def _add_job_routes(app: FastAPI, service: JobService) -> None:
         headers = {"Cache-Control": "no-store"}
         return StreamingResponse(stream(service, job, last_event_id), media_type="text/event-stream", headers=headers)
 
+    @app.post("/jobs/{job}/finish", responses=documented("job-not-found", "finish-not-possible"))
+    def finish(job: str) -> JobView:
+        """Have a running job end early with the best it has."""
+        return service.finish(job)
+
+    @app.post(
+        "/jobs/{job}/continue",
+        responses=documented(
+            "job-not-found", "inputs-gone", "continue-not-possible", "pipeline-unknown", "weights-missing"
+        ),
+    )
+    async def go_on(job: str) -> JobView:
+        """Queue a job again that failed, was cancelled or finished early, to go on from its newest checkpoint."""
+        async with taking_in:
+            return await run_in_threadpool(service.go_on, job)
+
     @app.post(
         "/jobs/{job}/input",
         responses=documented("job-not-found", "input-not-expected", "answer-invalid", "request-too-large"),
@@ -206,19 +222,19 @@ def _add_job_routes(app: FastAPI, service: JobService) -> None:
         },
     )
     def file(job: str, name: str) -> StreamingResponse:
-        """A file of the result, one of `files`; while the job runs, a picture that its question mentions."""
+        """A file of the result, one of `files`; on the way, a picture that its question or a preview mentions."""
         path = service.file(job, name)
         try:
-            size = path.stat().st_size
-            chunks = _chunks(path)
+            opened = path.open("rb")
+            size = os.fstat(opened.fileno()).st_size  # of this very file: another may take its place at any moment
         except OSError as error:
             raise Problem("file-not-found", f"The file '{name[:40]}' cannot be read any more.") from error
         kind = MEDIA_TYPES.get(path.suffix, "application/octet-stream")
-        return StreamingResponse(chunks, media_type=kind, headers={"Content-Length": str(size)})
+        return StreamingResponse(_chunks(opened), media_type=kind, headers={"Content-Length": str(size)})
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    with stream:
         while chunk := stream.read(CHUNK):
             yield chunk
 

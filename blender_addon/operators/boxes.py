@@ -6,7 +6,7 @@ from pathlib import Path
 
 import bpy
 
-from .. import box_overlay, session
+from .. import box_overlay, redrawing
 from ..boxes import Box, Drawing
 from ..messages import SetDresserError
 from .base import Thin, image_editor
@@ -149,13 +149,13 @@ class SET_DRESSER_OT_edit_boxes(bpy.types.Operator):
             if drawn.release(point, reach):
                 add(settings, drawn.boxes[-1])
             settings.box_index = drawn.active
-            session.redraw()
+            redrawing.redraw()
         elif event.type == "MOUSEMOVE":
             drawn.move(point)
         elif event.type in ("X", "DEL") and event.value == "PRESS":
             if (index := drawn.delete()) >= 0:
                 remove(settings, index)
-                session.redraw()
+                redrawing.redraw()
         else:
             return {"PASS_THROUGH"}  # zooming and panning go on as ever
         return {"RUNNING_MODAL"}

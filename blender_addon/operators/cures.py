@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import photo_files, photo_places, session
+from .. import photo_files, photo_places, redrawing, session
 from ..messages import SetDresserError
 from .base import Thin
 
@@ -49,7 +49,7 @@ class SET_DRESSER_OT_allow_online(Thin, bpy.types.Operator):
         installation = session.current.installation
         if installation.problem is not None and installation.problem.code == "online-access":
             installation.problem = None
-        session.redraw()
+        redrawing.redraw()
 
 
 class SET_DRESSER_OT_match_render_size(Thin, bpy.types.Operator):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import models_api, session
+from .. import models_api, redrawing, session
 from .base import Thin
 
 TICK_FIRST = "Read the licence and tick the box above first"
@@ -24,7 +24,7 @@ class SET_DRESSER_OT_agree_to_licence(ForModel, bpy.types.Operator):
     def act(self, context: bpy.types.Context) -> None:
         session.current.models.agree(self.model)
         session.current.changed()
-        session.redraw()
+        redrawing.redraw()
 
 
 class SET_DRESSER_OT_download_model(ForModel, bpy.types.Operator):

@@ -7,9 +7,10 @@ import bpy
 from . import jobs, models, photos, prop, question, shot
 from .hindrances import generate_hindrance
 from .installation import draw_installation
-from .jobs import draw_jobs, draw_problem, draw_running
+from .jobs import draw_jobs, draw_problem
 from .outcome import draw_outcome
 from .prop import draw_prop
+from .running import draw_running
 from .server import draw_server
 from .shot import (
     draw_generate,

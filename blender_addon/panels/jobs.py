@@ -1,4 +1,4 @@
-"""The jobs that run, the last error, and the jobs that have ended."""
+"""The last error, and the jobs that have ended."""
 
 from __future__ import annotations
 
@@ -12,50 +12,12 @@ from ..messages import SetDresserError
 from .cures import draw_cures
 from .fields import is_narrow
 from .models import amount, draw_model_at_fault
-from .text import ago, draw_text, duration, jobs_counted
+from .running import title
+from .text import ago, draw_text, jobs_counted
 
 JOB_ICONS = {"done": "CHECKMARK", "failed": "ERROR", "cancelled": "X"}
-STAGES_HERE = {"preparing": "Waiting for the backend", "sending": "Sending", "needs_input": "Waiting for an answer"}
-DONE_YET_WAITING = 0.98
-"""Of the bar of a job whose props cannot come in at the moment: it is not full, for something is still to be done."""
-
 ROWS = 5
 """Of the list; the rest is scrolled to."""
-
-
-def draw_running(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """Progress, stage and time left of every job that has not ended."""
-    for record in session.current.jobs.values():
-        if record.ended and not record.busy:
-            continue
-        box = layout.box()
-        row = box.row(align=True)
-        row.label(text=_title(record))
-        row.operator("set_dresser.cancel", text="", icon="X").job = record.id
-        hindrance = session.current.import_hindrance() if record.arrival == "waiting" else ""
-        factor = 1.0 if record.ended and not hindrance else record.fraction * (DONE_YET_WAITING if hindrance else 1.0)
-        box.progress(factor=factor, text="Waiting" if hindrance else progress_text(record))
-        if hindrance:
-            draw_text(box, context, hindrance, icon="INFO")
-        if record.state == "queued" and (reason := session.current.life.why_jobs_wait):
-            draw_text(box, context, reason, icon="INFO")
-
-
-def progress_text(record: JobRecord) -> str:
-    """Where the job is, in a few words: "Surface, 40 %, 12 s left"."""
-    if record.ended:
-        return "Fetching the result" if record.arrival == "fetching" else "Importing"
-    if record.cancelling:
-        return "Cancelling"
-    if record.state == "queued":
-        before = record.position or 0
-        return f"Queued, {before} before it" if before else "Queued"
-    if record.state in STAGES_HERE:
-        return STAGES_HERE[record.state]
-    parts = [record.message or record.stage.capitalize() or "Starting", f"{record.fraction:.0%}"]
-    if record.eta is not None:
-        parts.append(f"{duration(record.eta)} left")
-    return ", ".join(parts)
 
 
 def draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -99,15 +61,17 @@ def _draw_active(layout: bpy.types.UILayout, context: bpy.types.Context, record:
     """Below the list: what to know of the job, and its buttons in words."""
     column = layout.column(align=True)
     if is_narrow(context):  # a row has room for the beginning only
-        draw_text(column, context, _title(record))
+        draw_text(column, context, title(record))
     about = " · ".join(part for part in (_pipeline_title(record), ago(record.created), _outcome(record)) if part)
     draw_text(column, context, about)
     problem: SetDresserError | None = record.problem
     if problem is not None and problem is not session.current.problem:
         draw_text(column, context, problem.message, icon="ERROR")
         draw_text(column, context, problem.hint)
+    if record.can_continue:
+        column.operator("set_dresser.continue_job", icon="PLAY").job = record.id
     row = column.row(align=True)
-    if record.state == "done":
+    if record.has_result:
         row.operator("set_dresser.import_job", icon="IMPORT").job = record.id
     if not is_narrow(context):
         _draw_restore(row, record, "Settings")
@@ -123,18 +87,17 @@ def _draw_restore(layout: bpy.types.UILayout, record: JobRecord, text: str = "Us
 
 
 def _outcome(record: JobRecord) -> str:
-    if record.state != "done":
-        return record.state
-    return "imported" if record.import_count else ""
+    parts = (
+        record.state if record.state != "done" else "",
+        "finished early" if record.finished_early else "",
+        "imported" if record.result_imported else "",
+    )
+    return ", ".join(filter(None, parts))
 
 
 def _pipeline_title(record: JobRecord) -> str:
     view = properties.view_of(session.current.pipelines, record.pipeline) or {}
     return str(view.get("title") or record.pipeline)
-
-
-def _title(record: JobRecord) -> str:
-    return record.name or record.id
 
 
 class SET_DRESSER_UL_jobs(bpy.types.UIList):
@@ -158,7 +121,7 @@ class SET_DRESSER_UL_jobs(bpy.types.UIList):
             return
         picture = thumbnails.result_icon(record.id)
         given = {"icon": JOB_ICONS[record.state]} if picture is None else {"icon_value": picture}
-        layout.label(text=_title(record), translate=False, **given)
+        layout.label(text=title(record), translate=False, **given)
         if not is_narrow(context):
             time = layout.row()
             time.alignment = "RIGHT"

@@ -14,6 +14,17 @@ from .models import WORDS
 from .photos import draw_block_out, draw_photo_block_out, draw_photos
 from .text import count, draw_text, memory
 
+GROUP_TITLES = {
+    "picture": "Picture",
+    "making": "Making",
+    "views": "Views",
+    "mesh": "Mesh",
+    "texture": "Texture",
+    "placing": "Placing",
+    "computing": "Computing",
+}
+"""What parameters are about; a fold each."""
+
 MANY_INSTANCES = 100
 """A limit on objects from here on needs no line in the panel."""
 
@@ -146,18 +157,23 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
 
 
 def draw_rest(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """All other settings, folded away."""
+    """All other settings, folded away: a fold for each thing that parameters are about, and one for the rest."""
     settings = context.scene.set_dresser
     pipeline = properties.chosen_pipeline(settings)
+    folded = parameters.pipelines.folded(pipeline)
+    ungrouped = folded.pop("", [])
+    for group, attributes in folded.items():
+        header, body = layout.panel(f"SET_DRESSER_group_{group}", default_closed=True)
+        header.label(text=GROUP_TITLES.get(group) or group.replace("_", " ").capitalize())
+        for attribute in attributes if body is not None else ():
+            draw_parameter(body, context, parameters.pipelines, pipeline, attribute)
     header, body = layout.panel("SET_DRESSER_rest", default_closed=True)
     header.label(text="More Settings")
     if body is None:
         return
     column = body.column()
-    shown = parameters.pipelines.prominent(pipeline)
-    for attribute in parameters.pipelines.attributes(pipeline):
-        if attribute not in shown:
-            draw_parameter(column, context, parameters.pipelines, pipeline, attribute)
+    for attribute in ungrouped:
+        draw_parameter(column, context, parameters.pipelines, pipeline, attribute)
     if settings.source == "CAMERA" or (settings.source == "PHOTOS" and photo_list.has_cameras(settings)):
         draw_field(column, context, settings, "picture_quality")
         draw_field(column, context, settings, "hide_block_outs")

@@ -113,6 +113,8 @@ class Sampler:
     bit wherever the field treats each point independently of its batch; matrix products may round differently with
     the batch size.
 
+    Values are numbers without a history: what is made of them, by marching cubes, has no gradients.
+
     Args:
         field: points -> values.
         bounds: the box.
@@ -136,7 +138,6 @@ class Sampler:
         self.queries = 0
         self._axes = torch.from_numpy(bounds.axes(resolution)).to(self.device)
 
-    @torch.no_grad()
     def __call__(self, points: Tensor, progress: Progress) -> Tensor:
         """Values `[P]`, float32, at lattice points `[P, 3]` given as int64 indices along x, y, z.
 

@@ -1,7 +1,7 @@
 """What the planes of one object mean in space: a field that can be asked at any points.
 
 Points are [P, 3] in the world of `cameras`, the object within about ±1. They may be on any device; answers come back to
-where the points are, in float32. Memory is bounded by a chunk of points, however many are asked for.
+where the points are, in float32. Without gradients memory is bounded by a chunk of points, however many are asked for.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import cached_property
 from torch import Tensor, nn
 
 from models.lrm.decoders import WEIGHT_SCALE, DensityDecoder, MeshDecoder, density, radiance
-from models.lrm.triplane import CHUNK, FoldedPerceptron
+from models.lrm.triplane import CHUNK, PlanePerceptron
 
 
 class _PlaneField:
@@ -19,8 +19,8 @@ class _PlaneField:
         self.planes = planes
         self.chunk = chunk
 
-    def _fold(self, network: nn.Sequential) -> FoldedPerceptron:
-        return FoldedPerceptron(network, self.planes, chunk=self.chunk)
+    def _on_planes(self, network: nn.Sequential) -> PlanePerceptron:
+        return PlanePerceptron(network, self.planes, chunk=self.chunk)
 
 
 class MeshField(_PlaneField):
@@ -37,20 +37,20 @@ class MeshField(_PlaneField):
         self._decoder = decoder
 
     @cached_property
-    def _sdf(self) -> FoldedPerceptron:
-        return self._fold(self._decoder.net_sdf)
+    def _sdf(self) -> PlanePerceptron:
+        return self._on_planes(self._decoder.net_sdf)
 
     @cached_property
-    def _deformation(self) -> FoldedPerceptron:
-        return self._fold(self._decoder.net_deformation)
+    def _deformation(self) -> PlanePerceptron:
+        return self._on_planes(self._decoder.net_deformation)
 
     @cached_property
-    def _weights(self) -> FoldedPerceptron:
-        return self._fold(self._decoder.net_weight)
+    def _weights(self) -> PlanePerceptron:
+        return self._on_planes(self._decoder.net_weight)
 
     @cached_property
-    def _colour(self) -> FoldedPerceptron:
-        return self._fold(self._decoder.net_rgb)
+    def _colour(self) -> PlanePerceptron:
+        return self._on_planes(self._decoder.net_rgb)
 
     def signed_distance(self, points: Tensor) -> Tensor:
         """[P, 3] → [P], negative inside."""
@@ -84,8 +84,8 @@ class DensityField(_PlaneField):
         self._decoder = decoder
 
     @cached_property
-    def _raw(self) -> FoldedPerceptron:
-        return self._fold(self._decoder.net)
+    def _raw(self) -> PlanePerceptron:
+        return self._on_planes(self._decoder.net)
 
     def __call__(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """[P, 3] → radiance [P, 3] (−0.001 … 1.001) and raw density [P], for `volume.render_rays`."""

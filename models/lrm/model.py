@@ -47,7 +47,7 @@ class InstantMeshModel:
     """
 
     def __init__(self, network: LargeReconstructionModel) -> None:
-        self.network = network.requires_grad_(False).eval()
+        self.network = network
         self.config = network.config
 
     @classmethod
@@ -80,7 +80,7 @@ class InstantMeshModel:
         if torch.device(device).type != "meta":
             precision = dict.fromkeys(LARGE_PARTS, dtype) | dict.fromkeys(SMALL_PARTS, torch.float32)
             fill(network, path, converted, device, precision)
-        return cls(network)
+        return cls(network.eval())
 
     @property
     def device(self) -> torch.device:
@@ -92,7 +92,6 @@ class InstantMeshModel:
         """What the networks take on the device."""
         return sum(parameter.nbytes for parameter in self.network.parameters())
 
-    @torch.no_grad()
     def encode(self, views: Tensor, cameras: Tensor, progress: Callable[[float], None] | None = None) -> Tensor:
         """Views of one object → its planes.
 

@@ -6,7 +6,8 @@ correction). ±1 are the outer edges of the outer pixels; beyond, values fade to
 
 Interpolation is linear, and so is the first layer of the networks that ask. So the layer is applied to the planes once
 (12,288 pixels of the published size), and points then interpolate 64 numbers that are already its output: the same
-function, with a third of the operations per point and no features in between (`FoldedPerceptron`).
+function, with a third of the operations per point and no features in between (`FoldedPerceptron`). Where gradients are
+asked for, the layers are gone through one after the other (`PlanePerceptron.plain`).
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ def sample(planes: Tensor, points: Tensor, half_extent: float = 1.0) -> Tensor:
 class FoldedPerceptron:
     """A perceptron on the concatenated plane features of K points, its first layer folded into the planes.
 
+    For inference: neither planes nor network get gradients.
+
     Args:
         network: Linear, ReLU, Linear, …; its first layer takes K · 3 · C numbers, point by point, plane by plane.
         planes: [3, C, R, R].
@@ -67,23 +70,22 @@ class FoldedPerceptron:
         chunk: points that are asked for at once; memory grows with it.
     """
 
-    @torch.no_grad()
     def __init__(self, network: nn.Sequential, planes: Tensor, half_extent: float = 1.0, chunk: int = CHUNK) -> None:
         layers = [layer for layer in network if isinstance(layer, nn.Linear)]
-        first, self._rest = layers[0], layers[1:]
-        self._bias, self._half_extent = first.bias, half_extent
+        first = layers[0]
+        self._rest = [(layer.weight.detach(), layer.bias.detach()) for layer in layers[1:]]
+        self._bias, self._half_extent = first.bias.detach(), half_extent
         self._resolution, channels = planes.shape[2], planes.shape[1]
         self.points_per_query = first.in_features // (3 * channels)
         self._chunk = max(chunk // self.points_per_query, 1)
-        weight = first.weight.view(first.out_features, self.points_per_query, 3, channels)
-        pixels = planes.flatten(2).to(weight)
+        weight = first.weight.detach().view(first.out_features, self.points_per_query, 3, channels)
+        pixels = planes.detach().flatten(2).to(weight)
         self._table = torch.einsum("hkpc,pcn->kpnh", weight, pixels).reshape(-1, first.out_features)
 
-    @torch.no_grad()
     def __call__(self, points: Tensor) -> Tensor:
         """Points [P, K, 3], or [P, 3] for K = 1, on any device → [P, outputs] float32 on that device."""
         queries = points.reshape(-1, self.points_per_query, 3)
-        results = torch.empty(len(queries), self._rest[-1].out_features, dtype=torch.float32, device=points.device)
+        results = torch.empty(len(queries), len(self._rest[-1][0]), dtype=torch.float32, device=points.device)
         for start in range(0, len(queries), self._chunk):
             window = slice(start, start + self._chunk)
             results[window] = self._evaluate(queries[window].to(self._table))
@@ -98,6 +100,51 @@ class FoldedPerceptron:
             pixels = (pixels.view(-1, count, TAPS) + of_point).view(-1, count * TAPS)
             shares = shares.view(-1, count * TAPS)
         hidden = F.embedding_bag(pixels, self._table, per_sample_weights=shares, mode="sum").add_(self._bias)
-        for layer in self._rest:
-            hidden = F.linear(hidden.relu_(), layer.weight, layer.bias)
+        for weight, bias in self._rest:
+            hidden = F.linear(hidden.relu_(), weight, bias)
         return hidden
+
+
+class PlanePerceptron:
+    """A perceptron on plane features: folded for inference, layer by layer where something of it is to be learned.
+
+    The folded form is taken unless gradients are on and planes, network or points have some to get. It is made anew
+    when planes or network have changed since. Arguments: see `FoldedPerceptron`.
+    """
+
+    def __init__(self, network: nn.Sequential, planes: Tensor, half_extent: float = 1.0, chunk: int = CHUNK) -> None:
+        self._network, self._planes, self._half_extent, self._chunk = network, planes, half_extent, chunk
+        (self._first, *_) = (layer for layer in network if isinstance(layer, nn.Linear))
+        self._points_per_query = self._first.in_features // (3 * planes.shape[1])
+        self._folded: tuple[Tensor, tuple[int, int], FoldedPerceptron] | None = None
+
+    def __call__(self, points: Tensor) -> Tensor:
+        """Points [P, K, 3], or [P, 3] for K = 1, on any device → [P, outputs] float32 on that device."""
+        return self.plain(points) if self.learns(points) else self.folded(points)
+
+    def learns(self, points: Tensor) -> bool:
+        """Whether an answer at these points would have gradients."""
+        parts = (points, self._planes, *self._network.parameters())
+        return torch.is_grad_enabled() and any(part.requires_grad for part in parts)
+
+    def folded(self, points: Tensor) -> Tensor:
+        """The answer by way of `FoldedPerceptron`."""
+        weight = self._first.weight
+        versions = _version(self._planes), _version(weight)
+        if self._folded is None or self._folded[0] is not weight or self._folded[1] != versions:
+            folded = FoldedPerceptron(self._network, self._planes, self._half_extent, self._chunk)
+            self._folded = weight, versions, folded
+        return self._folded[2](points)
+
+    def plain(self, points: Tensor) -> Tensor:
+        """The answer layer by layer, with gradients to planes, network and points; memory grows with the points."""
+        weight = self._first.weight
+        queries = points.reshape(-1, 3).to(weight)
+        features = sample(self._planes.to(weight), queries, self._half_extent)
+        values: Tensor = self._network(features.view(-1, self._first.in_features))
+        return values.to(points.device, torch.float32)
+
+
+def _version(tensor: Tensor) -> int:
+    """Grows whenever a tensor is written to. One of inference mode is not counted; nothing trains it either."""
+    return -1 if tensor.is_inference() else tensor._version

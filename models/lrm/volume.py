@@ -63,7 +63,6 @@ def box_limits(origins: Tensor, directions: Tensor, half_extent: float = 1.0) ->
     return nearest.amax(1).clamp(min=0.0), farthest.amin(1)
 
 
-@torch.no_grad()
 def render_rays(
     field: RadianceField,
     origins: Tensor,
@@ -103,7 +102,8 @@ def render_rays(
         jitter = Noise(noise.coarse[rays], noise.fine[rays]) if noise else _even(len(rays), count, near)
         coarse = _coarse_depths(near[rays], far[rays], jitter.coarse)
         colour, raw = inner(*ray, coarse)
-        fine = _fine_depths(coarse, _march(colour, raw, coarse)[0], jitter.fine)
+        # Where to look again is a decision, not a function to be learned: gradients go through what is seen there.
+        fine = _fine_depths(coarse, _march(colour, raw, coarse)[0].detach(), jitter.fine)
         fine_colour, fine_raw = inner(*ray, fine)
         depths, order = torch.cat([coarse, fine], dim=1).sort(dim=1, stable=True)
         colour = torch.cat([colour, fine_colour], dim=1).gather(1, order[..., None].expand(-1, -1, 3))

@@ -55,7 +55,6 @@ def encoder_inputs(frame: Frame, clip: Preprocessor, dino: Preprocessor, referen
     return EncoderInputs(torch.from_numpy(np.stack(clip_rows)), torch.from_numpy(np.stack(dino_rows)))
 
 
-@torch.inference_mode()
 def encode(inputs: EncoderInputs, clip: nn.Module, dino: nn.Module) -> Conditions:
     """Runs both encoders on the device and in the precision that they have."""
     first = clip(pixel_values=_moved(inputs.clip, clip)).image_embeds
@@ -73,7 +72,8 @@ def load_dino(folder: Path, device: torch.device | str, dtype: torch.dtype) -> n
     if patches.num_channels < 3:
         raise CheckpointForeign(f"{folder / 'config.json'}: num_channels is {patches.num_channels}, not 7 or 3.")
     if patches.num_channels < len(WIDENED):
-        patches.projection.weight = nn.Parameter(patches.projection.weight[:, WIDENED], requires_grad=False)
+        narrow = patches.projection.weight
+        patches.projection.weight = nn.Parameter(narrow[:, WIDENED], requires_grad=narrow.requires_grad)
         patches.projection.in_channels = patches.num_channels = model.config.num_channels = len(WIDENED)
     module: nn.Module = whole(model, device)
     return module

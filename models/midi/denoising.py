@@ -39,7 +39,6 @@ class Guidance:
 GUIDANCE = Guidance()
 
 
-@torch.inference_mode()
 def denoise(
     transformer: MidiTransformer,
     conditions: Conditions,

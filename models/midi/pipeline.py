@@ -1,6 +1,6 @@
 """One picture and its labels → the latents of all instances, in one common frame.
 
-    pipeline = MidiPipeline.from_pretrained("VAST-AI/MIDI-3D", device="cuda", dtype=torch.bfloat16)
+    pipeline = MidiPipeline.from_pretrained(folder, device="cuda", dtype=torch.bfloat16)  # of VAST-AI/MIDI-3D
     output = pipeline(picture, labels, seed=7)
     field = pipeline.vae.field(output.latents[0])  # points [P, 3] -> values [P], negative inside
 
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from models.image_processor import Pixels, Preprocessor
-from models.loading import CheckpointForeign, find_checkpoint, load_module, read_config
+from models.loading import CheckpointForeign, checkpoint_folder, load_module, read_config
 from models.midi.conditioning import Conditions, encode, encoder_inputs, load_dino
 from models.midi.denoising import GUIDANCE, Guidance, Progress, denoise
 from models.midi.pictures import Frame, Labels, Padding, framed, label_ids
@@ -64,18 +64,16 @@ class MidiPipeline:
     @classmethod
     def from_pretrained(
         cls,
-        source: str | Path,
+        folder: str | Path,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
-        local_files_only: bool = False,
-        revision: str | None = None,
     ) -> MidiPipeline:
-        """Opens a checkpoint folder or hub id and checks all of it by its headers; loads no weights yet.
+        """Opens a checkpoint folder and checks all of it by its headers; loads no weights yet.
 
         Raises:
             CheckpointError: something is missing, damaged or of another network; the message names file and tensor.
         """
-        pipeline = cls(find_checkpoint(source, local_files_only, revision), device, dtype)
+        pipeline = cls(checkpoint_folder(folder), device, dtype)
         parts: dict[str, Any] = {name: load(pipeline.folder / name, "meta", dtype) for name, load in LOADERS.items()}
         transformer: TransformerConfig = parts["transformer"].config
         for name, gives, takes in (

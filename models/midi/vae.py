@@ -208,12 +208,10 @@ class MidiVae(nn.Module):
         Points may be on another device than the network; the values come back to where the points are.
         """
         device = self.post_quant.weight.device
-        with torch.inference_mode():
-            context = self.context(latents[None].to(device))
+        context = self.context(latents[None].to(device))
 
         def evaluate(points: Tensor) -> Tensor:
-            with torch.inference_mode():
-                return self.query(context, points.to(device), chunk)[0].to(points.device)
+            return self.query(context, points.to(device), chunk)[0].to(points.device)
 
         return evaluate
 

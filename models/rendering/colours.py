@@ -26,17 +26,16 @@ def ask(field: ColourField, points: Tensor, chunk: int = CHUNK, progress: Report
         FieldError: the field returned something else than three finite numbers per point.
     """
     colours = torch.empty(len(points), 3, dtype=torch.float32, device=points.device)
-    with torch.no_grad():
-        for start in range(0, len(points), chunk):
-            piece = points[start : start + chunk].float()
-            answer = field(piece)
-            if answer.shape != piece.shape:
-                raise FieldError(f"The field returned {list(answer.shape)} colours for {len(piece)} points.")
-            if not bool(torch.isfinite(answer).all()):
-                raise FieldError("The field returned a colour that is not a finite number.")
-            colours[start : start + len(piece)] = answer.to(colours).clamp(0, 1)
-            if progress is not None:
-                progress((start + len(piece)) / len(points))
+    for start in range(0, len(points), chunk):
+        piece = points[start : start + chunk].float()
+        answer = field(piece)
+        if answer.shape != piece.shape:
+            raise FieldError(f"The field returned {list(answer.shape)} colours for {len(piece)} points.")
+        if not bool(torch.isfinite(answer).all()):
+            raise FieldError("The field returned a colour that is not a finite number.")
+        colours[start : start + len(piece)] = answer.to(colours).clamp(0, 1)
+        if progress is not None:
+            progress((start + len(piece)) / len(points))
     return colours
 
 

@@ -21,7 +21,7 @@ from backend.scene import Scene
 from backend.shot import InstanceMap, Shot
 
 COLOURS = ((200, 80, 60), (20, 180, 60), (20, 80, 200))
-FAST = InstantMeshParameters(steps=1, resolution="64", faces=2000, texture_size="1024")
+FAST = InstantMeshParameters(steps=1, resolution=64, faces=2000, texture_size=1024)
 PLAIN = FAST.model_copy(update={"colour": "none"})
 SIZE = 200
 

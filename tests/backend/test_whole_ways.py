@@ -21,7 +21,7 @@ from backend.residency import residency  # noqa: E402
 from models.midi.tiny import write_tiny_checkpoint  # noqa: E402
 from tests.backend.ray_caster import Solid, cast, look  # noqa: E402
 
-MIDI = {"steps": 1, "resolution": "65", "faces": 500, "texture_size": 64, "smallest_mask": 20}
+MIDI = {"steps": 1, "resolution": 64, "faces": 500, "texture_size": 64, "smallest_mask": 20}
 
 
 @pytest.fixture(scope="module")

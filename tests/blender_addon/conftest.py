@@ -121,11 +121,25 @@ def current(addon: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def python_with_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A program that is the backend's Python, able to import the pipelines in `plugin/`."""
+    """A program that is the backend's Python, able to import the pipelines in `plugin/`.
+
+    It compiles nothing anew: the add-on names a folder for compiled code that is the user's, and every test begins
+    with an empty one.
+    """
+    return _python_with_plugin(tmp_path_factory.mktemp("python"), "unset PYTHONPYCACHEPREFIX\n")
+
+
+@pytest.fixture(scope="session")
+def compiling_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, which puts compiled code where the add-on says."""
+    return _python_with_plugin(tmp_path_factory.mktemp("python"), "")
+
+
+def _python_with_plugin(folder: Path, before: str) -> Path:
     real = backend_python()
     assert real.is_file(), f"{real} is not there: run `make test-blender`, or set SET_DRESSER_PYTHON"
-    path = tmp_path_factory.mktemp("python") / "python"
-    return script(path, f'#!/bin/sh\nexport PYTHONPATH="$PYTHONPATH:{HERE / "plugin"}"\nexec "{real}" "$@"\n')
+    lines = f'#!/bin/sh\n{before}export PYTHONPATH="$PYTHONPATH:{HERE / "plugin"}"\nexec "{real}" "$@"\n'
+    return script(folder / "python", lines)
 
 
 def script(path: Path, text: str) -> Path:

@@ -36,7 +36,9 @@ def install_and_use(archive: str, picture: str) -> None:
         installed = sorted(folder.rglob("*.*"))
         render_quickly(bpy.context.scene)
         block_out = bpy.data.objects["Cube"]
-        placed = addon.generate(objects=[block_out], pipeline="inflate", parameters={"detail": 32, "texture_size": 64})
+        placed = addon.generate(
+            objects=[block_out], pipeline="inflate", parameters={"resolution": 32, "texture_size": 64}
+        )
         job = addon.generate(source=picture, pipeline="test-box", wait=True)
         status = addon.server_status()
         written = sorted(set(folder.rglob("*.*")) - set(installed))

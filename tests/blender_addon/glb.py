@@ -146,7 +146,7 @@ def result(nodes: list[Node], **fields: Any) -> dict[str, Any]:
         "name": "Shot",
         "created": "2026-01-02T03:04:05.678Z",
         "pipeline": {"id": "inflate", "version": "1"},
-        "parameters": {"thickness": 1.5, "back": "soft", "detail": 256},
+        "parameters": {"thickness": 1.5, "back": "soft", "resolution": 256},
         "seed": 2**31 - 1,
         "inputs": [{"role": "image", "sha256": "ab" * 32, "width": 640, "height": 480}],
         "camera": camera,

@@ -17,7 +17,9 @@ from tests.blender_addon.test_session import pump_until
 
 @pytest.fixture
 def prop(addon: Any, picture: Path) -> Any:
-    (made,) = addon.generate(source=picture, pipeline="inflate", parameters={"detail": 32, "texture_size": 64}).objects
+    (made,) = addon.generate(
+        source=picture, pipeline="inflate", parameters={"resolution": 32, "texture_size": 64}
+    ).objects
     return made
 
 

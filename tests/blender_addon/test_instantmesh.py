@@ -15,7 +15,7 @@ from mathutils import Matrix
 from tests.blender_addon.conftest import ROOT, backend_python
 from tests.blender_addon.test_midi import geometry
 
-FAST = {"steps": 1, "resolution": "64", "faces": 1500, "texture_size": "1024"}
+FAST = {"steps": 1, "resolution": 64, "faces": 1500, "texture_size": 1024}
 PICKS = [(0, 0), (1, 5), (1, 0), (2, 5), (2, 0), (0, 5)]
 
 

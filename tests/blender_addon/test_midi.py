@@ -11,7 +11,7 @@ import pytest
 
 from tests.blender_addon.conftest import ROOT, backend_python
 
-FAST = {"steps": 2, "resolution": "65", "faces": 800, "texture_size": 64, "smallest_mask": 20}
+FAST = {"steps": 2, "resolution": 64, "faces": 800, "texture_size": 64, "smallest_mask": 20}
 
 
 @pytest.fixture(scope="module")

@@ -279,7 +279,7 @@ def test_without_a_list_of_pipelines_it_says_when_there_will_be_one() -> None:
         ({"state": "running", "stage": "surface", "fraction": 0.4, "eta": 12.3}, "Surface, 40%, 12 s left"),
         (
             {"state": "running", "stage": "surface", "message": "Lamp", "fraction": 0.5, "eta": 300},
-            "Lamp, 50%, 5 min left",
+            "Surface, 50%, 5 min left",
         ),
         ({"state": "running", "cancelling": True}, "Cancelling"),
         ({"state": "needs_input"}, "Waiting for an answer"),

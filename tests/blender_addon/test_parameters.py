@@ -110,6 +110,71 @@ def test_values_are_saved_with_the_file(tmp_path: Path) -> None:
     assert parameters.pipelines.values(scene(), "test-one") == {**DEFAULTS, "detail": 99, "quality": "draft"}
 
 
+BEFORE: dict[str, Any] = {
+    "properties": {
+        "detail": {"type": "integer", "default": 256},
+        "size": {"type": "string", "enum": ["1024", "2048", "4096"], "default": "2048"},
+        "colour": {"type": "boolean", "default": True},
+        "back": {"type": "string", "enum": ["soft", "mirror"], "default": "soft"},
+    }
+}
+TODAY: dict[str, Any] = {
+    "properties": {
+        "resolution": {
+            "type": "integer", "default": 128, "maximum": 512, "formerly": {"names": ["detail"], "values": []}
+        },
+        "size": {
+            "type": "integer", "minimum": 64, "maximum": 4096, "default": 2048,
+            "formerly": {"names": [], "values": [["1024", 1024], ["2048", 2048], ["4096", 4096]]},
+        },
+        "colour": {
+            "type": "string", "enum": ["texture", "none"], "default": "texture",
+            "formerly": {"names": [], "values": [[True, "texture"], [False, "none"]]},
+        },
+        "back": BEFORE["properties"]["back"],
+    }
+}  # fmt: skip
+SET = {"resolution": 99, "size": 4096, "colour": "none", "back": "mirror"}
+
+
+def test_what_a_file_of_a_former_version_holds_goes_on(tmp_path: Path) -> None:
+    """Also when the file is opened while the add-on runs, and it is no surprise after a reset."""
+    parameters.pipelines.register([("test-one", BEFORE)])
+    holder = parameters.pipelines.group(scene(), "test-one")
+    holder.detail, holder.size, holder.colour, holder.back = 99, "4096", False, "mirror"
+    path = str(tmp_path / "former.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    parameters.pipelines.register([("test-one", TODAY)])
+    assert parameters.pipelines.values(scene(), "test-one") == SET
+    holder = parameters.pipelines.group(scene(), "test-one")
+    assert {name: getattr(holder, name) for name in SET} == SET, "what is drawn"
+    bpy.ops.wm.open_mainfile(filepath=path)
+    assert parameters.pipelines.values(scene(), "test-one") == SET, "before the file was looked through, too"
+    parameters.carry_over()
+    holder = parameters.pipelines.group(scene(), "test-one")
+    assert {name: getattr(holder, name) for name in SET} == SET
+    holder.property_unset("resolution")
+    parameters.carry_over()
+    assert holder.resolution == 128
+
+
+def test_a_file_of_a_former_version_in_which_nothing_was_set_has_the_defaults() -> None:
+    parameters.pipelines.register([("test-one", BEFORE)])
+    assert parameters.pipelines.group(scene(), "test-one") is not None
+    parameters.pipelines.register([("test-one", TODAY)])
+    defaults = {"resolution": 128, "size": 2048, "colour": "texture", "back": "soft"}
+    assert parameters.pipelines.values(scene(), "test-one") == defaults
+
+
+def test_what_a_job_of_a_former_version_was_made_with_is_put_back() -> None:
+    parameters.pipelines.register([("test-one", TODAY)])
+    given = {"detail": 99, "size": "4096", "colour": False, "back": "mirror"}
+    parameters.pipelines.put(scene(), "test-one", given)
+    assert parameters.pipelines.values(scene(), "test-one") == SET
+    parameters.pipelines.put(scene(), "test-one", SET)
+    assert parameters.pipelines.values(scene(), "test-one") == SET
+
+
 def test_the_same_list_again_changes_nothing() -> None:
     before = type(parameters.pipelines.group(scene(), "test-one"))
     parameters.pipelines.register([("test-one", {**SCHEMA})])

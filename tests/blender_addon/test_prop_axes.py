@@ -41,7 +41,7 @@ def boxes() -> list[Any]:
 
 def test_props_have_the_turn_and_the_dimensions_of_their_block_outs(addon: Any) -> None:
     blocks = boxes()
-    parameters = {"detail": 128, "texture_size": 64}
+    parameters = {"resolution": 128, "texture_size": 64}
     job = addon.generate(objects=blocks, pipeline="inflate", parameters=parameters, wait=True)
     props = {prop.set_dresser_block_out.name: prop for prop in job.objects}
     assert props.keys() == {block_out.name for block_out in blocks}

@@ -80,7 +80,7 @@ def test_the_panel_is_complete_before_the_server_has_run(addon: Any) -> None:
     addon.register()
     assert {"inflate", "test-box"} <= {view["id"] for view in pipelines}
     assert (session.current.pipelines, session.current.preparations) == (pipelines, preparations)
-    assert bpy.context.scene.set_dresser_inflate.detail == 256
+    assert bpy.context.scene.set_dresser_inflate.resolution == 256
     assert not session.current.server.running
 
 

@@ -17,7 +17,7 @@ from blender_addon.installer import records
 from blender_addon.messages import SetDresserError
 from blender_addon.server_process import ServerProcess, ServerState
 from tests.backend.waiting import is_gone, until
-from tests.blender_addon.conftest import ROOT, backend_python, script
+from tests.blender_addon.conftest import ROOT, script
 from tests.blender_addon.peer import finish
 
 Make = Callable[[str], Environment]
@@ -58,8 +58,8 @@ def pretending(tmp_path: Path) -> Make:
 
 
 @pytest.fixture
-def real(tmp_path: Path) -> Environment:
-    return Environment(backend_python(), ROOT, tmp_path / "data", tmp_path / "user")
+def real(tmp_path: Path, python_with_plugin: Path) -> Environment:
+    return Environment(python_with_plugin, ROOT, tmp_path / "data", tmp_path / "user")
 
 
 def reaches(server: ServerProcess, *states: ServerState) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import folders, session
+from blender_addon import folders, redrawing, session
 from blender_addon.messages import SetDresserError
 from blender_addon.server_process import ServerState
 from tests.backend.waiting import is_gone
@@ -60,7 +60,7 @@ def test_the_server_starts_while_the_picture_is_taken(addon: Any, current: Any) 
 
 
 def test_what_is_drawn_anew_is_the_panel_and_not_the_view_beside_it() -> None:
-    assert {region.type for region in session.sidebars()} == {"UI"}
+    assert {region.type for region in redrawing.sidebars()} == {"UI"}
 
 
 def test_a_running_job_tells_stage_fraction_and_time_left(addon: Any, picture: Path) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from blender_addon.server_process import ServerState
 from blender_addon.start_failures import explain, explain_refusal
-from tests.blender_addon.conftest import backend_python
 from tests.blender_addon.test_server_process import clock, pretending, reaches, server  # noqa: F401 - fixtures
 
 TRACE = ["Traceback (most recent call last):", '  File "x.py", line 1, in <module>']
@@ -80,7 +79,7 @@ def test_a_program_that_the_system_refuses_has_a_hint_of_its_own(number: int) ->
     assert explain_refusal(OSError(number, "no")).code == "start-failed"
 
 
-def test_the_backends_own_words_are_passed_on(server: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_the_backends_own_words_are_passed_on(server: Any, tmp_path: Path, python_with_plugin: Path) -> None:  # noqa: F811
     """The real backend, with a data folder that it cannot write to: a file where its jobs should be."""
     from blender_addon.environment import Environment
     from tests.blender_addon.conftest import ROOT
@@ -88,7 +87,7 @@ def test_the_backends_own_words_are_passed_on(server: Any, tmp_path: Path) -> No
     data = tmp_path / "data"
     data.mkdir()
     (data / "owners").write_text("a file")
-    server.start(Environment(backend_python(), ROOT, data, tmp_path / "user"))
+    server.start(Environment(python_with_plugin, ROOT, data, tmp_path / "user"))
     reaches(server, ServerState.CRASHED)
     assert server.problem.code == "start-refused"
     assert server.problem.message.startswith("The data folder cannot be used")

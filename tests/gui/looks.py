@@ -1,4 +1,4 @@
-"""How the panel looks: `python -m tests.gui.looks --to FOLDER` photographs it for MIDI and inflate, at 300 and 180
+"""How the panel looks: `python -m tests.gui.looks --to FOLDER` photographs it for MIDI and InstantMesh, at 300 and 180
 pixels of width, at UI scales of 1 and 1.5, in Blender's dark and light theme, in a window of 1440 by 900.
 
 No backend runs: the add-on is told what this checkout's backend would tell it. `looks.json` beside the pictures says
@@ -26,7 +26,7 @@ from tests.gui.machine import STAGE, Late, Machine, clear, until
 from tests.gui.trip import Trip
 
 SCREEN = (1440, 900)
-WIDTHS, SCALES, THEMES, METHODS = (300, 180), (1.0, 1.5), ("dark", "light"), ("midi", "inflate")
+WIDTHS, SCALES, THEMES, METHODS = (300, 180), (1.0, 1.5), ("dark", "light"), ("midi", "instantmesh")
 INJECT = Path(__file__).with_name("injected.py")
 EDGE_PIXELS = (6, 4, 8, 2)
 """How far inside its left side the sidebar's edge may be taken hold of."""

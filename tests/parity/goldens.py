@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,13 @@ def reference_folder(network: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"the reference numbers of {network} are not at {folder} (SET_DRESSER_REFERENCE)")
     return folder
+
+
+def part_of(folder: Path, name: str) -> Path:
+    """A file of a set; skips what asks for it where the set has none: not every set has every part."""
+    if not (folder / name).is_file():
+        pytest.skip(f"this set of reference numbers has no {name}")
+    return folder / name
 
 
 class Golden:
@@ -43,6 +51,15 @@ class Golden:
         """All tensors whose names begin with a prefix, without it."""
         return {name.removeprefix(prefix): each for name, each in self.tensors.items() if name.startswith(prefix)}
 
+    def numbered(self, pattern: str) -> dict[str, Any]:
+        """The tensors whose whole names a pattern matches, by what its group matches: sizes that stand in names.
+
+        Raises AssertionError: there is none.
+        """
+        found = {match[1]: each for name, each in self.tensors.items() if (match := re.fullmatch(pattern, name))}
+        assert found, f"the set has no numbers called {pattern}"
+        return found
+
     def json(self, name: str) -> Any:
         """One entry of the metadata."""
         return json.loads(self.metadata[name])
@@ -57,5 +74,5 @@ class Goldens:
 
     def __call__(self, name: str) -> Golden:
         if name not in self._read:
-            self._read[name] = Golden(self.folder / f"golden_{name}.safetensors")
+            self._read[name] = Golden(part_of(self.folder, f"golden_{name}.safetensors"))
         return self._read[name]

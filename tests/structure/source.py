@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("backend", "models", "blender_addon")
+ROOMS = ("backend", "models", "training", "blender_addon")
 PROGRAMS = ("demo", "bench", "build_addon.py", "build_docs.py", "build_offline.py")
 
 FILES = {"open", "listdir", "scandir", "iterdir", "glob", "rglob", "stat", "mkdir"} | {
@@ -120,6 +120,23 @@ def problem_codes(source: str) -> dict[str, int]:
         for node in _calls(source)
         if _name(node.func) == "Problem" and node.args and isinstance(node.args[0], ast.Constant)
     }
+
+
+def gradient_stops(source: str) -> list[tuple[str, int]]:
+    """Where gradients are switched off or cut, by name and line; `inference_mode(False)` switches them on."""
+    calls = _calls(source)
+    on = [call.func for call in calls if _name(call.func) == "inference_mode" and _is_false(call)]
+    stops = ("no_grad", "inference_mode", "set_grad_enabled", "detach", "detach_")
+    found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute | ast.Name)]
+    lines_on = [(node.lineno, node.col_offset) for node in on]
+    named = [node for node in found if _name(node) in stops and (node.lineno, node.col_offset) not in lines_on]
+    frozen = [call.func for call in calls if _name(call.func) == "requires_grad_" and _is_false(call)]
+    return sorted((_name(node), node.lineno) for node in [*named, *frozen])
+
+
+def _is_false(call: ast.Call) -> bool:
+    given = [*call.args, *(each.value for each in call.keywords)]
+    return [value.value for value in given if isinstance(value, ast.Constant)] == [False]
 
 
 def strings(source: str) -> set[str]:

@@ -22,9 +22,19 @@ PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONT
 HEAVIEST_PICTURE = 300_000
 
 
-def test_the_tables_of_errors_are_those_of_the_code() -> None:
-    page = build_docs.PAGE.read_text(encoding="utf-8")
-    assert build_docs.render(page) == page, "run `make docs`"
+@pytest.mark.parametrize("page", build_docs.PAGES, ids=lambda page: page.name)
+def test_the_tables_of_errors_and_of_parameters_are_those_of_the_code(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert build_docs.render(text, build_docs.PAGES[page]) == text, "run `make docs`"
+
+
+@pytest.mark.parametrize("info", METHODS, ids=lambda info: info.id)
+def test_every_parameter_of_every_method_stands_on_a_page(info: MethodInfo) -> None:
+    (page,) = (page for page, names in build_docs.PAGES.items() if f"{build_docs.PARAMETERS}{info.id}" in names)
+    text = page.read_text(encoding="utf-8")
+    table = text.partition(f"<!-- {build_docs.PARAMETERS}{info.id}:")[2].partition("<!-- /")[0]
+    for name in info.parameters.model_json_schema()["properties"]:
+        assert f"| `{name}` |" in table
 
 
 def test_every_code_has_a_sentence_and_a_hint() -> None:

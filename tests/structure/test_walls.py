@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.structure.source import ROOT, Import, eager_closure, imports, imports_of, module_name, sources
+import build_addon
+from tests.structure.source import PROGRAMS, ROOT, Import, eager_closure, imports, imports_of, module_name, sources
 
-HEAVY = ("scipy", "skimage", "trimesh", "torch", "models")
+HEAVY = ("scipy", "skimage", "trimesh", "torch", "onnxruntime", "models")
 THREADS = ("threading", "_thread", "multiprocessing", "asyncio", "concurrent")
 BLOCKING = ("urllib.request", "http.client", "http.server", "requests", "httpx")
 BLENDER = ("bpy", "bmesh", "mathutils", "gpu", "gpu_extras", "blf", "bl_ui", "addon_utils", "bpy_extras")
 IN_BLENDER = {*sys.stdlib_module_names, *BLENDER, "numpy"}
 
-WORKER_ONLY = ("backend/jobs/run.py", "backend/jobs/worker.py")
+WORKER_ONLY = (
+    "backend/jobs/run.py",
+    "backend/jobs/worker.py",
+    "backend/pipelines/ending.py",
+    "backend/pipelines/running.py",
+)
 """Modules of light rooms that only the worker process imports."""
 
 INSTALLER_ONLY = tuple(f"blender_addon.installer.{name}" for name in ("__main__", "commands", "machine", "run", "uv"))
@@ -55,6 +62,25 @@ def test_the_addon_stays_in_blender(path: Path) -> None:
 @pytest.mark.parametrize("path", named(sources("backend")))
 def test_the_backend_knows_no_blender(path: Path) -> None:
     assert crossings(imports_of(path), (*BLENDER, "blender_addon")) == []
+
+
+@pytest.mark.parametrize("path", named(sources("training")))
+def test_training_knows_the_models_alone(path: Path) -> None:
+    assert crossings(imports_of(path), (*BLENDER, "blender_addon", "backend")) == []
+
+
+@pytest.mark.parametrize("path", named(sources("backend", "models", "blender_addon", *PROGRAMS)))
+def test_nobody_needs_training(path: Path) -> None:
+    assert crossings(imports_of(path), ("training",)) == [], "what a job shares with it is models/optimisation"
+
+
+def test_training_is_checked_and_installed_like_the_rest_but_is_no_part_of_the_add_on() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    assert "training" in project["mypy"]["files"]
+    assert "training*" in project["setuptools"]["packages"]["find"]["include"]
+    packed = {name for name, _ in build_addon._entries(ROOT)}
+    assert "bundle/models/optimisation/loop.py" in packed
+    assert not [name for name in packed if "training/" in name]
 
 
 @pytest.mark.parametrize("path", named(sources("models")))

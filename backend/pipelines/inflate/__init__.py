@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from backend.pipelines.base import PROMINENT, Parameters, PipelineInfo, Stage
+from backend.pipelines.base import PROMINENT, Needs, PipelineInfo, Stage
+from backend.pipelines.former import formerly
+from backend.pipelines.parameters import Resolution, TextureParameters, TextureSize
+from backend.pipelines.picture import PictureParameters
 
 
-class InflateParameters(Parameters):
+class InflateParameters(TextureParameters, PictureParameters):
     """What an artist can turn."""
 
     thickness: float = Field(
@@ -18,24 +21,15 @@ class InflateParameters(Parameters):
         le=3.0,
         title="Thickness",
         description="Depth of the shapes; 1 makes a disc a ball.",
-        json_schema_extra=PROMINENT,
+        json_schema_extra={"group": "mesh", **PROMINENT},
     )
-    detail: int = Field(
-        256,
-        ge=32,
-        le=1024,
-        title="Detail",
-        description="Outline resolution: cells along an object's longer side.",
-        json_schema_extra=PROMINENT,
-    )
-    texture_size: int = Field(
-        1024, ge=64, le=4096, title="Texture size", description="Longest side of each object's texture in pixels."
-    )
+    resolution: Annotated[Resolution, Field(json_schema_extra=PROMINENT | formerly("detail"))] = 256
+    texture_size: Annotated[TextureSize, Field(json_schema_extra=PROMINENT)] = 1024
     back: Literal["soft", "mirror"] = Field(
         "soft",
         title="Back side",
         description="Soft colours of the front on the back, or the picture mirrored.",
-        json_schema_extra=PROMINENT,
+        json_schema_extra={"group": "texture", **PROMINENT},
     )
     speck: int = Field(
         32,
@@ -43,19 +37,18 @@ class InflateParameters(Parameters):
         le=100000,
         title="Ignore specks",
         description="Drop separate parts of a mask with fewer pixels than this; an object's largest part stays.",
+        json_schema_extra={"group": "picture"},
     )
-
-    def picture_side(self, objects: bool) -> int:
-        return max(super().picture_side(objects), self.texture_size)
 
 
 INFLATE = PipelineInfo(
     id="inflate",
-    version="2",
+    version="3",
     title="Inflate",
     description="Quick props from silhouettes. Needs no download and no GPU.",
     entry="backend.pipelines.inflate.run:run",
     parameters=InflateParameters,
     chance=False,
+    needed=lambda chosen: Needs(minutes=0.02, on="one core of a CPU, five objects"),
     stages=(Stage("surface", 5), Stage("texture", 2), Stage("place", 1), Stage("export", 2)),
 )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from backend.errors import Problem
 from backend.geometry.lens import Lens, make_lens
 from backend.geometry.texture import paint
+from backend.geometry.vertex_colours import carried
 from backend.pipelines.base import Context
 from backend.pipelines.inflate import InflateParameters
 from backend.placement import ASSUMED_DISTANCE, place, stand_up
@@ -31,7 +32,7 @@ def run(shot: Shot, parameters: InflateParameters, context: Context) -> Scene:
     with context.stage("surface"):
         for instance, whole in _each(shot, list(names), context):
             if shot.instances.mask(instance).any():
-                lenses[instance] = make_lens(whole, parameters.detail, parameters.speck, parameters.thickness)
+                lenses[instance] = make_lens(whole, parameters.resolution, parameters.speck, parameters.thickness)
             else:
                 message = f"{shot.title(instance)} has no pixels and was left out."
                 context.warn("instance-empty", message, "Look at the instance map.", instance)
@@ -51,7 +52,7 @@ def run(shot: Shot, parameters: InflateParameters, context: Context) -> Scene:
             _warn_of_placement(shot, instance, how, context)
             local, world_from_prop = stand_up(vertices, shot.camera, box)
             corner_uv, texture = paints[instance]
-            mesh = Mesh(local, lenses[instance].faces, corner_uv=corner_uv, texture=texture)
+            mesh = carried(Mesh(local, lenses[instance].faces, corner_uv=corner_uv, texture=texture), parameters.colour)
             props.append(Prop(instance, names[instance], mesh, world_from_prop, how, quality))
     return Scene(props)
 

@@ -2,105 +2,113 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from backend.pipelines.base import PROMINENT, Parameters, PipelineInfo, Stage, special
+from backend.pipelines.base import PROMINENT, PipelineInfo, Stage, special
+from backend.pipelines.former import as_numbers, formerly
+from backend.pipelines.parameters import (
+    Choose,
+    ComputingParameters,
+    Faces,
+    Guidance,
+    MeshParameters,
+    PlacingParameters,
+    Quality,
+    Resolution,
+    SamplingParameters,
+    Steps,
+    TextureParameters,
+    TextureSize,
+    quality_of,
+    steps_of,
+)
+from backend.pipelines.picture import PictureParameters
 
 MOST_PHOTOS = 12
 MOST_INSTANCES = 24
-
-STEPS = {"draft": 28, "standard": 36, "final": 75}
-"""Denoising steps of each quality; the published program takes 75, the page of Zero123++ says that 28 to 36 do."""
 
 SLOTS = {"6": (0, 1, 2, 3, 4, 5), "4": (0, 2, 4, 5)}
 """Places on the sheet that are reconstructed; those of four are the published ones."""
 
 
 WEIGHTS: dict[str, Any] = {name: [f"instantmesh-{name}"] for name in ("large", "base", "nerf-large", "nerf-base")}
-"""Ids of `backend/weights.py` for each model."""
+"""Ids of `backend/weights` for each model."""
 
 
-class InstantMeshParameters(Parameters):
+class InstantMeshParameters(
+    SamplingParameters, MeshParameters, TextureParameters, PlacingParameters, ComputingParameters, PictureParameters
+):
     """What an artist can turn."""
+
+    QUALITIES = {"draft": 28, "standard": 36, "final": 75}
+    """The published program takes 75 steps; the page of Zero123++ says that 28 to 36 do."""
 
     model: Literal["large", "base", "nerf-large", "nerf-base"] = Field(
         "large", title="Model",
         description="Large is a little finer, base needs less memory; the NeRF variants make softer surfaces.",
-        json_schema_extra={"weights": WEIGHTS, "titles": {"nerf-large": "NeRF, Large", "nerf-base": "NeRF, Base"}},
+        json_schema_extra={"group": "making", "weights": WEIGHTS,
+                           "titles": {"nerf-large": "NeRF, Large", "nerf-base": "NeRF, Base"}, **PROMINENT},
     )  # fmt: skip
-    quality: Literal["draft", "standard", "final"] = Field(
-        "standard", title="Quality", description="Steps from noise to views: 28, 36 or 75.",
-        json_schema_extra=PROMINENT,
-    )  # fmt: skip
-    steps: int = Field(
-        0, ge=0, le=200, title="Steps", description="A number of steps of your own; 0 leaves it to quality.",
-        json_schema_extra=special(0, "Auto", STEPS["standard"]),
-    )  # fmt: skip
-    choose: Literal["several", "always", "never"] = Field(
-        "several", title="Choose views",
-        description="Stop to let you choose among the generated views: with several photos, always, or never.",
-        json_schema_extra=PROMINENT,
-    )  # fmt: skip
-    views: Literal["6", "4"] = Field("6", title="Views", description="How many views the prop is reconstructed from.")
+    quality: Annotated[Quality, quality_of(QUALITIES), Field(json_schema_extra=PROMINENT)] = "standard"
+    steps: Annotated[Steps, steps_of(QUALITIES)] = 0
+    guidance: Guidance = 4.0
+    choose: Annotated[Choose, Field(json_schema_extra=PROMINENT)] = "several"
+    resolution: Annotated[
+        Resolution,
+        Field(
+            ge=64,
+            le=256,
+            description="Fineness of each mesh: cells along its box. NeRF variants are drawn twice as fine.",
+            json_schema_extra=formerly(values=as_numbers("64", "96", "128", "192", "256")),
+        ),
+    ] = 128
+    faces: Annotated[Faces, Field(json_schema_extra=PROMINENT | special(0, "All", 40000))] = 40000
+    texture_size: Annotated[
+        TextureSize, Field(json_schema_extra=PROMINENT | formerly(values=as_numbers("1024", "2048", "4096")))
+    ] = 2048
+    views: Literal["6", "4"] = Field(
+        "6",
+        title="Views",
+        description="How many views the prop is reconstructed from.",
+        json_schema_extra={"group": "views"},
+    )
     cameras: Literal["auto", "true", "slots"] = Field(
         "auto", title="View cameras",
         description=(
             "Where each view was seen from: from its photo's azimuth, from its place on the sheet as published, or "
             "from azimuths wherever they are known."
-        ),
+        ), json_schema_extra={"group": "views"},
     )  # fmt: skip
     scale: float = Field(
         1.0, ge=0.5, le=2.0, title="Camera distance",
         description="Multiplies the distance of the cameras; less if the prop comes out cut off by its box.",
-    )  # fmt: skip
-    guidance: float = Field(
-        4.0, ge=1.0, le=10.0, title="Guidance", description="How strictly views follow the photo; 1 switches it off."
-    )
-    resolution: Literal["64", "96", "128", "192", "256"] = Field(
-        "128", title="Resolution", description="Cells along the box of the surface; 128 is the published number."
-    )
-    faces: int = Field(
-        40000, ge=0, le=2_000_000, title="Target faces", description="Triangles of each mesh; 0 keeps all of them.",
-        json_schema_extra={**PROMINENT, **special(0, "All", 40000)},
-    )  # fmt: skip
-    colour: Literal["texture", "vertices", "none"] = Field(
-        "texture", title="Colour", description="Bake a texture, or keep one colour for each vertex."
-    )
-    texture_size: Literal["1024", "2048", "4096"] = Field(
-        "2048", title="Texture size", description="Side of each prop's texture in pixels."
-    )
-    floaters: float = Field(
-        0.02, ge=0.0, le=1.0, title="Remove floaters",
-        description="Drop loose pieces smaller than this share of the prop's largest piece.",
+        json_schema_extra={"group": "views"},
     )  # fmt: skip
     size: float = Field(
         0.0, ge=0.0, le=1000.0, title="Longest side",
         description="Metres; 0 takes the size from the block-out, the depth or the ground.",
-        json_schema_extra=special(0, "Auto", 1.0),
+        json_schema_extra={"group": "placing", **special(0, "Auto", 1.0)},
     )  # fmt: skip
-    snap: Literal["none", "bounds", "axes"] = Field(
-        "none", title="Fit to block-out",
-        description="Leave each prop as generated, scale it into its block-out's box, or stretch it along the box.",
-    )  # fmt: skip
-    to_ground: bool = Field(False, title="To the ground", description="Stand every prop on the ground.")
-    turntable: bool = Field(False, title="Turntable", description="Render a short video all round each prop.")
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", title="Precision", description="Number format of the diffusion networks; auto is 16-bit on a GPU.",
-        json_schema_extra={"titles": {"bfloat16": "BFloat16"}},
-    )  # fmt: skip
+    turntable: bool = Field(
+        False,
+        title="Turntable",
+        description="Render a short video all round each prop.",
+        json_schema_extra={"group": "views"},
+    )
 
     def needed_weights(self) -> tuple[str, ...]:
         return tuple(WEIGHTS[self.model])
 
-    def picture_side(self, objects: bool) -> int:
-        return max(super().picture_side(objects), int(self.texture_size))
+    def skipped_stages(self) -> tuple[str, ...]:
+        wanted = {"choose": self.choose != "never", "texture": self.colour != "none", "turntable": self.turntable}
+        return tuple(stage for stage, is_wanted in wanted.items() if not is_wanted)
 
 
 INSTANTMESH = PipelineInfo(
     id="instantmesh",
-    version="1",
+    version="2",
     title="InstantMesh",
     description="One textured prop from one photo or several: choose the best of the generated views.",
     entry="backend.pipelines.instantmesh.run:run",
@@ -119,6 +127,7 @@ INSTANTMESH = PipelineInfo(
     images=(1, MOST_PHOTOS),
     instances=(1, MOST_INSTANCES),
     weights=("zero123plus", "instantmesh-views"),
+    learned=True,
     memory_bytes=5_000_000_000,
     licence="GPL-3.0-or-later AND Apache-2.0 AND CC-BY-NC-4.0",
     licence_note=(

@@ -17,7 +17,7 @@ from backend.pipelines.instantmesh.photos import Pixels, Subject
 from backend.pipelines.instantmesh.picks import Azimuths, View, propose, remarks, title, views_of
 from backend.pipelines.instantmesh.sheets import Wanted
 from backend.questions import ViewChoice, ViewPhoto, ViewSlot, ViewsQuestion
-from models.zero123.pictures import AZIMUTHS, ELEVATIONS, cut_out, tile
+from models.zero123plus.pictures import AZIMUTHS, ELEVATIONS, cut_out, tile
 
 Make = Callable[[Sequence[Wanted]], dict[Wanted, list[Pixels]]]
 

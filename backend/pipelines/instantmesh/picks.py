@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from backend.contract import Warning
-from models.zero123.pictures import AZIMUTHS, ELEVATIONS
+from models.zero123plus.pictures import AZIMUTHS, ELEVATIONS
 
 ALIKE = 15.0
 """Two views of one elevation that differ by less show the same side."""

@@ -1,7 +1,7 @@
 """Tiny checkpoints named and laid out as on the hub, to try the whole way without a download.
 
 Every part of the real ones is there, and loaded by the very same code. The networks are random: views show colours and
-no object, and whatever the views, the prop is a blob; see `models/zero123/tiny.py` and `models/lrm/tiny.py`.
+no object, and whatever the views, the prop is a blob; see `models/zero123plus/tiny.py` and `models/lrm/tiny.py`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from backend.weights_catalogue import WEIGHTS
+from backend.weights import WEIGHTS
 from models.lrm.configs import Kind
 from models.lrm.tiny import write_tiny_checkpoint as write_tiny_reconstruction
-from models.zero123.tiny import write_tiny_checkpoint as write_tiny_views
-from models.zero123.tiny import write_tiny_white_unet
+from models.zero123plus.tiny import write_tiny_checkpoint as write_tiny_views
+from models.zero123plus.tiny import write_tiny_white_unet
 
 MODELS = ("large", "base", "nerf-large", "nerf-base")
 

@@ -6,7 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from backend.pipelines.base import Parameters, Stage
+from backend.pipelines.base import Needs, Stage
+from backend.pipelines.former import formerly
+from backend.pipelines.parameters import (
+    Choose,
+    Guidance,
+    Quality,
+    SamplingParameters,
+    Steps,
+    quality_of,
+    steps_of,
+)
 from backend.preparations.base import PreparationInfo
 
 WEIGHTS: dict[str, Any] = {"sdxl": ["sdxl", "controlnet-depth-sdxl"], "sd15": ["sd15", "controlnet-depth-sd15"]}
@@ -15,43 +25,56 @@ WEIGHTS: dict[str, Any] = {"sdxl": ["sdxl", "controlnet-depth-sdxl"], "sd15": ["
 Words = Annotated[str, StringConstraints(max_length=1000)]
 
 
-class ImagineParameters(Parameters):
+class ImagineParameters(SamplingParameters):
     """What an artist can turn."""
 
+    QUALITIES = {"draft": 15, "standard": 30, "final": 50}
+
+    quality: Annotated[Quality, quality_of(QUALITIES)] = "standard"
+    steps: Annotated[Steps, steps_of(QUALITIES)] = 0
+    guidance: Guidance = 6.0
     prompt: Words = Field(
         "",
         title="Prompt",
         description="What the picture shows: the place, the style, the light. May stay empty.",
-        json_schema_extra={"examples": ["a sunlit attic studio, oil paint"]},
+        json_schema_extra={"group": "picture", "examples": ["a sunlit attic studio, oil paint"]},
     )
     names: bool = Field(
-        True, title="Names", description="Add what the objects are called; names like Cube.003 are left out."
+        True,
+        title="Names",
+        description="Add what the objects are called; names like Cube.003 are left out.",
+        json_schema_extra={"group": "picture"},
     )
     negative_prompt: Words = Field(
-        "blurry, deformed, text, watermark", title="Not wanted", description="What the picture must not show."
+        "blurry, deformed, text, watermark",
+        title="Not wanted",
+        description="What the picture must not show.",
+        json_schema_extra={"group": "picture"},
     )
     model: Literal["sdxl", "sd15"] = Field(
         "sdxl",
         title="Model",
         description="SDXL paints better; SD 1.5 needs a third of the memory and of the time.",
-        json_schema_extra={"weights": WEIGHTS, "titles": {"sdxl": "SDXL", "sd15": "SD 1.5"}},
+        json_schema_extra={"group": "making", "weights": WEIGHTS, "titles": {"sdxl": "SDXL", "sd15": "SD 1.5"}},
     )
-    candidates: int = Field(4, ge=1, le=8, title="Candidates", description="How many pictures are painted.")
-    choose: bool = Field(
-        True,
-        title="Choose",
-        description="Ask which candidate to use; otherwise the one that keeps the outlines best is taken.",
+    candidates: int = Field(
+        4,
+        ge=1,
+        le=8,
+        title="Candidates",
+        description="How many pictures are painted.",
+        json_schema_extra={"group": "making"},
     )
-    steps: int = Field(30, ge=1, le=100, title="Steps", description="More steps are slower and a little finer.")
-    guidance: float = Field(
-        6.0,
-        ge=1.0,
-        le=20.0,
-        title="Guidance",
-        description="How closely the words are followed; 1 follows them loosely.",
+    choose: Annotated[Choose, Field(json_schema_extra=formerly(values=((True, "several"), (False, "never"))))] = (
+        "several"
     )
     strength: float = Field(
-        0.8, ge=0.0, le=2.0, title="Depth strength", description="How strictly the shapes are kept; 0 ignores them."
+        0.8,
+        ge=0.0,
+        le=2.0,
+        title="Depth strength",
+        description="How strictly the shapes are kept; 0 ignores them.",
+        json_schema_extra={"group": "making"},
     )
 
     def needed_weights(self) -> tuple[str, ...]:
@@ -71,7 +94,9 @@ IMAGINE = PreparationInfo(
         "The models come under CreativeML Open RAIL licences: commercial use is allowed, the uses that their "
         "Attachment A lists are not."
     ),
+    learned=True,
     memory_bytes=9_000_000_000,
+    needed=lambda chosen: Needs(9_000_000_000 if chosen.model == "sdxl" else 3_000_000_000),
     needs_depth=True,
     needs_instances=True,
 )

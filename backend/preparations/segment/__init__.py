@@ -46,22 +46,28 @@ class SegmentParameters(Parameters):
         max_length=1000,
         title="Objects",
         description="What to look for, separated by commas: chair, table lamp, rug.",
-        json_schema_extra={"examples": ["chair, table lamp, rug"]},
+        json_schema_extra={"group": "picture", "examples": ["chair, table lamp, rug"]},
     )
     boxes: list[Box] = Field(
         default_factory=list,
         max_length=MOST_OBJECTS,
         title="Boxes",
         description="Boxes drawn around objects; each becomes one object, whatever else is found there.",
+        json_schema_extra={"group": "picture"},
     )
     detector: Literal["base", "tiny"] = Field(
         "base",
         title="Detector",
         description="The network that looks for names: the better one, or the smaller one.",
-        json_schema_extra={"weights": DETECTORS},
+        json_schema_extra={"group": "making", "weights": DETECTORS},
     )
     score_threshold: float = Field(
-        0.3, ge=0.05, le=0.95, title="Threshold", description="Leave out finds that are less certain than this."
+        0.3,
+        ge=0.05,
+        le=0.95,
+        title="Threshold",
+        description="Leave out finds that are less certain than this.",
+        json_schema_extra={"group": "making"},
     )
     duplicates: float = Field(
         0.75,
@@ -69,20 +75,33 @@ class SegmentParameters(Parameters):
         le=0.99,
         title="Same object",
         description="Two finds that share more than this part of their area are one object.",
+        json_schema_extra={"group": "making"},
     )
     largest_component: bool = Field(
         False,
         title="Largest part only",
         description="Of an object in several pieces keep the largest. Leave it off where things stand before others.",
+        json_schema_extra={"group": "picture"},
     )
     fill_holes: bool = Field(
-        True, title="Close pin-holes", description="Close holes below a hundredth of the object; handles stay open."
+        True,
+        title="Close pin-holes",
+        description="Close holes below a hundredth of the object; handles stay open.",
+        json_schema_extra={"group": "picture"},
     )
     smallest: float = Field(
-        0.1, ge=0.0, le=20.0, title="Smallest (%)", description="Leave out what covers less of the picture, in percent."
+        0.1,
+        ge=0.0,
+        le=20.0,
+        title="Smallest (%)",
+        description="Leave out what covers less of the picture, in percent.",
+        json_schema_extra={"group": "picture"},
     )
     review: bool = Field(
-        True, title="Review", description="Show what was found, to rename, merge or leave out, before going on."
+        True,
+        title="Review",
+        description="Show what was found, to rename, merge or leave out, before going on.",
+        json_schema_extra={"group": "making"},
     )
 
     @field_validator("labels")
@@ -101,7 +120,7 @@ class SegmentParameters(Parameters):
 
     @property
     def detector_weights(self) -> str:
-        """Id of the detector in `backend/weights.py`."""
+        """Id of the detector in `backend/weights`."""
         identifier: str = DETECTORS[self.detector][0]
         return identifier
 
@@ -134,6 +153,7 @@ SEGMENT = PreparationInfo(
     parameters=SegmentParameters,
     stages=(Stage("detect", 5), Stage("outline", 4), Stage("review", 1)),
     weights=("sam",),
+    learned=True,
     memory_bytes=3_000_000_000,
     licence="GPL-3.0-or-later AND Apache-2.0",
     finds_instances=True,

@@ -111,7 +111,6 @@ def repair(sdf: Tensor) -> tuple[Tensor, bool]:
     return torch.where(update == 0, sdf, update), True  # an update that happens to be zero leaves the value
 
 
-@torch.no_grad()
 def extract_surface(
     field: DeformableField,
     resolution: int = RESOLUTION,
@@ -127,6 +126,9 @@ def extract_surface(
 
     Deformation is asked for at the ends of crossed edges only, weights for the cells that the surface passes only.
     They lie at 1 to 3 % of a 128³ grid; the dense evaluation gathers 16 GB for the weights alone.
+
+    The vertices have the gradients of all three answers, unless the caller has switched gradients off: then memory does
+    not grow with the number of chunks. Which triangles there are follows from signs and has none.
 
     Args:
         field: the shape.

@@ -17,7 +17,6 @@ from pydantic import Field
 
 import backend.jobs.service
 import backend.pipelines
-from backend.contract import Progress
 from backend.errors import Problem
 from backend.jobs.executor import Report, WorkerState
 from backend.jobs.run import run_job
@@ -86,7 +85,8 @@ class Here:
         report: Callable[[Report], None],
         cancelled: Callable[[], bool],
         crowded: Callable[[], bool],
-    ) -> None:
+        finishing: Callable[[], bool],
+    ) -> bool:
         def answer(question: dict[str, Any]) -> dict[str, Any]:
             report(Report("question", question))
             for _ in range(int(DEADLINE_SECONDS / 0.01)):
@@ -96,9 +96,9 @@ class Here:
             raise AssertionError("the question was never withdrawn")
 
         def told(said: Any) -> None:
-            report(Report("progress" if isinstance(said, Progress) else "warning", said.model_dump()))
+            report(Report(type(said).__name__.lower(), said.model_dump()))
 
-        run_job(job, folder, told, cancelled, answer)
+        return run_job(job, folder, told, cancelled, answer, finishing).finished_early
 
     def warm(self) -> None: ...
 

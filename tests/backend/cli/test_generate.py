@@ -214,6 +214,14 @@ def test_a_seed_without_effect_is_told(run, tmp_path: Path) -> None:
     assert "--seed has no effect" not in run("--seed", 5).err
 
 
+def test_an_option_under_its_former_name_is_understood(run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--detail", 48, "--texture-size", 64, pipeline="inflate").status == 0
+    assert result_in(tmp_path / "out").parameters["resolution"] == 48
+    with pytest.raises(SystemExit):
+        run("--help", pipeline="inflate")
+    assert "--resolution" in (told := capsys.readouterr().out) and "--detail" not in told
+
+
 def test_a_failed_job_leaves_an_older_result_alone(run, tmp_path: Path) -> None:
     run("--seed", 5)
     run(pipeline="breaks").complaint(1)

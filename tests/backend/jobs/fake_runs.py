@@ -1,4 +1,4 @@
-"""What the fake pipelines do. Each reports its process id in the message of its first progress."""
+"""What the fake pipelines do. Each tells its process id where its work begins."""
 
 import errno
 import os
@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,9 +24,13 @@ from tests.backend.jobs.fake_pipelines import FakeParameters
 STEP = 0.01
 
 
-def _begin(context: Context) -> None:
+@contextmanager
+def _work(context: Context) -> Iterator[None]:
     with context.stage("begin"):
         context.progress(0.0, message=f"pid {os.getpid()}")
+    with context.stage("work"):
+        context.progress(0.0, message=f"pid {os.getpid()}")
+        yield
 
 
 def _tetrahedra(shot: Shot) -> Scene:
@@ -40,8 +46,7 @@ def _tetrahedra(shot: Shot) -> Scene:
 
 def steady(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:
     """Reports progress, and stops when told to."""
-    _begin(context)
-    with context.stage("work"):
+    with _work(context):
         while parameters.gate and not Path(parameters.gate).exists():
             context.check()
             time.sleep(STEP)
@@ -52,8 +57,7 @@ def steady(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:
 
 def deaf(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:
     """Hears no cancel."""
-    _begin(context)
-    with context.stage("work"):
+    with _work(context):
         while not Path(parameters.gate).exists():
             time.sleep(STEP)
     return _tetrahedra(shot)
@@ -61,8 +65,7 @@ def deaf(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:
 
 def crashing(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:
     """Takes the process with it."""
-    _begin(context)
-    with context.stage("work"):
+    with _work(context):
         if parameters.how == "exit":
             os._exit(3)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -85,15 +88,13 @@ def raising(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:
         "exit": SystemExit(4),
         "surprise": ValueError("a secret of the implementation"),
     }
-    _begin(context)
-    with context.stage("work"):
+    with _work(context):
         raise errors[parameters.how]
 
 
 def asking(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:
     """Asks, and repeats the answer as a warning."""
-    _begin(context)
-    with context.stage("work"):
+    with _work(context):
         answer = context.ask({"title": "Which views?", "choices": [1, 2, 3]})
         context.warn("echo", f"You chose {answer['choice']}.")
     return _tetrahedra(shot)
@@ -117,8 +118,7 @@ def halves(shot: Shot, parameters: FakeParameters, context: Context) -> Prepared
 
 def noisy(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:
     """Prints on every channel, also what looks like a message of the worker."""
-    _begin(context)
-    with context.stage("work"):
+    with _work(context):
         print('{"type": "done"}')
         os.write(1, b'{"type":"failed","problem":{}}\nno line end')
         os.write(2, b"\xff\xfe bytes\n")

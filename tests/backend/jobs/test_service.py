@@ -34,6 +34,7 @@ class Stage:
         self.answers: list[dict[str, Any]] = []
         self.changed = threading.Event()
         self.stopped = False
+        self.early = False
 
     def run(
         self,
@@ -42,13 +43,15 @@ class Stage:
         report: Callable[[Report], None],
         cancelled: Callable[[], bool],
         crowded: Callable[[], bool],
-    ) -> None:
+        finishing: Callable[[], bool],
+    ) -> bool:
         self.state = WorkerState.READY
         self.report, self.cancelled = report, cancelled
         if self.acts:
             self.acts.pop(0)(self, folder)
         else:
             (folder / "output" / "scene.glb").write_bytes(b"glTF")
+        return self.early
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
         while not condition():
@@ -114,7 +117,7 @@ def test_the_folder_of_a_job_is_complete_before_it_is_listed(service: JobService
     ("request_", "images", "code"),
     [
         (GenerateRequest(pipeline="nothing"), [cut_out()], "pipeline-unknown"),
-        (GenerateRequest(pipeline="inflate", parameters={"detail": 1}), [cut_out()], "parameters-invalid"),
+        (GenerateRequest(pipeline="inflate", parameters={"resolution": 1}), [cut_out()], "parameters-invalid"),
         (REQUEST, [], "request-invalid"),
         (REQUEST, [cut_out(), cut_out()], "request-invalid"),
         (REQUEST, [b"nothing"], "image-unreadable"),

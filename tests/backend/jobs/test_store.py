@@ -45,7 +45,7 @@ def test_jobs_are_taken_in_order_by_their_owner_only(store: JobStore) -> None:
 def test_events_count_from_one_and_resume(store: JobStore) -> None:
     add(store, "job")
     store.take(ME)
-    store.append("job", "progress", {"n": 1})
+    store.append("job", "progress", {"fraction": 0.1})
     store.finish("job", JobState.DONE, files=("scene.glb",))
     events = store.events("job", 0)
     assert [event.id for event in events] == [1, 2, 3, 4]
@@ -117,7 +117,7 @@ def test_a_deleted_job_takes_its_events_along(store: JobStore) -> None:
     store.delete("job")
     assert store.events("job", 0) == []
     assert store.has_ended("job")
-    store.append("job", "progress", {})
+    assert store.append("job", "progress", {"fraction": 0.1}) is None
     assert store.events("job", 0) == []
     with pytest.raises(Problem, match="job-not-found"):
         store.get("job")

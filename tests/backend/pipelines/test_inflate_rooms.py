@@ -72,7 +72,7 @@ def captured(solids: list[Solid], camera: Camera) -> Shot:
 
 def inflated(shot: Shot) -> Scene:
     context = Context(INFLATE, seed=0, report=lambda said: None)
-    return run(shot, InflateParameters(texture_size=64, detail=128), context)
+    return run(shot, InflateParameters(texture_size=64, resolution=128), context)
 
 
 def overlap(prop: Prop, shot: Shot) -> float:

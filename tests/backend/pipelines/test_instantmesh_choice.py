@@ -22,7 +22,7 @@ from backend.imaging.png import from_png  # noqa: E402
 from backend.jobs.answers import add_answer  # noqa: E402
 from backend.pipelines.instantmesh.choosing import CAPTION, THUMBNAIL  # noqa: E402
 from backend.questions import read_question  # noqa: E402
-from models.zero123.pipeline import Zero123Plus  # noqa: E402
+from models.zero123plus.pipeline import Zero123Plus  # noqa: E402
 from tests.backend.instantmesh_shots import (  # noqa: E402
     COLOURS,
     ONE,

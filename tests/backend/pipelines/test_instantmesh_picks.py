@@ -20,7 +20,7 @@ from backend.pipelines.instantmesh.picks import (
     views_of,
     widest_gap,
 )
-from models.zero123.pictures import AZIMUTHS, ELEVATIONS
+from models.zero123plus.pictures import AZIMUTHS, ELEVATIONS
 
 angles = some.floats(-360, 360, allow_nan=False)
 given_azimuths = some.lists(some.none() | angles, min_size=1, max_size=MOST_PHOTOS)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backend.pipelines import PIPELINES
-from backend.pipelines.base import MethodInfo
+from backend.pipelines.base import GROUPS, MethodInfo
 from backend.preparations import preparations
 from backend.server.views import PipelineView
 from build_docs import SHIPPED, shipped_pipelines
@@ -21,8 +21,13 @@ def fields(info: MethodInfo) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("info", PIPELINES.values(), ids=lambda info: info.id)
-def test_three_parameters_of_each_pipeline_are_prominent(info: MethodInfo) -> None:
-    assert len([name for name, field in fields(info).items() if field.get("prominent")]) == 3
+def test_three_to_five_parameters_of_each_pipeline_are_prominent(info: MethodInfo) -> None:
+    assert 3 <= len([name for name, field in fields(info).items() if field.get("prominent")]) <= 5
+
+
+@pytest.mark.parametrize("info", METHODS, ids=lambda info: info.id)
+def test_every_parameter_belongs_to_a_group(info: MethodInfo) -> None:
+    assert {name: field.get("group") for name, field in fields(info).items() if field.get("group") not in GROUPS} == {}
 
 
 @pytest.mark.parametrize("info", METHODS, ids=lambda info: info.id)

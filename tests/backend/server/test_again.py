@@ -49,6 +49,25 @@ def test_the_same_pictures_make_a_new_job(server: RunningServer) -> None:
     assert [result["seed"] for result in results] == [4, 9]
 
 
+FORMER = Path(__file__).resolve().parents[1] / "former" / "inflate.request.json"
+
+
+def test_a_job_of_the_version_before_is_made_again(server: RunningServer) -> None:
+    files = {"image": ("a.png", cut_out())}
+    request = {"pipeline": "inflate", "parameters": {"texture_size": 64}}
+    job = server.wait(server.post_job(request, files).json()["id"])["id"]
+    former = json.loads(FORMER.read_text()) | {"instances": []}
+    assert "detail" in former["parameters"]
+    (data_of(server) / "jobs" / job / "request.json").write_text(json.dumps(former))
+    made = again(server, job)
+    assert made.status_code == 201, made.text
+    assert server.wait(made.json()["id"])["state"] == "done"
+    result = server.client.get(f"/jobs/{made.json()['id']}/files/result.json").json()
+    kept = {name: value for name, value in former["parameters"].items() if name != "detail"}
+    assert result["parameters"] == {**kept, "resolution": 64, "colour": "texture"}
+    assert (result["seed"], result["name"]) == (7, "Corner")
+
+
 def grey(*rectangles: tuple[int, slice, slice]) -> bytes:
     labels = np.zeros((32, 32), np.uint8)
     for number, rows, columns in rectangles:

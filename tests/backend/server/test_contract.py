@@ -24,6 +24,8 @@ OPERATIONS = (
     "GET /jobs/{job}",
     "GET /jobs/{job}/events",
     "POST /jobs/{job}/again",
+    "POST /jobs/{job}/continue",
+    "POST /jobs/{job}/finish",
     "POST /jobs/{job}/input",
     "DELETE /jobs/{job}",
     "GET /jobs/{job}/files/{name}",

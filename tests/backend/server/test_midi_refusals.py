@@ -48,7 +48,7 @@ def grid(count: int, side: int = SIDE, pixels: int = 8) -> bytes:
 
 def submit(server: RunningServer, instances: bytes) -> dict:
     picture = png(np.full((SIDE, SIDE, 3), 90, np.uint8))
-    request = {"pipeline": "midi", "parameters": {"steps": 1, "resolution": "65", "faces": 500, "texture_size": 64}}
+    request = {"pipeline": "midi", "parameters": {"steps": 1, "resolution": 64, "faces": 500, "texture_size": 64}}
     return server.post_job(request, {"image": ("a.png", picture), "instances": ("b.png", instances)}).json()
 
 

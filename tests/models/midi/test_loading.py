@@ -18,7 +18,6 @@ from models.loading import (  # noqa: E402
     CheckpointError,
     CheckpointForeign,
     CheckpointMissing,
-    find_checkpoint,
 )
 from models.midi.pipeline import LOADERS, MidiPipeline  # noqa: E402
 from models.midi.tiny import tiny_parts, write_tiny_checkpoint  # noqa: E402
@@ -265,30 +264,14 @@ def test_a_configuration_that_is_no_json_is_refused(folder: Path) -> None:
         refused(folder, CheckpointDamaged, str(folder / "vae" / "config.json"))
 
 
-def test_a_hub_id_is_looked_up_and_a_wrong_source_refused(
-    tiny_checkpoint: Path, monkeypatch: Any, tmp_path: Path
-) -> None:
+def test_what_is_no_folder_is_refused_and_nothing_is_downloaded(tmp_path: Path, monkeypatch: Any) -> None:
     import huggingface_hub
-    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    asked = []
-
-    def snapshot(name: str, **options: Any) -> str:
-        asked.append((name, options["local_files_only"], options["revision"]))
-        if name == "VAST-AI/MIDI-3D":
-            return str(tiny_checkpoint)
-        raise LocalEntryNotFoundError("not in the cache")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
-    assert find_checkpoint("VAST-AI/MIDI-3D", local_files_only=True, revision="main") == tiny_checkpoint
-    with pytest.raises(CheckpointMissing, match=r"nobody/nothing.*not in the cache"):
-        find_checkpoint("nobody/nothing", local_files_only=True)
-    assert asked == [("VAST-AI/MIDI-3D", True, "main"), ("nobody/nothing", True, None)]
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: pytest.fail("the hub was asked"))
     (tmp_path / "file").touch()
-    for source in (tmp_path / "file", tmp_path / "nothing", "just-a-name", "a/b/c"):
+    for source in (tmp_path / "file", tmp_path / "nothing", "just-a-name", "VAST-AI/MIDI-3D"):
         with pytest.raises(CheckpointMissing, match=re.escape(str(source))):
-            find_checkpoint(source)
-    assert len(asked) == 2
+            MidiPipeline.from_pretrained(source)
 
 
 def test_a_file_that_breaks_after_opening_is_still_named(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.parity.goldens import Goldens, reference_folder
+from tests.parity.goldens import Goldens, part_of, reference_folder
 
 
 @pytest.fixture(scope="session")
@@ -24,4 +24,4 @@ def golden(reference: Path) -> Goldens:
 @pytest.fixture(scope="session")
 def manifest(reference: Path) -> Any:
     """Published configurations, keys and shapes."""
-    return json.loads((reference / "manifest.json").read_text(encoding="utf-8"))
+    return json.loads(part_of(reference, "manifest.json").read_text(encoding="utf-8"))

@@ -26,8 +26,11 @@ def test_the_slots_are_those_of_the_sheet(numbers: Any, close: Any) -> None:
 def test_any_direction_has_a_pose(numbers: Any, close: Any) -> None:
     from models.lrm.cameras import spherical_poses
 
-    poses = spherical_poses(numbers["in.azimuths_deg"], numbers["in.elevations_deg"], 2.5)
-    close(poses, numbers["out.spherical_c2w_r2p5"], TOLERANCE)
+    for radius, expected in numbers.numbered(r"out\.spherical_c2w_r(.+)").items():
+        poses = spherical_poses(
+            numbers["in.azimuths_deg"], numbers["in.elevations_deg"], float(radius.replace("p", "."))
+        )
+        close(poses, expected, TOLERANCE)
 
 
 def test_the_cameras_of_a_turntable_go_once_around(numbers: Any, close: Any) -> None:
@@ -42,8 +45,8 @@ def test_the_cameras_of_a_turntable_go_once_around(numbers: Any, close: Any) -> 
 def test_intrinsics_are_in_units_of_the_image(numbers: Any, close: Any) -> None:
     from models.lrm.cameras import pinhole
 
-    for angle in (30, 50):
-        close(pinhole(angle), numbers[f"out.intrinsics_fov{angle}"], TOLERANCE)
+    for angle, expected in numbers.numbered(r"out\.intrinsics_fov(\d+)").items():
+        close(pinhole(int(angle)), expected, TOLERANCE)
 
 
 def test_a_turntable_camera_sees_points_where_the_reference_sees_them(numbers: Any, close: Any) -> None:
@@ -51,11 +54,12 @@ def test_a_turntable_camera_sees_points_where_the_reference_sees_them(numbers: A
     from models.rendering.cameras import Camera
 
     count, radius, elevation = numbers["in.circular_M_radius_elevation"].tolist()
-    camera = Camera.perspective(circular_poses(int(count), radius, elevation)[1], 30.0)
+    ((angle, projection),) = numbers.numbered(r"out\.projection_fovy(\d+)").items()
+    camera = Camera.perspective(circular_poses(int(count), radius, elevation)[1], float(angle))
     downwards = torch.diag(
         torch.tensor([1.0, -1.0, 1.0, 1.0], dtype=torch.float64)
     )  # the reference's first row is the top
-    close(downwards @ camera.projection, numbers["out.projection_fovy30"], TOLERANCE)
+    close(downwards @ camera.projection, projection, TOLERANCE)
     points = torch.nn.functional.pad(numbers["in.points"].double(), (0, 1), value=1.0)
     clip = points @ (downwards @ camera.projection @ torch.linalg.inv(camera.pose)).T
     close(clip, numbers["out.points_clip_cam1"], CLIP_TOLERANCE)

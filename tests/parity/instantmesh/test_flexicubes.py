@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 from models.isosurface.flexicubes import flexicubes, repair  # noqa: E402
 from models.isosurface.flexicubes.tables import tables  # noqa: E402
 from models.isosurface.flexicubes.topology import raw_cases  # noqa: E402
+from tests.parity.goldens import part_of  # noqa: E402
 
 Close = Callable[[Any, Any, float], None]
 CASES = ["sphere", "shape", "perturbed", "noise", "open"]
@@ -21,7 +22,8 @@ CASES = ["sphere", "shape", "perturbed", "noise", "open"]
 def test_the_derived_tables_are_the_published_ones(reference: Path) -> None:
     from safetensors.torch import load_file
 
-    published, derived = load_file(reference / "flexicubes_tables.safetensors"), tables(torch.device("cpu"))
+    published = load_file(part_of(reference, "flexicubes_tables.safetensors"))
+    derived = tables(torch.device("cpu"))
     assert derived.count.tolist() == published["num_vd_table"].tolist()
     assert torch.where(derived.used, derived.edges, -1).tolist() == published["dmc_table"].tolist()
     flagged = derived.tunnel.any(1)
@@ -57,16 +59,17 @@ def test_noise_has_cells_whose_case_is_switched(golden: Any) -> None:
     """Otherwise the parity of case numbers would say nothing about switching."""
     numbers = golden("flexicubes")
     before, after = numbers["noise.mid.case_ids_before_fix"], numbers["noise.mid.case_ids"]
-    assert int((before != after).sum()) == 2
+    assert 0 < int((before != after).sum()) < len(after)
 
 
 @pytest.mark.parametrize("side", ["all_positive", "all_negative"])
 def test_an_empty_shape_is_repaired_to_the_last_bit(golden: Any, side: str) -> None:
     """Whole meshes, empty or not, are held to the numbers together with the field: `test_lrm.py`."""
     numbers = golden("lrm")
-    before = numbers[f"out.repair_{side}.sdf_before"].reshape(16, 16, 16)
+    vertices = numbers.json("config")["grid_res"] + 1
+    before = numbers[f"out.repair_{side}.sdf_before"].reshape((vertices,) * 3)
     repaired, empty = repair(before)
     assert empty
     assert torch.equal(repaired.reshape(-1, 1), numbers[f"out.repair_{side}.sdf_after"])
     inner = (repaired != before)[2:-2, 2:-2, 2:-2].nonzero() + 2
-    assert (inner @ torch.tensor([256, 16, 1])).tolist() == numbers["out.center_index"].tolist()
+    assert (inner @ torch.tensor([vertices**2, vertices, 1])).tolist() == numbers["out.center_index"].tolist()

@@ -32,7 +32,7 @@ def extractors(numbers: Any) -> Any:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_photo_is_cut_out_and_laid_on_white(case: str, numbers: Any) -> None:
-    from models.zero123.pictures import cut_out, on_white, prepared
+    from models.zero123plus.pictures import cut_out, on_white, prepared
 
     photo, fill = numbers[f"{case}.in.rgba"].numpy(), float(numbers[f"{case}.in.ratio"])
     found = cut_out(photo, fill, reference=True)
@@ -49,7 +49,7 @@ def test_the_encoders_see_the_reference_pixels(case: str, numbers: Any, extracto
 
 
 def test_six_views_make_the_sheet_and_come_back(numbers: Any) -> None:
-    from models.zero123.pictures import split, tile
+    from models.zero123plus.pictures import split, tile
 
     views = numbers["tiles.in.views"].permute(0, 2, 3, 1).numpy()
     sheet = numbers["tiles.out.sheet"].permute(1, 2, 0).numpy()
@@ -59,6 +59,6 @@ def test_six_views_make_the_sheet_and_come_back(numbers: Any) -> None:
 
 @pytest.mark.parametrize("name", ["scale_image", "scale_latents", "unscale_image", "unscale_latents"])
 def test_latents_and_pictures_are_scaled(name: str, numbers: Any, close: Any) -> None:
-    from models.zero123 import conditioning
+    from models.zero123plus import conditioning
 
     close(getattr(conditioning, name)(numbers["scale.in"]), numbers[f"scale.out.{name}"], 1e-6)

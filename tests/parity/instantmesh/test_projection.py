@@ -15,9 +15,10 @@ from models.rendering.padding import pad
 def test_points_are_where_the_references_renderer_puts_them(golden: Any, close: Any) -> None:
     """The reference's first row is at the bottom of clip space, ours at the top: y has the other sign."""
     numbers = golden("cameras")
-    camera = Camera.perspective(numbers["out.circular_c2w"][1], 30.0)
+    ((angle, projection),) = numbers.numbered(r"out\.projection_fovy(\d+)").items()
+    camera = Camera.perspective(numbers["out.circular_c2w"][1], float(angle))
     flip = torch.tensor([1.0, -1.0, 1.0, 1.0])
-    close(camera.projection * flip[:, None], numbers["out.projection_fovy30"], 1e-6)
+    close(camera.projection * flip[:, None], projection, 1e-6)
     close(camera.clip(numbers["in.points"]) * flip, numbers["out.points_clip_cam1"], 1e-5)
 
 

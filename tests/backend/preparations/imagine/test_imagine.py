@@ -29,7 +29,7 @@ from backend.shot import InstanceMap, Shot  # noqa: E402
 from backend.weights import locate  # noqa: E402
 from tests.backend.preparations.imagine.room import NAMES, Told, room  # noqa: E402
 
-FAST = ImagineParameters(prompt="a cosy room", model="sd15", steps=2, candidates=2, choose=False)
+FAST = ImagineParameters(prompt="a cosy room", model="sd15", steps=2, candidates=2, choose="never")
 
 
 def opened(data: bytes) -> np.ndarray:
@@ -74,7 +74,7 @@ def test_the_whole_way(model: str, models: Path) -> None:
     shot = room(96)
     labels = shot.instances.labels.copy()
     told = Told(answer=lambda question: {"chosen": [1]})
-    parameters = FAST.model_copy(update={"model": model, "candidates": 3, "choose": True})
+    parameters = FAST.model_copy(update={"model": model, "candidates": 3, "choose": "several"})
     done: Prepared = IMAGINE.load()(shot, parameters, told.context)
 
     assert sorted(told.files) == ["candidate-0.png", "candidate-1.png", "candidate-2.png", "picture.png"]
@@ -101,7 +101,7 @@ def test_the_whole_way(model: str, models: Path) -> None:
 def test_the_question_shows_what_was_measured_and_proposes_the_best(models: Path) -> None:
     shot = room(96)
     told = Told(answer=lambda question: {"chosen": question["default"]})
-    done = prepare(shot, FAST.model_copy(update={"candidates": 3, "choose": True}), told.context)
+    done = prepare(shot, FAST.model_copy(update={"candidates": 3, "choose": "several"}), told.context)
     question = read_question(told.questions[0])
     assert question is not None
     question.check({"chosen": [2]})

@@ -1,0 +1,65 @@
+"""The tables of the list of jobs, and how a list of the version before becomes one of this."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from backend.errors import Problem
+
+VERSION = 2
+TABLES = """
+CREATE TABLE IF NOT EXISTS jobs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    name TEXT NOT NULL,
+    pipeline TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    cancel INTEGER NOT NULL DEFAULT 0,
+    created TEXT NOT NULL,
+    started TEXT,
+    finished TEXT,
+    progress TEXT,
+    problem TEXT,
+    files TEXT NOT NULL DEFAULT '[]',
+    finish INTEGER NOT NULL DEFAULT 0,
+    early INTEGER NOT NULL DEFAULT 0,
+    reached INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (owner, state, number);
+CREATE TABLE IF NOT EXISTS events (
+    job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    id INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    data TEXT NOT NULL,
+    PRIMARY KEY (job, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS owners (id TEXT PRIMARY KEY, process TEXT NOT NULL) WITHOUT ROWID;
+"""
+"""finish: the user wants an early end. early: the files are those of a run that had one. reached: how far the
+checkpoints reached when the attempt that runs began. Of progress the last event is kept, of previews the last of each
+slot."""
+
+ADDED_IN_2 = ("finish", "early", "reached")
+
+
+def prepare(connection: sqlite3.Connection, name: str) -> None:
+    """Make the tables, or bring them up to this version; inside a transaction.
+
+    Raises Problem("protocol-mismatch") for a list of a newer version; it is not touched then.
+    """
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        detail = f"The list of jobs in {name} was written by a newer version of Set Dresser."
+        raise Problem("protocol-mismatch", detail, "Use the newer version, or another data folder.")
+    for statement in filter(str.strip, TABLES.split(";")):
+        connection.execute(statement)
+    if version == 1:
+        for column in ADDED_IN_2:
+            connection.execute(f"ALTER TABLE jobs ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
+        connection.execute(
+            "DELETE FROM events WHERE type = 'progress' AND id <"
+            " (SELECT MAX(id) FROM events AS later WHERE later.job = events.job AND later.type = 'progress')"
+        )
+    connection.execute(f"PRAGMA user_version = {VERSION}")

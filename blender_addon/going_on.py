@@ -1,0 +1,82 @@
+"""Finish Now, and Continue: a job ends early with what it has, and one that has ended goes on from where it was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import bpy
+
+from . import jobs, results
+from .client import answer
+from .messages import SetDresserError, as_error
+from .references import Place
+from .tasks import Steps
+
+if TYPE_CHECKING:
+    from .jobs import JobRecord
+    from .session import Session
+
+
+def finish(session: Session, record: JobRecord) -> None:
+    """Have a running job end early with the best that it has. Raises SetDresserError if it cannot."""
+    if not record.can_finish:
+        message = "This job cannot end early."
+        raise SetDresserError(message, "Wait until it is done, or cancel it.", "finish-not-possible")
+    if record.finishing:
+        return
+
+    def failed(error: Exception) -> None:
+        record.finishing = False
+        session.report(error, record.id)
+
+    record.finishing = True
+    session.begin(_finish(session, record), failed)
+
+
+def go_on(session: Session, record: JobRecord, import_result: bool = True) -> None:
+    """Have an ended job go on from where it was. Its props come into the scene that is in sight now, and those that an
+    earlier end has brought give way. Raises SetDresserError if it cannot go on."""
+    if not record.can_continue:
+        message = "There is nothing that this job could go on from."
+        raise SetDresserError(message, "Generate it again.", "continue-not-possible")
+    if record.continuing:
+        return
+
+    def failed(error: Exception) -> None:
+        record.continuing, record.problem = False, as_error(error)
+        session.report(error, record.id)
+
+    record.continuing, record.import_when_done = True, import_result
+    record.place = Place.of(bpy.context.scene, bpy.context.view_layer)
+    session.begin(_go_on(session, record), failed)
+
+
+def begin_again(session: Session, record: JobRecord) -> None:
+    """What is here of an earlier end of the job goes: it will have another one. The objects in the scene stay."""
+    folder = session.result_folder(record.id, create=False)
+    for name in (*jobs.RESULT_FILES, results.THUMBNAIL):
+        (folder / name).unlink(missing_ok=True)
+    record.folder, record.problem, record.files, record.thumbnail = None, None, [], ""
+    record.cancelling = record.finishing = record.continuing = record.result_imported = False
+
+
+def _finish(session: Session, record: JobRecord) -> Steps:
+    client = yield from session.ready_client()
+    exchange = client.finish(record.id)
+    yield from session.tasks.finish(exchange)
+    view = answer(exchange)
+    if not record.busy:  # whoever follows it hears more, and sooner
+        record.take_view(view)
+    session.changed()
+
+
+def _go_on(session: Session, record: JobRecord) -> Steps:
+    client = yield from session.ready_client()
+    exchange = client.go_on(record.id)
+    yield from session.tasks.finish(exchange)
+    view = answer(exchange)
+    session.settle(record.id)
+    begin_again(session, record)
+    record.warnings = list(record.noticed)  # its next result tells the rest anew
+    record.take_view(view)
+    session.attend(record)

@@ -1,0 +1,46 @@
+"""Networks can be trained: nothing inside `models` switches gradients off; whoever only wants a result does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.structure.source import ROOT, gradient_stops, sources
+
+REASONS = {
+    "models/isosurface/sampling.py": ({"detach"}, "marching cubes works on numbers; FlexiCubes has the gradients"),
+    "models/loading.py": ({"requires_grad_"}, "a loaded network is for inference until it is told to learn"),
+    "models/lrm/tiny.py": ({"no_grad"}, "writes the values that parameters begin with"),
+    "models/lrm/triplane.py": ({"detach"}, "the folded way is for inference; the plain one is beside it"),
+    "models/lrm/volume.py": ({"detach"}, "where a ray is looked at again is no function to be learned"),
+    "models/optimisation/loop.py": ({"detach"}, "averages, copies and figures are no part of what is learned"),
+    "models/midi/tiny.py": ({"no_grad"}, "writes the values that parameters begin with"),
+    "models/rendering/unwrapping.py": ({"detach"}, "the unwrapping is not torch's"),
+    "models/writing.py": ({"detach"}, "a file has no gradients"),
+    "models/zero123plus/conditioning.py": ({"detach"}, "numpy has no gradients"),
+    "models/zero123plus/tiny.py": ({"detach"}, "a file has no gradients"),
+}
+"""Where a gradient may end all the same, in which way, and why."""
+
+
+@pytest.mark.parametrize("path", sources("models"), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_networks_never_switch_gradients_off(path: Path) -> None:
+    allowed, _ = REASONS.get(path.relative_to(ROOT).as_posix(), (set(), ""))
+    found = gradient_stops(path.read_text(encoding="utf-8"))
+    assert {name for name, _ in found} == allowed, f"{found}: leave it to the caller, or give a reason here"
+
+
+def test_the_search_sees_every_kind() -> None:
+    source = """
+@torch.no_grad()
+def f(x):
+    with torch.inference_mode(), no_grad:
+        return x.detach()
+@torch.inference_mode(False)
+def g(x):
+    network.requires_grad_(True).requires_grad_(requires_grad=False)
+    torch.set_grad_enabled(x)
+"""
+    expected = [("detach", 5), ("inference_mode", 4), ("no_grad", 2), ("no_grad", 4)]
+    assert gradient_stops(source) == [*expected, ("requires_grad_", 8), ("set_grad_enabled", 9)]
