@@ -106,8 +106,8 @@ def run_job(
             hint = "Move it, or what stands before it, or take it in a shot of its own."
             context.warn("instance-hidden", message, hint, number)
     models = models_used(methods, shot, context)
-    if preparations or residency.held_by(info.id) is None:
-        residency.clear()
+    if any(method.learned and not method.entry.startswith("backend.") for method, _ in methods):
+        residency.clear()  # a plug-in may measure what is free by itself
     prepared: dict[str, dict[str, Any]] = {}
     for one, chosen in preparations:
         checkpoints.turn_to(one)
