@@ -18,7 +18,12 @@ BLOCKING = ("urllib.request", "http.client", "http.server", "requests", "httpx")
 BLENDER = ("bpy", "bmesh", "mathutils", "gpu", "gpu_extras", "blf", "bl_ui", "addon_utils", "bpy_extras")
 IN_BLENDER = {*sys.stdlib_module_names, *BLENDER, "numpy"}
 
-WORKER_ONLY = ("backend/jobs/run.py", "backend/jobs/worker.py")
+WORKER_ONLY = (
+    "backend/jobs/run.py",
+    "backend/jobs/worker.py",
+    "backend/pipelines/ending.py",
+    "backend/pipelines/running.py",
+)
 """Modules of light rooms that only the worker process imports."""
 
 INSTALLER_ONLY = tuple(f"blender_addon.installer.{name}" for name in ("__main__", "commands", "machine", "run", "uv"))
