@@ -268,6 +268,15 @@ class PipelineVersion(BaseModel):
     version: str
 
 
+class WeightsRecord(BaseModel):
+    """A model that was used."""
+
+    id: str
+    repository: str
+    source: Literal["hub", "local"] = Field(description="local: it comes with the backend.")
+    revision: str | None = Field(description="Commit of the hub's repository; null where nobody can tell.")
+
+
 class Result(BaseModel):
     """result.json: all that is needed to make the scene again, and what was measured."""
 
@@ -282,6 +291,11 @@ class Result(BaseModel):
     camera: Camera
     camera_source: Literal["request", "default"]
     instance_source: Literal["map", "alpha", "background", "whole", "found"]
+    background: dict[str, Any] = Field(
+        default_factory=dict,
+        description="How the background of the first picture was removed, where it was: `way` (network, plain, none), "
+        "`network`, and `agreement`, how far network and plain ground gave the same outline, 0 to 1.",
+    )
     prepared: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="Of each preparation, in order: its version and parameters, and what came of it.",
@@ -291,6 +305,7 @@ class Result(BaseModel):
     only: list[int] = Field(default_factory=list, description="Ids that were made, where not all were.")
     props: list[PropRecord]
     record: dict[str, Any] = Field(default_factory=dict, description="What the pipeline measured of the whole.")
+    weights: list[WeightsRecord] = Field(default_factory=list, description="The models that were used.")
     warnings: list[Warning]
     timings: list[StageTime]
     seconds: Seconds

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from backend import __version__
-from backend.contract import GenerateRequest, InputRecord, PipelineVersion, PropRecord, Result
+from backend.contract import GenerateRequest, InputRecord, PipelineVersion, PropRecord, Result, WeightsRecord
 from backend.files import write_together
 from backend.geometry.gltf import node_names, write_glb
 from backend.geometry.silhouette import mask_iou, silhouette
@@ -25,6 +26,7 @@ from backend.jobs.folders import storage_problem
 from backend.pipelines.base import Context, Parameters, PipelineInfo
 from backend.scene import Prop, Scene
 from backend.shot import Shot
+from backend.weights.revisions import Used
 
 EXPORT_STAGE = "export"
 LIBRARIES = ("numpy", "scipy", "scikit-image", "pillow", "trimesh")
@@ -40,6 +42,7 @@ def write_result(
     info: PipelineInfo,
     parameters: Parameters,
     prepared: dict[str, dict[str, Any]] | None = None,
+    weights: Sequence[Used] = (),
 ) -> Result:
     """Write `scene.glb`, `thumbnail.png` and `result.json` into `output/` of a job's folder: all, or none.
 
@@ -70,12 +73,14 @@ def write_result(
         camera=shot.given_camera or shot.camera,
         camera_source=shot.camera_source,
         instance_source=shot.instance_source,
+        background=dict(shot.background),
         instances=request.instances,
         photos=request.photos,
         only=request.only,
         prepared=prepared or {},
         props=props,
         record=scene.record,
+        weights=[WeightsRecord(**asdict(each)) for each in weights],
         warnings=context.warnings,
         timings=context.timings,
         seconds=context.elapsed,
@@ -119,10 +124,9 @@ def peak_memory_bytes() -> int | None:
 
 
 def versions() -> dict[str, str]:
-    """The versions that a result depends on; PyTorch's only where it was loaded."""
+    """The versions that a result depends on; those of what runs networks only where it was loaded."""
     libraries = {name: version(name) for name in LIBRARIES}
-    if "torch" in sys.modules:
-        libraries["torch"] = version("torch")
+    libraries |= {name: version(name) for name in ("torch", "onnxruntime") if name in sys.modules}
     return {"backend": __version__, "python": platform.python_version(), **libraries}
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,9 @@ class Shot:
         where it is not told.
     given_camera: the camera for the picture at its own size, where `camera` is for a reduced one.
     remarks: what the user should know of how it was read.
+    cover: HxW uint8, how much of each pixel the one object covers, where the background of the first picture was
+        removed: its mask with soft rims.
+    background: how that was done, for result.json.
     """
 
     images: tuple[NDArray[np.uint8], ...]
@@ -73,6 +77,8 @@ class Shot:
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     given_camera: Camera | None = None
     remarks: tuple[Warning, ...] = ()
+    cover: NDArray[np.uint8] | None = None
+    background: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def image(self) -> NDArray[np.uint8]:

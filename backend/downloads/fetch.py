@@ -114,6 +114,10 @@ class Fetcher:
                 self._folder.path(file.path)
             except ValueError as error:
                 raise Problem("hub-failed", f"The hub lists a file that cannot be kept: {error}.") from error
+            known = self._weights.digests.get(file.path)
+            if known is not None and file.digest != f"sha256:{known}":
+                what = f"{file.path} of {self._weights.repository} is announced with other content than it should have."
+                raise Problem("download-damaged", what, "It may have been replaced; do not use it, and report this.")
         return self._folder.begin(commit, files)
 
     def _missing(self, record: Record) -> list[HubFile]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
@@ -22,7 +23,7 @@ from backend.errors import Problem
 from backend.jobs.channel import Message
 from backend.jobs.folders import storage_problem
 from backend.jobs.process import WorkerProcess
-from backend.weights import WEIGHTS, Sight, State, Weights, converted_folder, locate, look, own_folder
+from backend.weights import INSTALL_AGAIN, WEIGHTS, Sight, State, Weights, converted_folder, locate, look, own_folder
 
 RATE_SECONDS = 5.0
 LOOK_SECONDS = 1.0
@@ -130,6 +131,7 @@ class Downloads:
             id=identifier,
             title=weights.title,
             repository=weights.repository,
+            source=weights.source,
             page=_page(weights),
             revision=weights.revision,
             licence=weights.licence,
@@ -158,6 +160,8 @@ class Downloads:
         if look(identifier).state == State.ready:
             self._problems.pop(identifier, None)
             return self.view(identifier)
+        if weights.source == "local":
+            locate(identifier)  # what is missing there no hub can bring
         self._licences.demand(weights, accept_licence)
         demand_online()
         self._enqueue(Task("get", identifier))
@@ -176,9 +180,12 @@ class Downloads:
         Raises:
             Problem: model-not-found, weights-missing, model-busy (it is being downloaded).
         """
-        _row(identifier)
+        weights = _row(identifier)
         if look(identifier).state == State.absent:
             locate(identifier)
+        if weights.source == "local":
+            self._verify_ours(weights)
+            return self.view(identifier)
         self._enqueue(Task("verify", identifier))
         return self.view(identifier)
 
@@ -241,6 +248,17 @@ class Downloads:
                 self._thread = threading.Thread(target=self._loop, name="downloads", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
+
+    def _verify_ours(self, weights: Weights) -> None:
+        """A model that comes with this program is small, and what it should be is in the catalogue."""
+        self._forget(weights.id)
+        folder = locate(weights.id)
+        for name, digest in weights.digests.items():
+            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+                what = f"{folder / name} is not what comes with this program."
+                self._problems[weights.id] = Problem(DAMAGED, what, INSTALL_AGAIN, weights=weights.id)
+                return
+        self._verified[weights.id] = datetime.now(UTC).isoformat(timespec="seconds")
 
     def _forget(self, identifier: str) -> None:
         self._problems.pop(identifier, None)
@@ -336,8 +354,8 @@ def _damage(identifier: str) -> Problem | None:
 
 
 def _page(weights: Weights) -> str:
-    """Where people read about a model, on the hub that HF_ENDPOINT names."""
-    return f"{(os.environ.get('HF_ENDPOINT') or HUB).rstrip('/')}/{weights.repository}"
+    """Where people read about a model: where the catalogue says, or on the hub that HF_ENDPOINT names."""
+    return weights.page or f"{(os.environ.get('HF_ENDPOINT') or HUB).rstrip('/')}/{weights.repository}"
 
 
 def _files(weights: Weights, folder: ModelFolder, record: Record | None, seen: Sight) -> list[FileView]:

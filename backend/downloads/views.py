@@ -48,9 +48,10 @@ class ModelView(BaseModel):
 
     id: str
     title: str
-    repository: str = Field(description="owner/name on the hub.")
-    page: str = Field(description="Address of its page on the hub, which has the licence's text.")
-    revision: str | None = Field(description="Commit, tag or branch; null for the main branch.")
+    repository: str = Field(description="owner/name on the hub, or of where it is from.")
+    source: str = Field(description="hub, or local: it comes with this program.")
+    page: str = Field(description="Address of its page, which has the licence's text.")
+    revision: str | None = Field(description="Commit of the hub; null for the main branch.")
     licence: str = Field(description="SPDX expression.")
     licence_note: str = Field(description="What the licence forbids or leaves open.")
     licence_needed: bool = Field(description="Whether the licence must be accepted before the download.")

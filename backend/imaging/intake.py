@@ -8,11 +8,10 @@ instance map tells it.
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +27,8 @@ from backend.imaging.reading import VISIBLE, Picture, Pixels, Seen, check_pictur
 from backend.imaging.reducing import reduce_camera, values_at
 from backend.shot import InstanceMap, OutlineLayer, Shot
 
-MODEL_VARIABLE = "SET_DRESSER_BACKGROUND_MODEL"
-"""Environment variable that names a background removal model for rembg; see `backend/imaging/background.py`."""
+if TYPE_CHECKING:
+    from backend.imaging.background import Remover, Way
 
 
 def check_inputs(
@@ -62,6 +61,7 @@ def make_shot(
     *,
     find_object: bool = True,
     side: Callable[[bool], int] | None = None,
+    background: Way = "auto",
 ) -> Shot:
     """The shot that a request and its files describe.
 
@@ -69,11 +69,12 @@ def make_shot(
     cut out, otherwise what stands out from the background. With `find_object` false the map stays empty: the objects
     are found later. Without a camera `default_camera` is assumed.
 
+    background: how an object is cut out of a picture that is not, see `imaging/background`.
     side: tells how many pixels the longer side of a picture may have, with an instance map or without one; what is
         larger is reduced while it is read, and instances, depth and camera with the first picture. None: any number.
 
     Raises:
-        Problem: as `check_inputs`, and background-unclear.
+        Problem: as `check_inputs`, and background-unclear, engine-missing, weights-damaged.
     """
     most = None if side is None else side(instances is not None or not find_object)
     read = [read_picture(data, name, most) for data, name in _named(request, images)]
@@ -85,15 +86,17 @@ def make_shot(
     if instance_map is not None:
         instance_map, vanished = _reduced_map(instance_map, size)
         remarks += vanished
-    source: Literal["map", "alpha", "background", "found"] = "map"
+    source: Literal["map", "alpha", "background", "whole", "found"] = "map"
+    cut: CutOut | None = None
     if instance_map is None and not find_object:
         source = "found"
         instance_map = InstanceMap(np.zeros(pictures[0].shape[:2], np.uint16), {})
     elif instance_map is None:
-        mask, source = find_the_object(pictures[0])
+        cut = find_the_object(pictures[0], _remover(background))
+        source = cut.source
         if source == "alpha":
-            remarks += _remarks_on_clearness(pictures[0], mask)
-        instance_map = InstanceMap(mask.astype(np.uint16), {1: request.name.strip() or "Object"})
+            remarks += _remarks_on_clearness(pictures[0], cut.mask)
+        instance_map = InstanceMap(cut.mask.astype(np.uint16), {1: request.name.strip() or "Object"})
     files = {f"image-{index}": data for index, data in enumerate(images)}
     files |= {role: data for role, data in (("instances", instances), ("depth", depth)) if data is not None}
     files |= {f"outlines-{index}": layer.outlines for index, layer in enumerate(outlines)}
@@ -112,6 +115,8 @@ def make_shot(
         sizes={role: read[int(role[6:]) if role.startswith("image-") else 0].size for role in files},
         given_camera=None if camera == given else given,
         remarks=remarks,
+        cover=None if cut is None else cut.cover,
+        background={} if cut is None else cut.record,
     )
 
 
@@ -157,37 +162,72 @@ def _remarks_on_clearness(picture: Pixels, mask: NDArray[np.bool_]) -> tuple[War
     return (Warning(code="half-transparent", message=message, hint=hint),)
 
 
-def find_the_object(picture: Pixels) -> tuple[NDArray[np.bool_], Literal["alpha", "background"]]:
-    """The one object of a picture HxWx4, and how it was found: what is opaque if the picture is cut out, otherwise what
-    stands out from the background.
+@dataclass(frozen=True)
+class CutOut:
+    """The one object of a picture.
+
+    mask: HxW, True on the object.
+    cover: HxW uint8, the same with soft rims; None where the picture's own alpha has them.
+    source: what told it: the picture's alpha, what stands out from its background, or nothing: all of it.
+    record: how the background was removed, for result.json.
+    """
+
+    mask: NDArray[np.bool_]
+    source: Literal["alpha", "background", "whole"]
+    cover: NDArray[np.uint8] | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    def on_nothing(self, picture: Pixels) -> Pixels:
+        """A picture HxWx4, transparent where the object is not; its own transparency stays."""
+        if self.cover is None:
+            return picture
+        cut = picture.copy()
+        cut[..., 3] = np.minimum(picture[..., 3], self.cover)
+        return cut
+
+
+def find_the_object(picture: Pixels, remover: Remover) -> CutOut:
+    """The one object of a picture HxWx4: what is opaque if the picture is cut out, otherwise what is left when the
+    background is removed.
 
     Raises:
-        Problem: image-empty, background-unclear, weights-missing.
+        Problem: image-empty, background-unclear, engine-missing, weights-damaged.
     """
     if picture[..., 3].max() < VISIBLE:
         raise _empty()
     opaque = covered(picture)
     if opaque is not None:
-        return opaque, "alpha"
-    from backend.imaging.background import remove_background
+        return CutOut(opaque, "alpha")
+    found = remover.find(picture)
+    return CutOut(found.mask, "whole" if found.way == "none" else "background", found.cover, found.record)
 
-    model = os.environ.get(MODEL_VARIABLE)
-    return remove_background(picture, Path(model) if model else None), "background"
+
+def _remover(way: Way) -> Remover:
+    from backend.imaging.background import Remover
+
+    return Remover(way)
 
 
 def read_job_folder(
-    folder: Path, *, find_object: bool = True, side: Callable[[bool], int] | None = None
+    folder: Path,
+    *,
+    find_object: bool = True,
+    side: Callable[[bool], int] | None = None,
+    background: Way = "auto",
 ) -> tuple[GenerateRequest, Shot]:
     """The request and the shot of a job's folder: `request.json` and `inputs/`, as the server wrote them.
 
-    find_object, side: see `make_shot`.
+    find_object, side, background: see `make_shot`.
 
     Raises:
         Problem: as `make_shot`.
         OSError, pydantic.ValidationError: the folder is not a job's folder or was damaged.
     """
     request, images, instances, depth, outlines = read_stored_inputs(folder)
-    return request, make_shot(request, images, instances, depth, outlines, find_object=find_object, side=side)
+    shot = make_shot(
+        request, images, instances, depth, outlines, find_object=find_object, side=side, background=background
+    )
+    return request, shot
 
 
 def read_stored_inputs(

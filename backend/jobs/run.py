@@ -18,9 +18,11 @@ from backend.jobs.answers import Answers
 from backend.jobs.checkpoints import JobCheckpoints
 from backend.jobs.folders import KEPT, PREVIEWS
 from backend.jobs.kept import Kept
+from backend.jobs.models_used import models_used
 from backend.jobs.previews import Previews
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import Context
+from backend.pipelines.picture import PictureParameters
 from backend.preparations import chosen_preparations
 from backend.preparations.base import Prepared
 from backend.residency import residency
@@ -86,6 +88,7 @@ def run_job(
             folder,
             find_object=not any(one.finds_instances for one, _ in preparations),
             side=parameters.picture_side,
+            background=parameters.background if isinstance(parameters, PictureParameters) else "auto",
         )
     except FileNotFoundError as error:
         raise gone from error
@@ -102,8 +105,14 @@ def run_job(
             message = f"Only {share} % of {shot.title(number)} is seen; the colours of the rest are guessed."
             hint = "Move it, or what stands before it, or take it in a shot of its own."
             context.warn("instance-hidden", message, hint, number)
+<<<<<<< HEAD
     if any(method.learned and not method.entry.startswith("backend.") for method, _ in methods):
         residency.clear()  # a plug-in may measure what is free by itself
+=======
+    models = models_used(methods, shot, context)
+    if preparations or residency.held_by(info.id) is None:
+        residency.clear()
+>>>>>>> main
     prepared: dict[str, dict[str, Any]] = {}
     for one, chosen in preparations:
         checkpoints.turn_to(one)
@@ -122,7 +131,7 @@ def run_job(
     scene = info.load()(shot, parameters, context)
     previews.rest()
     kept.tidy()
-    return write_result(folder, job, request, shot, scene, context, info, parameters, prepared)
+    return write_result(folder, job, request, shot, scene, context, info, parameters, prepared, models)
 
 
 def _request(folder: Path) -> GenerateRequest:

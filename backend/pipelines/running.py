@@ -101,7 +101,7 @@ class Running:
 
         Args:
             name: of what they are for; of one name at most one form is held.
-            identifiers: of `backend/weights.py`, whose files they come from; see `checkpoints`.
+            identifiers: of `backend/weights`, whose files they come from; see `checkpoints`.
             plan: its dtype is theirs.
             needs_bytes: of these networks with the work in the block; what the plan needs if None.
             keep: hold them afterwards.
@@ -137,7 +137,7 @@ def checkpoints(*identifiers: str) -> Iterator[None]:
     """Whatever is wrong with a checkpoint inside the block, as a Problem.
 
     Args:
-        identifiers: of `backend/weights.py`. The problem belongs to the last one whose folder the error names, to the
+        identifiers: of `backend/weights`. The problem belongs to the last one whose folder the error names, to the
             first if it names none.
 
     Raises:

@@ -7,7 +7,7 @@ import bpy
 from .. import preview_images, session
 from ..jobs import JobRecord
 from ..previews import Preview, newest
-from .fields import is_narrow
+from .fields import DECORATION_PIXELS, is_narrow, text_width
 from .text import UNIT_PIXELS, draw_text, duration, region_width
 
 STAGES_HERE = {"preparing": "Waiting for the backend", "sending": "Sending", "needs_input": "Waiting for an answer"}
@@ -42,9 +42,11 @@ def _draw_job(box: bpy.types.UILayout, context: bpy.types.Context, record: JobRe
     column = _beside_its_picture(box, context, record)
     full = record.ended and not hindrance and not record.continuing
     factor = 1.0 if full else record.fraction * (DONE_YET_WAITING if hindrance else 1.0)
-    column.progress(factor=factor, text="Waiting" if hindrance else progress_text(record))
-    if record.state == "running" and record.message:
-        draw_text(column, context, record.message, pixels=_room_beside(context, record))
+    pixels = _room_beside(context, record)
+    text, below = _fitting("Waiting" if hindrance else progress_text(record), pixels)
+    column.progress(factor=factor, text=text)
+    if about := ": ".join(filter(None, (below, record.message if record.state == "running" else ""))):
+        draw_text(column, context, about, pixels=pixels)
     if hindrance:
         draw_text(box, context, hindrance, icon="INFO")
     if record.state == "queued" and (reason := session.current.life.why_jobs_wait):
@@ -72,6 +74,14 @@ def progress_text(record: JobRecord) -> str:
     if record.eta is not None:
         parts.append(f"{duration(record.eta)} left")
     return ", ".join(parts)
+
+
+def _fitting(text: str, pixels: float) -> tuple[str, str]:
+    """What stands in a bar of that width, and what must stand below it: rather the stage than the time left."""
+    stage, comma, rest = text.partition(", ")
+    if comma and text_width(text) + DECORATION_PIXELS > pixels:
+        return rest, stage
+    return text, ""
 
 
 def title(record: JobRecord) -> str:

@@ -14,6 +14,17 @@ from .models import WORDS
 from .photos import draw_block_out, draw_photo_block_out, draw_photos
 from .text import count, draw_text, memory
 
+GROUP_TITLES = {
+    "picture": "Picture",
+    "making": "Making",
+    "views": "Views",
+    "mesh": "Mesh",
+    "texture": "Texture",
+    "placing": "Placing",
+    "computing": "Computing",
+}
+"""What parameters are about; a fold each."""
+
 MANY_INSTANCES = 100
 """A limit on objects from here on needs no line in the panel."""
 
@@ -153,7 +164,7 @@ def draw_rest(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     ungrouped = folded.pop("", [])
     for group, attributes in folded.items():
         header, body = layout.panel(f"SET_DRESSER_group_{group}", default_closed=True)
-        header.label(text=group.replace("_", " ").capitalize())
+        header.label(text=GROUP_TITLES.get(group) or group.replace("_", " ").capitalize())
         for attribute in attributes if body is not None else ():
             draw_parameter(body, context, parameters.pipelines, pipeline, attribute)
     header, body = layout.panel("SET_DRESSER_rest", default_closed=True)

@@ -12,7 +12,7 @@ import pytest
 import build_addon
 from tests.structure.source import PROGRAMS, ROOT, Import, eager_closure, imports, imports_of, module_name, sources
 
-HEAVY = ("scipy", "skimage", "trimesh", "torch", "models")
+HEAVY = ("scipy", "skimage", "trimesh", "torch", "onnxruntime", "models")
 THREADS = ("threading", "_thread", "multiprocessing", "asyncio", "concurrent")
 BLOCKING = ("urllib.request", "http.client", "http.server", "requests", "httpx")
 BLENDER = ("bpy", "bmesh", "mathutils", "gpu", "gpu_extras", "blf", "bl_ui", "addon_utils", "bpy_extras")

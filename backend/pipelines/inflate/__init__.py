@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from backend.pipelines.base import PROMINENT, PipelineInfo, Stage
+from backend.pipelines.base import PROMINENT, Needs, PipelineInfo, Stage
 from backend.pipelines.former import formerly
 from backend.pipelines.parameters import Resolution, TextureParameters, TextureSize
+from backend.pipelines.picture import PictureParameters
 
 
-class InflateParameters(TextureParameters):
+class InflateParameters(TextureParameters, PictureParameters):
     """What an artist can turn."""
 
     thickness: float = Field(
@@ -42,11 +43,12 @@ class InflateParameters(TextureParameters):
 
 INFLATE = PipelineInfo(
     id="inflate",
-    version="2",
+    version="3",
     title="Inflate",
     description="Quick props from silhouettes. Needs no download and no GPU.",
     entry="backend.pipelines.inflate.run:run",
     parameters=InflateParameters,
     chance=False,
+    needed=lambda chosen: Needs(minutes=0.02, on="one core of a CPU, five objects"),
     stages=(Stage("surface", 5), Stage("texture", 2), Stage("place", 1), Stage("export", 2)),
 )

@@ -24,6 +24,7 @@ from backend.pipelines.parameters import (
     quality_of,
     steps_of,
 )
+from backend.pipelines.picture import PictureParameters
 
 MOST_PHOTOS = 12
 MOST_INSTANCES = 24
@@ -33,11 +34,11 @@ SLOTS = {"6": (0, 1, 2, 3, 4, 5), "4": (0, 2, 4, 5)}
 
 
 WEIGHTS: dict[str, Any] = {name: [f"instantmesh-{name}"] for name in ("large", "base", "nerf-large", "nerf-base")}
-"""Ids of `backend/weights.py` for each model."""
+"""Ids of `backend/weights` for each model."""
 
 
 class InstantMeshParameters(
-    SamplingParameters, MeshParameters, TextureParameters, PlacingParameters, ComputingParameters
+    SamplingParameters, MeshParameters, TextureParameters, PlacingParameters, ComputingParameters, PictureParameters
 ):
     """What an artist can turn."""
 
@@ -107,7 +108,7 @@ class InstantMeshParameters(
 
 INSTANTMESH = PipelineInfo(
     id="instantmesh",
-    version="1",
+    version="2",
     title="InstantMesh",
     description="One textured prop from one photo or several: choose the best of the generated views.",
     entry="backend.pipelines.instantmesh.run:run",
@@ -126,6 +127,7 @@ INSTANTMESH = PipelineInfo(
     images=(1, MOST_PHOTOS),
     instances=(1, MOST_INSTANCES),
     weights=("zero123plus", "instantmesh-views"),
+    learned=True,
     memory_bytes=5_000_000_000,
     licence="GPL-3.0-or-later AND Apache-2.0 AND CC-BY-NC-4.0",
     licence_note=(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import Problem
+from backend.imaging.background import Remover, Way
 from backend.imaging.intake import find_the_object
 from backend.pipelines.base import Context
 from backend.shot import Shot
@@ -30,41 +33,46 @@ class Subject:
     photos: tuple[Pixels, ...]
 
 
-def subjects(shot: Shot, context: Context) -> list[Subject]:
-    """The objects of a shot, in the order of their ids.
+def subjects(shot: Shot, context: Context, background: Way = "auto") -> tuple[list[Subject], list[Mapping[str, Any]]]:
+    """The objects of a shot, in the order of their ids, and how the background of each further photo was removed.
 
     Of one picture every instance is an object of its own; of several pictures there is one object, and in all but the
     first it is found as `backend/imaging/intake.py` finds it.
 
     Raises:
-        Problem: instances-too-many for several instances on several pictures; image-empty, background-unclear.
+        Problem: instances-too-many for several instances on several pictures; image-empty, background-unclear,
+            engine-missing, weights-damaged.
     """
     numbers = sorted(shot.instances.names)
     if len(shot.images) > 1 and len(numbers) > 1:
         detail = f"{len(shot.images)} photos came with {len(numbers)} objects; several photos show one object."
         raise Problem("instances-too-many", detail, "Select one object, or send one picture.")
-    others = []
+    others, records = [], []
+    remover = Remover(background)
     for index, picture in enumerate(shot.images[1:], 2):
         context.progress((index - 1) / len(shot.images), f"Photo {index}")
         try:
-            mask, source = find_the_object(picture)
+            cut = find_the_object(picture, remover)
         except Problem as problem:
             raise Problem(problem.code, f"Photo {index}: {problem.detail}", problem.hint, **problem.extra) from problem
-        others.append(picture if source == "alpha" else _cut(picture, mask))
+        others.append(cut.on_nothing(picture))
+        records.append(cut.record)
     found = []
     for number in numbers:
-        first = shot.image if shot.instance_source == "alpha" else _cut(shot.image, shot.instances.mask(number))
+        first = shot.image if shot.instance_source == "alpha" else _cut(shot, number)
         if not first[..., 3].any():
             raise Problem("image-empty", f"The picture is transparent where {shot.title(number)} is.")
         subject = Subject(number, shot.title(number), (first, *others))
         _remark(subject, context)
         found.append(subject)
-    return found
+    return found, records
 
 
-def _cut(picture: Pixels, mask: NDArray[np.bool_]) -> Pixels:
-    cut = picture.copy()
-    cut[..., 3] = np.where(mask, picture[..., 3], 0)
+def _cut(shot: Shot, instance: int) -> Pixels:
+    """The first picture, transparent where an instance is not; with soft rims where they are known."""
+    cut = shot.image.copy()
+    cover = np.where(shot.instances.mask(instance), np.uint8(255), np.uint8(0)) if shot.cover is None else shot.cover
+    cut[..., 3] = np.minimum(shot.image[..., 3], cover)
     return cut
 
 

@@ -41,7 +41,7 @@ def open_model(identifier: str, device: str) -> InstantMeshModel:
     file can be used.
 
     Args:
-        identifier: of `backend/weights.py`.
+        identifier: of `backend/weights`.
 
     Raises:
         Problem: weights-missing, weights-damaged.

@@ -43,7 +43,7 @@ def run(shot: Shot, parameters: InstantMeshParameters, context: Context) -> Scen
         Cancelled: at the next report after the user has cancelled.
     """
     with context.stage("background"):
-        objects = subjects(shot, context)
+        objects, backgrounds = subjects(shot, context, parameters.background)
         views, shaping = Running.begin(context), Running.begin(context)
         (model,) = parameters.needed_weights()
         numbers = seen("instantmesh", [model], lambda: size_of(model))  # what is wrong with it is told before the views
@@ -71,7 +71,10 @@ def run(shot: Shot, parameters: InstantMeshParameters, context: Context) -> Scen
         )
     props = _finish(solids, shot, parameters, context)
     release(shaping.device)
-    return Scene(list(props.values()), {"azimuths": list(azimuths.values), **views.record})
+    record = {"azimuths": list(azimuths.values), **views.record}
+    if any(backgrounds):  # of the first photo it is told of every method
+        record["backgrounds"] = backgrounds
+    return Scene(list(props.values()), record)
 
 
 def _reconstruct(

@@ -21,7 +21,7 @@ from models.zero123plus.pictures import as_pixels, prepared, split
 from models.zero123plus.pipeline import Zero123Plus
 
 VIEW_WEIGHTS = ("zero123plus", "instantmesh-views")
-"""Ids of `backend/weights.py`: the diffusion model, and the UNet that takes the place of its own."""
+"""Ids of `backend/weights`: the diffusion model, and the UNet that takes the place of its own."""
 
 UNET_FILE = "diffusion_pytorch_model.bin"
 VIEWS = 6

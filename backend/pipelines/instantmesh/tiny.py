@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from backend.weights_catalogue import WEIGHTS
+from backend.weights import WEIGHTS
 from models.lrm.configs import Kind
 from models.lrm.tiny import write_tiny_checkpoint as write_tiny_reconstruction
 from models.zero123plus.tiny import write_tiny_checkpoint as write_tiny_views

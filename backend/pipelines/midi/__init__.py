@@ -24,6 +24,7 @@ from backend.pipelines.parameters import (
     quality_of,
     steps_of,
 )
+from backend.pipelines.picture import PictureParameters
 
 MOST_INSTANCES = 48
 
@@ -31,7 +32,9 @@ FORMER_RESOLUTIONS = (("65", 64), ("129", 128), ("257", 256), ("513", 512))
 """Points along the box, as text, and the cells between them."""
 
 
-class MidiParameters(SamplingParameters, MeshParameters, TextureParameters, PlacingParameters, ComputingParameters):
+class MidiParameters(
+    SamplingParameters, MeshParameters, TextureParameters, PlacingParameters, ComputingParameters, PictureParameters
+):
     """What an artist can turn."""
 
     QUALITIES = {"draft": 15, "standard": 30, "final": 50}
@@ -87,7 +90,7 @@ class MidiParameters(SamplingParameters, MeshParameters, TextureParameters, Plac
 
 MIDI = PipelineInfo(
     id="midi",
-    version="1",
+    version="2",
     title="MIDI",
     description="Complete props, back sides included: all objects of a picture generated together.",
     entry="backend.pipelines.midi.run:run",
@@ -103,6 +106,7 @@ MIDI = PipelineInfo(
     ),
     instances=(1, MOST_INSTANCES),
     weights=("midi",),
+    learned=True,
     memory_bytes=8_000_000_000,
     licence="GPL-3.0-or-later AND Apache-2.0",
     licence_note="The weights are Apache-2.0 by their listing; see the model card of VAST-AI/MIDI-3D.",

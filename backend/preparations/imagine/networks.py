@@ -24,7 +24,7 @@ POSITION_IDS = "text_model.embeddings.position_ids"
 class Family:
     """One generation of Stable Diffusion.
 
-    base, control: ids of `backend/weights.py`.
+    base, control: ids of `backend/weights`.
     text: folders of its text encoders, each with its class in transformers and the folder of its tokenizer.
     pipeline, scheduler: classes of diffusers. The scheduler is the one of the model card of the depth ControlNet.
     """

@@ -120,7 +120,7 @@ class SegmentParameters(Parameters):
 
     @property
     def detector_weights(self) -> str:
-        """Id of the detector in `backend/weights.py`."""
+        """Id of the detector in `backend/weights`."""
         identifier: str = DETECTORS[self.detector][0]
         return identifier
 
@@ -153,6 +153,7 @@ SEGMENT = PreparationInfo(
     parameters=SegmentParameters,
     stages=(Stage("detect", 5), Stage("outline", 4), Stage("review", 1)),
     weights=("sam",),
+    learned=True,
     memory_bytes=3_000_000_000,
     licence="GPL-3.0-or-later AND Apache-2.0",
     finds_instances=True,

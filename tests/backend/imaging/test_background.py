@@ -1,12 +1,6 @@
-"""Background removal: what stands out is cut out, what does not is refused with a sentence."""
+"""Background removal without a network: what stands out is cut out, what does not is refused with a sentence."""
 
 from __future__ import annotations
-
-import os
-import sys
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from backend.errors import Problem
-from backend.imaging.background import remove_background
+from backend.imaging.background import Remover
 from backend.imaging.reading import read_image
 from tests.backend.imaging.pictures import DATA
 
@@ -25,6 +19,10 @@ needs_objects = pytest.mark.skipif(not OBJECTS.is_dir(), reason="the object pict
 def overlap(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
     """Intersection over union."""
     return float((mask & truth).sum() / (mask | truth).sum())
+
+
+def remove_background(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return Remover("plain").find(image).mask
 
 
 def scene(width: int = 480, height: int = 360, noise: float = 2.0) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -128,59 +126,3 @@ def test_real_objects_are_cut_out(name: str) -> None:
     ours, theirs = POINTS[name]
     assert all(mask[round(y * height), round(x * width)] for x, y in ours)
     assert not any(mask[round(y * height), round(x * width)] for x, y in theirs)
-
-
-class Network:
-    """Stands in for the package rembg, with the behaviour that matters: no model from outside REMBG_HOME."""
-
-    def __init__(self) -> None:
-        self.sessions: list[tuple[str, str]] = []
-
-    def new_session(self, name: str, model_path: str) -> Any:
-        if Path(os.environ["REMBG_HOME"]) not in Path(model_path).parents:
-            raise ValueError("model_path is outside of REMBG_HOME")
-        self.sessions.append((name, model_path))
-        return "session"
-
-    def remove(self, image: Image.Image, session: str, only_mask: bool) -> Image.Image:
-        assert session == "session" and only_mask and image.mode == "RGB"
-        mask = Image.new("L", image.size)
-        ImageDraw.Draw(mask).rectangle((10, 10, 29, 19), fill=255)
-        return mask
-
-
-def test_a_named_model_is_used_and_the_environment_is_left_as_it_was(tmp_path: Path, monkeypatch: Any) -> None:
-    network = Network()
-    monkeypatch.setitem(sys.modules, "rembg", network)
-    monkeypatch.delenv("REMBG_HOME", raising=False)
-    model = tmp_path / "isnet.onnx"
-    model.write_bytes(b"weights")
-    mask = remove_background(nothing("one colour"), model)
-    assert network.sessions == [("dis_custom", str(model.resolve()))]
-    assert mask.sum() == 200 and mask[10:20, 10:30].all()
-    assert "REMBG_HOME" not in os.environ
-
-
-def test_without_a_named_model_the_network_is_not_touched(monkeypatch: Any) -> None:
-    monkeypatch.setitem(sys.modules, "rembg", SimpleNamespace())
-    image, truth = scene()
-    assert overlap(remove_background(image), truth) > 0.97
-
-
-def test_a_model_that_cannot_be_used_is_a_problem_and_not_a_silent_fallback(tmp_path: Path, monkeypatch: Any) -> None:
-    image, _ = scene()
-    model = tmp_path / "isnet.onnx"
-    monkeypatch.setitem(sys.modules, "rembg", Network())
-    with pytest.raises(Problem) as missing:
-        remove_background(image, model)
-    model.write_bytes(b"weights")
-    monkeypatch.setitem(sys.modules, "rembg", None)
-    with pytest.raises(Problem) as not_installed:
-        remove_background(image, model)
-    monkeypatch.setitem(sys.modules, "rembg", SimpleNamespace())
-    with pytest.raises(Problem) as broken:
-        remove_background(image, model)
-    assert {missing.value.code, not_installed.value.code, broken.value.code} == {"weights-missing"}
-    assert "no background removal model" in missing.value.detail
-    assert "not installed" in not_installed.value.detail
-    assert "does not run" in broken.value.detail

@@ -17,7 +17,7 @@ from PIL import Image
 from backend.camera import Camera, default_camera
 from backend.contract import GenerateRequest, InstanceLabel, Photo
 from backend.errors import Problem
-from backend.imaging.intake import MODEL_VARIABLE, check_inputs, make_shot, read_job_folder
+from backend.imaging.intake import check_inputs, make_shot, read_job_folder
 from tests.backend.imaging.pictures import png, saved
 
 WIDTH, HEIGHT = 40, 30
@@ -82,11 +82,14 @@ def test_an_opaque_picture_is_freed_from_its_background() -> None:
         assert (shot.instances.mask(1) ^ truth).sum() <= 8
 
 
-def test_the_environment_names_the_background_model(monkeypatch: Any) -> None:
-    monkeypatch.setenv(MODEL_VARIABLE, "nowhere.onnx")
-    with pytest.raises(Problem) as caught:
-        make_shot(request(), [picture()], None, None)
-    assert caught.value.code == "weights-missing"
+def test_what_a_background_was_removed_by_is_told_and_none_keeps_all_of_it() -> None:
+    shot = make_shot(request(), [picture()], None, None, background="plain")
+    assert shot.background == {"way": "plain"} and shot.cover is not None
+    assert ((shot.cover > 127) == shot.instances.mask(1)).all()
+    whole = make_shot(request(), [picture()], None, None, background="none")
+    assert whole.instance_source == "whole" and whole.instances.mask(1).all() and whole.background == {"way": "none"}
+    mapped = make_shot(request(), [picture()], instance_map(), None)
+    assert mapped.background == {} and mapped.cover is None
 
 
 @pytest.mark.parametrize("make", [check_inputs, make_shot])
@@ -146,7 +149,7 @@ def test_checking_inputs_loads_nothing_heavy() -> None:
     program = (
         "import sys; from backend.contract import GenerateRequest; from backend.imaging.intake import check_inputs\n"
         "check_inputs(GenerateRequest(pipeline='inflate'), [sys.stdin.buffer.read()], None, None)\n"
-        "heavy = {'scipy', 'skimage', 'trimesh', 'torch', 'rembg'} & set(sys.modules); print(*heavy)\n"
+        "heavy = {'scipy', 'skimage', 'trimesh', 'torch', 'onnxruntime'} & set(sys.modules); print(*heavy)\n"
         "sys.exit(bool(heavy))"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}

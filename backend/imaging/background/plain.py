@@ -1,4 +1,4 @@
-"""One object on a plain background, cut out without a network.
+"""One object on a plain ground, cut out without a network.
 
 Background is what the border of the picture looks like, and what can be reached from the border without crossing an
 outline. All distances are in CIELAB, all steps but the last at reduced size:
@@ -18,9 +18,6 @@ outline. All distances are in CIELAB, all steps but the last at reduced size:
 
 from __future__ import annotations
 
-import importlib
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,7 +56,14 @@ DARKEST_SHADOW = 60.0
 SHARP = 4.0
 """Change from one pixel to the next that is too much for the inside of a shadow."""
 
-SMALLEST_SHARE, LARGEST_SHARE = 0.002, 0.97
+RING = 0.03
+"""Width of the border that is looked at, as a share of the longer side."""
+
+BORDER_SIZE = 96
+MOSTLY, PLAIN = 0.8, 6.0
+"""A ground is plain if this share of its border differs less than so much (CIELAB) from a smooth gradient."""
+
+SMALLEST_SIDE = 8
 SMALLEST_HOLE = 12
 """Pixels at reduced size."""
 
@@ -67,34 +71,16 @@ SMALLEST_PART = 0.02
 """Separate parts smaller than this, as a share of the largest, are dropped."""
 
 
-def remove_background(image: Pixels, model: Path | None = None) -> Mask:
-    """Cut one object out of its background.
-
-    Args:
-        image: HxWx4 uint8 sRGB; alpha is ignored.
-        model: an ONNX file of ISNet, to be run by the package rembg, which is an option; nothing is ever downloaded.
-            None: the method of this module.
-
-    Returns:
-        HxW, True on the object.
+def cover_by_border(colours: Pixels) -> Floats:
+    """How much of each pixel the object covers, HxW from 0 to 1, of a picture HxWx3 uint8 sRGB.
 
     Raises:
-        Problem: background-unclear if nothing stands out; weights-missing if `model` cannot be used.
+        Problem: background-unclear if the border is no plain ground, or nothing stands out from it.
     """
-    mask = _by_border(image[..., :3]) if model is None else _by_rembg(image[..., :3], model)
-    share = float(mask.mean())
-    if not SMALLEST_SHARE <= share <= LARGEST_SHARE:
-        what = "Hardly anything stands out" if share < SMALLEST_SHARE else "Nearly everything stands out"
-        raise Problem("background-unclear", f"{what} from the background of the picture ({share:.1%} of it).")
-    return mask
-
-
-def _by_border(colours: Pixels) -> Mask:
-    """The method described above, on HxWx3 sRGB."""
-    if min(colours.shape[:2]) < 8:
+    if min(colours.shape[:2]) < SMALLEST_SIDE:
         raise Problem("background-unclear", "The picture is too small to tell an object from its background.")
     small = _scaled(colours, WORKING_SIZE)
-    if min(small.shape[:2]) < 8:
+    if min(small.shape[:2]) < SMALLEST_SIDE:
         raise Problem("background-unclear", "The picture is too narrow to tell an object from its background.")
     lab = _lab(small)
     change = _change(lab)
@@ -106,6 +92,19 @@ def _by_border(colours: Pixels) -> Mask:
         raise Problem("background-unclear", "Nothing in the picture stands out from what its border looks like.")
     share = _sensible_parts(_walk(lab, seeds))
     return _refine_rim(colours, share)
+
+
+def is_plain(colours: Pixels) -> bool:
+    """Whether the border of a picture HxWx3 uint8 sRGB looks like one ground: one colour, or a smooth gradient."""
+    if min(colours.shape[:2]) < SMALLEST_SIDE:
+        return False
+    lab = _lab(_scaled(colours, BORDER_SIZE))
+    rows, columns = (axis.ravel() for axis in np.mgrid[-1 : 1 : lab.shape[0] * 1j, -1 : 1 : lab.shape[1] * 1j])
+    ring = np.maximum(abs(rows), abs(columns)) > 1 - 2 * RING
+    rows, columns, seen = rows[ring], columns[ring], lab.reshape(-1, 3)[ring]
+    terms = np.stack([np.ones_like(rows), rows, columns, rows * columns, rows**2, columns**2], axis=-1)
+    smooth = terms @ np.linalg.lstsq(terms, seen, rcond=None)[0]
+    return bool(np.quantile(np.linalg.norm(seen - smooth, axis=-1), MOSTLY) < PLAIN)
 
 
 def _scaled(colours: Pixels, longest: int) -> Pixels:
@@ -137,7 +136,7 @@ def _reach(change: Floats) -> Floats:
     """Geodesic distance from the border of the picture, HxW. Raises Problem if the border is no plain background."""
     from skimage.graph import MCP
 
-    width = max(2, round(0.03 * max(change.shape)))
+    width = max(2, round(RING * max(change.shape)))
     ring = np.ones(change.shape, dtype=bool)
     ring[width:-width, width:-width] = False
     if change[ring].mean() > BUSY:
@@ -263,7 +262,7 @@ def _sensible_parts(share: Floats) -> Floats:
     return sensible
 
 
-def _refine_rim(colours: Pixels, share: Floats) -> Mask:
+def _refine_rim(colours: Pixels, share: Floats) -> Floats:
     """The object at full size, from its share at reduced size."""
     from scipy import ndimage
 
@@ -283,8 +282,7 @@ def _refine_rim(colours: Pixels, share: Floats) -> Mask:
     mixture = np.clip(((lab - theirs) * apart).sum(axis=-1) / np.maximum(square, 1e-9), 0, 1)
     trust = square / (square + DIFFERENT**2)
     result: Floats = np.where(rim, trust * mixture + (1 - trust) * full, full)
-    mask: Mask = _enlarged(_sensible_parts(result), colours.shape) > 0.5
-    return mask
+    return _enlarged(_sensible_parts(result), colours.shape)
 
 
 def _enlarged(values: Floats, shape: tuple[int, ...]) -> Floats:
@@ -305,34 +303,3 @@ def _nearby(values: Floats, known: Mask, sigma: float) -> Floats:
     mean = ndimage.gaussian_filter(np.where(known[..., None], values, 0), (sigma, sigma, 0))
     near: Floats = np.where(weight > 1e-4, mean / np.maximum(weight, 1e-12), values)
     return near
-
-
-def _by_rembg(colours: Pixels, model: Path) -> Mask:
-    """The mask of a network that rembg runs from a file. A session named "..._custom" never downloads."""
-    if not model.is_file():
-        raise _model_problem(f"There is no background removal model at {model.name}.")
-    try:
-        rembg: Any = importlib.import_module("rembg")
-    except ImportError as error:
-        raise _model_problem("A background removal model is named, but the package rembg is not installed.") from error
-    # rembg reads models only from below the folder that REMBG_HOME names.
-    before = os.environ.get("REMBG_HOME")
-    os.environ["REMBG_HOME"] = str(model.resolve().parent)
-    try:
-        session = rembg.new_session("dis_custom", model_path=str(model.resolve()))
-        answer = rembg.remove(Image.fromarray(np.ascontiguousarray(colours)), session=session, only_mask=True)
-    except Exception as error:
-        # The model runtime has exceptions of its own, and rembg exits through several.
-        raise _model_problem(f"The background removal model {model.name} does not run: {error}.") from error
-    finally:
-        if before is None:
-            del os.environ["REMBG_HOME"]
-        else:
-            os.environ["REMBG_HOME"] = before
-    mask: Mask = np.asarray(answer.convert("L")) > 127
-    return mask
-
-
-def _model_problem(detail: str) -> Problem:
-    hint = "Install rembg and name an ONNX file of ISNet, or name no model: then the built-in method is used."
-    return Problem("weights-missing", detail, hint)
