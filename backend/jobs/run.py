@@ -105,14 +105,9 @@ def run_job(
             message = f"Only {share} % of {shot.title(number)} is seen; the colours of the rest are guessed."
             hint = "Move it, or what stands before it, or take it in a shot of its own."
             context.warn("instance-hidden", message, hint, number)
-<<<<<<< HEAD
+    models = models_used(methods, shot, context)
     if any(method.learned and not method.entry.startswith("backend.") for method, _ in methods):
         residency.clear()  # a plug-in may measure what is free by itself
-=======
-    models = models_used(methods, shot, context)
-    if preparations or residency.held_by(info.id) is None:
-        residency.clear()
->>>>>>> main
     prepared: dict[str, dict[str, Any]] = {}
     for one, chosen in preparations:
         checkpoints.turn_to(one)
