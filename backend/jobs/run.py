@@ -106,7 +106,8 @@ def run_job(
             hint = "Move it, or what stands before it, or take it in a shot of its own."
             context.warn("instance-hidden", message, hint, number)
     models = models_used(methods, shot, context)
-    if any(method.learned and not method.entry.startswith("backend.") for method, _ in methods):
+    foreign = [method for method, _ in methods if not method.entry.startswith("backend.")]
+    if any(method.learned or method.memory_bytes for method in foreign):
         residency.clear()  # a plug-in may measure what is free by itself
     prepared: dict[str, dict[str, Any]] = {}
     for one, chosen in preparations:
