@@ -95,6 +95,11 @@ def test_light_modules_import_nothing_heavy(path: Path) -> None:
     assert heavy == {}, f"{module_name(path)} imports heavy modules (module: imported by)"
 
 
+def test_reading_a_header_takes_the_standard_library_alone() -> None:
+    through = eager_closure(ROOT / "models" / "headers.py")
+    assert {module.split(".")[0] for module in through} <= {*sys.stdlib_module_names, "models"}
+
+
 def test_the_server_process_has_nothing_heavy_in_memory() -> None:
     script = (
         "import sys, backend.server.main, backend.cli; print(*sorted({name.split('.')[0] for name in sys.modules}))"
