@@ -268,6 +268,15 @@ class PipelineVersion(BaseModel):
     version: str
 
 
+class WeightsRecord(BaseModel):
+    """A model that was used."""
+
+    id: str
+    repository: str
+    source: Literal["hub", "local"] = Field(description="local: it comes with the backend.")
+    revision: str | None = Field(description="Commit of the hub's repository; null where nobody can tell.")
+
+
 class Result(BaseModel):
     """result.json: all that is needed to make the scene again, and what was measured."""
 
@@ -296,6 +305,7 @@ class Result(BaseModel):
     only: list[int] = Field(default_factory=list, description="Ids that were made, where not all were.")
     props: list[PropRecord]
     record: dict[str, Any] = Field(default_factory=dict, description="What the pipeline measured of the whole.")
+    weights: list[WeightsRecord] = Field(default_factory=list, description="The models that were used.")
     warnings: list[Warning]
     timings: list[StageTime]
     seconds: Seconds

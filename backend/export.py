@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from backend import __version__
-from backend.contract import GenerateRequest, InputRecord, PipelineVersion, PropRecord, Result
+from backend.contract import GenerateRequest, InputRecord, PipelineVersion, PropRecord, Result, WeightsRecord
 from backend.files import write_together
 from backend.geometry.gltf import node_names, write_glb
 from backend.geometry.silhouette import mask_iou, silhouette
@@ -25,6 +26,7 @@ from backend.jobs.folders import storage_problem
 from backend.pipelines.base import Context, Parameters, PipelineInfo
 from backend.scene import Prop, Scene
 from backend.shot import Shot
+from backend.weights.revisions import Used
 
 EXPORT_STAGE = "export"
 LIBRARIES = ("numpy", "scipy", "scikit-image", "pillow", "trimesh")
@@ -40,6 +42,7 @@ def write_result(
     info: PipelineInfo,
     parameters: Parameters,
     prepared: dict[str, dict[str, Any]] | None = None,
+    weights: Sequence[Used] = (),
 ) -> Result:
     """Write `scene.glb`, `thumbnail.png` and `result.json` into `output/` of a job's folder: all, or none.
 
@@ -77,6 +80,7 @@ def write_result(
         prepared=prepared or {},
         props=props,
         record=scene.record,
+        weights=[WeightsRecord(**asdict(each)) for each in weights],
         warnings=context.warnings,
         timings=context.timings,
         seconds=context.elapsed,

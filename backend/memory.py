@@ -116,6 +116,7 @@ def run_with_plans(
     device: Device,
     work: Callable[[Plan], T],
     on_retry: Callable[[Plan, Plan], None],
+    make_room: Callable[[], bool] = lambda: False,
 ) -> T:
     """Work by the plan that fits; if memory runs out once, again by the next lower one.
 
@@ -124,6 +125,8 @@ def run_with_plans(
         work: does everything anew each time it is called; what it loaded and keeps elsewhere it must let go itself
             when the plan asks for that.
         on_retry: is told the plan that failed and the one that follows, before the latter begins.
+        make_room: lets go whatever else was held on the device, and says whether there was anything; if so, the plan
+            that failed first is tried once more.
 
     Raises:
         Problem: out-of-memory, before the work (see `choose_plan`), or when memory ran out twice or on the lowest plan.
@@ -131,6 +134,9 @@ def run_with_plans(
     """
     plan = choose_plan(ladder, device)
     done, result = _attempt(work, plan)
+    if not done and make_room():
+        release(device)
+        done, result = _attempt(work, plan)
     lower = [each for each in ladder if each.needs_bytes < plan.needs_bytes]
     if not done and lower:
         release(device)
@@ -165,8 +171,13 @@ def _attempt(work: Callable[[Plan], T], plan: Plan) -> tuple[bool, T | None]:
     return False, None
 
 
+def place_of(device: Device) -> str:
+    """Where the memory of a device is, for people."""
+    return "this computer's memory" if device.kind == "cpu" else "the graphics card"
+
+
 def _what_to_free(plan: Plan, device: Device) -> str:
-    where = "this computer's memory" if device.kind == "cpu" else "the graphics card"
+    where = place_of(device)
     elsewhere = "" if device.kind == "cpu" else ", or run on the CPU (SET_DRESSER_DEVICE=cpu, slow)"
     needed = with_margin(plan.needs_bytes)
     if needed <= device.total_bytes:

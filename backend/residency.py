@@ -1,45 +1,113 @@
-"""Networks that stay on the device between jobs, so that the next job of the same kind begins at once.
+"""Networks that stay on their device between jobs, so that the next job of the same method reads nothing from disk.
 
-One worker runs one job at a time, so there is one holder. A job of another kind clears it before it measures free
-memory; when the worker rests, everything goes with its process.
+What is in use belongs to the job; what a job has done with may be held here, several at a time. What is held counts as
+free: whoever needs the room lets go what was not used for the longest time, as long as the device has too little by
+measurement. When the worker rests, everything goes with its process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from typing import Any, TypeVar
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from backend import devices
+from backend.devices import Device, release
 
 T = TypeVar("T")
 
 
+class Networks(Protocol):
+    """What can be held."""
+
+    @property
+    def loaded_bytes(self) -> int:
+        """What it takes on the device."""
+
+    def release(self) -> None:
+        """Give that back, even if something still refers to it."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """Which networks, and in which form.
+
+    name: of what they are for; of one name at most one form is held.
+    device: its name. dtype: their precision.
+    files: what tells the files they came from, and that those were not exchanged since.
+    """
+
+    name: str
+    device: str
+    dtype: str
+    files: Hashable
+
+
+class Loaded(Generic[T]):
+    """Anything that works with networks (`torch.nn.Module`), as something to be held."""
+
+    def __init__(self, value: T, networks: Iterable[Any]) -> None:
+        self.value = value
+        self.networks = tuple(networks)
+
+    @property
+    def loaded_bytes(self) -> int:
+        return sum(tensor.nbytes for network in self.networks for tensor in network.parameters() if not tensor.is_meta)
+
+    def release(self) -> None:
+        """Give back their memory even if something still refers to them, as the frames of an exception do."""
+        import torch
+
+        for network in self.networks:
+            for part in network.modules():
+                for tensors in (part._parameters, part._buffers):
+                    for name, tensor in tensors.items():
+                        if tensor is not None:
+                            tensors[name] = torch.nn.Parameter(tensor.to("meta"), requires_grad=False)
+
+
 class Residency:
-    """At most one thing, that of one pipeline in one form (folder, device, precision)."""
+    """What is held, the least recently used first."""
 
     def __init__(self) -> None:
-        self._pipeline = ""
-        self._form: Hashable = None
-        self._held: Any = None
+        self._held: dict[Form, Networks] = {}
 
-    def held_by(self, pipeline: str) -> Any:
-        """What is held for this pipeline; None if nothing is."""
-        return self._held if self._pipeline == pipeline else None
+    def held_by(self, name: str) -> Any:
+        """What is held under a name; None if nothing is."""
+        return next((networks for form, networks in self._held.items() if form.name == name), None)
 
-    def take(self, pipeline: str, form: Hashable, make: Callable[[], T]) -> T:
-        """What is held in this form, or else what `make` gives. It is not held any more; see `keep`."""
-        if self._held is not None and (self._pipeline, self._form) == (pipeline, form):
-            held: T = self._held
-            self.clear()
-            return held
-        self.clear()
-        return make()
+    def bytes_on(self, device: str) -> int:
+        """What everything that is held takes on a device."""
+        return sum(networks.loaded_bytes for form, networks in self._held.items() if form.device == device)
 
-    def keep(self, pipeline: str, form: Hashable, value: object) -> None:
-        """Hold this until it is taken or cleared."""
-        self._pipeline, self._form, self._held = pipeline, form, value
+    def take(self, form: Form) -> Any:
+        """What is held in this form, which is not held any more then; see `keep`. None if nothing is, and what is held
+        under the same name in another form goes."""
+        networks = self._held.pop(form, None)
+        for other in [other for other in self._held if other.name == form.name]:
+            self._held.pop(other).release()
+        return networks
 
-    def clear(self) -> None:
-        """Let go."""
-        self._pipeline, self._form, self._held = "", None, None
+    def keep(self, form: Form, networks: Networks) -> None:
+        """Hold this, the most recently used, until it is taken or goes."""
+        self._held[form] = networks
+
+    def make_room(self, device: Device, wanted: int) -> None:
+        """Let go, the least recently used first, until the device has so many bytes free by measurement, or nothing is
+        left to go on it."""
+        while (oldest := self._oldest(device.name)) and devices.choose(device.name).free_bytes < wanted:
+            self._held.pop(oldest).release()
+            release(device)
+
+    def clear(self) -> bool:
+        """Let everything go; whether there was anything."""
+        held, self._held = list(self._held.values()), {}
+        for networks in held:
+            networks.release()
+        return bool(held)
+
+    def _oldest(self, device: str) -> Form | None:
+        return next((form for form in self._held if form.device == device), None)
 
 
 residency = Residency()

@@ -91,7 +91,7 @@ def random_model(config: LrmConfig, device: torch.device, seed: int = 0) -> Inst
     """The reconstruction model with random numbers in it."""
     with torch.random.fork_rng(devices=[]), torch.device(device):
         torch.manual_seed(seed)
-        return InstantMeshModel(LargeReconstructionModel(config))
+        return InstantMeshModel(LargeReconstructionModel(config).requires_grad_(False).eval())
 
 
 @torch.no_grad()
@@ -175,6 +175,6 @@ def operations() -> dict[str, float]:
         f"a photo, {steps} steps": once + steps * found["a step"] for steps in InstantMeshParameters.QUALITIES.values()
     }
     with torch.device("meta"):
-        model = InstantMeshModel(LargeReconstructionModel(OFFICIAL.config))
+        model = InstantMeshModel(LargeReconstructionModel(OFFICIAL.config).requires_grad_(False).eval())
     found["planes of six views"] = counted(lambda: model.encode(empty(6, 3, VIEW_SIZE, VIEW_SIZE), empty(6, 16)))
     return found

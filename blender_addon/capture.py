@@ -160,6 +160,8 @@ def take(sitter: Sitter, folder: Path, told: Told = rendering.untold) -> Steps:
 
 
 def _take(sitter: Sitter, folder: Path, told: Told) -> Steps:
+    if not bpy.app.background:  # a scene is not copied while Blender's own threads read it
+        yield from rendering.free_moment(told)
     stands = sitter.place.find()
     if stands is None:
         raise gone("The scene")

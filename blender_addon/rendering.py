@@ -36,6 +36,8 @@ COPY_SECONDS = 60.0
 """How long Blender may take to copy what it renders; an evaluation that is longer is waited for no longer."""
 
 WAIT = 0.01
+HOLD_SECONDS = 5.0
+"""How long a render that has begun waits for Blender's main loop; one that has waited longer is of no use."""
 
 _COUNT = re.compile(r"(\d+) ?/ ?(\d+)")
 
@@ -104,21 +106,24 @@ class Stage:
                 render_now(self.scene, path)
             yield
             return
-        self._told(TAKING, 0.0)
-        yield
-        while reason := moments.capture_hindrance():
-            self._told(reason, 0.0)
-            yield
-        self._told(TAKING, 0.0)
+        yield from free_moment(self._told)
         self._check()
-        scene = self.scene
-        scene.render.filepath = compat.literal_path(str(path))
-        with _watching(self._copy) as watch:
+        self.scene.render.filepath = compat.literal_path(str(path))
+        hold = compat.loses_contexts()
+        with _watching(self._copy, hold) as watch:
+            if hold:  # see `_Watch.begun`
+                _start(self.scene)
+                self._running = True
+                yield
+                self._check()
             with Overrides() as overrides:
                 self.always(overrides)
                 borrow(overrides)
-                _start(scene)
-                self._running = True
+                if hold:
+                    watch.go_on()
+                else:
+                    _start(self.scene)
+                    self._running = True
                 watch.await_copy()
             while not watch.over():
                 if counts:
@@ -142,6 +147,16 @@ class Stage:
         if self._running and bpy.app.is_job_running("RENDER"):
             _end_render()
         temporary.give_back(self._kept)
+
+
+def free_moment(told: Told) -> Steps:
+    """Give a turn away, and wait until Blender neither renders nor has something moved."""
+    told(TAKING, 0.0)
+    yield
+    while reason := moments.capture_hindrance():
+        told(reason, 0.0)
+        yield
+    told(TAKING, 0.0)
 
 
 @contextlib.contextmanager
@@ -227,12 +242,13 @@ class _Watch:
     """What Blender tells of one render, from its threads.
 
     copied: Blender has its own copy of what it renders; ended: it is over, stopped: it was ended before its time;
-    displaced: another render has taken its place; fraction: of the samples.
+    displaced: another render has taken its place, or it could not be held; fraction: of the samples.
     """
 
-    def __init__(self, scene: int) -> None:
+    def __init__(self, scene: int, hold: bool) -> None:
         self._scene = scene
         self.copied = self.ended = self.stopped = self.displaced = False
+        self._goes_on = not hold
         self.fraction = 0.0
         self.evaluated = 0.0
         self._began = time.perf_counter()
@@ -243,7 +259,19 @@ class _Watch:
             self.copied = True
 
     def begun(self, scene: Scene, *_: object) -> None:
-        self.displaced |= scene.session_uid != self._scene
+        """Hold the render, in its thread, before it copies anything, where `compat.loses_contexts`.
+
+        The main loop takes the context of the graphics card away from a render of a scene that no window shows, the
+        next time round. If the render used it or ended at that moment, Blender would crash; one that is held does
+        neither, and afterwards does without.
+        """
+        if scene.session_uid != self._scene or not _held(lambda: self._goes_on):
+            self.displaced = True
+
+    def go_on(self, *_: object) -> None:
+        """Let go of the render: the main loop has been round since it was started, or waits for the render's end."""
+        self._began = time.perf_counter()
+        self._goes_on = True
 
     def completed(self, scene: Scene, *_: object) -> None:
         self.ended |= scene.session_uid == self._scene
@@ -273,15 +301,16 @@ class _Watch:
 
 
 @contextlib.contextmanager
-def _watching(scene: int) -> Iterator[_Watch]:
+def _watching(scene: int, hold: bool = False) -> Iterator[_Watch]:
     """Listen to what Blender tells of the render of a scene. Another file does not end it."""
-    watch, handlers = _Watch(scene), bpy.app.handlers
+    watch, handlers = _Watch(scene, hold), bpy.app.handlers
     heard = [
         (handlers.frame_change_post, watch.frame_changed),
         (handlers.render_init, watch.begun),
         (handlers.render_complete, watch.completed),
         (handlers.render_cancel, watch.cancelled),
         (handlers.render_stats, watch.told),
+        *((each, watch.go_on) for each in (handlers.undo_pre, handlers.redo_pre, handlers.load_pre)),
     ]
     listeners = [(where, _lasting(listener)) for where, listener in heard]
     for where, listener in listeners:
@@ -289,8 +318,17 @@ def _watching(scene: int) -> Iterator[_Watch]:
     try:
         yield watch
     finally:
+        watch.go_on()
         for where, listener in listeners:
             where.remove(listener)
+
+
+def _held(released: Callable[[], bool]) -> bool:
+    """Wait in a render's thread; whether it was released in time."""
+    end = time.perf_counter() + HOLD_SECONDS
+    while not released() and time.perf_counter() < end:
+        time.sleep(WAIT)
+    return released()
 
 
 def _lasting(listener: Callable[..., None]) -> Callable[..., None]:
@@ -329,6 +367,26 @@ def _end_render() -> None:
         render.engine, render.resolution_x, render.resolution_y, render.resolution_percentage = "CYCLES", 4, 4, 100
         scene.cycles.device, scene.cycles.samples, scene.cycles.use_denoising = "CPU", 1, False
         render.use_compositing = render.use_sequencer = False
+        if compat.loses_contexts():
+            _hold_a_turn(kept[0])
         _start(scene, keep=False)
     finally:
         temporary.give_back(kept)
+
+
+def _hold_a_turn(scene: int) -> None:
+    """Hold the next render, if it is of this scene, until the main loop has been round; see `_Watch.begun`."""
+    came = False
+
+    @persistent
+    def begun(rendered: Scene, *_: object) -> None:
+        if rendered.session_uid == scene:
+            _held(lambda: came)
+
+    def turned() -> None:
+        nonlocal came
+        came = True
+        bpy.app.handlers.render_init.remove(begun)
+
+    bpy.app.handlers.render_init.append(begun)
+    bpy.app.timers.register(turned, first_interval=0.0, persistent=True)

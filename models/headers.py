@@ -87,7 +87,9 @@ def open_header(file: Path) -> Header:
         if len(start) == 8 and LONGEST_HEADER < length <= size - 8:
             raise CheckpointDamaged(f"{file} has a header of {length} bytes; {LONGEST_HEADER} are the most.")
         if len(start) < 8 or length > size - 8:
-            raise CheckpointDamaged(f"{file} is cut off or no safetensors file ({size} bytes).")
+            raise CheckpointDamaged(
+                f"{file} is cut off or no safetensors file ({size} bytes); perhaps the download is incomplete."
+            )
         text = stream.read(length)
     try:
         entries = json.loads(text)

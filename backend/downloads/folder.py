@@ -25,9 +25,8 @@ from filelock import FileLock, Timeout
 from backend.errors import Problem
 from backend.files import write_together
 from backend.weights import Weights
+from backend.weights.revisions import HIDDEN, RECORD
 
-HIDDEN = ".download"
-RECORD = "record.json"
 BLOCK = 1 << 20
 LOOK_SECONDS = 0.2
 

@@ -46,7 +46,7 @@ def paint_scene(
     labels: NDArray[np.uint16],
     camera: Camera,
     texture_size: int,
-    progress: Callable[[int], None] | None = None,
+    each: Callable[[list[int], Callable[[int], Mesh]], dict[int, Mesh]] | None = None,
 ) -> dict[int, Mesh]:
     """Give every mesh of a scene a texture. Vertices and triangles stay as they are.
 
@@ -57,7 +57,8 @@ def paint_scene(
         camera: of the picture, HxW.
         texture_size: longest side of each texture; what needs less gets less. More only where a mesh has more
             triangles than the texture has texels.
-        progress: is told each instance before it is painted.
+        each: calls a function for one instance after the other and gives what came of each; it may report, and leave
+            out what fails. None: a plain loop.
 
     Returns:
         instance -> mesh with `corner_uv` and `texture`. An instance that is seen nowhere has the mean colour of its
@@ -67,11 +68,9 @@ def paint_scene(
     nearest = np.zeros((camera.height, camera.width))
     for sight in sights.values():
         nearest[sight.window] = np.maximum(nearest[sight.window], sight.nearness)
-    painted = {}
-    for instance, mesh in meshes.items():
-        if progress is not None:
-            progress(instance)
-        sight = sights[instance]
+
+    def paint(instance: int) -> Mesh:
+        mesh, sight = meshes[instance], sights[instance]
         mask = (labels == instance) & (picture[..., 3] > 127)
         visible = mask.copy()
         visible[sight.window] &= sight.in_front(nearest[sight.window])
@@ -80,10 +79,10 @@ def paint_scene(
         share = np.zeros(fade.shape)
         share[sight.drawn] = fade[sight.drawn] * _turned(sight.facing_of_pixels())
         if own is not None and share.any():
-            painted[instance] = _paint(mesh, sight, own, fade, share, texture_size)
-        else:
-            painted[instance] = _plain(mesh, picture[mask, :3])
-    return painted
+            return _paint(mesh, sight, own, fade, share, texture_size)
+        return _plain(mesh, picture[mask, :3])
+
+    return each(list(meshes), paint) if each else {instance: paint(instance) for instance in meshes}
 
 
 def _plain(mesh: Mesh, colours: Pixels) -> Mesh:

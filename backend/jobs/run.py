@@ -18,6 +18,7 @@ from backend.jobs.answers import Answers
 from backend.jobs.checkpoints import JobCheckpoints
 from backend.jobs.folders import KEPT, PREVIEWS
 from backend.jobs.kept import Kept
+from backend.jobs.models_used import models_used
 from backend.jobs.previews import Previews
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import Context
@@ -104,8 +105,10 @@ def run_job(
             message = f"Only {share} % of {shot.title(number)} is seen; the colours of the rest are guessed."
             hint = "Move it, or what stands before it, or take it in a shot of its own."
             context.warn("instance-hidden", message, hint, number)
-    if preparations or residency.held_by(info.id) is None:
-        residency.clear()
+    models = models_used(methods, shot, context)
+    foreign = [method for method, _ in methods if not method.entry.startswith("backend.")]
+    if any(method.learned or method.memory_bytes for method in foreign):
+        residency.clear()  # a plug-in may measure what is free by itself
     prepared: dict[str, dict[str, Any]] = {}
     for one, chosen in preparations:
         checkpoints.turn_to(one)
@@ -124,7 +127,7 @@ def run_job(
     scene = info.load()(shot, parameters, context)
     previews.rest()
     kept.tidy()
-    return write_result(folder, job, request, shot, scene, context, info, parameters, prepared)
+    return write_result(folder, job, request, shot, scene, context, info, parameters, prepared, models)
 
 
 def _request(folder: Path) -> GenerateRequest:

@@ -156,9 +156,9 @@ def problem_of(error: BaseException) -> Problem:
 
 
 def warm() -> None:
-    """Import what jobs need, of those pipelines that ask for no GPU memory; the others load when they are used."""
+    """Import what jobs need, of those pipelines that run no networks; the others load when they are used."""
     for info in PIPELINES.values():
-        if info.memory_bytes == 0:
+        if not info.learned:
             try:
                 info.load()
             except Exception:  # a broken pipeline fails its own jobs, not everybody's

@@ -100,6 +100,19 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What a run needs.
+
+    memory_bytes: of the graphics card; 0 for none.
+    minutes: about how long it takes `on` what; None where it was not measured.
+    """
+
+    memory_bytes: int = 0
+    minutes: float | None = None
+    on: str = ""
+
+
+@dataclass(frozen=True)
 class MethodInfo:
     """All that is known of a pipeline, or of a preparation, without loading it.
 
@@ -108,7 +121,9 @@ class MethodInfo:
     finishes_early: it looks at `Context.finish_wanted`, and ends with what it has when that is true.
     checkpoints: it keeps `Context.checkpoints`, and goes on from the latest.
     weights: ids of `backend/weights` that it always needs.
-    memory_bytes: GPU memory it wants; 0 for none.
+    learned: whether it runs networks with PyTorch, and so needs what `backend/engine.py` looks for.
+    memory_bytes: GPU memory it wants, whatever the parameters; 0 for none. `needs` tells more.
+    needed: what a run with given parameters needs, where that is known better.
     licence: SPDX expression of code and weights together, with what it forbids in `licence_note`.
     """
 
@@ -120,16 +135,17 @@ class MethodInfo:
     parameters: type[Parameters]
     stages: tuple[Stage, ...]
     weights: tuple[str, ...] = ()
+    learned: bool = False
     memory_bytes: int = 0
+    needed: Callable[[Any], Needs] | None = None
     licence: str = "GPL-3.0-or-later"
     licence_note: str = ""
     finishes_early: bool = False
     checkpoints: bool = False
 
-    @property
-    def learned(self) -> bool:
-        """Whether it runs networks, and so needs what `backend/engine.py` looks for."""
-        return self.memory_bytes > 0
+    def needs(self, parameters: Parameters) -> Needs:
+        """What a run with these parameters needs."""
+        return Needs(self.memory_bytes) if self.needed is None else self.needed(parameters)
 
     def check(self, values: dict[str, Any]) -> Parameters:
         """The parameters, checked. Raises Problem("parameters-invalid") naming each wrong one."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import anyio
 from anyio.to_thread import run_sync
@@ -225,16 +225,16 @@ def _add_job_routes(app: FastAPI, service: JobService) -> None:
         """A file of the result, one of `files`; on the way, a picture that its question or a preview mentions."""
         path = service.file(job, name)
         try:
-            size = path.stat().st_size
-            chunks = _chunks(path)
+            opened = path.open("rb")
+            size = os.fstat(opened.fileno()).st_size  # of this very file: another may take its place at any moment
         except OSError as error:
             raise Problem("file-not-found", f"The file '{name[:40]}' cannot be read any more.") from error
         kind = MEDIA_TYPES.get(path.suffix, "application/octet-stream")
-        return StreamingResponse(chunks, media_type=kind, headers={"Content-Length": str(size)})
+        return StreamingResponse(_chunks(opened), media_type=kind, headers={"Content-Length": str(size)})
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    with stream:
         while chunk := stream.read(CHUNK):
             yield chunk
 

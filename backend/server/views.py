@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -94,6 +95,14 @@ class StageView(BaseModel):
     weight: float = Field(description="Usual share of the time; only the ratio counts.")
 
 
+class NeedsView(BaseModel):
+    """What a run needs with the parameters as they are when nothing is turned."""
+
+    memory_bytes: int = Field(description="Of the graphics card; 0 for none.")
+    minutes: float | None = Field(description="About how long it takes; null where it was not measured.")
+    on: str = Field(description="On what.")
+
+
 class MethodView(BaseModel):
     """What pipelines and preparations have in common."""
 
@@ -103,7 +112,9 @@ class MethodView(BaseModel):
     description: str
     parameters: dict[str, Any] = Field(description="JSON schema of the parameters, an object.")
     stages: list[StageView] = Field(description="Every stage that there can be; parameters may leave some out.")
+    learned: bool = Field(description="Whether it runs networks, and so wants the learned pipelines' libraries.")
     memory_bytes: int = Field(description="GPU memory it wants; 0 for none.")
+    needs: NeedsView
     licence: str = Field(description="SPDX expression of code and weights together.")
     licence_note: str
     weights: list[str] = Field(description="Downloads it needs.")
@@ -150,7 +161,9 @@ def _common(info: MethodInfo) -> dict[str, Any]:
         "description": info.description,
         "parameters": info.parameters.model_json_schema(),
         "stages": [StageView(name=stage.name, weight=stage.weight) for stage in info.stages],
+        "learned": info.learned,
         "memory_bytes": info.memory_bytes,
+        "needs": NeedsView(**asdict(info.needs(info.parameters.model_construct()))),
         "licence": info.licence,
         "licence_note": info.licence_note,
         "weights": list(info.weights),

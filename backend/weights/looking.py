@@ -19,8 +19,6 @@ from backend.weights.places import Place, places
 from backend.weights.row import Weights
 from backend.weights.telling import INSTALL_AGAIN, download_command, how_to_get, nowhere
 
-LFS_POINTER = b"version https://git-lfs"
-
 
 class State(StrEnum):
     """How much of a model is there, as far as file names and lengths tell."""
@@ -165,31 +163,17 @@ def _fault_of_file(file: Path) -> Fault | None:
         return Fault(file, "is empty", damaged=True)
     if file.suffix != ".safetensors":
         return None
-    expected = _full_size(file, status.st_size, status.st_mtime_ns)
-    if expected is None:
-        return Fault(file, "is only a Git LFS pointer or no safetensors file", damaged=True)
-    if expected != status.st_size:
-        what = f"has {status.st_size} bytes instead of {expected}; the download is incomplete"
-        return Fault(file, what, damaged=True)
-    return None
+    what = _what_is_wrong(file, status.st_size, status.st_mtime_ns)
+    return None if what is None else Fault(file, what, damaged=True)
 
 
 @lru_cache(maxsize=256)
-def _full_size(file: Path, size: int, changed: int) -> int | None:
-    """The bytes that a safetensors file should have by its header; None if it has none. Read once per change."""
-    with file.open("rb") as stream:
-        start = stream.read(8)
-        length = int.from_bytes(start, "little")
-        if start + stream.read(len(LFS_POINTER) - 8) == LFS_POINTER or size < 8:
-            return None
-        if length > size - 8:
-            # The header itself is cut off, unless the first bytes are no length at all.
-            return 8 + length if length < 100_000_000 else None
-        stream.seek(8)
-        header = stream.read(length)
+def _what_is_wrong(file: Path, size: int, changed: int) -> str | None:
+    """What the header of a safetensors file tells; None if the file is as it says. Read once per change."""
+    from models.headers import CheckpointError, open_header  # the standard library, and no network
+
     try:
-        entries = json.loads(header)
-        ends = (int(entry["data_offsets"][1]) for name, entry in entries.items() if name != "__metadata__")
-        return 8 + length + max(ends, default=0)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
-        return None
+        open_header(file)
+    except CheckpointError as error:
+        return str(error).removeprefix(str(file)).strip(" :.")
+    return None

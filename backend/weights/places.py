@@ -72,6 +72,12 @@ def own_folder() -> Path | None:
     return Path(named).expanduser() if named else None
 
 
+def data_folder() -> Path | None:
+    """The data folder; None outside `models_kept_in`."""
+    named = os.environ.get(CONVERTED_VARIABLE, "").strip()
+    return Path(named).parent if named else None
+
+
 def converted_folder(identifier: str) -> Path | None:
     """Where a model's files in a form that loads faster are kept; None, beside the files, outside `models_kept_in`."""
     named = os.environ.get(CONVERTED_VARIABLE, "").strip()

@@ -20,7 +20,10 @@ HEAD_WIDTH = 64
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """The image encoder: DINO ViT-B/16 with a camera input."""
+    """The image encoder: DINO ViT-B/16, with a camera input unless `camera_width` is 0.
+
+    position_offset: parts of a patch that were added to the size of the grid when positions were resized in training.
+    """
 
     width: int = 768
     layers: int = 12
@@ -30,6 +33,7 @@ class EncoderConfig:
     patch_size: int = 16
     image_channels: int = 3
     camera_width: int = 16
+    position_offset: float = 0.1
 
 
 @dataclass(frozen=True)

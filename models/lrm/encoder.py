@@ -29,6 +29,7 @@ class Embeddings(nn.Module):
         super().__init__()
         width, side = config.width, config.image_size // config.patch_size
         patches = nn.Conv2d(config.image_channels, width, config.patch_size, stride=config.patch_size)
+        self.offset = config.position_offset
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.position_embeddings = nn.Parameter(torch.randn(1, 1 + side * side, width) * 0.02)
         self.patch_embeddings = nn.ModuleDict({"projection": patches})
@@ -42,21 +43,21 @@ class Embeddings(nn.Module):
     def positions(self, rows: int, columns: int) -> Tensor:
         """The position table resized to another grid of patches, [1, 1 + rows · columns, W].
 
-        As the network was trained: bicubic, with a tenth of a patch added to the size that the scale is computed
-        from. So the table is read at steps of side / (size + 0.1), not side / size.
+        As the network was trained: bicubic; for InstantMesh with a tenth of a patch added to the size that the scale is
+        computed from. There the table is read at steps of side / (size + 0.1), not side / size.
         """
         table = self.position_embeddings
         side = round((table.shape[1] - 1) ** 0.5)
         if (rows, columns) == (side, side):
             return table
         grid = table[:, 1:].transpose(1, 2).reshape(1, -1, side, side).float()
-        scale = ((rows + 0.1) / side, (columns + 0.1) / side)
+        scale = ((rows + self.offset) / side, (columns + self.offset) / side)
         resized = F.interpolate(grid, scale_factor=scale, mode="bicubic", align_corners=False)
         return torch.cat([table[:, :1], resized.flatten(2).transpose(1, 2).to(table.dtype)], dim=1)
 
 
 class Layer(nn.Module):
-    """Self-attention and feed-forward, pre-norm residuals; the camera shifts and scales both normed inputs."""
+    """Self-attention and feed-forward, pre-norm residuals; a camera shifts and scales both normed inputs."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -70,13 +71,18 @@ class Layer(nn.Module):
         self.output = nn.ModuleDict({"dense": nn.Linear(config.inner_width, width)})
         self.layernorm_before = nn.LayerNorm(width, eps=NORM_EPS)
         self.layernorm_after = nn.LayerNorm(width, eps=NORM_EPS)
-        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 4 * width))
+        if config.camera_width:
+            self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 4 * width))
 
-    def forward(self, hidden: Tensor, camera: Tensor) -> Tensor:
-        """Tokens [V, T, W] and camera embeddings [V, W] → [V, T, W]."""
-        shift, scale, shift_inner, scale_inner = self.adaLN_modulation(camera)[:, None].chunk(4, dim=-1)
-        hidden = hidden + self.attend(self.layernorm_before(hidden) * (1 + scale) + shift)
-        normed = self.layernorm_after(hidden) * (1 + scale_inner) + shift_inner
+    def forward(self, hidden: Tensor, camera: Tensor | None = None) -> Tensor:
+        """Tokens [V, T, W] and, of a network with cameras, their embeddings [V, W] → [V, T, W]."""
+        if camera is None:
+            hidden = hidden + self.attend(self.layernorm_before(hidden))
+            normed = self.layernorm_after(hidden)
+        else:
+            shift, scale, shift_inner, scale_inner = self.adaLN_modulation(camera)[:, None].chunk(4, dim=-1)
+            hidden = hidden + self.attend(self.layernorm_before(hidden) * (1 + scale) + shift)
+            normed = self.layernorm_after(hidden) * (1 + scale_inner) + shift_inner
         inner = F.gelu(self.intermediate["dense"](normed))
         result: Tensor = hidden + self.output["dense"](inner)
         return result
@@ -112,8 +118,10 @@ class VisionTransformer(nn.Module):
         assert isinstance(layers, nn.ModuleList)
         return layers
 
-    def forward(self, pixels: Tensor, camera: Tensor, after_layer: Callable[[], None] | None = None) -> Tensor:
-        """Normalised pixels [V, 3, H, W] and camera embeddings [V, W] → [V, T, W]."""
+    def forward(
+        self, pixels: Tensor, camera: Tensor | None = None, after_layer: Callable[[], None] | None = None
+    ) -> Tensor:
+        """Normalised pixels [V, 3, H, W] and, of a network with cameras, their embeddings [V, W] → [V, T, W]."""
         hidden = self.embeddings(pixels)
         for layer in self.layers:
             hidden = layer(hidden, camera)

@@ -26,6 +26,7 @@ RadianceField = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 SHARE_OF_EMPTY = 0.01  # weight that every stretch of a ray gets in the second stage, however empty it looked
 PDF_FLOOR = 1e-5
+WALL = 1e-5  # share of the box by which a sample on its wall may miss it; without, rounding would decide what it sees
 CLEAR = 1e-10  # keeps a transmittance of exactly 0 from hiding what lies behind
 
 
@@ -124,7 +125,7 @@ class _Box:
     def __call__(self, origins: Tensor, directions: Tensor, depths: Tensor) -> tuple[Tensor, Tensor]:
         """Rays [R, 3] at depths [R, S] → radiance [R, S, 3] and raw density [R, S], −∞ outside."""
         points = origins[:, None] + depths[..., None] * directions[:, None]
-        inside = (points.abs() <= self.half_extent).all(-1)
+        inside = (points.abs() <= self.half_extent * (1 + WALL)).all(-1)
         colour, raw = torch.zeros_like(points), torch.full_like(depths, -torch.inf)
         colour[inside], raw[inside] = self.field(points[inside])
         return colour, raw

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 30.0
+PATIENCE = 120.0
 SETS = {
     "scenes": "tests.backend.registration.hostile_glbs",
     "checkpoints": "tests.models.hostile_checkpoints",

@@ -285,7 +285,6 @@ def test_the_slices_stay_short_while_large_pictures_come(addon: Any, picture: Pa
     current.slices.seconds.clear()
     shown(job)
     assert sum(path.stat().st_size for path in folders.temporary().rglob("candidate-*.png")) > 20_000
-    assert current.slices.longest() < 0.05
     assert current.slices.percentile(95) <= 0.010
 
 

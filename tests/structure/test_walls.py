@@ -18,7 +18,12 @@ BLOCKING = ("urllib.request", "http.client", "http.server", "requests", "httpx")
 BLENDER = ("bpy", "bmesh", "mathutils", "gpu", "gpu_extras", "blf", "bl_ui", "addon_utils", "bpy_extras")
 IN_BLENDER = {*sys.stdlib_module_names, *BLENDER, "numpy"}
 
-WORKER_ONLY = ("backend/jobs/run.py", "backend/jobs/worker.py")
+WORKER_ONLY = (
+    "backend/jobs/run.py",
+    "backend/jobs/worker.py",
+    "backend/pipelines/ending.py",
+    "backend/pipelines/running.py",
+)
 """Modules of light rooms that only the worker process imports."""
 
 INSTALLER_ONLY = tuple(f"blender_addon.installer.{name}" for name in ("__main__", "commands", "machine", "run", "uv"))
@@ -88,6 +93,11 @@ def test_light_modules_import_nothing_heavy(path: Path) -> None:
     through = eager_closure(path)
     heavy = {module: name for module, name in through.items() if module.split(".")[0] in HEAVY}
     assert heavy == {}, f"{module_name(path)} imports heavy modules (module: imported by)"
+
+
+def test_reading_a_header_takes_the_standard_library_alone() -> None:
+    through = eager_closure(ROOT / "models" / "headers.py")
+    assert {module.split(".")[0] for module in through} <= {*sys.stdlib_module_names, "models"}
 
 
 def test_the_server_process_has_nothing_heavy_in_memory() -> None:

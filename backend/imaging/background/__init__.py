@@ -19,7 +19,7 @@ Pixels = NDArray[np.uint8]
 
 Way = Literal["auto", "network", "plain", "none"]
 
-AGREED = 0.85
+AGREED = 0.9
 """From this intersection over union on the two ways agree; then the one that is finer on a plain ground is taken."""
 
 SMALLEST_SHARE, LARGEST_SHARE = 0.002, 0.97

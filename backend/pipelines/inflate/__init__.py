@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from backend.pipelines.base import PROMINENT, PipelineInfo, Stage
+from backend.pipelines.base import PROMINENT, Needs, PipelineInfo, Stage
 from backend.pipelines.former import formerly
 from backend.pipelines.parameters import Resolution, TextureParameters, TextureSize
 from backend.pipelines.picture import PictureParameters
@@ -49,5 +49,6 @@ INFLATE = PipelineInfo(
     entry="backend.pipelines.inflate.run:run",
     parameters=InflateParameters,
     chance=False,
+    needed=lambda chosen: Needs(minutes=0.02, on="one core of a CPU, five objects"),
     stages=(Stage("surface", 5), Stage("texture", 2), Stage("place", 1), Stage("export", 2)),
 )

@@ -127,6 +127,7 @@ INSTANTMESH = PipelineInfo(
     images=(1, MOST_PHOTOS),
     instances=(1, MOST_INSTANCES),
     weights=("zero123plus", "instantmesh-views"),
+    learned=True,
     memory_bytes=5_000_000_000,
     licence="GPL-3.0-or-later AND Apache-2.0 AND CC-BY-NC-4.0",
     licence_note=(

@@ -1,9 +1,9 @@
 """InstantMesh's ladder of memory plans: what each way of making views needs on the device.
 
 The activations were counted on the meta device at the published sizes; tests/backend/test_instantmesh_plans.py repeats
-the count. All figures are predicted: none was measured on a card. The reconstruction comes after the diffusion networks
-have gone and needs less than the most frugal of these plans: of the large model 1.51 GB for its weights in 32 bit and
-0.37 GB to encode six views, and later, without the weights of that, 0.11 GB for the surface at 128.
+the count. All figures are predicted: none was measured on a card. The reconstruction comes after the views and needs
+less than the most frugal of their plans: of the large model 1.51 GB for its weights in 32 bit and 0.37 GB to encode six
+views; the surface at 128 takes 0.11 GB. The diffusion networks stay beside it where there is room.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from backend.memory import ITEM_BYTES, Plan, Precision, choose_dtype
 ROW_NUMBERS = 94_000_000
 ENCODING_NUMBERS = 171_000_000
 DECODING_NUMBERS = 478_000_000
+
+RECONSTRUCTION_NUMBERS = 93_000_000
+"""Of the large model, to encode six views; the surface and the smaller model need less."""
 
 ROW_NUMBERS_WITH_SCORES = 1_390_000_000
 """Of a row where attention has a matrix of scores, as PyTorch's for MPS: 5 heads, 9600 places of the sheet, 13,696 of
@@ -56,3 +59,9 @@ def view_plans(sizes: Mapping[str, int], device: Device, precision: Precision = 
         plan("parts", "one part at a time", False, None),
         plan("halves", "one part at a time, guidance in two halves", False, 1),
     ]
+
+
+def reconstruction_plans(numbers: int) -> list[Plan]:
+    """The one way of reconstructing: in 32 bit, as the model was trained. numbers: its parameters."""
+    needed = ITEM_BYTES["float32"] * (numbers + RECONSTRUCTION_NUMBERS)
+    return [Plan("whole", "32-bit, everything stays loaded", needed, "float32")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,28 +10,20 @@ from numpy.typing import NDArray
 
 from backend import weights
 from backend.errors import Problem
-from backend.geometry.cleanup import Cleaned, clean
 from backend.pipelines.instantmesh import InstantMeshParameters
 from backend.pipelines.instantmesh.choosing import Picked
-from backend.pipelines.instantmesh.placing import FRONT
-from backend.scene import Mesh
+from backend.pipelines.running import Tell
 from models.isosurface import EmptySurface, FieldError
 from models.isosurface.flexicubes import extract_surface
-from models.loading import CheckpointError
 from models.lrm.cameras import RADIUS, slot_cameras, view_cameras
 from models.lrm.decoding import density_surface
 from models.lrm.fields import DensityField, MeshField
 from models.lrm.model import InstantMeshModel
-from models.rendering import bake
-from models.rendering.colours import ask
-
-Tell = Callable[[float], None]
 
 ENCODED = 0.5
 """Share of the time of one object after which its planes are there."""
 
 HINT = "Choose other views, generate them anew with another seed, or take a clearer photo."
-FLAT_HINT = "Set fewer target faces or a larger texture, or set Colour to vertices."
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,21 +36,24 @@ class Solid:
     field: MeshField | DensityField
 
 
-def open_model(parameters: InstantMeshParameters, device: str) -> InstantMeshModel:
+def open_model(identifier: str, device: str) -> InstantMeshModel:
     """The reconstruction model with its weights, in 32 bit as it was trained; on "meta" it is only looked whether its
     file can be used.
 
+    Args:
+        identifier: of `backend/weights`.
+
     Raises:
-        Problem: weights-missing, weights-damaged, weights-foreign.
+        Problem: weights-missing, weights-damaged.
+        CheckpointError: see `InstantMeshModel.from_checkpoint`.
     """
-    (identifier,) = parameters.needed_weights()
     file = weights.locate(identifier) / weights.WEIGHTS[identifier].required[0]
-    try:
-        return InstantMeshModel.from_checkpoint(
-            file, device, torch.float32, converted=weights.converted_folder(identifier)
-        )
-    except CheckpointError as error:
-        raise weights.problem_of(error, identifier) from error
+    return InstantMeshModel.from_checkpoint(file, device, torch.float32, converted=weights.converted_folder(identifier))
+
+
+def size_of(identifier: str) -> int:
+    """How many parameters the model has; nothing is allocated. Raises as `open_model`."""
+    return sum(parameter.numel() for parameter in open_model(identifier, "meta").network.parameters())
 
 
 def reconstruct(model: InstantMeshModel, picked: Picked, parameters: InstantMeshParameters, tell: Tell) -> Solid:
@@ -100,35 +94,6 @@ def cameras(picked: Picked, parameters: InstantMeshParameters) -> torch.Tensor:
         return slot_cameras(radius, slots=picked.slots)
     azimuths, elevations = zip(*((view.azimuth, view.elevation) for view in picked.views), strict=True)
     return view_cameras(azimuths, elevations, radius)
-
-
-def cleaned(solid: Solid, parameters: InstantMeshParameters) -> Cleaned:
-    """The surface to work with. Raises Problem("geometry-failed")."""
-    return clean(solid.vertices, solid.faces, target_faces=parameters.faces, smallest_piece=parameters.floaters)
-
-
-def coloured(solid: Solid, shape: Cleaned, parameters: InstantMeshParameters, tell: Tell) -> Mesh:
-    """The mesh with the colours of the field, its front towards -y.
-
-    Raises:
-        Problem: "geometry-failed" if the field gives colours that are not finite, or the surface cannot be laid flat.
-    """
-    mesh = Mesh(shape.vertices @ FRONT.T, shape.faces)
-    device = solid.field.planes.device
-    vertices = torch.from_numpy(shape.vertices).float().to(device)
-    try:
-        if parameters.colour == "vertices":
-            colours = ask(solid.field.colour, vertices, progress=tell)
-            mesh.colours = (colours * 255).round().to(torch.uint8).cpu().numpy()
-        elif parameters.colour == "texture":
-            faces = torch.from_numpy(shape.faces).to(device)
-            baked = bake(vertices, faces, solid.field.colour, size=parameters.texture_size, progress=tell)
-            mesh.corner_uv = baked.corner_uv.cpu().numpy().astype(np.float64)
-            mesh.texture = baked.texture.cpu().numpy()
-    except ValueError as error:
-        detail = f"{solid.picked.subject.title} could not be coloured: {error}"
-        raise Problem("geometry-failed", detail, HINT if isinstance(error, FieldError) else FLAT_HINT) from error
-    return mesh
 
 
 def _tensor(picked: Picked) -> torch.Tensor:

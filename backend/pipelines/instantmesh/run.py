@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 
-from backend import devices
 from backend.devices import release
 from backend.errors import Problem
 from backend.geometry.cleanup import Cleaned
-from backend.memory import Plan, run_with_plans
+from backend.memory import Plan
+from backend.pipelines import ending
 from backend.pipelines.base import Context
 from backend.pipelines.instantmesh import InstantMeshParameters
 from backend.pipelines.instantmesh.choosing import Picked, first_seeds, keep_sheet, pick
 from backend.pipelines.instantmesh.photos import Pixels, subjects
 from backend.pipelines.instantmesh.picks import photo_azimuths
-from backend.pipelines.instantmesh.placing import place
-from backend.pipelines.instantmesh.plans import view_plans
-from backend.pipelines.instantmesh.reconstruct import HINT, Solid, Tell, cleaned, coloured, open_model, reconstruct
-from backend.pipelines.instantmesh.sheets import Wanted, make_sheets, read_sizes
+from backend.pipelines.instantmesh.placing import FRONT, facing
+from backend.pipelines.instantmesh.plans import reconstruction_plans, view_plans
+from backend.pipelines.instantmesh.reconstruct import HINT, Solid, open_model, reconstruct, size_of
+from backend.pipelines.instantmesh.sheets import VIEW_WEIGHTS, Wanted, make_sheets, read_sizes
 from backend.pipelines.instantmesh.turntable import keep_turntable
-from backend.scene import Prop, Scene
+from backend.pipelines.running import Running, Tell, each, seen
+from backend.residency import Loaded
+from backend.scene import Mesh, Prop, Scene
 from backend.shot import Shot
-from models.isosurface import EmptySurface
-
-T = TypeVar("T")
+from models.lrm.model import InstantMeshModel
 
 
 @torch.no_grad()
@@ -43,115 +44,124 @@ def run(shot: Shot, parameters: InstantMeshParameters, context: Context) -> Scen
     """
     with context.stage("background"):
         objects, backgrounds = subjects(shot, context, parameters.background)
-        device = devices.choose()
-        context.device = device.name
-        open_model(parameters, "meta")  # what is wrong with its file is told before the views are made
+        views, shaping = Running.begin(context), Running.begin(context)
+        (model,) = parameters.needed_weights()
+        numbers = seen("instantmesh", [model], lambda: size_of(model))  # what is wrong with it is told before the views
         azimuths = photo_azimuths([photo.azimuth for photo in shot.photos])
     made: dict[Wanted, list[Pixels]] = {}
-    followed: list[Plan] = []
 
     def make(wanted: Sequence[Wanted]) -> dict[Wanted, list[Pixels]]:
         missing = [each for each in wanted if each not in made]
         if missing:
             with context.stage("views"):
-                made.update(_views(missing))
+                sizes = seen("instantmesh views", VIEW_WEIGHTS, read_sizes)
+                sheets = views.by_plans(
+                    lambda device: view_plans(sizes, device, parameters.precision),
+                    lambda plan: make_sheets(missing, parameters, views, plan),
+                )
+                made.update(sheets)
         return {each: made[each] for each in wanted}
 
-    def _views(wanted: Sequence[Wanted]) -> dict[Wanted, list[Pixels]]:
-        def attempt(plan: Plan) -> dict[Wanted, list[Pixels]]:
-            followed.append(plan)
-            return make_sheets(wanted, parameters, context, device, plan)
-
-        def told(failed: Plan, following: Plan) -> None:
-            message = f"Memory ran out with the plan '{failed.name}'; trying again: {following.sentence}."
-            context.warn("memory-tight", message, "Close other programs that use the graphics card.")
-
-        return run_with_plans(view_plans(read_sizes(), device, parameters.precision), device, attempt, told)
-
     make([Wanted(each, photo, seed) for each in objects for photo, seed in enumerate(first_seeds(each, context.seed))])
-    chosen = [pick(each, shot.photos, azimuths, parameters, context, make) for each in objects]
-    solids = _reconstruct(chosen, parameters, context, device)
+    chosen = {each.instance: pick(each, shot.photos, azimuths, parameters, context, make) for each in objects}
+    with context.stage("reconstruct"):
+        solids = shaping.by_plans(
+            lambda device: reconstruction_plans(numbers),
+            lambda plan: _reconstruct(chosen, shot, parameters, shaping, plan),
+        )
     props = _finish(solids, shot, parameters, context)
-    release(device)
-    record = _record(chosen, parameters, followed)
+    release(shaping.device)
+    record = {"azimuths": list(azimuths.values), **views.record}
     if any(backgrounds):  # of the first photo it is told of every method
         record["backgrounds"] = backgrounds
-    return Scene(props, record)
+    return Scene(list(props.values()), record)
 
 
 def _reconstruct(
-    chosen: Sequence[Picked], parameters: InstantMeshParameters, context: Context, device: devices.Device
-) -> list[Solid]:
+    chosen: Mapping[int, Picked], shot: Shot, parameters: InstantMeshParameters, running: Running, plan: Plan
+) -> dict[int, Solid]:
     """One object after the other; one without a surface is told and left out."""
-    solids = []
-    with context.stage("reconstruct"):
-        context.progress(0.0, "Loading the model")
-        model = open_model(parameters, device.name)
-        for index, picked in enumerate(chosen):
-            keep_sheet(picked, context)
-            try:
-                tell = _teller(context, picked, index, len(chosen))
-                solids.append(reconstruct(model, picked, parameters, tell))
-            except EmptySurface:
-                message = f"{picked.subject.title} came out empty and was left out."
-                context.warn("instance-empty", message, HINT, picked.subject.instance)
-        if not solids:
-            raise Problem("geometry-failed", "No shape could be made out in the chosen views.", HINT)
-    return solids
+    (identifier,) = parameters.needed_weights()
+    running.context.progress(0.0, "Loading the model")
+
+    def opened() -> Loaded[InstantMeshModel]:
+        model = open_model(identifier, running.device.name)
+        return Loaded(model, [model.network])
+
+    with running.networks("instantmesh", [identifier], plan, opened) as loaded:
+
+        def work(number: int, tell: Tell) -> Solid:
+            keep_sheet(chosen[number], running.context)
+            return reconstruct(loaded.value, chosen[number], parameters, tell)
+
+        return each(chosen, work, shot, running.context, HINT)
 
 
-def _finish(solids: Sequence[Solid], shot: Shot, parameters: InstantMeshParameters, context: Context) -> list[Prop]:
+def _finish(
+    solids: Mapping[int, Solid], shot: Shot, parameters: InstantMeshParameters, context: Context
+) -> dict[int, Prop]:
     """Clean, colour and place each object."""
     with context.stage("clean"):
-        shapes = _each(solids, context, lambda solid, tell: cleaned(solid, parameters))
-    with context.stage("texture"):
-        meshes = _each(list(shapes), context, lambda solid, tell: coloured(solid, shapes[solid], parameters, tell))
-    with context.stage("place"):
-        props = _each(
-            list(meshes),
-            context,
-            lambda solid, tell: place(meshes[solid], solid.picked.subject.instance, shot, parameters, context),
+        surfaces = {number: (solid.vertices, solid.faces) for number, solid in solids.items()}
+        shapes = ending.cleaned(surfaces, shot, context, faces=parameters.faces, floaters=parameters.floaters)
+
+    def coloured(number: int, tell: Tell) -> Mesh:
+        field = solids[number].field
+        mesh = ending.coloured(
+            shot.title(number),
+            shapes[number],
+            field.colour,
+            field.planes.device,
+            tell,
+            how=parameters.colour,
+            texture_size=parameters.texture_size,
+            hint=HINT,
         )
-    for solid, prop in props.items():
-        prop.quality |= {"removed_pieces": shapes[solid].removed_pieces, **_choice(solid.picked)}
+        return replace(mesh, vertices=mesh.vertices @ FRONT.T)
+
+    with context.stage("texture"):
+        meshes = each(shapes, coloured, shot, context)
+
+    def placed(number: int, tell: Tell) -> Prop:
+        return ending.placed_alone(
+            number,
+            meshes[number],
+            shot,
+            context,
+            yaw=facing(shot.camera, shot.whole_mask(number)),
+            snap=parameters.snap,
+            to_ground=parameters.to_ground,
+            size=parameters.size,
+        )
+
+    with context.stage("place"):
+        props = each(meshes, placed, shot, context)
+    for number, prop in props.items():
+        prop.quality |= {"removed_pieces": shapes[number].removed_pieces, **_choice(solids[number].picked)}
     if parameters.turntable:
         with context.stage("turntable"):
-            _turntables(list(props), shapes, parameters, context)
-    return list(props.values())
-
-
-def _each(solids: Sequence[Solid], context: Context, work: Callable[[Solid, Tell], T]) -> dict[Solid, T]:
-    """Work on one object after the other. One of several that fails is told and left out."""
-    done: dict[Solid, T] = {}
-    for index, solid in enumerate(solids):
-        tell = _teller(context, solid.picked, index, len(solids))
-        tell(0.0)
-        try:
-            done[solid] = work(solid, tell)
-        except Problem as problem:
-            if len(solids) == 1 or (solid is solids[-1] and not done):
-                raise
-            context.warn(
-                problem.code, f"{problem.detail} It was left out.", problem.hint, solid.picked.subject.instance
-            )
-    return done
+            _turntables(list(props), solids, shapes, parameters, context)
+    return props
 
 
 def _turntables(
-    solids: Sequence[Solid], shapes: Mapping[Solid, Cleaned], parameters: InstantMeshParameters, context: Context
+    numbers: Sequence[int],
+    solids: Mapping[int, Solid],
+    shapes: Mapping[int, Cleaned],
+    parameters: InstantMeshParameters,
+    context: Context,
 ) -> None:
     """A video of each prop. The props are there, so one that cannot be made is only told."""
-    for index, solid in enumerate(solids):
-        tell = _teller(context, solid.picked, index, len(solids))
+    for index, number in enumerate(numbers):
+        solid = solids[number]
+
+        def tell(share: float, index: int = index, title: str = solid.picked.subject.title) -> None:
+            context.progress((index + share) / len(numbers), title)
+
         try:
-            keep_turntable(solid, shapes[solid], parameters.colour != "none", context, tell)
+            keep_turntable(solid, shapes[number], parameters.colour != "none", context, tell)
         except Problem as problem:
-            context.warn(problem.code, problem.detail, problem.hint, solid.picked.subject.instance)
-
-
-def _teller(context: Context, picked: Picked, index: int, count: int) -> Tell:
-    """What reports the share done of one of `count` objects."""
-    return lambda share: context.progress((index + share) / count, picked.subject.title)
+            context.warn(problem.code, problem.detail, problem.hint, number)
 
 
 def _choice(picked: Picked) -> dict[str, Any]:
@@ -161,10 +171,3 @@ def _choice(picked: Picked) -> dict[str, Any]:
         "seeds": list(picked.seeds),
         "cameras": "true" if picked.true_cameras else "slots",
     }
-
-
-def _record(chosen: Sequence[Picked], parameters: InstantMeshParameters, followed: Sequence[Plan]) -> dict[str, Any]:
-    record: dict[str, Any] = {"azimuths": list(chosen[0].azimuths.values)}
-    if followed:  # else all views were there from an earlier attempt
-        record["plan"] = {"name": followed[-1].name, "sentence": followed[-1].sentence}
-    return record

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 
 from backend import weights
-from backend.devices import Device, release
 from backend.errors import Problem
 from backend.imaging.png import as_png, from_png
 from backend.memory import Plan
 from backend.pipelines.base import Context
 from backend.pipelines.instantmesh import InstantMeshParameters
 from backend.pipelines.instantmesh.photos import Pixels, Subject
-from models.loading import CheckpointError
+from backend.pipelines.running import Running
 from models.published import diffusers_network, load_clip_vision
 from models.zero123plus.conditioning import Condition
 from models.zero123plus.pictures import as_pixels, prepared, split
 from models.zero123plus.pipeline import Zero123Plus
+
+VIEW_WEIGHTS = ("zero123plus", "instantmesh-views")
+"""Ids of `backend/weights`: the diffusion model, and the UNet that takes the place of its own."""
 
 UNET_FILE = "diffusion_pytorch_model.bin"
 VIEWS = 6
@@ -47,78 +48,68 @@ class Wanted(NamedTuple):
         return f"{self.subject.title}, photo {self.photo + 1}" if several else self.subject.title
 
 
-def open_views(device: Device, dtype: torch.dtype) -> Zero123Plus:
+def open_views(device: str, dtype: torch.dtype) -> Zero123Plus:
     """The diffusion model as it is published for InstantMesh; no weights are loaded yet.
 
     Raises:
-        Problem: weights-missing, weights-damaged, weights-foreign.
+        Problem: weights-missing, weights-damaged.
+        CheckpointError: see `Zero123Plus.from_pretrained`.
     """
-    folder, file = weights.locate("zero123plus"), weights.locate("instantmesh-views") / UNET_FILE
-    try:
-        return Zero123Plus.from_pretrained(
-            folder, file, device.name, dtype, kept=weights.converted_folder("instantmesh-views")
-        )
-    except CheckpointError as error:
-        raise weights.problem_of(error, _whose(error, file)) from error
+    folder, file = (weights.locate(identifier) for identifier in VIEW_WEIGHTS)
+    return Zero123Plus.from_pretrained(
+        folder, file / UNET_FILE, device, dtype, kept=weights.converted_folder(VIEW_WEIGHTS[1])
+    )
 
 
 def read_sizes() -> dict[str, int]:
     """Parameters of each network, from their configurations; nothing is allocated. Raises as `open_views`."""
     folder = weights.locate("zero123plus")
-    try:
-        networks = {
-            "unet": diffusers_network(folder / "unet", "UNet2DConditionModel"),
-            "vae": diffusers_network(folder / "vae", "AutoencoderKL"),
-            "vision_encoder": load_clip_vision(folder / "vision_encoder", "meta", torch.float32),
-        }
-    except CheckpointError as error:
-        raise weights.problem_of(error, "zero123plus") from error
+    networks = {
+        "unet": diffusers_network(folder / "unet", "UNet2DConditionModel"),
+        "vae": diffusers_network(folder / "vae", "AutoencoderKL"),
+        "vision_encoder": load_clip_vision(folder / "vision_encoder", "meta", torch.float32),
+    }
     return {part: sum(each.numel() for each in network.parameters()) for part, network in networks.items()}
 
 
 def make_sheets(
-    wanted: Sequence[Wanted],
-    parameters: InstantMeshParameters,
-    context: Context,
-    device: Device,
-    plan: Plan,
-    opened: Callable[[Device, torch.dtype], Zero123Plus] = open_views,
+    wanted: Sequence[Wanted], parameters: InstantMeshParameters, running: Running, plan: Plan
 ) -> dict[Wanted, list[Pixels]]:
     """The views of each photo, 320 x 320 x 3, in the order of Zero123++. What is kept with the job is not made again.
 
-    The networks are gone from the device when this returns. Those kept are rounded to 8 bits, and those are used, so
-    that an attempt that recalls them comes to the same mesh.
+    Those kept are rounded to 8 bits, and those are used, so that an attempt that recalls them comes to the same mesh.
 
     Raises:
-        Problem: see `open_views`. Cancelled.
+        Problem: weights-missing, weights-damaged, weights-foreign; geometry-failed if they come out as no numbers.
+        Cancelled.
     """
+    context = running.context
     found = {each: pictures for each in wanted if (pictures := recalled(each, context)) is not None}
     missing = [each for each in wanted if each not in found]
     if not missing:
         return found
     context.progress(0.0, plan.sentence)
-    pipeline = opened(device, getattr(torch, plan.dtype))
     together: bool = plan.settings["keep_parts"]
-    try:
+
+    def opened() -> Zero123Plus:
+        return open_views(running.device.name, getattr(torch, plan.dtype))
+
+    with running.networks("instantmesh views", VIEW_WEIGHTS, plan, opened, keep=together) as pipeline:
         # Networks that cannot stay side by side are loaded once for all photos, the others finish photo by photo.
         for group in [[each] for each in missing] if together else [missing]:
             begun = len(found)
-            for each, pictures in zip(
-                group, _sheets(pipeline, group, begun, len(wanted), parameters, context, plan), strict=True
-            ):
+            try:
+                made = _sheets(pipeline, group, begun, len(wanted), parameters, context, plan)
+            except FloatingPointError as error:
+                wider = plan.dtype != "float32"
+                hint = (
+                    "Set Precision to bfloat16 or float32." if wider else "Delete the weights and download them again."
+                )
+                raise Problem("geometry-failed", f"The views came out as no numbers in {plan.dtype}.", hint) from error
+            for each, pictures in zip(group, made, strict=True):
                 found[each] = pictures
                 for name, picture in zip(each.names, pictures, strict=True):
                     context.keep(name, as_png(picture))
-    except CheckpointError as error:
-        raise weights.problem_of(error, _whose(error, pipeline.white_unet)) from error
-    except FloatingPointError as error:
-        wider = plan.dtype != "float32"
-        hint = "Set Precision to bfloat16 or float32." if wider else "Delete the weights and download them again."
-        raise Problem("geometry-failed", f"The views came out as no numbers in {plan.dtype}.", hint) from error
-    finally:
-        pipeline.release()
-        del pipeline
-        release(device)
     return found
 
 
@@ -165,8 +156,3 @@ def _sheets(
         tell(index if keep_parts else len(group) - 1, DENOISED, "Drawing")
         sheets.append(list(as_pixels(split(pipeline.decode(latent)))))
     return sheets
-
-
-def _whose(error: CheckpointError, unet: Path | None) -> str:
-    """The row of the catalogue that a broken file belongs to."""
-    return "instantmesh-views" if unet is not None and str(unet) in str(error) else "zero123plus"

@@ -106,6 +106,7 @@ MIDI = PipelineInfo(
     ),
     instances=(1, MOST_INSTANCES),
     weights=("midi",),
+    learned=True,
     memory_bytes=8_000_000_000,
     licence="GPL-3.0-or-later AND Apache-2.0",
     licence_note="The weights are Apache-2.0 by their listing; see the model card of VAST-AI/MIDI-3D.",

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from backend.pipelines.base import Stage
+from backend.pipelines.base import Needs, Stage
 from backend.pipelines.former import formerly
 from backend.pipelines.parameters import (
     Choose,
@@ -94,7 +94,9 @@ IMAGINE = PreparationInfo(
         "The models come under CreativeML Open RAIL licences: commercial use is allowed, the uses that their "
         "Attachment A lists are not."
     ),
+    learned=True,
     memory_bytes=9_000_000_000,
+    needed=lambda chosen: Needs(9_000_000_000 if chosen.model == "sdxl" else 3_000_000_000),
     needs_depth=True,
     needs_instances=True,
 )

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from backend.devices import Device, release
+from backend.devices import Device
 from backend.errors import Problem
 from backend.memory import ITEM_BYTES, Plan, choose_dtype
+from backend.pipelines.running import Running
 from backend.preparations.imagine.networks import (
     Family,
     check_base,
@@ -29,8 +30,7 @@ from backend.preparations.imagine.networks import (
     numbers_of,
 )
 from backend.preparations.imagine.offload import bring_layer_by_layer
-from backend.weights import problem_of
-from models.loading import CheckpointError
+from backend.residency import Loaded
 
 # Beside the weights, per pixel of the picture. Counted are the tensors that live at a time with the published
 # configurations: 215 numbers (SDXL) and 332 (1.5) in a step of both networks with guidance, 3072 bytes in the float32
@@ -65,25 +65,41 @@ class Folders:
     control: Path
 
 
-def ladder(family: Family, folders: Folders, device: Device, size: tuple[int, int]) -> list[Plan]:
+@dataclass(frozen=True)
+class Sizes:
+    """How many numbers the networks have: all text encoders together, the UNet, the decoder, the ControlNet."""
+
+    text: int
+    unet: int
+    decoder: int
+    control: int
+
+
+def read_sizes(family: Family, folders: Folders) -> Sizes:
+    """From the headers of both checkpoints, which are looked through. Raises CheckpointError."""
+    check_base(family, folders.base)
+    check_control(folders.control)
+    return Sizes(
+        text=sum(numbers_of(folders.base / folder, "model") for folder, _, _ in family.text),
+        unet=numbers_of(folders.base / "unet"),
+        decoder=numbers_of(folders.base / "vae"),
+        control=numbers_of(folders.control),
+    )
+
+
+def ladder(sizes: Sizes, device: Device, size: tuple[int, int]) -> list[Plan]:
     """The ways of painting at a (width, height), the fastest first.
 
-    Text encoders are never there together with the rest: the words are the same for all candidates, so they are read
-    once and their networks are gone before the next ones are loaded.
+    Text encoders need not be there together with the rest: the words are the same for all candidates, so they are read
+    once, and their networks go before the next ones are loaded if there is no room for both.
 
-    Raises:
-        Problem: weights-missing, weights-damaged, weights-foreign; both checkpoints are looked through first.
+    The settings of a plan:
+        text_bytes: what the text encoders take.
+        tiled: the picture is decoded in tiles. offload: layers come to the device one by one.
     """
     dtype = choose_dtype(device)
     item, pixels = ITEM_BYTES[dtype], size[0] * size[1]
-    with told(family.base):
-        check_base(family, folders.base)
-        text = sum(numbers_of(folders.base / folder, "model") for folder, _, _ in family.text) * item
-        unet, decoder = (numbers_of(folders.base / folder) for folder in ("unet", "vae"))
-    with told(family.control):
-        check_control(folders.control)
-        control = numbers_of(folders.control)
-    resident, decoder_bytes = (unet + control) * item, decoder * 4
+    text, resident, decoder_bytes = sizes.text * item, (sizes.unet + sizes.control) * item, sizes.decoder * 4
     step = STEP_NUMBERS_PER_PIXEL * item * pixels
     # A tile has half the native side: a quarter of the pixels.
     whole, tile = DECODER_BYTES_PER_PIXEL * pixels, DECODER_BYTES_PER_PIXEL * pixels // 4
@@ -91,7 +107,7 @@ def ladder(family: Family, folders: Folders, device: Device, size: tuple[int, in
 
     def plan(name: str, manner: str, weights: int, decode: int, **settings: bool) -> Plan:
         needs = max(text, weights + decoder_bytes + max(step, decode))
-        return Plan(name, f"{precision}, {manner}", needs, dtype, settings)
+        return Plan(name, f"{precision}, {manner}", needs, dtype, {"text_bytes": text, **settings})
 
     plans = [
         plan("full", "everything on the device", resident, whole, tiled=False, offload=False),
@@ -164,12 +180,12 @@ def open_painter(
     family: Family,
     folders: Folders,
     plan: Plan,
-    device: Device,
+    running: Running,
     commission: Commission,
     on_load: Callable[[float, str], None],
     on_cut: Callable[[str], None],
 ) -> Iterator[Painter]:
-    """Load what is needed to paint; everything is gone from the device when the block is left, however it is left.
+    """What is needed to paint, for as long as the block lasts; see `Running.networks`.
 
     Args:
         on_load: is told how much is loaded, 0 to 1, and what comes next.
@@ -179,55 +195,71 @@ def open_painter(
         Problem: weights-missing, weights-damaged, weights-foreign.
     """
     diffusers: Any = importlib.import_module("diffusers")
-    dtype = getattr(torch, plan.dtype)
-    offload = plan.settings["offload"]
     kind = getattr(diffusers, family.pipeline)
-    loaded: list[torch.nn.Module] = []
-    try:
-        on_load(0.0, "Reading the words")
-        with told(family.base):
-            words = _read_words(kind, family, folders.base, commission, device, dtype, on_cut)
+    identifiers = (family.base, family.control)
+    device, offload = running.device, plan.settings["offload"]
+    on_load(0.0, "Reading the words")
+    words = _read_words(kind, family, folders.base, plan, running, commission, on_cut)
+
+    def opened() -> Loaded[tuple[Any, Any, Any]]:
+        dtype = getattr(torch, plan.dtype)
+        loaded: list[Any] = []
+        try:
             on_load(0.2, f"Loading {family.title}")
-            unet = load_network(folders.base / "unet", "UNet2DConditionModel", _home(device, offload), dtype)
-            loaded.append(unet)
+            loaded.append(load_network(folders.base / "unet", "UNet2DConditionModel", _home(device, offload), dtype))
             on_load(0.7, f"Loading {family.title}")
-            vae: Any = load_network(folders.base / "vae", "AutoencoderKL", device.name, torch.float32)
-            loaded.append(vae)
-            scheduler = load_scheduler(folders.base / "scheduler", family.scheduler)
-            side = native_side(folders.base)
-        with told(family.control):
-            control = load_network(folders.control, "ControlNetModel", _home(device, offload), dtype)
-            loaded.append(control)
+            loaded.append(load_network(folders.base / "vae", "AutoencoderKL", device.name, torch.float32))
+            loaded.append(load_network(folders.control, "ControlNetModel", _home(device, offload), dtype))
+        except BaseException:
+            Loaded(None, loaded).release()
+            raise
+        if offload:
+            for network in (loaded[0], loaded[2]):
+                bring_layer_by_layer(network, device.name)
+        return Loaded((loaded[0], loaded[1], loaded[2]), loaded)
+
+    # Layers that come and go are kept by nobody: they lie in main memory, which is not what was measured.
+    with running.networks(f"imagine {family.base}", identifiers, plan, opened, keep=not offload) as held:
+        unet, vae, control = held.value
         if plan.settings["tiled"]:
             vae.enable_tiling()
-            vae.tile_sample_min_size = side // 2
-            vae.tile_latent_min_size = side // 2 // _scale(vae)
-        if offload:
-            for network in (unet, control):
-                bring_layer_by_layer(network, device.name)
+            vae.tile_sample_min_size = native_side(folders.base) // 2
+            vae.tile_latent_min_size = vae.tile_sample_min_size // _scale(vae)
+        else:
+            vae.disable_tiling()
+        scheduler = load_scheduler(folders.base / "scheduler", family.scheduler)
         pipeline = _assembled(kind, device, vae=vae, unet=unet, controlnet=control, scheduler=scheduler)
         on_load(1.0, "Painting")
         yield Painter(pipeline, words, commission, device)
-    finally:
-        _unload(loaded)
-        release(device)
 
 
 def _read_words(
     kind: Any,
     family: Family,
     folder: Path,
+    plan: Plan,
+    running: Running,
     commission: Commission,
-    device: Device,
-    dtype: torch.dtype,
     on_cut: Callable[[str], None],
 ) -> dict[str, Any]:
-    """The prompts as the pipeline takes them, on the device; the text encoders are gone afterwards."""
-    encoders: dict[str, torch.nn.Module] = {}
-    try:
+    """The prompts as the pipeline takes them, on the device."""
+    device, dtype = running.device, getattr(torch, plan.dtype)
+
+    def opened() -> Loaded[tuple[dict[str, Any], dict[str, Any]]]:
         tokenizers = {tokenizer: load_tokenizer(folder / tokenizer) for _, _, tokenizer in family.text}
-        for part, class_name, _ in family.text:
-            encoders[part] = load_text_encoder(folder / part, class_name, device.name, dtype)
+        encoders: dict[str, Any] = {}
+        try:
+            for part, class_name, _ in family.text:
+                encoders[part] = load_text_encoder(folder / part, class_name, device.name, dtype)
+        except BaseException:
+            Loaded(None, encoders.values()).release()
+            raise
+        return Loaded((encoders, tokenizers), encoders.values())
+
+    needed: int = plan.settings["text_bytes"]
+    name, keep = f"imagine {family.base} words", not plan.settings["offload"]
+    with running.networks(name, [family.base], plan, opened, needs_bytes=needed, keep=keep) as held:
+        encoders, tokenizers = held.value
         if cut := _beyond(next(iter(tokenizers.values())), commission.prompt):
             on_cut(cut)
         with torch.inference_mode():
@@ -238,10 +270,8 @@ def _read_words(
                 num_images_per_prompt=1,
                 do_classifier_free_guidance=commission.guidance > 1,
             )
-        names = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
-        return dict(zip(names, encoded, strict=False))  # Stable Diffusion 1.5 has the first two only
-    finally:
-        _unload(list(encoders.values()))
+    names = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+    return dict(zip(names, encoded, strict=False))  # Stable Diffusion 1.5 has the first two only
 
 
 def _assembled(kind: Any, device: Device, **parts: Any) -> Any:
@@ -275,22 +305,3 @@ def _scale(vae: Any) -> int:
 def _home(device: Device, offload: bool) -> str:
     """Where weights lie while they are not used."""
     return "cpu" if offload else device.name
-
-
-def _unload(networks: list[torch.nn.Module]) -> None:
-    """Give back their memory even if something still refers to them, as the frames of an exception do."""
-    for network in networks:
-        for part in network.modules():
-            for tensors in (part._parameters, part._buffers):
-                for name, tensor in tensors.items():
-                    if tensor is not None:
-                        tensors[name] = torch.nn.Parameter(tensor.to("meta"), requires_grad=False)
-
-
-@contextmanager
-def told(identifier: str) -> Iterator[None]:
-    """What is wrong with a checkpoint, as a Problem."""
-    try:
-        yield
-    except CheckpointError as error:
-        raise problem_of(error, identifier) from error

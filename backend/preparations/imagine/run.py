@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend.contract import MAXIMUM_SEED
-from backend.devices import choose
 from backend.errors import Problem
 from backend.imaging.png import as_png, from_png
-from backend.memory import Plan, run_with_plans
+from backend.memory import Plan
 from backend.pipelines.base import Context
+from backend.pipelines.running import Running, checkpoints, seen
 from backend.preparations.base import Prepared
 from backend.preparations.imagine import ImagineParameters
 from backend.preparations.imagine.depth_picture import depth_picture, resized, working_size
 from backend.preparations.imagine.networks import FAMILIES, native_side
 from backend.preparations.imagine.outlines import LOST, Agreement, agreement
-from backend.preparations.imagine.painter import Commission, Folders, ladder, open_painter, told
+from backend.preparations.imagine.painter import Commission, Folders, ladder, open_painter, read_sizes
 from backend.preparations.imagine.prompt import full_prompt
 from backend.questions import Choice, ChooseQuestion
 from backend.shot import Shot
@@ -94,7 +93,9 @@ def _paint(
     """All candidates. Those that are done stay when memory runs out and the rest is painted in a more frugal way."""
     family = FAMILIES[parameters.model]
     folders = Folders(locate(family.base), locate(family.control))
-    with told(family.base):
+    identifiers = (family.base, family.control)
+    sizes = seen(f"imagine {family.base}", identifiers, lambda: read_sizes(family, folders))
+    with checkpoints(family.base):
         native = native_side(folders.base)
     height, width = depth.shape
     size = working_size((width, height), native)
@@ -102,22 +103,23 @@ def _paint(
     commission = Commission(
         prompt, parameters.negative_prompt, control, parameters.chosen_steps, parameters.guidance, parameters.strength
     )
-    device = choose("auto")
+    running = Running.begin(context)
     done = _recalled(shot, parameters, context)
     if len(done) == parameters.candidates:
         return done
-    report = _never_back(context)
 
     def paint(plan: Plan) -> None:
         def on_load(share: float, message: str) -> None:
-            report(LOADING * share, f"{message} ({plan.sentence})")
+            context.progress(LOADING * share, f"{message} ({plan.sentence})")
 
-        with open_painter(family, folders, plan, device, commission, on_load, on_cut) as painter:
+        with open_painter(family, folders, plan, running, commission, on_load, on_cut) as painter:
             while (index := len(done)) < parameters.candidates:
 
                 def on_step(step: int, index: int = index) -> None:
                     share = (index + step / parameters.chosen_steps) / parameters.candidates
-                    report(LOADING + (1 - LOADING) * share, f"Candidate {index + 1} of {parameters.candidates}")
+                    context.progress(
+                        LOADING + (1 - LOADING) * share, f"Candidate {index + 1} of {parameters.candidates}"
+                    )
 
                 seed = _seed(context, index)
                 picture = resized(painter.paint(seed, on_step), (width, height))
@@ -129,11 +131,7 @@ def _paint(
         message = f"The words are too many for the painter; it does not hear the end: “{rest}”."
         context.warn("prompt-cut", message, "Shorten the prompt, or leave out the names.")
 
-    def on_retry(failed: Plan, following: Plan) -> None:
-        message = f"There was not enough memory ({failed.sentence}). It goes on with less: {following.sentence}."
-        context.warn("memory-short", message, "Close other programs that use the graphics card.")
-
-    run_with_plans(ladder(family, folders, device, size), device, paint, on_retry)
+    running.by_plans(lambda device: ladder(sizes, device, size), paint)
     return done
 
 
@@ -151,18 +149,6 @@ def _recalled(shot: Shot, parameters: ImagineParameters, context: Context) -> li
         picture = from_png(data)
         done.append(Candidate(_seed(context, len(done)), picture, agreement(picture, shot.instances.labels)))
     return done
-
-
-def _never_back(context: Context) -> Callable[[float, str], None]:
-    """`context.progress`, except that it stays where it was while something is done a second time."""
-    highest = 0.0
-
-    def report(fraction: float, message: str) -> None:
-        nonlocal highest
-        highest = max(highest, fraction)
-        context.progress(highest, message)
-
-    return report
 
 
 def _ask(candidates: list[Candidate], best: int, context: Context) -> int:

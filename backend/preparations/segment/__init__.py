@@ -153,6 +153,7 @@ SEGMENT = PreparationInfo(
     parameters=SegmentParameters,
     stages=(Stage("detect", 5), Stage("outline", 4), Stage("review", 1)),
     weights=("sam",),
+    learned=True,
     memory_bytes=3_000_000_000,
     licence="GPL-3.0-or-later AND Apache-2.0",
     finds_instances=True,

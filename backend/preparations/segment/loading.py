@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +60,11 @@ def load_network(kind: Any, folder: Path, device: str) -> Any:
     if report["unexpected_keys"]:
         logger.info("%s: %d tensors that are not needed", folder, len(report["unexpected_keys"]))
     return network.to(device).requires_grad_(False).eval()
+
+
+def numbers_of(folder: Path) -> int:
+    """How many parameters the network of a folder has, by the headers of its files. Raises as `read_headers`."""
+    return sum(math.prod(header.shape) for header in read_headers(folder, "model").values())
 
 
 def load_processor(folder: Path) -> Any:

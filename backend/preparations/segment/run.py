@@ -4,34 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.devices import Device, choose, release
 from backend.errors import Problem
 from backend.imaging.alpha import on_white
 from backend.imaging.png import as_png
 from backend.imaging.reducing import values_at
+from backend.memory import Plan
 from backend.pipelines.base import Context
+from backend.pipelines.running import Running, seen
 from backend.preparations.base import Prepared
 from backend.preparations.segment import MOST_OBJECTS, SegmentParameters, split_labels
 from backend.preparations.segment.cutouts import Cutout, cut_out, label_map, left_to_right
 from backend.preparations.segment.cutouts import without_duplicates as without_duplicate_masks
 from backend.preparations.segment.detector import Detector
 from backend.preparations.segment.finds import Find, drawn_finds, scaled_finds, without_duplicates, without_groups
-from backend.preparations.segment.instances import (
-    Instance,
-    apply_review,
-    numbered,
-)
+from backend.preparations.segment.instances import Instance, apply_review, numbered
+from backend.preparations.segment.loading import numbers_of
 from backend.preparations.segment.overlay import colour_of, overlay
+from backend.preparations.segment.plans import detector_plans, segmenter_plans
 from backend.preparations.segment.segmenter import Segmenter
 from backend.questions import FoundInstance, InstancesAnswer, InstancesQuestion
+from backend.residency import Loaded
 from backend.shot import InstanceMap, Shot
-from backend.weights import locate, problem_of
-from models.loading import CheckpointError
+from backend.weights import locate
 
 PICTURE = "picture.png"
 OVERLAY = "instances.png"
@@ -64,16 +62,17 @@ def prepare(shot: Shot, parameters: SegmentParameters, context: Context) -> Prep
     size = shot.sizes.get("image-0", (width, height))
     drawn = scaled_finds(drawn_finds(parameters.boxes, size), width / size[0], height / size[1])
     # Whatever is missing is said before anything is loaded.
-    detector = locate(parameters.detector_weights) if labels else None
-    segmenter = locate(SEGMENTER)
-    device = choose("auto")
+    if labels:
+        locate(parameters.detector_weights)
+    locate(SEGMENTER)
+    detecting, outlining = Running.begin(context), Running.begin(context)
 
     with context.stage("detect"):
-        detected = [] if detector is None else _detect(picture, labels, parameters, detector, device, context)
+        detected = _detect(picture, labels, parameters, detecting) if labels else []
         finds = without_groups(without_duplicates([*drawn, *detected], parameters.duplicates))
         _check_finds(finds, labels, parameters, context)
     with context.stage("outline"):
-        cutouts = _outline(picture, finds, parameters, segmenter, device, context)
+        cutouts = _outline(picture, finds, parameters, outlining)
         found, instances = _painted(cutouts, (width, height), parameters, context)
     with context.stage("review"):
         context.keep(PICTURE, as_png(picture))
@@ -88,7 +87,7 @@ def prepare(shot: Shot, parameters: SegmentParameters, context: Context) -> Prep
         "instances": [instance.record() for instance in instances],
         "detector": parameters.detector_weights if labels else None,
         "segmenter": SEGMENTER,
-        "device": device.name,
+        "device": outlining.device.name,
         "reviewed": parameters.review,
     }
     names = {instance.id: instance.name for instance in instances}
@@ -96,26 +95,27 @@ def prepare(shot: Shot, parameters: SegmentParameters, context: Context) -> Prep
     return Prepared(replace(shot, instances=InstanceMap(found, names), instance_source="found", boxes={}), record)
 
 
-def _detect(
-    picture: Picture, labels: list[str], parameters: SegmentParameters, folder: Path, device: Device, context: Context
-) -> list[Find]:
-    context.progress(0.0, "Loading the detector")
-    detector = None
-    try:
-        detector = Detector(folder, device.name)
-        looking = f"Looking for {_listed(labels)}"
-        context.progress(0.2, looking)
-        finds = detector.find(
-            picture, labels, parameters.score_threshold, lambda share: context.progress(0.2 + 0.8 * share, looking)
-        )
-    except CheckpointError as error:
-        raise problem_of(error, parameters.detector_weights) from error
-    finally:
-        del detector  # the pipeline's networks need the memory
-        release(device)
+def _detect(picture: Picture, labels: list[str], parameters: SegmentParameters, running: Running) -> list[Find]:
+    context, identifier = running.context, parameters.detector_weights
+    numbers = seen(identifier, [identifier], lambda: numbers_of(locate(identifier)))
+
+    def opened() -> Loaded[Detector]:
+        detector = Detector(locate(identifier), running.device.name)
+        return Loaded(detector, [detector.network])
+
+    def find(plan: Plan) -> list[Find]:
+        context.progress(0.0, f"Loading the detector ({plan.sentence})")
+        with running.networks("segment detector", [identifier], plan, opened) as loaded:
+            looking = f"Looking for {_listed(labels)}"
+            context.progress(0.2, looking)
+            return loaded.value.find(
+                picture, labels, parameters.score_threshold, lambda share: context.progress(0.2 + 0.8 * share, looking)
+            )
+
+    finds = running.by_plans(lambda device: detector_plans(numbers), find)
     context.progress(1.0)
-    seen = {find.name for find in finds}
-    missed = [label for label in labels if label not in seen]
+    names = {find.name for find in finds}
+    missed = [label for label in labels if label not in names]
     if missed and (finds or parameters.boxes):
         message = f"Nothing in the picture was recognised as {_listed(missed, 'or')}."
         context.warn("label-unseen", message, "Lower the threshold, use another word, or draw a box around it.")
@@ -135,38 +135,35 @@ def _check_finds(finds: Sequence[Find], labels: Sequence[str], parameters: Segme
     context.check()
 
 
-def _outline(
-    picture: Picture,
-    finds: Sequence[Find],
-    parameters: SegmentParameters,
-    folder: Path,
-    device: Device,
-    context: Context,
-) -> list[Cutout]:
-    context.progress(0.0, "Loading the segmenter")
-    cutouts: list[Cutout] = []
-    segmenter = None
-    try:
-        segmenter = Segmenter(folder, device.name)
-        looking = "Looking at the picture"
-        context.progress(0.2, looking)
-        masks = segmenter.outlines(
-            picture, [find.box for find in finds], lambda share: context.progress(0.2 + 0.4 * share, looking)
-        )
-        for number, (find, mask) in enumerate(zip(finds, masks, strict=True), start=1):
-            cutout = cut_out(find, mask, parameters.largest_component, parameters.fill_holes)
-            if cutout is not None:
-                cutouts.append(cutout)
-            else:
-                message = f"No outline was found in the box of '{find.name}'; it was left out."
-                context.warn("outline-unclear", message, "Draw the box closer around the object.")
-            context.progress(0.6 + 0.4 * number / len(finds), f"{number} of {len(finds)} objects outlined")
-    except CheckpointError as error:
-        raise problem_of(error, SEGMENTER) from error
-    finally:
-        del segmenter
-        release(device)
-    return cutouts
+def _outline(picture: Picture, finds: Sequence[Find], parameters: SegmentParameters, running: Running) -> list[Cutout]:
+    """What is in each box; where nothing can be made out it is told, and the others go on."""
+    context = running.context
+    numbers = seen(SEGMENTER, [SEGMENTER], lambda: numbers_of(locate(SEGMENTER)))
+
+    def opened() -> Loaded[Segmenter]:
+        segmenter = Segmenter(locate(SEGMENTER), running.device.name)
+        return Loaded(segmenter, [segmenter.network])
+
+    def outline(plan: Plan) -> list[Cutout | None]:
+        context.progress(0.0, f"Loading the segmenter ({plan.sentence})")
+        with running.networks("segment segmenter", [SEGMENTER], plan, opened) as loaded:
+            looking = "Looking at the picture"
+            context.progress(0.2, looking)
+            masks = loaded.value.outlines(
+                picture, [find.box for find in finds], lambda share: context.progress(0.2 + 0.4 * share, looking)
+            )
+            cutouts = []
+            for number, (find, mask) in enumerate(zip(finds, masks, strict=True), start=1):
+                cutouts.append(cut_out(find, mask, parameters.largest_component, parameters.fill_holes))
+                context.progress(0.6 + 0.4 * number / len(finds), f"{number} of {len(finds)} objects outlined")
+            return cutouts
+
+    cutouts = running.by_plans(lambda device: segmenter_plans(numbers), outline)
+    for find, cutout in zip(finds, cutouts, strict=True):
+        if cutout is None:
+            message = f"No outline was found in the box of '{find.name}'; it was left out."
+            context.warn("outline-unclear", message, "Draw the box closer around the object.")
+    return [cutout for cutout in cutouts if cutout is not None]
 
 
 def _painted(

@@ -53,7 +53,7 @@ def test_version(capsys: Capture) -> None:
 def test_pipelines_are_listed_with_their_parameters(home: Path, capsys: Capture) -> None:
     assert main(["pipelines"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.split()[:3] == ["inflate", "2", "Inflate"] for line in lines)
+    assert any(line.split()[:3] == ["inflate", "3", "Inflate"] for line in lines)
     assert any(line.split()[:4] == ["--colour-count", "1", "to", "9"] for line in lines)
     assert any(line.split()[:3] == ["--shape", "round,", "flat"] for line in lines)
     assert [line.split(":")[0] for line in lines if "--seed has no effect" in line] == ["inflate"]

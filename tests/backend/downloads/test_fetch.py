@@ -72,6 +72,13 @@ def test_a_model_is_downloaded_once_and_can_be_opened(hub: HostileHub, models: P
     assert [seen.path for seen in hub.requests()[before:]] == ["listing"], "what is there is not asked for again"
 
 
+def test_a_file_that_is_not_the_known_one_is_not_fetched(hub: HostileHub, models: Path) -> None:
+    known = replace(MIDI, digests={LARGEST: "0" * 64})
+    told = problem_of(Fetcher(known, models, lambda: Hub(known, hub.endpoint, 1.0), lambda progress: None, QUICK).get)
+    assert told.code == "download-damaged" and LARGEST in told.detail and told.hint
+    assert [seen.path for seen in hub.requests()] == ["listing"] and not root(models).exists()
+
+
 PASSING = {
     "cut four times": [Fault(after=n) for n in (1, 100_000, 65_536, 1_000_000)],
     "cut at once": [Fault(after=0), Fault(after=0)],

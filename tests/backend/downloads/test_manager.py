@@ -251,3 +251,21 @@ def test_a_server_carries_nothing_of_the_hubs_library() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "backend" in loaded and loaded & {"huggingface_hub", "httpx2", "httpx", "hf_xet"} == set()
+
+
+def test_what_comes_along_is_ready_is_checked_without_the_hub_and_cannot_be_removed(
+    downloads: Downloads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = downloads.get("u2netp")
+    assert (view.state, view.source, view.ours, view.activity) == (ModelState.READY, "local", False, None)
+    assert view.bytes == view.total > 4_000_000 and view.page.endswith("/U-2-Net")
+    assert downloads.verify("u2netp").verified and downloads.view("u2netp").problem is None
+    assert refused(lambda: downloads.remove("u2netp")).code == "model-not-ours"
+    copy = tmp_path / "local" / "u2netp"
+    copy.mkdir(parents=True)
+    monkeypatch.setattr("backend.weights.places.LOCAL", copy.parent)
+    assert "install" in refused(lambda: downloads.get("u2netp")).hint
+    (copy / "u2netp.onnx").write_bytes(b"another")
+    after = downloads.verify("u2netp")
+    assert after.state == ModelState.BROKEN and after.problem is not None and after.problem.code == "weights-damaged"
+    assert "install" in after.problem.hint and after.verified is None

@@ -126,9 +126,9 @@ def test_a_ball_looks_like_a_disc_and_takes_less_than_its_share_of_time() -> Non
     distance = 4.0
     vertices = ball.vertices + camera.position + camera.matrix[:3, :3] @ (0, 0, -distance)
     faces = np.concatenate([ball.faces, ball.faces])[:30000]
-    began = time.perf_counter()
+    began = time.process_time()
     seen = silhouette(vertices, faces, camera)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     radius = camera.fx / np.sqrt(distance**2 - 1)
     rows, columns = np.mgrid[:1024, :1024] + 0.5
     disc = np.hypot(columns - 512, rows - 512) < radius

@@ -115,10 +115,10 @@ def test_a_bomb_is_refused_by_its_header_without_allocating(data: bytes) -> None
 @pytest.mark.parametrize("size", [(1, 64_000_000), (65_537, 2), (2, 65_537)])
 def test_a_side_that_no_camera_can_have_is_refused_by_the_header(size: tuple[int, int]) -> None:
     data = png(np.zeros((1, 1)), size=size)
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(Problem, match="no side may have more than 65536") as caught:
         check_picture(data, "strip.png")
-    assert time.monotonic() - began < 0.05
+    assert time.process_time() - began < 0.05
     assert caught.value.code == "image-too-large" and str(max(size)) in caught.value.detail
 
 

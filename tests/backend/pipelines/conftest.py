@@ -19,6 +19,8 @@ def instantmesh_models(instantmesh_checkpoints: Path, monkeypatch: pytest.Monkey
     """That folder, as the one that the backend looks into."""
     import torch
 
+    from backend.residency import residency
+
     monkeypatch.setenv("SET_DRESSER_MODELS", str(instantmesh_checkpoints))
     monkeypatch.setenv("SET_DRESSER_CONVERTED", str(instantmesh_checkpoints / "converted"))
     monkeypatch.setenv("SET_DRESSER_DEVICE", "cpu")
@@ -27,6 +29,7 @@ def instantmesh_models(instantmesh_checkpoints: Path, monkeypatch: pytest.Monkey
     torch.set_num_threads(1)  # of networks so small, more threads only wait for each other
     yield instantmesh_checkpoints
     torch.set_num_threads(threads)
+    residency.clear()
 
 
 _kept: dict[str, bytes] = {}

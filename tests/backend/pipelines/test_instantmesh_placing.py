@@ -15,8 +15,9 @@ from backend.camera import Camera, default_camera  # noqa: E402
 from backend.contract import Photo  # noqa: E402
 from backend.geometry.silhouette import mask_iou, silhouette  # noqa: E402
 from backend.pipelines.base import Context  # noqa: E402
+from backend.pipelines.ending import placed_alone  # noqa: E402
 from backend.pipelines.instantmesh import INSTANTMESH, InstantMeshParameters  # noqa: E402
-from backend.pipelines.instantmesh.placing import facing, place  # noqa: E402
+from backend.pipelines.instantmesh.placing import facing  # noqa: E402
 from backend.scene import Mesh, Prop  # noqa: E402
 from backend.shot import InstanceMap, OutlineLayer, Shot  # noqa: E402
 from tests.backend.instantmesh_shots import PLAIN, Kept, made, warnings  # noqa: E402
@@ -51,7 +52,16 @@ def seen(solid: Solid, camera: Camera, *, depth: bool = False, box: bool = False
 
 def placed(shot: Shot, mesh: Mesh | None = None, **parameters: Any) -> Prop:
     chosen = InstantMeshParameters.model_validate(parameters)
-    return place(mesh or ball(), 1, shot, chosen, Context(INSTANTMESH, 1, lambda said: None))
+    return placed_alone(
+        1,
+        mesh or ball(),
+        shot,
+        Context(INSTANTMESH, 1, lambda said: None),
+        yaw=facing(shot.camera, shot.whole_mask(1)),
+        snap=chosen.snap,
+        to_ground=chosen.to_ground,
+        size=chosen.size,
+    )
 
 
 def front_of(prop: Prop) -> np.ndarray:

@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 from backend.contract import GenerateRequest, Photo  # noqa: E402
 from backend.errors import Problem  # noqa: E402
 from backend.imaging.intake import check_inputs  # noqa: E402
+from backend.pipelines import ending  # noqa: E402
 from backend.pipelines.instantmesh import INSTANTMESH, reconstruct  # noqa: E402
 from backend.pipelines.instantmesh.tiny import published_file  # noqa: E402
 from backend.shot import InstanceMap  # noqa: E402
@@ -216,7 +217,7 @@ def lifted(network: LargeReconstructionModel) -> None:
 def test_an_empty_shape_is_a_sentence_and_no_shell(model: str, copied: Path, views: Kept) -> None:
     broken(copied, model, lifted)
     problem = refused(ONE, PLAIN.model_copy(update={"model": model}), kept=views)
-    assert problem.code == "geometry-failed" and "No shape" in problem.detail and "views" in problem.hint
+    assert problem.code == "geometry-failed" and "came out empty" in problem.detail and "views" in problem.hint
 
 
 def test_an_empty_object_is_left_out_and_the_others_come(views: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,7 +241,7 @@ def test_one_of_several_that_cannot_be_coloured_is_left_out(views: Kept, monkeyp
     labels = ONE.instances.labels.copy()
     labels[:, : SIZE // 2] *= 2
     shot = replace(ONE, instances=InstanceMap(labels, {1: "right", 2: "left"}), instance_source="map")
-    real, calls = reconstruct.bake, []
+    real, calls = ending.bake, []
 
     def second_fails(*arguments: Any, **options: Any) -> Any:
         calls.append(1)
@@ -248,7 +249,7 @@ def test_one_of_several_that_cannot_be_coloured_is_left_out(views: Kept, monkeyp
             raise ValueError("It has no area.")
         return real(*arguments, **options)
 
-    monkeypatch.setattr(reconstruct, "bake", second_fails)
+    monkeypatch.setattr(ending, "bake", second_fails)
     scene, said = made(shot, FAST, kept=views)
     assert [prop.name for prop in scene.props] == ["right"]
     assert ("geometry-failed", 2) in warnings(said)
@@ -294,6 +295,6 @@ def test_a_surface_that_cannot_be_laid_flat_is_a_sentence(views: Kept, monkeypat
     def crowded(*arguments: Any, **options: Any) -> Any:
         raise ValueError("A texture of 1024 texels has no room for 90000 charts.")
 
-    monkeypatch.setattr(reconstruct, "bake", crowded)
+    monkeypatch.setattr(ending, "bake", crowded)
     problem = refused(ONE, FAST, kept=views)
     assert problem.code == "geometry-failed" and "no room" in problem.detail and "larger texture" in problem.hint

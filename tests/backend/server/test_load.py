@@ -81,24 +81,27 @@ def test_other_clients_do_not_notice_strangers_monsters_and_large_pictures(tmp_p
                 for sender in senders:
                     sender.start()
                 made = int(strangers.communicate(timeout=SECONDS + 60)[0])
-                took = sorted(json.loads(client.communicate(timeout=60)[0]))
+                took, late = map(sorted, json.loads(client.communicate(timeout=60)[0]))
                 for sender in senders:
                     sender.join(120)
             held, logged = memory_at_most(server.process.pid), server.log.stat().st_size
             median, nearly_all, longest = took[len(took) // 2], took[int(len(took) * 0.98)], took[-1]
+            stall = late[int(len(late) * 0.98)]
             figures = (
                 f"{made} connections; {len(took)} answers, median {median:.3f} s, 98 % {nearly_all:.3f} s, "
-                f"longest {longest:.3f} s; {held / 1e6:.0f} MB held, {logged} bytes of log; statuses {sorted(sent)}"
+                f"longest {longest:.3f} s, rests {stall:.3f} s late; "
+                f"{held / 1e6:.0f} MB held, {logged} bytes of log; statuses {sorted(sent)}"
             )
             sys.stderr.write(figures + "\n")
             assert "Traceback" not in server.log.read_text()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert made >= CONNECTIONS, figures
+    assert made >= (CONNECTIONS if FULL else CONNECTIONS // 2), figures
     assert sorted(sent).count(201) == PICTURES, figures
     assert len(sent) == MONSTERS + PICTURES, figures
     assert set(sent) <= {201, 413, 422}, figures
-    # A machine that does other work too stalls now and then; where the full load is tried nothing may.
-    assert (longest if FULL else nearly_all) < LONGEST_WAIT, figures
+    # A machine that does other work too stalls now and then; where the full load is tried nothing may. An answer is the
+    # turn of several threads and processes, each of which a busy machine lets wait as it does a sleeper.
+    assert (longest < LONGEST_WAIT) if FULL else (nearly_all < LONGEST_WAIT + 10 * stall), figures
     assert held < MOST_MEMORY, figures
     assert logged < LARGEST_LOG, figures

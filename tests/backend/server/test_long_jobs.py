@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 from backend.contract import GenerateRequest
-from backend.imaging.png import from_png
+from backend.files import replace_whole
+from backend.imaging.png import as_png, from_png
 from backend.jobs.run import run_job
 from tests.backend.jobs.long_pipeline import EVERY
 from tests.backend.server.running_server import RunningServer
@@ -215,6 +216,34 @@ def test_a_cancelled_job_goes_on_from_its_checkpoint(server: RunningServer, undi
     assert server.wait(job)["state"] == "done"
     assert file(server, job, "scene.glb").content == undisturbed
     assert [step for _, step in steps_of(journal)] == [*range(1, 131), *range(121, STEPS + 1)]
+
+
+def test_a_preview_is_whole_however_often_the_next_takes_its_place(server: RunningServer, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    job = server.submit("long", pause=20, journal=str(journal))["id"]
+    name = until(lambda: server.job(job)["previews"], "a preview")[0]["file"]
+    path = data_of(server) / "jobs" / job / "previews" / name
+    grain = np.random.default_rng(0).integers(0, 255, (2, 300, 300, 3), dtype=np.uint8)
+    pictures = [as_png(grain[0]), as_png(grain[1, :200])]
+    enough = threading.Event()
+
+    def replace() -> None:
+        while not enough.is_set():
+            for picture in pictures:
+                replace_whole(path, picture)
+
+    replacing = threading.Thread(target=replace)
+    replacing.start()
+    try:
+        answers = [file(server, job, name) for _ in range(60)]
+    finally:
+        enough.set()
+        replacing.join()
+    assert all(answer.is_success for answer in answers)
+    seen = {answer.content for answer in answers[5:]}
+    assert seen <= set(pictures) and len(seen) == 2
+    server.client.delete(f"/jobs/{job}").raise_for_status()
+    server.wait(job)
 
 
 def test_what_dies_without_getting_ahead_is_not_tried_for_ever(server: RunningServer, tmp_path: Path) -> None:

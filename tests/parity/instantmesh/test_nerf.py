@@ -7,6 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.usefixtures("inference")
+
 TOLERANCE = 1e-5
 VERTEX_TOLERANCE = 1e-4
 RENDER_TOLERANCE = 2e-5

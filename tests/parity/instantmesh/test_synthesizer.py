@@ -6,6 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.usefixtures("inference")
+
 TOLERANCE = 2e-5
 FINE_TOLERANCE = 5e-6
 

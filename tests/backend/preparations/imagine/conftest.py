@@ -1,8 +1,11 @@
 """Tiny random checkpoints, written once, where the catalogue of weights looks for them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from backend.residency import residency
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +19,9 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def models(tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def models(tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("SET_DRESSER_MODELS", str(tiny_models))
     monkeypatch.setenv("SET_DRESSER_DEVICE", "cpu")
-    return tiny_models
+    residency.clear()
+    yield tiny_models
+    residency.clear()

@@ -17,15 +17,19 @@ diffusers = pytest.importorskip("diffusers")
 from backend.devices import Device, choose  # noqa: E402
 from backend.errors import Problem  # noqa: E402
 from backend.memory import Plan, choose_plan  # noqa: E402
+from backend.pipelines.base import Context  # noqa: E402
+from backend.pipelines.running import Running  # noqa: E402
+from backend.preparations.imagine import IMAGINE  # noqa: E402
 from backend.preparations.imagine import painter as painting  # noqa: E402
 from backend.preparations.imagine.depth_picture import depth_picture  # noqa: E402
 from backend.preparations.imagine.networks import FAMILIES, load_network  # noqa: E402
 from backend.preparations.imagine.offload import bring_layer_by_layer  # noqa: E402
-from backend.preparations.imagine.painter import Commission, Folders, Painter, ladder, open_painter  # noqa: E402
+from backend.preparations.imagine.painter import Commission, Folders, Painter, ladder, open_painter, read_sizes  # noqa: E402
 from backend.weights import locate  # noqa: E402
 from tests.backend.preparations.imagine.room import room  # noqa: E402
 
-FULL = Plan("full", "", 0, "float32", {"tiled": False, "offload": False})
+WHOLE = {"text_bytes": 0, "tiled": False, "offload": False}
+FULL = Plan("full", "", 0, "float32", WHOLE)
 OFFICIAL = {"sdxl": "StableDiffusionXLControlNetPipeline", "sd15": "StableDiffusionControlNetPipeline"}
 
 
@@ -44,13 +48,17 @@ def commission(size: tuple[int, int] = (72, 56)) -> Commission:
     return Commission("a cosy room, two armchairs", "blurry", depth_picture(depth, size), 3, 4.0, 0.9)
 
 
+def running() -> Running:
+    return Running.begin(Context(IMAGINE, 1, lambda said: None))
+
+
 @contextmanager
 def opened(family: str, plan: Plan = FULL, wanted: Commission | None = None) -> Iterator[Painter]:
     with open_painter(
         FAMILIES[family],
         folders(family),
         plan,
-        choose("cpu"),
+        running(),
         wanted or commission(),
         lambda share, message: None,
         lambda cut: None,
@@ -111,9 +119,9 @@ def test_every_plan_paints_the_same_picture(family: str) -> None:
     wanted = commission((96, 64))
     with opened(family, wanted=wanted) as painter:
         picture = painter.paint(5, no_step).astype(float)
-    with opened(family, replace(FULL, settings={"tiled": False, "offload": True}), wanted) as painter:
+    with opened(family, replace(FULL, settings={**WHOLE, "offload": True}), wanted) as painter:
         assert np.abs(painter.paint(5, no_step) - picture).max() <= 1
-    with opened(family, replace(FULL, settings={"tiled": True, "offload": True}), wanted) as painter:
+    with opened(family, replace(FULL, settings={**WHOLE, "tiled": True, "offload": True}), wanted) as painter:
         tiled = painter.paint(5, no_step)
     # Group normalisation sees a tile at a time, so tiles differ a little in tone; they must be put together right.
     assert tiled.shape == picture.shape
@@ -184,7 +192,7 @@ def test_stopping_midway_gives_everything_back(family: str, offload: bool, monke
         if step == 2:
             raise Stop
 
-    plan = replace(FULL, settings={"tiled": False, "offload": offload})
+    plan = replace(FULL, settings={**WHOLE, "offload": offload})
     with pytest.raises(Stop) as caught, opened(family, plan) as painter:
         painter.paint(1, stop)
     assert len(loaded) == len(FAMILIES[family].text) + 3
@@ -197,7 +205,10 @@ def test_stopping_midway_gives_everything_back(family: str, offload: bool, monke
     assert [one for one in alive if one() is not None] == []
 
 
-def test_the_text_encoders_are_gone_before_the_rest_is_loaded(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("room", [True, False])
+def test_the_text_encoders_stay_beside_the_rest_only_where_there_is_room(
+    room: bool, family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loaded = networks_of(monkeypatch)
     there_at_load = []
     real = painting.load_network
@@ -207,21 +218,22 @@ def test_the_text_encoders_are_gone_before_the_rest_is_loaded(family: str, monke
         return real(*arguments)
 
     monkeypatch.setattr(painting, "load_network", load)
-    with opened(family):
+    with opened(family, FULL if room else replace(FULL, needs_bytes=10**15)):
         pass
     encoders = len(FAMILIES[family].text)
-    assert there_at_load[0] == [False] * encoders
+    assert there_at_load[0] == [room] * encoders
 
 
 def test_plans_ask_for_less_and_less(family: str) -> None:
     card = Device("cuda", "a card", 12 * 10**9, 11 * 10**9, bfloat16=True)
-    plans = ladder(FAMILIES[family], folders(family), card, (1024, 1024))
+    sizes = read_sizes(FAMILIES[family], folders(family))
+    plans = ladder(sizes, card, (1024, 1024))
     assert [plan.name for plan in plans] == ["full", "tiled", "layers"]
     needs = [plan.needs_bytes for plan in plans]
     assert needs[0] > needs[1] > 0
     assert {plan.dtype for plan in plans} == {"bfloat16"}
     assert choose_plan(plans, replace(card, free_bytes=10**12)).name == "full"
-    processor = ladder(FAMILIES[family], folders(family), choose("cpu"), (1024, 1024))
+    processor = ladder(sizes, choose("cpu"), (1024, 1024))
     assert [(plan.name, plan.dtype) for plan in processor] == [("full", "float32"), ("tiled", "float32")]
 
 

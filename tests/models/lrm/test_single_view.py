@@ -1,0 +1,81 @@
+"""OpenLRM's and MIRA's networks: what differs between them, and that they can be trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from models.lrm.cameras import camera_rays, camera_vectors, pinhole, spherical_poses  # noqa: E402
+from models.lrm.configs import EncoderConfig  # noqa: E402
+from models.lrm.dinov2 import DinoV2Config  # noqa: E402
+from models.lrm.fields import DensityField  # noqa: E402
+from models.lrm.single_view import SingleViewConfig, SingleViewModel, renamed  # noqa: E402
+from models.lrm.volume import render_rays  # noqa: E402
+from tests.models.gradients import check_gradients, trainable  # noqa: E402
+
+OLD = EncoderConfig(24, 1, 2, 48, 32, 8, camera_width=0, position_offset=0.0)
+NEW = DinoV2Config(24, 1, 2, 8, 32, 2)
+SMALL = SingleViewConfig("openlrm-1.1", NEW, 20, 32, 2, 4, 4, 6, 16)
+CONFIGS = [SMALL, replace(SMALL, generation="openlrm-1.0", encoder=OLD), replace(SMALL, generation="mira", encoder=OLD)]
+
+
+def inputs(config: SingleViewConfig) -> tuple[Any, Any, Any]:
+    generator = torch.Generator().manual_seed(0)
+    poses, lens = spherical_poses([-90, -60], [0, 20], 2.0), pinhole(67.4)
+    cameras = camera_vectors(poses, lens, rows=4 if config.camera_numbers == 20 else 3)
+    origins, directions = camera_rays(poses, lens, 6, 6)
+    return torch.rand(2, 3, 24, 40, generator=generator), cameras, (origins[1], directions[1])
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.generation)
+@pytest.mark.parametrize("width", [32, 24], ids=["split", "packed"])
+def test_every_network_learns_from_a_rendered_picture(config: SingleViewConfig, width: int) -> None:
+    torch.manual_seed(1)
+    network = trainable(SingleViewModel(replace(config, width=width)))
+    pictures, cameras, rays = inputs(config)
+    done: list[int] = []
+    planes = network.planes(pictures, cameras, lambda: done.append(1))
+    assert planes.shape == (2, 3, 6, 8, 8) and len(done) == 3
+    seen = render_rays(DensityField(network.synthesizer.decoder, planes[0]), *rays, config.samples_per_ray)
+    check_gradients(network, (seen.colour - 0.2).square().mean())
+
+
+def test_scale_and_shift_change_places_between_the_generations() -> None:
+    torch.manual_seed(2)
+    old, mira = (SingleViewModel(config) for config in CONFIGS[1:])
+    state = old.state_dict()
+    for name in [name for name in state if ".mlp.1." in name and ".norm" in name]:
+        state[name] = state[name].roll(len(state[name]) // 2, 0)
+    first = "camera_embedder.mlp.0.weight"
+    state[first] = torch.cat([state[first][:, :12], torch.zeros(20, 4), state[first][:, 12:]], dim=1)
+    mira.load_state_dict(state)
+    pictures, cameras, _ = inputs(CONFIGS[1])
+    with torch.no_grad():
+        expected, swapped = old.planes(pictures, cameras), mira.planes(pictures, inputs(CONFIGS[2])[1])
+    assert torch.allclose(swapped, expected, atol=1e-5)
+
+
+def test_names_of_every_generation_become_those_of_the_last() -> None:
+    for generation, name, expected in (
+        ("openlrm-1.1", "transformer.norm.bias", "transformer.norm.bias"),
+        ("openlrm-1.0", "transformer.deconv.weight", "upsampler.weight"),
+        ("openlrm-1.0", "transformer.layers.1.norm2.mlp.1.bias", "transformer.layers.1.norm2.mlp.1.bias"),
+        ("mira", "transformer.decoder.pos_embed", "pos_embed"),
+        (
+            "mira",
+            "transformer.decoder.layers.0.modulated_norm_3.gamma_beta_mlp.1.bias",
+            "transformer.layers.0.norm3.mlp.1.bias",
+        ),
+        ("mira", "transformer.encoder.model.layernorm.bias", "encoder.model.layernorm.bias"),
+        ("mira", "renderer.decoder.net.0.bias", "synthesizer.decoder.net.0.bias"),
+    ):
+        assert renamed(name, generation) == expected  # type: ignore[arg-type]
+
+
+def test_an_encoder_of_another_generation_is_refused() -> None:
+    with pytest.raises(ValueError, match="mira has another encoder"):
+        replace(SMALL, generation="mira")
