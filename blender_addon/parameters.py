@@ -74,16 +74,16 @@ class Groups:
         """The names of the group's properties, in the schema's order."""
         return list(self._names.get(method, {}).values())
 
-    def prominent(self, method: str) -> list[str]:
-        """The names of the properties that artists turn, five at most: those marked, else the first three."""
+    def prominent(self, method: str, most: int = PROMINENT) -> list[str]:
+        """The names of the properties that artists turn, `most` at most: those marked, else the first three."""
         names, fields = self._names.get(method, {}), self._schemas.get(method, {}).get("properties", {})
         marked = [attribute for name, attribute in names.items() if fields[name].get("prominent")]
-        return marked[:PROMINENT] or list(names.values())[:UNMARKED]
+        return marked[:most] or list(names.values())[:UNMARKED]
 
-    def folded(self, method: str) -> dict[str, list[str]]:
+    def folded(self, method: str, most: int = PROMINENT) -> dict[str, list[str]]:
         """The names of the other properties, by group; "" has those that belong to none."""
         names, fields = self._names.get(method, {}), self._schemas.get(method, {}).get("properties", {})
-        shown, found = self.prominent(method), {group: [] for group in GROUPS}
+        shown, found = self.prominent(method, most), {group: [] for group in GROUPS}
         for name, attribute in names.items():
             if attribute not in shown:
                 found.setdefault(str(fields[name].get("group") or ""), []).append(attribute)

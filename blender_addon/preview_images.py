@@ -127,7 +127,8 @@ def _come_back() -> None:
     """Editors whose image is gone show it again, unless they show something else by now."""
     lost = [(address, key) for address, (key, _) in _editors.items() if key not in _uids]
     for address, key in lost:
-        spaces = [editor for editor in _editors_at(address) if editor.image is None]
+        there = _paths[key].is_file()
+        spaces = [editor for editor in _editors_at(address) if editor.image is None and there]
         for editor in spaces:
             editor.image = _ensure(key, _paths[key])
         if not spaces:

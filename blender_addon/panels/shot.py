@@ -8,7 +8,7 @@ import bpy
 
 from .. import parameters, photo_files, photo_list, photo_places, properties, results, session
 from .cures import draw_cures
-from .fields import draw_choice, draw_field, draw_parameter
+from .fields import draw_choice, draw_field, draw_parameter, is_narrow
 from .hindrances import generate_hindrance, hindrance_code, preparation_lack
 from .models import WORDS
 from .photos import draw_block_out, draw_photo_block_out, draw_photos
@@ -25,6 +25,7 @@ GROUP_TITLES = {
 }
 """What parameters are about; a fold each."""
 
+NARROW_PROMINENT = 4
 MANY_INSTANCES = 100
 """A limit on objects from here on needs no line in the panel."""
 
@@ -133,12 +134,17 @@ def draw_prominent(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     """The parameters that artists turn, and the seed where chance has a part."""
     settings = context.scene.set_dresser
     pipeline = properties.chosen_pipeline(settings)
-    for attribute in parameters.pipelines.prominent(pipeline):
+    for attribute in parameters.pipelines.prominent(pipeline, _most_prominent(context)):
         draw_parameter(layout, context, parameters.pipelines, pipeline, attribute)
     if properties.has_chance(settings):
         row = layout.row(align=True)
         row.prop(settings, "seed")
         row.operator("set_dresser.new_seed", text="", icon="RNDCURVE")
+
+
+def _most_prominent(context: bpy.types.Context) -> int:
+    """So many parameters are above the button: it must be there without scrolling, also where names need a row."""
+    return NARROW_PROMINENT if is_narrow(context) else parameters.PROMINENT
 
 
 def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -160,7 +166,7 @@ def draw_rest(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """All other settings, folded away: a fold for each thing that parameters are about, and one for the rest."""
     settings = context.scene.set_dresser
     pipeline = properties.chosen_pipeline(settings)
-    folded = parameters.pipelines.folded(pipeline)
+    folded = parameters.pipelines.folded(pipeline, _most_prominent(context))
     ungrouped = folded.pop("", [])
     for group, attributes in folded.items():
         header, body = layout.panel(f"SET_DRESSER_group_{group}", default_closed=True)

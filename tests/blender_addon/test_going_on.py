@@ -176,6 +176,7 @@ def test_what_artists_turn_is_open_and_the_rest_is_folded_by_what_it_is_about() 
     groups.register([("one", {"properties": fields}), ("plain", {"properties": {"a": marked | {"prominent": False}}})])
     try:
         assert groups.prominent("one") == [f"open_{number}" for number in range(5)]
+        assert groups.folded("one", 4)["mesh"] == ["open_4", "open_5", "faces"], "where there is little room"
         folded = groups.folded("one")
         assert folded == {"mesh": ["open_5", "faces"], "computing": ["speed"], "astrology": ["odd"], "": ["loose"]}
         assert list(folded)[:2] == ["mesh", "computing"], "in the order of the panel, whatever that of the schema"
