@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import subprocess
@@ -65,6 +66,8 @@ def info(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def tried(info: PipelineInfo, tmp_path_factory: pytest.TempPathFactory) -> Attempt:
     """An attempt that went through, with a copy of the process cancelled wherever it could be."""
+    info.load()
+    gc.freeze()  # copies that let go of their memory need not look, nor copy, what was there before
     return attempt(write_job(tmp_path_factory.mktemp("job") / "first", info, SEED), cancel_copies=True)
 
 
