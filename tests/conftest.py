@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
+
+# Whoever runs the tests in the background has Ctrl-C ignored, here and in every process that a test starts; then tests that
+# press it would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     # Before numpy or torch is imported, here and in every process that a test starts: two suites run side by side, and
