@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 
-# Whoever runs the tests in the background has Ctrl-C ignored, here and in every process that a test starts; then tests that
+# Who runs the tests in the background has Ctrl-C ignored, here and in every process that a test starts; tests that
 # press it would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
