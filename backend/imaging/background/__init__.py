@@ -19,8 +19,10 @@ Pixels = NDArray[np.uint8]
 
 Way = Literal["auto", "network", "plain", "none"]
 
-AGREED = 0.9
-"""From this intersection over union on the two ways agree; then the one that is finer on a plain ground is taken."""
+SOLID, RIM = 0.07, 1 / 60
+"""The two ways agree if what only one of them takes for object, without what is narrower than RIM of the picture's longer
+side, is less than SOLID of what either takes for it; then the one that is finer on a plain ground is taken. Along an
+outline and of thin parts a network's cover is coarse, so differences there say nothing."""
 
 SMALLEST_SHARE, LARGEST_SHARE = 0.002, 0.97
 """Of the picture: what covers less, or more, is no object."""
@@ -92,14 +94,25 @@ class Remover:
             if problem.code != "background-unclear":
                 raise
             return by_network
-        agreement = float((by_border.mask & by_network.mask).sum() / (by_border.mask | by_network.mask).sum())
-        taken = by_border if agreement >= AGREED else by_network
+        either = by_border.mask | by_network.mask
+        agreement = float((by_border.mask & by_network.mask).sum() / either.sum())
+        apart = _without_rims(by_border.mask ^ by_network.mask).sum() / either.sum()
+        taken = by_border if apart <= SOLID else by_network
         return Found(taken.cover, {**by_network.record, **taken.record, "agreement": round(agreement, 3)})
 
     def _by_network(self, colours: Pixels) -> Found:
         if self._cutter is None:
             self._cutter = Cutter(best_network())
         return _checked(self._cutter.cover(colours), way="network", network=self._cutter.identifier)
+
+
+def _without_rims(mask: Mask) -> Mask:
+    """What of a mask is as broad as RIM in all directions."""
+    from scipy import ndimage
+
+    half = max(1, round(RIM * max(mask.shape) / 2))
+    broad = ndimage.minimum_filter(mask.astype(np.uint8), 2 * half + 1, mode="constant")
+    return np.asarray(ndimage.maximum_filter(broad, 2 * half + 1) > 0)
 
 
 def _checked(cover: Floats, **record: Any) -> Found:

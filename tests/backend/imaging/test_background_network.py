@@ -108,6 +108,21 @@ def test_on_a_plain_ground_on_which_both_agree_the_finer_outline_is_taken() -> N
     assert overlap(found.mask, truth) >= 0.95
 
 
+@pytest.mark.parametrize(("missed", "way"), [("legs", "plain"), ("half of the seat", "network")])
+def test_thin_parts_that_the_network_misses_are_no_disagreement(
+    missed: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.full((240, 320, 3), 220, np.uint8)
+    seat, leg = (slice(60, 120), slice(80, 240)), (slice(120, 220), slice(90, 94))
+    image[seat] = image[leg] = 60
+    seen = np.zeros(image.shape[:2])
+    seen[seat] = 1
+    if missed != "legs":
+        seen[leg], seen[60:120, 160:240] = 1, 0
+    monkeypatch.setattr("backend.imaging.background.network.Cutter.cover", lambda cutter, colours: seen)
+    assert Remover("auto").find(image).way == way
+
+
 def test_rims_are_soft_and_the_mask_is_where_more_than_half_is_covered() -> None:
     image, _ = scene()
     found = Remover("network").find(image)
