@@ -236,6 +236,7 @@ def generate(
     """
     if reason := moments.misplaced():
         raise CaptureError(reason, "Ask for it when that is over, for example in a timer.")
+    session.current.pressed = None  # of a press that is refused nothing comes
     context = bpy.context
     request = {
         "pipeline": pipeline,

@@ -46,7 +46,7 @@ def go_on(session: Session, record: JobRecord, import_result: bool = True) -> No
         record.continuing, record.problem = False, as_error(error)
         session.report(error, record.id)
 
-    record.continuing, record.import_when_done = True, import_result
+    record.continuing, record.import_when_done, session.pressed = True, import_result, record
     record.place = Place.of(bpy.context.scene, bpy.context.view_layer)
     session.begin(_go_on(session, record), failed)
 

@@ -34,9 +34,13 @@ def title(names: list[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" + {more}" if more > 0 else "")
 
 
-def newest(session: Session) -> JobRecord | None:
-    """The job that was begun, or imported, last in this Blender; None before the first."""
-    return next((record for record in session.jobs.values() if record.place and record.state != "cancelled"), None)
+def of_the_last_press(session: Session) -> JobRecord | None:
+    """The job of the last press that was to bring props in, Generate or Import; None before the first, and if nothing
+    can come of it any more: it was refused or cancelled, or the job is off the list or belongs to another file."""
+    record = session.pressed
+    if record is None or session.jobs.get(record.id) is not record:
+        return None
+    return record if record.place and record.state != "cancelled" else None
 
 
 def waiting(session: Session) -> int:

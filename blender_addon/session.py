@@ -67,6 +67,7 @@ class Session(Telling):
         self.installation = Installation(folders.temporary)
         self.tasks = Tasks()
         self.jobs: dict[str, JobRecord] = {}
+        self.pressed: JobRecord | None = None  # see `results.of_the_last_press`
         self.pipelines: list[dict[str, Any]] = []
         self.preparations: list[dict[str, Any]] = []
         self.storage: dict[str, Any] = {}
@@ -254,7 +255,7 @@ class Session(Telling):
         self._made += 1
         self.settle()
         record = JobRecord(id=f"{jobs.PROVISIONAL}{self._made}", **values)
-        self.jobs = {record.id: record, **self.jobs}
+        self.jobs, self.pressed = {record.id: record, **self.jobs}, record
         self.changed()
         return record
 
@@ -319,7 +320,7 @@ class Session(Telling):
     def bring_in(self, record: JobRecord) -> None:
         """Import a finished job, again if need be."""
         if record.task is None:
-            record.problem = None
+            record.problem, self.pressed = None, record
             record.place = Place.of(bpy.context.scene, bpy.context.view_layer)
             self._run(record, jobs.bring_in(self, record))
 

@@ -13,8 +13,8 @@ NAMES_TOLD = 4
 
 
 def draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """The newest job that was begun here: its props and what it left out, each with a click that selects them."""
-    record = results.newest(session.current)
+    """The job of the last press: its props and what it left out, each with a click that selects them."""
+    record = results.of_the_last_press(session.current)
     if record is None:
         return
     props = api.Job(record).objects

@@ -50,6 +50,7 @@ def begun(**values: Any) -> JobRecord:
     place = Place.of(bpy.context.scene, bpy.context.view_layer)
     record = JobRecord(**{"id": "abc", "state": "done", "pipeline": "marked", "place": place, **values})
     session.current.jobs = {record.id: record, **session.current.jobs}
+    session.current.pressed = record
     return record
 
 
@@ -257,6 +258,29 @@ def test_the_result_stands_at_the_button_and_a_click_selects(addon: Any) -> None
     with pytest.raises(RuntimeError, match="not in this scene any more"):
         bpy.ops.set_dresser.select_outcome(job="abc")
     assert session.current.problem.code == "outcome-gone"
+
+
+def test_the_result_goes_with_the_next_press_and_comes_back_with_its_import(addon: Any, current: Any) -> None:
+    cube = bpy.data.objects["Cube"]
+    older = begun(props=[Reference.of(cube)], import_count=1)
+    newer = begun(id="def", props=[Reference.of(cube)], import_count=1)
+
+    def shown() -> list[str]:
+        all_drawn = draw().drawn
+        return [each.given.job for each in all_drawn if getattr(each, "operator", "") == "set_dresser.select_outcome"]
+
+    assert shown() == ["def"]
+    current.bring_in(older)
+    current._stop(older)
+    assert shown() == ["abc"]
+    pressed = current.new_job(place=newer.place)
+    for state in ("capturing", "failed", "cancelled"):
+        pressed.state = state
+        assert shown() == []
+    begun(id="ghi", props=[Reference.of(cube)], import_count=1)
+    with pytest.raises(SetDresserError):
+        addon.generate(objects=[], wait=False)
+    assert shown() == []
 
 
 @pytest.mark.parametrize(
