@@ -2,7 +2,8 @@
 
 What is in use belongs to the job; what a job has done with may be held here, several at a time. What is held counts as
 free: whoever needs the room lets go what was not used for the longest time, as long as the device has too little by
-measurement. When the worker rests, everything goes with its process.
+measurement. When the worker rests, everything goes with its process; while a user thinks for long about a question,
+everything goes, too.
 """
 
 from __future__ import annotations
@@ -101,9 +102,11 @@ class Residency:
 
     def clear(self) -> bool:
         """Let everything go; whether there was anything."""
-        held, self._held = list(self._held.values()), {}
-        for networks in held:
+        held, self._held = self._held, {}
+        for networks in held.values():
             networks.release()
+        for name in {form.device for form in held}:
+            release(devices.choose(name))
         return bool(held)
 
     def _oldest(self, device: str) -> Form | None:

@@ -18,6 +18,7 @@ import queue
 import secrets
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,8 +33,12 @@ from backend.jobs.folders import NO_SPACE
 from backend.jobs.run import run_job
 from backend.pipelines import PIPELINES
 from backend.pipelines.base import Cancelled
+from backend.residency import residency
 
 ANSWER_SECONDS = 0.1
+THOUGHT_SECONDS = 60.0
+"""After so long without an answer what is held on the device goes: the artist may want its memory for the viewport."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -97,10 +102,13 @@ class Worker:
 
         def answer(question: dict[str, Any]) -> dict[str, Any]:
             self._send({"type": "question", "job": job, "data": question})
+            asked = time.monotonic()
             while not cancelled():
                 try:
                     asker, reply = self._answers.get(timeout=ANSWER_SECONDS)
                 except queue.Empty:
+                    if time.monotonic() - asked > THOUGHT_SECONDS and residency.clear():
+                        logger.info("no answer yet: the networks that were held have gone")
                     continue
                 if asker == job and reply is None:
                     raise Parked

@@ -20,8 +20,8 @@ Pixels = NDArray[np.uint8]
 Way = Literal["auto", "network", "plain", "none"]
 
 SOLID, RIM = 0.07, 1 / 60
-"""The two ways agree if what only one of them takes for object, without what is narrower than RIM of the picture's longer
-side, is less than SOLID of what either takes for it; then the one that is finer on a plain ground is taken. Along an
+"""The two ways agree if what only one of them takes for object, without what is narrower than RIM of the longer side,
+is less than SOLID of what either takes for it; then the one that is finer on a plain ground is taken. Along an
 outline and of thin parts a network's cover is coarse, so differences there say nothing."""
 
 SMALLEST_SHARE, LARGEST_SHARE = 0.002, 0.97

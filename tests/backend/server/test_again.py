@@ -64,7 +64,7 @@ def test_a_job_of_the_version_before_is_made_again(server: RunningServer) -> Non
     assert server.wait(made.json()["id"])["state"] == "done"
     result = server.client.get(f"/jobs/{made.json()['id']}/files/result.json").json()
     kept = {name: value for name, value in former["parameters"].items() if name != "detail"}
-    assert result["parameters"] == {**kept, "resolution": 64, "colour": "texture"}
+    assert result["parameters"] == {**kept, "resolution": 64, "colour": "texture", "background": "auto"}
     assert (result["seed"], result["name"]) == (7, "Corner")
 
 
