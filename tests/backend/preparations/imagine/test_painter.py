@@ -25,6 +25,7 @@ from backend.preparations.imagine.depth_picture import depth_picture  # noqa: E4
 from backend.preparations.imagine.networks import FAMILIES, load_network  # noqa: E402
 from backend.preparations.imagine.offload import bring_layer_by_layer  # noqa: E402
 from backend.preparations.imagine.painter import Commission, Folders, Painter, ladder, open_painter, read_sizes  # noqa: E402
+from backend.residency import residency  # noqa: E402
 from backend.weights import locate  # noqa: E402
 from tests.backend.preparations.imagine.room import room  # noqa: E402
 
@@ -196,7 +197,11 @@ def test_stopping_midway_gives_everything_back(family: str, offload: bool, monke
     with pytest.raises(Stop) as caught, opened(family, plan) as painter:
         painter.paint(1, stop)
     assert len(loaded) == len(FAMILIES[family].text) + 3
-    # Even while the exception, and with it the frames of the pipeline, is still held.
+    # Even while the exception, and with it the frames of the pipeline, is still held. The text encoders had done their
+    # work by then, and stay where there is room for as long as nobody needs it.
+    there = [not next(network.parameters()).is_meta for network in loaded]
+    assert there == [not offload] * len(FAMILIES[family].text) + [False] * 3
+    residency.clear()
     assert all(parameter.is_meta for network in loaded for parameter in network.parameters())
     alive = [weakref.ref(network) for network in loaded]
     loaded.clear()
