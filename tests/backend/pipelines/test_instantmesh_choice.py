@@ -176,6 +176,7 @@ def test_views_of_another_seed_are_those_of_that_photo_only(views: Kept, sheets_
 def test_networks_that_are_held_while_the_user_thinks_can_go_to_the_last_one(
     views: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    residency.clear()
     opened: list[Zero123Plus] = []
     original = Zero123Plus.from_pretrained
 
