@@ -31,6 +31,7 @@ import bpy
 from . import folders, going_on, moments, photo_places, rendering, sending, session, setting_up, sources
 from . import jobs as job_steps
 from . import photos as photo_steps
+from .capture import printable
 from .intrinsics import CaptureError
 from .jobs import JobRecord
 from .messages import SetDresserError
@@ -254,7 +255,7 @@ def generate(
         if bpy.app.background:  # where what goes wrong is told to whoever called
             shot = rendering.finished(taken(rendering.untold))
             taken = lambda _: sources.taken(shot)  # noqa: E731
-        record = session.current.new_job(name=(name or sources.name(context, source))[:200], **values)
+        record = session.current.new_job(name=printable(name or sources.name(context, source)), **values)
         taking = sending.take(session.current, record, taken)
     else:
         if source != "camera" or labels is not None:
@@ -262,7 +263,7 @@ def generate(
             raise CaptureError(message, "Leave source and labels out.")
         sitting = photo_steps.ask(context, photos, objects, match_camera, picture_quality)
         photo_steps.check_number(view_of(session.current.pipelines, pipeline), len(sitting.photos))
-        record = session.current.new_job(name=(name or sitting.name)[:200], **values)
+        record = session.current.new_job(name=printable(name or sitting.name), **values)
         taking = sending.take_photos(session.current, record, sitting, folder)
     session.current.submit(record, {**request, "name": record.name}, taking, folder)
     job = Job(record)

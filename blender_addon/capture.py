@@ -372,5 +372,6 @@ def _crowded(named: Mapping[int, str], whole: Outlines) -> list[dict[str, Any]]:
 
 
 def printable(name: str) -> str:
-    """A name as the contract allows it."""
-    return "".join(" " if ord(character) < 32 or ord(character) == 127 else character for character in name)[:200]
+    """A name as the contract allows it, also of a file whose name is no text."""
+    spaced = "".join(" " if ord(character) < 32 or ord(character) == 127 else character for character in name)
+    return spaced.encode("utf-8", "replace").decode("utf-8")[:200]

@@ -82,7 +82,7 @@ def unregister() -> None:
 
 
 def _folder() -> Path:
-    return folders.user() / "drafts"
+    return folders.place() / "drafts"
 
 
 def _path(job: str) -> Path:

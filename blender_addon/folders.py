@@ -8,17 +8,29 @@ from typing import Any
 
 import bpy
 
+from .messages import SetDresserError
 from .pictures import write_whole
 from .privacy import private_folder
 
 
 def user() -> Path:
-    """A folder of the user's that outlives updates of the add-on."""
+    """A folder of the user's that outlives updates of the add-on. Raises SetDresserError if it cannot be made."""
+    path = place()
     try:
-        path = bpy.utils.extension_path_user(__package__, path="", create=True)
+        return private_folder(path)
+    except OSError as error:
+        message = f"Blender's folder for Set Dresser cannot be used: {error.strerror or error}: {path}."
+        hint = "Make it writable, or name another folder for Blender's files in BLENDER_USER_RESOURCES."
+        raise SetDresserError(message, hint, "user-folder") from error
+
+
+def place() -> Path:
+    """Where that folder is, whether it is there or not. Blender's own way of making it gives "" if it cannot be made,
+    which is the folder that Blender was started in."""
+    try:
+        return Path(bpy.utils.extension_path_user(__package__, path=""))
     except ValueError:  # not installed as an extension: a source checkout
-        path = bpy.utils.user_resource("DATAFILES", path="set_dresser", create=True)
-    return private_folder(Path(path))
+        return Path(bpy.utils.user_resource("DATAFILES", path="set_dresser"))
 
 
 def temporary() -> Path:
@@ -33,7 +45,7 @@ SHIPPED = Path(__file__).resolve().parent
 def read_views(kind: str) -> list[dict[str, Any]]:
     """The "pipelines" or "preparations" that the last server told of. If there was none, or the file is damaged: those
     that run on every machine."""
-    return _views(user() / f"{kind}.json") or _views(SHIPPED / f"{kind}.json")
+    return _views(place() / f"{kind}.json") or _views(SHIPPED / f"{kind}.json")
 
 
 def _views(path: Path) -> list[dict[str, Any]]:

@@ -16,13 +16,13 @@ JOBS = {
 """What Blender does on its own with the data of the file, and what is said while it is waited for."""
 
 _EVENTS = {
-    "render": ("render_init", ("render_complete", "render_cancel")),
-    "change of frame": ("frame_change_pre", ("frame_change_post",)),
-    "update of the scene": ("depsgraph_update_pre", ("depsgraph_update_post",)),
-    "loading of a file": ("load_pre", ("load_post", "load_post_fail")),
-    "saving of a file": ("save_pre", ("save_post", "save_post_fail")),
-    "undo": ("undo_pre", ("undo_post",)),
-    "redo": ("redo_pre", ("redo_post",)),
+    "a render": ("render_init", ("render_complete", "render_cancel")),
+    "a change of frame": ("frame_change_pre", ("frame_change_post",)),
+    "an update of the scene": ("depsgraph_update_pre", ("depsgraph_update_post",)),
+    "the loading of a file": ("load_pre", ("load_post", "load_post_fail")),
+    "the saving of a file": ("save_pre", ("save_post", "save_post_fail")),
+    "an undo": ("undo_pre", ("undo_post",)),
+    "a redo": ("redo_pre", ("redo_post",)),
 }
 """What calls handlers, and between which of its handlers it is going on."""
 
@@ -58,7 +58,7 @@ def misplaced() -> str:
     """
     if not _in_the_main_thread():
         return "Blender calls this in the middle of a render; Set Dresser cannot work there."
-    return f"Blender calls this in the middle of a {_going_on[-1]}; Set Dresser cannot work there." if _going_on else ""
+    return f"Blender calls this in the middle of {_going_on[-1]}; Set Dresser cannot work there." if _going_on else ""
 
 
 def _thread() -> int:

@@ -39,6 +39,9 @@ WAIT = 0.01
 HOLD_SECONDS = 5.0
 """How long a render that has begun waits for Blender's main loop; one that has waited longer is of no use."""
 
+SETTLED_SECONDS = 0.5
+"""After so long a render that was cancelled as it began can be ended; most have ended by then."""
+
 _COUNT = re.compile(r"(\d+) ?/ ?(\d+)")
 
 
@@ -114,8 +117,9 @@ class Stage:
             if hold:  # see `_Watch.begun`
                 _start(self.scene)
                 self._running = True
-                yield
-                self._check()
+                with watch.not_ended_too_soon():
+                    yield
+                    self._check()
             with Overrides() as overrides:
                 self.always(overrides)
                 borrow(overrides)
@@ -145,7 +149,10 @@ class Stage:
 
     def _leave(self) -> None:
         if self._running and bpy.app.is_job_running("RENDER"):
-            _end_render()
+            if compat.loses_contexts():
+                _end_render_later(self._copy)
+            else:
+                _end_render()
         temporary.give_back(self._kept)
 
 
@@ -273,6 +280,17 @@ class _Watch:
         self._began = time.perf_counter()
         self._goes_on = True
 
+    @contextlib.contextmanager
+    def not_ended_too_soon(self) -> Iterator[None]:
+        """If the picture is cancelled meanwhile, hold Blender until the render that is held has copied the scene: one
+        that is ended before has Blender crash."""
+        try:
+            yield
+        except BaseException:
+            self.go_on()
+            self.await_copy()
+            raise
+
     def completed(self, scene: Scene, *_: object) -> None:
         self.ended |= scene.session_uid == self._scene
 
@@ -295,7 +313,7 @@ class _Watch:
         Handlers of others may have it evaluate a second time, which nobody tells; so as long again is waited.
         """
         end = self._began + COPY_SECONDS
-        while not (self.copied or self.ended) and time.perf_counter() < end:
+        while not (self.copied or self.ended) and time.perf_counter() < end and bpy.app.is_job_running("RENDER"):
             time.sleep(WAIT)
         time.sleep(WAIT + min(self.evaluated, COPY_SECONDS))
 
@@ -372,6 +390,29 @@ def _end_render() -> None:
         _start(scene, keep=False)
     finally:
         temporary.give_back(kept)
+
+
+def _end_render_later(scene: int) -> None:
+    """End the render of a scene if it still runs in a while: Blender 4.3 crashes if one is ended as it begins.
+
+    It belongs to nobody, so that it is done also if the add-on is switched off meanwhile.
+    """
+    over, handlers = False, (bpy.app.handlers.render_complete, bpy.app.handlers.render_cancel)
+
+    @persistent
+    def ended(rendered: Scene, *_: object) -> None:
+        nonlocal over
+        over |= rendered.session_uid == scene
+
+    def end() -> None:
+        for each in handlers:
+            each.remove(ended)
+        if not over and bpy.app.is_job_running("RENDER"):
+            _end_render()
+
+    for each in handlers:
+        each.append(ended)
+    bpy.app.timers.register(end, first_interval=SETTLED_SECONDS, persistent=True)
 
 
 def _hold_a_turn(scene: int) -> None:

@@ -468,7 +468,7 @@ def register() -> None:
     current = Session()
     bpy.app.handlers.load_pre.append(_file_leaves)
     bpy.app.handlers.load_post.append(_file_loaded)
-    leftovers.sweep(folders.user())
+    leftovers.sweep(folders.place())
     current.check_set_up()
     if _timers_fire():
         current.begin_set_up()

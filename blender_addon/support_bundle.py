@@ -197,7 +197,7 @@ def _state() -> dict[str, Any]:
 def _logs() -> list[Path]:
     """The backend's, newest first, the worker's and the installer's."""
     current = session.current
-    found = sorted((folders.user() / "logs").glob("*.log"), key=_age)
+    found = sorted((folders.place() / "logs").glob("*.log"), key=_age)
     if current.life.wanted is not None:
         found += sorted((current.life.wanted.data / "owners").glob("*.log"), key=_age)[:3]
     if current.installation.plan is not None and current.installation.plan.log.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import session
+from blender_addon import folders, session
 from blender_addon.installer import records
 from blender_addon.installer import run as installer_run
 from blender_addon.installer.events import Failure
@@ -42,6 +43,24 @@ def test_boxes_want_a_picture_and_a_window(addon: Any, picture: Path) -> None:
     settings = bpy.context.scene.set_dresser
     settings.source, settings.image = "IMAGE", bpy.data.images.load(str(picture))
     assert code_of(lambda: bpy.ops.set_dresser.draw_boxes()) == "no-window"
+
+
+def test_a_folder_of_the_users_that_cannot_be_made(addon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing goes into the folder that Blender was started in, and that one stays as open as it was."""
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o755)
+    place = folders.user()
+    shutil.rmtree(place)
+    place.write_text("in the way")
+    try:
+        addon.unregister()
+        addon.register()
+        assert session.current.set_up_problem.code == "user-folder"
+        assert str(place) in session.current.set_up_problem.message
+        assert code_of(session.current.start_server) == "user-folder"
+        assert [*tmp_path.iterdir()] == [] and tmp_path.stat().st_mode & 0o777 == 0o755
+    finally:
+        place.unlink()
 
 
 def test_a_log_that_is_not_there(addon: Any) -> None:

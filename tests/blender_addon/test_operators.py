@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,14 @@ def test_generate_takes_picture_files_and_label_images(addon: Any, picture: Path
     assert len(job.imported) == 2
     assert addon.jobs()[0].result["camera_source"] == "request"
     assert len(bpy.data.images) == len({image.name for image in bpy.data.images if image.filepath != str(picture)})
+
+
+def test_a_picture_file_may_be_called_anything(addon: Any, picture: Path) -> None:
+    """On Linux a name is bytes: a line feed, and what is no UTF-8."""
+    path = picture.with_name(os.fsdecode(b"a\nb\xff{x}.png"))
+    picture.rename(path)
+    job = addon.generate(source=path, pipeline="test-box")
+    assert (job.state, newest().name, newest().imported) == ("done", "a b?{x}", ["a b?{x}"])
 
 
 def test_generate_takes_images_of_the_file(addon: Any, picture: Path) -> None:
