@@ -114,3 +114,5 @@ def _send(session: Session, record: JobRecord, ask: Callable[[Client], Exchange]
     exchange = ask(client)
     yield from session.tasks.finish(exchange)
     session.adopt(record, answer(exchange))
+    if record.cancelling:
+        yield from jobs.cancel(session, record)

@@ -290,7 +290,9 @@ class Session(Telling):
 
     def cancel(self, record: JobRecord) -> None:
         """Cancel a job wherever it is."""
-        if record.state in jobs.UNSENT:
+        if record.state == "sending":  # the server may have it already: it is told as soon as it has given it a name
+            record.cancelling = True
+        elif record.state in jobs.UNSENT:
             self._stop(record)
             record.state = "cancelled"
         elif not record.ended:

@@ -18,6 +18,7 @@ from bench.amounts import AMOUNTS
 from blender_addon import session
 from tests import documented
 from tests.blender_addon.conftest import ROOT, backend_python
+from tests.blender_addon.test_session import pump_until
 
 
 def test_make_bench_measures_all_that_the_documents_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,4 +48,5 @@ def test_the_press_is_measured_scene_by_scene(
     said = [line for line in lines if "dead for" in line]
     assert [line.partition(": dead")[0].partition(", ")[2] for line in said] == ["factory scene", "two boxes"]
     assert all(line.startswith(bpy.app.version_string) and line.endswith(" s") for line in said)
+    pump_until(lambda: all(job.ended for job in session.current.jobs.values()), "what was cancelled")
     assert len(session.current.jobs) == 2 and all(job.problem is None for job in session.current.jobs.values())

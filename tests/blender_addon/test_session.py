@@ -216,6 +216,15 @@ def test_jobs_are_sent_in_the_order_of_the_presses(addon: Any, picture: Path) ->
     assert [job.id for job in reversed(addon.jobs())] == [job.id for job in made]
 
 
+def test_a_job_that_is_cancelled_while_it_is_sent_does_not_run(addon: Any, picture: Path) -> None:
+    """The server may have it already when its sender does not know yet by which name."""
+    job = start(addon, picture, seconds=30.0)
+    pump_until(lambda: job.state == "sending", "the sending")
+    job.cancel()
+    pump_until(lambda: job.state == "cancelled", "the end")
+    assert [(each.id, each.state) for each in addon.jobs()] == [(job.id, "cancelled")]
+
+
 def test_a_list_that_is_older_than_a_job_does_not_lose_it(addon: Any, picture: Path, current: Any) -> None:
     job = start(addon, picture, seconds=0.3)
     pump_until(lambda: job.state in ("queued", "running"), "the sending")
