@@ -17,14 +17,14 @@ BPY := .venv-bpy-$(BLENDER)
 export SET_DRESSER_PYTHON := $(CURDIR)/$(BIN)/python
 export LIBGL_ALWAYS_SOFTWARE := 1
 
-.PHONY: demo test lint test-backend test-blender test-blender-matrix test-gui docs bench zip lock clean python
+.PHONY: demo test lint test-backend test-networks test-blender test-blender-matrix test-gui docs bench zip lock clean python
 
 demo: $(BACKEND)/.server $(BPY)/.ready
 	$(BPY)/$(SCRIPTS)/python -m demo $(ARGS)
 
 # All at once; what they stand on is made first, so that they do not make it at once.
 test: $(BACKEND)/.dev $(BPY)/.ready
-	$(BIN)/python -m tests.together "$(MAKE)" test-backend test-blender lint
+	$(BIN)/python -m tests.together "$(MAKE)" test-backend test-blender test-networks lint
 
 lint: $(BACKEND)/.dev
 	$(BIN)/ruff check .
@@ -32,7 +32,10 @@ lint: $(BACKEND)/.dev
 	$(BIN)/mypy
 
 test-backend: $(BACKEND)/.dev
-	$(BIN)/python -m pytest tests/backend tests/models tests/training tests/parity tests/structure $(ARGS)
+	$(BIN)/python -m pytest tests/backend $(ARGS)
+
+test-networks: $(BACKEND)/.dev
+	$(BIN)/python -m pytest tests/models tests/training tests/parity tests/structure $(ARGS)
 
 test-blender: $(BACKEND)/.dev $(BPY)/.ready zip
 	$(BPY)/$(SCRIPTS)/python -m pytest tests/blender_addon $(ARGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,12 +50,9 @@ def add_continue_options(parser: argparse.ArgumentParser) -> None:
 
 def go_on(chosen: argparse.Namespace) -> None:
     """Continue a job that failed, was cancelled or finished early; its result is in `out` when this returns."""
-    from backend.jobs.service import JobService
-
     picks = None if chosen.pick is None else read_picks(chosen.pick)
     make_folder(chosen.out)
-    with written_privately(), JobService(chosen.data, adopt=False) as service:
-        deliver(service, service.go_on(chosen.job).id, chosen, picks)
+    deliver(lambda service: service.go_on(chosen.job), chosen, picks)
 
 
 def make_folder(folder: Path) -> None:
@@ -67,13 +65,19 @@ def make_folder(folder: Path) -> None:
         raise storage_problem(error, f"The folder {folder} cannot be made") from error
 
 
-def deliver(service: JobService, job: str, chosen: argparse.Namespace, picks: list[Pick] | None) -> None:
-    """Wait for the job and copy its result into `chosen.out`, whole or not at all. Raises Problem."""
-    from backend.jobs.folders import storage_problem
+def deliver(begin: Callable[[JobService], JobView], chosen: argparse.Namespace, picks: list[Pick] | None) -> None:
+    """Begin a job, wait for it and copy its result into `chosen.out`, whole or not at all. Raises Problem.
 
-    _wait(service, job, picks, ask=chosen.ask, quiet=chosen.quiet)
-    kept = [name for name in service.get(job).files if name not in RESULT_FILES] if chosen.everything else []
-    files = {name: service.file(job, name).read_bytes() for name in (*kept, *RESULT_FILES)}
+    The job is closed to other users; the copy is as open as this user wants it.
+    """
+    from backend.jobs.folders import storage_problem
+    from backend.jobs.service import JobService
+
+    with written_privately(), JobService(chosen.data, adopt=False) as service:
+        job = begin(service).id
+        _wait(service, job, picks, ask=chosen.ask, quiet=chosen.quiet)
+        kept = [name for name in service.get(job).files if name not in RESULT_FILES] if chosen.everything else []
+        files = {name: service.file(job, name).read_bytes() for name in (*kept, *RESULT_FILES)}
     try:
         write_together(chosen.out, files)
     except OSError as error:

@@ -19,7 +19,6 @@ from backend.pipelines import find_pipeline
 from backend.pipelines.base import MethodInfo
 from backend.pipelines.former import FORMERLY
 from backend.preparations import chosen_preparations
-from backend.privacy import written_privately
 
 PARAMETER, PREPARE = "parameter", "prepare:"
 
@@ -80,7 +79,6 @@ def _option(prefix: str, name: str) -> str:
 def generate(chosen: argparse.Namespace) -> None:
     """Run the job; `scene.glb` and `result.json` are in the folder `out` when this returns."""
     from backend.imaging.outlines import pair_outlines
-    from backend.jobs.service import JobService
 
     request = _request(chosen)
     info = find_pipeline(request.pipeline)
@@ -95,9 +93,7 @@ def generate(chosen: argparse.Namespace) -> None:
         [read_file(path, "depth of the outlines") for path in chosen.outline_depths],
     )
     make_folder(chosen.out)
-    with written_privately(), JobService(chosen.data, adopt=False) as service:
-        job = service.submit(request, images, instances, depth, outlines).id
-        deliver(service, job, chosen, picks)
+    deliver(lambda service: service.submit(request, images, instances, depth, outlines), chosen, picks)
 
 
 def _request(chosen: argparse.Namespace) -> GenerateRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,8 +37,11 @@ def card(free: float, kind: str = "cuda") -> Device:
 
 
 @pytest.fixture(autouse=True)
-def _attention(monkeypatch: pytest.MonkeyPatch) -> None:
+def _as_the_pipeline_runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(functional, "scaled_dot_product_attention", fused)
+    # Only in this mode is a storage seen to go with its last tensor; what is held without gradients is the same.
+    with torch.inference_mode():
+        yield
 
 
 @pytest.mark.parametrize(("dtype", "item"), [(torch.bfloat16, 2), (torch.float32, 4)])

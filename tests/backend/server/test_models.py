@@ -104,5 +104,6 @@ def test_refusals(hub: HostileHub, tmp_path: Path) -> None:  # noqa: F811
         assert code("POST", "/models/midi", json={"accept_licence": True}) == (409, "offline")
         assert code("POST", "/models/midi", json={"accept": True}) == (422, "request-invalid")
         assert code("POST", "/models/midi/verify") == (409, "weights-missing")
-        assert {each["state"] for each in server.client.get("/models").json()} == {"absent"}
+        states = {(each["source"], each["state"]) for each in server.client.get("/models").json()}
+        assert states == {("hub", "absent"), ("local", "ready")}
         assert hub.requests() == []
