@@ -30,7 +30,7 @@ def finish(session: Session, record: JobRecord) -> None:
         session.report(error, record.id)
 
     record.finishing = True
-    session.begin(_finish(session, record), failed)
+    session.begin(jobs.tell(session, record, lambda client: client.finish(record.id)), failed)
 
 
 def go_on(session: Session, record: JobRecord, import_result: bool = True) -> None:
@@ -58,16 +58,6 @@ def begin_again(session: Session, record: JobRecord) -> None:
         (folder / name).unlink(missing_ok=True)
     record.folder, record.problem, record.files, record.thumbnail = None, None, [], ""
     record.cancelling = record.finishing = record.continuing = record.result_imported = False
-
-
-def _finish(session: Session, record: JobRecord) -> Steps:
-    client = yield from session.ready_client()
-    exchange = client.finish(record.id)
-    yield from session.tasks.finish(exchange)
-    view = answer(exchange)
-    if not record.busy:  # whoever follows it hears more, and sooner
-        record.take_view(view)
-    session.changed()
 
 
 def _go_on(session: Session, record: JobRecord) -> Steps:

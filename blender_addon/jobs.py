@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import asking, drafts, keeping, previews, thumbnails
 from .block_outs import BlockOutRef
-from .client import EventParser, ServerEvent, ServerProblem, answer
+from .client import Client, EventParser, ServerEvent, ServerProblem, answer
+from .http_exchange import Exchange
 from .http_framing import ConnectionProblem
 from .messages import SetDresserError, as_error
 from .previews import Preview
@@ -399,8 +400,13 @@ def refresh(session: Session) -> Steps:
 
 def cancel(session: Session, record: JobRecord) -> Steps:
     """Ask the server to cancel; that it is cancelled comes as an event."""
+    yield from tell(session, record, lambda client: client.cancel(record.id))
+
+
+def tell(session: Session, record: JobRecord, ask: Callable[[Client], Exchange]) -> Steps:
+    """Ask something of a job of the server's, whose answer is the job as it is then."""
     client = yield from session.ready_client()
-    exchange = client.cancel(record.id)
+    exchange = ask(client)
     yield from session.tasks.finish(exchange)
     view = answer(exchange)
     if not record.busy:  # whoever follows it hears more, and sooner

@@ -14,6 +14,8 @@ DETECTOR = (
     "vocab.txt",
 )
 
+DETECTOR_REQUIRED = ("config.json", "model.safetensors", "preprocessor_config.json", "tokenizer_config.json")
+
 ROWS = (
     Weights(
         # A copy: model.safetensors 933 MB. The page: Apache-2.0.
@@ -21,7 +23,7 @@ ROWS = (
         repository="IDEA-Research/grounding-dino-base",
         revision="12bdfa3120f3e7ec7b434d90674b3396eccf88eb",
         files=DETECTOR,
-        required=("config.json", "model.safetensors", "preprocessor_config.json", "tokenizer_config.json"),
+        required=DETECTOR_REQUIRED,
         bytes=935_000_000,
         licence="Apache-2.0",
         licence_note="",
@@ -33,7 +35,7 @@ ROWS = (
         repository="IDEA-Research/grounding-dino-tiny",
         revision="a2bb814dd30d776dcf7e30523b00659f4f141c71",
         files=DETECTOR,
-        required=("config.json", "model.safetensors", "preprocessor_config.json", "tokenizer_config.json"),
+        required=DETECTOR_REQUIRED,
         bytes=690_000_000,
         licence="Apache-2.0",
         licence_note="",
