@@ -273,7 +273,9 @@ class WeightsRecord(BaseModel):
 
     id: str
     repository: str
-    source: Literal["hub", "local"] = Field(description="local: it comes with the backend.")
+    source: Literal["hub", "local", "own"] = Field(
+        description="local: it comes with the backend; own: the user has put it there."
+    )
     revision: str | None = Field(description="Commit of the hub's repository; null where nobody can tell.")
 
 

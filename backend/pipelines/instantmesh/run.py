@@ -14,11 +14,12 @@ from backend.geometry.cleanup import Cleaned
 from backend.memory import Plan
 from backend.pipelines import ending
 from backend.pipelines.base import Context
+from backend.pipelines.facing import facing
 from backend.pipelines.instantmesh import InstantMeshParameters
 from backend.pipelines.instantmesh.choosing import Picked, first_seeds, keep_sheet, pick
 from backend.pipelines.instantmesh.photos import Pixels, subjects
 from backend.pipelines.instantmesh.picks import photo_azimuths
-from backend.pipelines.instantmesh.placing import FRONT, facing
+from backend.pipelines.instantmesh.placing import FRONT
 from backend.pipelines.instantmesh.plans import reconstruction_plans, view_plans
 from backend.pipelines.instantmesh.reconstruct import HINT, Solid, open_model, reconstruct, size_of
 from backend.pipelines.instantmesh.sheets import VIEW_WEIGHTS, Wanted, make_sheets, read_sizes
