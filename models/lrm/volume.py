@@ -24,6 +24,7 @@ from models.lrm.triplane import CHUNK
 RadianceField = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Points [P, 3] → radiance [P, 3] and raw density [P] (`decoders.density` activates it)."""
 
+LEAST_SAMPLES = 8
 SHARE_OF_EMPTY = 0.01  # weight that every stretch of a ray gets in the second stage, however empty it looked
 PDF_FLOOR = 1e-5
 WALL = 1e-5  # share of the box by which a sample on its wall may miss it; without, rounding would decide what it sees
@@ -89,7 +90,7 @@ def render_rays(
     Raises:
         ValueError: an odd or too small number of samples.
     """
-    if samples < 8 or samples % 2:
+    if samples < LEAST_SAMPLES or samples % 2:
         raise ValueError(f"Samples along a ray come in two equal stages of at least 4, not {samples} in all.")
     count = samples // 2
     near, far = box_limits(origins, directions, half_extent)

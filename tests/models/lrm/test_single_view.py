@@ -13,7 +13,8 @@ from models.lrm.cameras import camera_rays, camera_vectors, pinhole, spherical_p
 from models.lrm.configs import EncoderConfig  # noqa: E402
 from models.lrm.dinov2 import DinoV2Config  # noqa: E402
 from models.lrm.fields import DensityField  # noqa: E402
-from models.lrm.single_view import SingleViewConfig, SingleViewModel, renamed  # noqa: E402
+from models.lrm.single_view import SingleViewConfig, SingleViewModel  # noqa: E402
+from models.lrm.single_view_names import as_generation, renamed  # noqa: E402
 from models.lrm.volume import render_rays  # noqa: E402
 from tests.models.gradients import check_gradients, trainable  # noqa: E402
 
@@ -46,17 +47,17 @@ def test_every_network_learns_from_a_rendered_picture(config: SingleViewConfig, 
 
 def test_scale_and_shift_change_places_between_the_generations() -> None:
     torch.manual_seed(2)
-    old, mira = (SingleViewModel(config) for config in CONFIGS[1:])
-    state = old.state_dict()
-    for name in [name for name in state if ".mlp.1." in name and ".norm" in name]:
-        state[name] = state[name].roll(len(state[name]) // 2, 0)
-    first = "camera_embedder.mlp.0.weight"
-    state[first] = torch.cat([state[first][:, :12], torch.zeros(20, 4), state[first][:, 12:]], dim=1)
-    mira.load_state_dict(state)
+    old = SingleViewModel(CONFIGS[1]).eval()
+    mira = as_generation(old, "mira")
+    assert mira.config.generation == "mira" and mira.camera_embedder.mlp[0].in_features == 20
+    back = as_generation(mira, "openlrm-1.0")
     pictures, cameras, _ = inputs(CONFIGS[1])
     with torch.no_grad():
         expected, swapped = old.planes(pictures, cameras), mira.planes(pictures, inputs(CONFIGS[2])[1])
     assert torch.allclose(swapped, expected, atol=1e-5)
+    assert all(torch.equal(tensor, old.state_dict()[name]) for name, tensor in back.state_dict().items())
+    with pytest.raises(ValueError, match="another encoder"):
+        as_generation(SingleViewModel(CONFIGS[0]), "mira")
 
 
 def test_names_of_every_generation_become_those_of_the_last() -> None:

@@ -8,9 +8,19 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from models.lrm.cameras import camera_rays, camera_vectors, spherical_poses  # noqa: E402
+from models.lrm.cameras import (  # noqa: E402
+    LENS,
+    camera_rays,
+    camera_vectors,
+    canonical_pose,
+    normalised_poses,
+    orbit_poses,
+    source_vectors,
+    spherical_poses,
+)
 from models.lrm.decoders import DensityDecoder  # noqa: E402
 from models.lrm.fields import DensityField  # noqa: E402
+from models.lrm.single_view import OFFICIAL  # noqa: E402
 from models.lrm.triplane import sample  # noqa: E402
 from models.lrm.volume import Noise, box_limits, render_rays  # noqa: E402
 from tests.parity.mira.networks import cameras_of, mira  # noqa: E402
@@ -42,11 +52,27 @@ def test_cameras_on_a_sphere(golden: Any, close: Any) -> None:
     numbers = golden("lrm_cameras")
     poses = spherical_poses(numbers["in.azimuth_deg"], numbers["in.elevation_deg"], numbers["in.radius"])
     close(poses[:, :3], numbers["out.extrinsic_c2w_3x4"], 1e-5)
-    lens = torch.tensor([[0.75, 0, 0.5], [0, 0.75, 0.5], [0, 0, 1]])
-    close(camera_vectors(poses, lens), numbers["out.camera16"], 1e-5)
-    front = spherical_poses([-90.0], [0.0], 2.0)
-    close(camera_vectors(front, lens), numbers["out.default_source_camera16_d2"], 1e-5)
-    close(camera_vectors(front, lens, rows=4), numbers["mira.source_camera20"], 1e-5)
+    close(poses[:, :3, 3], numbers["out.position"], 1e-5)
+    close(camera_vectors(poses, LENS), numbers["out.camera16"], 1e-5)
+    close(torch.cat([poses.flatten(1), LENS.flatten().expand(len(poses), -1)], 1), numbers["out.camera25"], 1e-5)
+
+
+def test_the_camera_of_the_single_picture(golden: Any, close: Any) -> None:
+    numbers = golden("lrm_cameras")
+    close(source_vectors(OFFICIAL["openlrm-base-1.1"]), numbers["out.default_source_camera16_d2"], 1e-5)
+    close(source_vectors(OFFICIAL["mira"], 2.0), numbers["mira.source_camera20"], 1e-5)
+    close(canonical_pose(2.0), spherical_poses([-90.0], [0.0], 2.0)[0], 1e-6)
+    poses = spherical_poses(numbers["in.azimuth_deg"], numbers["in.elevation_deg"], numbers["in.radius"])
+    close(normalised_poses(poses, 0)[:, :3], numbers["out.normalized_auto_c2w"], 1e-5)
+    close(normalised_poses(poses, 0, 2.0)[:, :3], numbers["out.normalized_2_c2w"], 1e-5)
+
+
+def test_both_published_orbits(golden: Any, close: Any) -> None:
+    numbers = golden("lrm_cameras")
+    close(orbit_poses("openlrm-1.1", 7)[:, :3], numbers["out.orbit_n7_r2_h08_c2w"], 1e-5)
+    poses, _ = cameras_of(numbers["mira.orbit_render_cameras25_n7"])
+    close(orbit_poses("mira", 7), poses, 1e-5)
+    close(orbit_poses("openlrm-1.0", 7), poses, 1e-5)
 
 
 def pictures(numbers: Any, run: str) -> tuple[Any, Any, Any]:
