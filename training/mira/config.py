@@ -41,8 +41,8 @@ class Data(Part):
     picture_size: int = Field(256, ge=16, le=2048, description="Longer side of the kept pictures, pixels.")
     held_out: Path | Share = Field(
         0.05,
-        description="A JSON file {'held_out': [names]} of objects that are validated on and never trained on, or a "
-        "share of all objects, drawn by the seed.",
+        description="The file of `python -m training.split`, whose `hard` and `near` objects are validated on and never "
+        "trained on; or a share of all objects, drawn by the seed.",
     )
     elevations: Range = Field(
         (-90.0, 90.0),

@@ -76,7 +76,7 @@ def run(config: Config, open_views: Open, processes: Processes, device: torch.de
                 "%d objects, %d source views, %d held out; %.1f M parameters.",
                 len(found.trained),
                 len(sources),
-                len(found.held_out),
+                sum(map(len, found.held_out.values())),
                 sum(each.numel() for each in network.parameters()) / 1e6,
             )
         outcome = train(
@@ -110,11 +110,12 @@ class _Writer:
         self._sizes = source_size, render_size
         self._folder = config.run.folder
         self._cases: dict[str, list[Case]] = {
-            "held_out": cases_of(found.held_out, config, config.validation.objects),
+            **{group: cases_of(some, config, config.validation.objects) for group, some in found.held_out.items()},
             "trained": cases_of(found.trained, config, config.validation.trained),
         }
         self._board = _board(self._folder) if config.run.tensorboard else None
-        names = {"trained": [each.name for each in found.trained], "held_out": [each.name for each in found.held_out]}
+        groups = {"trained": found.trained, **found.held_out}
+        names = {group: [each.name for each in some] for group, some in groups.items()}
         (self._folder / SPLIT).write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
         (self._folder / SETTINGS).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
 

@@ -144,7 +144,7 @@ def validate(
     """Means over the cases, by "<group>/<figure>".
 
     Args:
-        cases: by group, "held_out" first.
+        cases: by group.
         pictures: the file that gets a row for each of the first `previews` of each group.
     """
     was = network.training
