@@ -20,6 +20,7 @@ from backend.jobs.folders import KEPT, PREVIEWS
 from backend.jobs.kept import Kept
 from backend.jobs.models_used import models_used
 from backend.jobs.previews import Previews
+from backend.jobs.spent import Spent
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import Context
 from backend.pipelines.picture import PictureParameters
@@ -45,6 +46,20 @@ def run_job(
     report, cancelled, answer, finishing: see `Context`; previews are reported too.
     Raises Problem for what the user can change, Cancelled, and whatever a faulty pipeline raises.
     """
+    spent = Spent(folder)
+    with spent.noted():
+        return _run(job, folder, report, cancelled, answer, finishing, spent)
+
+
+def _run(
+    job: str,
+    folder: Path,
+    report: Callable[[Progress | Warning | Preview], None],
+    cancelled: Callable[[], bool],
+    answer: Callable[[dict[str, Any]], dict[str, Any]],
+    finishing: Callable[[], bool],
+    spent: Spent,
+) -> Result:
     request = _request(folder)
     info = find_pipeline(request.pipeline)
     parameters = info.check(request.parameters)
@@ -59,6 +74,7 @@ def run_job(
 
     def told(said: Progress | Warning) -> None:
         previews.look()
+        spent.look()
         report(said)
 
     context = Context(
@@ -76,6 +92,7 @@ def run_job(
         stages=stages,
         skipped=skipped - {stage.name for stage in stages},
     )
+    spent.follow(context)
     # A sign of life before the pictures are read, which can take longer than a user is certain of a click.
     report(
         Progress(stage=stages[0].name, stage_index=0, stage_count=len(stages), fraction=0, elapsed=0, message="Reading")
@@ -127,7 +144,7 @@ def run_job(
     scene = info.load()(shot, parameters, context)
     previews.rest()
     kept.tidy()
-    return write_result(folder, job, request, shot, scene, context, info, parameters, prepared, models)
+    return write_result(folder, job, request, shot, scene, context, info, parameters, prepared, models, spent.before)
 
 
 def _request(folder: Path) -> GenerateRequest:

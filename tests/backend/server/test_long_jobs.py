@@ -128,6 +128,7 @@ def test_killed_at_five_random_moments_it_ends_as_if_nothing_had_been(tmp_path: 
         follower.leave()
         assert (view["state"], view["finished_early"]) == ("done", False), view["problem"]
         assert file(server, job, "scene.glb").content == undisturbed
+        assert file(server, job, "result.json").json()["attempts"] == len(moments) + 1
         folder = data / "jobs" / job
         assert not (folder / "checkpoints").exists() and not (folder / "previews").exists()
         late = [kind for _, kind, _ in server.events(job)]
@@ -197,7 +198,8 @@ def test_ended_early_there_is_a_prop_and_continued_the_one_of_an_undisturbed_run
     ended = server.wait(job)
     assert (ended["state"], ended["finished_early"], ended["can_continue"]) == ("done", False, False)
     assert file(server, job, "scene.glb").content == undisturbed
-    assert not file(server, job, "result.json").json()["finished_early"]
+    whole = file(server, job, "result.json").json()
+    assert (whole["finished_early"], whole["attempts"]) == (False, 2) and whole["seconds"] > result["seconds"]
     assert [step for _, step in steps_of(journal)] == [*range(1, 121), *range(121, STEPS + 1)]
     refused = server.client.post(f"/jobs/{job}/continue")
     assert (refused.status_code, refused.json()["code"]) == (409, "continue-not-possible")
