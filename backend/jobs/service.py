@@ -24,6 +24,7 @@ from backend.jobs.runner import MOST_ATTEMPTS, Runner
 from backend.jobs.store import JobStore, StoredJob
 from backend.pipelines import PIPELINES
 from backend.pipelines.base import PipelineInfo
+from backend.preparations import maker_of
 from backend.privacy import close_to_others
 from backend.questions import read_question
 
@@ -209,7 +210,7 @@ class JobService:
             found = read_stored_inputs(self.folders.path(job))
         except (OSError, ValueError) as error:
             raise _pictures_gone() from error
-        if not found[1]:
+        if not found[1] and maker_of(found[0].prepare) is None:
             raise _pictures_gone()
         return found
 

@@ -198,14 +198,39 @@ def camera_rays(poses: Tensor, intrinsics: Tensor, height: int, width: int) -> t
         poses: [V, 4, 4].
         intrinsics: [3, 3] for all, or [V, 3, 3].
     """
+    rows, columns = (torch.arange(size, device=poses.device) + 0.5 for size in (height, width))
+    return _rays(poses, intrinsics, (rows / height)[None], (columns / width)[None])
+
+
+def patch_rays(
+    poses: Tensor, intrinsics: Tensor, anchors: Tensor, resolutions: Tensor, size: int
+) -> tuple[Tensor, Tensor]:
+    """Rays of a square part of each view, [V, size · size, 3] each, as `camera_rays` gives those of the whole.
+
+    Args:
+        poses: [V, 4, 4].
+        intrinsics: [3, 3] for all, or [V, 3, 3]; of the whole views.
+        anchors: [V, 2], row and column of each part's first pixel.
+        resolutions: [V], sides in pixels of the whole views.
+        size: side of the parts.
+
+    Raises:
+        ValueError: a part reaches beyond its view.
+    """
+    anchors, resolutions = anchors.to(poses.device).round().long(), resolutions.to(poses.device).round().long()
+    if bool((anchors < 0).any()) or bool((anchors + size > resolutions[:, None]).any()):
+        raise ValueError(f"Parts of {size} pixels at {anchors.tolist()} reach beyond views of {resolutions.tolist()}.")
+    steps = torch.arange(size, device=poses.device) + 0.5
+    rows, columns = ((anchors[:, axis, None] + steps) / resolutions[:, None] for axis in range(2))
+    return _rays(poses, intrinsics, rows, columns)
+
+
+def _rays(poses: Tensor, intrinsics: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+    """Rays through all crossings of rows [V or 1, height] and columns [V or 1, width], 0 … 1 from the upper left."""
     lens = intrinsics.expand(len(poses), 3, 3).to(poses)
-    v, u = torch.meshgrid(
-        (torch.arange(height, device=poses.device) + 0.5) / height,
-        (torch.arange(width, device=poses.device) + 0.5) / width,
-        indexing="ij",
-    )
-    x = (u.flatten() - lens[:, 0, 2:]) / lens[:, 0, :1]
-    y = (v.flatten() - lens[:, 1, 2:]) / lens[:, 1, 1:2]
-    ahead = torch.stack([x, -y, -torch.ones_like(x)], dim=2)
+    x = (columns.to(poses) - lens[:, 0, 2:]) / lens[:, 0, :1]
+    y = (rows.to(poses) - lens[:, 1, 2:]) / lens[:, 1, 1:2]
+    across, down = x[:, None, :].expand(-1, y.shape[1], -1), y[:, :, None].expand(-1, -1, x.shape[1])
+    ahead = torch.stack([across, -down, -torch.ones_like(across)], dim=3).flatten(1, 2)
     directions = torch.nn.functional.normalize(ahead @ poses[:, :3, :3].transpose(1, 2), dim=2)
     return poses[:, None, :3, 3].expand_as(directions), directions

@@ -26,11 +26,16 @@ SURFACE = 3.95
 
 
 def tiny_single_view(generation: Generation = "openlrm-1.1", seed: int = 0) -> SingleViewModel:
-    """The networks of `write_tiny_single_view`; the surface of their field at the published level is a ball of 0.6."""
+    """The networks of `write_tiny_single_view`."""
     encoder = DINO_V2 if generation == "openlrm-1.1" else DINO
+    return random_single_view(SingleViewConfig(generation, encoder, 64, 128, 2, 2, 16, 8, 32), seed)
+
+
+def random_single_view(config: SingleViewConfig, seed: int = 0) -> SingleViewModel:
+    """Random networks of any size; the surface of their field at the published level is about a ball of 0.6."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        network = SingleViewModel(SingleViewConfig(generation, encoder, 64, 128, 2, 2, 16, 8, 32))
+        network = SingleViewModel(config)
         for module in network.modules():
             if isinstance(module, nn.LayerNorm):
                 module.weight.uniform_(0.8, 1.2)

@@ -27,7 +27,7 @@ from backend.pipelines.instantmesh import run as instantmesh_run  # noqa: E402
 from backend.pipelines.midi import MIDI, MidiParameters  # noqa: E402
 from backend.pipelines.midi import run as midi_run  # noqa: E402
 from backend.preparations.imagine import IMAGINE, ImagineParameters  # noqa: E402
-from backend.preparations.imagine.tiny import write_tiny_imagine_checkpoints  # noqa: E402
+from backend.preparations.painting.tiny import write_tiny_painting_checkpoints  # noqa: E402
 from backend.preparations.segment import SEGMENT, SegmentParameters  # noqa: E402
 from backend.preparations.segment.tiny import write_tiny_segmentation_checkpoints  # noqa: E402
 from backend.residency import residency  # noqa: E402
@@ -73,7 +73,7 @@ def models(instantmesh_models: Path) -> Path:
     if not (instantmesh_models / "VAST-AI").exists():
         write_tiny_checkpoint(instantmesh_models / "VAST-AI" / "MIDI-3D")
         write_tiny_segmentation_checkpoints(instantmesh_models)
-        write_tiny_imagine_checkpoints(instantmesh_models)
+        write_tiny_painting_checkpoints(instantmesh_models)
     return instantmesh_models
 
 
