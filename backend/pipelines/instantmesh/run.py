@@ -13,7 +13,7 @@ from backend.errors import Problem
 from backend.geometry.cleanup import Cleaned
 from backend.memory import Plan
 from backend.pipelines import ending
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.facing import facing
 from backend.pipelines.instantmesh import InstantMeshParameters
 from backend.pipelines.instantmesh.choosing import Picked, first_seeds, keep_sheet, pick

@@ -12,7 +12,7 @@ from backend import weights
 from backend.errors import Problem
 from backend.imaging.png import as_png, from_png
 from backend.memory import Plan
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.instantmesh import InstantMeshParameters
 from backend.pipelines.instantmesh.photos import Pixels, Subject
 from backend.pipelines.running import Running
