@@ -31,7 +31,6 @@ from backend.preparations.base import PreparationInfo, Prepared
 from backend.residency import residency
 from backend.shot import Shot
 
-FULL_HINT = "Free some space: if the job is cut off, it goes on from the last checkpoint that was kept."
 HARDLY_SEEN = 0.25
 """Share of an object's whole outline below which the user is told that most of it is hidden."""
 
@@ -73,7 +72,7 @@ def _run(
     kept = Kept(folder / KEPT)
     answers = Answers(folder, answer)
     previews = Previews(folder / PREVIEWS, report)
-    checkpoints = JobCheckpoints(folder, lambda sentence: context.warn("checkpoint-not-kept", sentence, FULL_HINT))
+    checkpoints = JobCheckpoints(folder, lambda code, sentence, hint: context.warn(code, sentence, hint))
 
     def told(said: Progress | Warning) -> None:
         previews.look()

@@ -126,13 +126,29 @@ def test_its_token_is_in_no_list_of_processes(server: ServerProcess, real: Envir
         assert server._token.encode() not in path.read_bytes()
 
 
-def test_an_unexpected_end_is_told_with_its_last_words(server: ServerProcess, real: Environment) -> None:
+def test_an_unexpected_end_is_told_with_its_last_words(server: ServerProcess, pretending: Make, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    server.start(
+        pretending(f"""
+print(json.dumps(dict(port=1, protocol=1, version="1")), flush=True)
+while not os.path.exists({str(go)!r}):
+    time.sleep(0.01)
+print("No more strength.", file=sys.stderr)
+sys.exit(3)""")
+    )
+    reaches(server, ServerState.READY)
+    go.touch()
+    reaches(server, ServerState.CRASHED)
+    assert server.problem.message == "The backend ended (exit code 3). Its last words: No more strength."
+
+
+def test_killed_it_has_no_last_words_and_starts_again(server: ServerProcess, real: Environment) -> None:
     server.start(real)
     reaches(server, ServerState.READY)
     os.kill(server.pid, 9)
     reaches(server, ServerState.CRASHED)
     assert server.problem.code == "backend-ended"
-    assert "signal 9" in server.problem.message
+    assert server.problem.message == "The backend ended (signal 9)."
     server.start(real)
     reaches(server, ServerState.READY)
     assert server.problem is None
