@@ -14,7 +14,7 @@ import trimesh
 from numpy.typing import NDArray
 
 from backend.pipelines import film
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.running import Tell
 from models.isosurface import FieldError, Triangles
 from models.lrm.cameras import LENS, Orbit, camera_rays, orbit_poses

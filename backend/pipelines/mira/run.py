@@ -14,7 +14,7 @@ from backend.errors import Problem
 from backend.imaging.png import as_png
 from backend.memory import Plan
 from backend.pipelines import ending
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.cut_outs import cut_out, remark
 from backend.pipelines.facing import facing, straight_ahead
 from backend.pipelines.mira import MiraParameters

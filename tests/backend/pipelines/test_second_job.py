@@ -21,7 +21,7 @@ pytest.importorskip("diffusers")
 from backend import devices  # noqa: E402
 from backend import residency as residency_module  # noqa: E402
 from backend.camera import default_camera  # noqa: E402
-from backend.pipelines.base import Context  # noqa: E402
+from backend.pipelines.context import Context  # noqa: E402
 from backend.pipelines.instantmesh import INSTANTMESH  # noqa: E402
 from backend.pipelines.instantmesh import run as instantmesh_run  # noqa: E402
 from backend.pipelines.midi import MIDI, MidiParameters  # noqa: E402
