@@ -35,7 +35,7 @@ test-backend: $(BACKEND)/.dev
 	$(BIN)/python -m pytest tests/backend $(ARGS)
 
 test-networks: $(BACKEND)/.dev
-	$(BIN)/python -m pytest tests/models tests/training tests/parity tests/structure $(ARGS)
+	$(BIN)/python -m pytest tests/models tests/training tests/parity tests/structure tests/addon_without_blender $(ARGS)
 
 test-blender: $(BACKEND)/.dev $(BPY)/.ready zip
 	$(BPY)/$(SCRIPTS)/python -m pytest tests/blender_addon $(ARGS)

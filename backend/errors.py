@@ -212,7 +212,7 @@ ERRORS = MappingProxyType(
             "Start it with another seed; if that happens again, choose another precision.",
         ),
         "video-failed": ErrorKind(
-            500, "The video could not be made", "Switch Turntable off; the prop itself does not depend on it."
+            500, "The video could not be made", "Switch the video off; the prop itself does not depend on it."
         ),
         "output-not-writable": ErrorKind(507, "The result cannot be written", "Choose a folder that you may write to."),
         "internal": ErrorKind(

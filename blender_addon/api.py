@@ -335,12 +335,15 @@ def cancel(job: Job | str) -> None:
     session.current.cancel(find_record(job))
 
 
-def finish_job(job: Job | str) -> None:
+def finish_job(job: Job | str, *, import_result: bool | None = None) -> None:
     """Have a running job end early with the best it has; its props come in as if it were done.
+
+    import_result: whether they come in, also into another file than the job was made in; by default as was said when it
+        was made.
 
     Raises SetDresserError: if it cannot, see `Job.can_finish`.
     """
-    going_on.finish(session.current, find_record(job))
+    going_on.finish(session.current, find_record(job), import_result)
 
 
 def continue_job(

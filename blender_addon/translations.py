@@ -75,6 +75,9 @@ GERMAN = {
         "Diesen Auftrag vorzeitig beenden, mit dem Besten, was er bis jetzt hat. Er kann später fortgesetzt werden"
     ),
     "Continue": "Fortsetzen",
+    "Finished early: it can go on from here, now or later.": (
+        "Vorzeitig abgeschlossen: Es kann von hier aus weitergehen, jetzt oder später."
+    ),
     "Go on from where this job was; props that it has brought before give way to the better ones": (
         "Da weitermachen, wo dieser Auftrag war; Requisiten, die er schon gebracht hat, weichen den besseren"
     ),

@@ -155,6 +155,11 @@ def load_module(
     for file in sorted({header.file for header in headers.values()}):
         names = {name: old for name, old in source.items() if headers[old].file == file}
         state |= read_tensors(file, names, device, dtype)
+    return filled(module, state)
+
+
+def filled(module: Module, state: Mapping[str, torch.Tensor]) -> Module:
+    """A network of the meta device with a checkpoint's tensors, which fit it; for inference until told to learn."""
     module.load_state_dict(state, strict=True, assign=True)
     return module.requires_grad_(False).eval()
 

@@ -11,6 +11,7 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,6 +48,18 @@ def read_pickled(file: Path) -> dict[str, Tensor]:
         CheckpointDamaged: cut off, or no file of torch's.
         CheckpointForeign: it holds more than weights, or something else.
     """
+    content = read_content(file)
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    return tensor_table(content, file)
+
+
+def read_content(file: Path) -> Any:
+    """What a file of torch's holds: tensors, mapped, in plain containers with numbers and strings.
+
+    Raises:
+        CheckpointError: as `read_pickled`.
+    """
     if not file.is_file():
         raise CheckpointMissing(f"{file} is missing.")
     with file.open("rb") as stream:
@@ -58,7 +71,7 @@ def read_pickled(file: Path) -> dict[str, Tensor]:
         raise CheckpointDamaged(f"{file} is cut off ({file.stat().st_size} bytes); the download is incomplete.")
     check_claims(file)
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         if "Weights only load failed" in str(error) and zipped:
             raise CheckpointForeign(f"{file} holds more than weights and is not opened: {_brief(error)}") from error
@@ -66,8 +79,15 @@ def read_pickled(file: Path) -> dict[str, Tensor]:
     except Exception as error:
         # torch checks little of what a file says, and stumbles over it in many ways.
         raise CheckpointDamaged(f"{file} is cut off or no checkpoint of torch: {_brief(error)}") from error
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
+
+
+def tensor_table(content: object, file: Path) -> dict[str, Tensor]:
+    """Part of a file's content as the table of tensors that it should be.
+
+    Raises:
+        CheckpointForeign: it is something else.
+        CheckpointDamaged: its tensors claim many times what the file has.
+    """
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise CheckpointForeign(f"{file} holds no table of tensors.")
     for name, value in content.items():
@@ -79,10 +99,15 @@ def read_pickled(file: Path) -> dict[str, Tensor]:
     return content
 
 
+def header_of(tensor: Tensor, file: Path) -> TensorHeader:
+    """Type and shape as `loading.read_header` gives them."""
+    return TensorHeader(file, NAMES.get(tensor.dtype, str(tensor.dtype)), tuple(tensor.shape))
+
+
 def pickled_headers(file: Path, rename: Rename = str) -> dict[str, TensorHeader]:
-    """Types and shapes under the names that are kept, as `loading.read_header` gives them. Errors: `read_pickled`."""
+    """Types and shapes under the names that are kept. Errors: `read_pickled`."""
     return {
-        kept: TensorHeader(file, NAMES.get(tensor.dtype, str(tensor.dtype)), tuple(tensor.shape))
+        kept: header_of(tensor, file)
         for name, tensor in read_pickled(file).items()
         if (kept := rename(name)) is not None
     }
@@ -105,7 +130,7 @@ def converted(file: Path, place: Path | None = None, rename: Rename = str) -> Pa
     if target.is_file() and _origin(target) == (_fingerprint(file) if file.is_file() else _origin(target)):
         return target
     tensors = {kept: tensor for name, tensor in read_pickled(file).items() if (kept := rename(name)) is not None}
-    _examine(file)
+    examine(file)
     try:
         return write_safetensors(target, tensors, {"converted_from": _fingerprint(file)})
     except OSError as error:
@@ -136,8 +161,12 @@ def _fingerprint(file: Path) -> str:
     return hashlib.sha256(repr(stated).encode()).hexdigest()
 
 
-def _examine(file: Path) -> None:
-    """Compares the content with its checksums, where there are any: a hole in the middle shows nowhere else."""
+def examine(file: Path) -> None:
+    """Compares the content with its checksums, where there are any: a hole in the middle shows nowhere else.
+
+    Raises:
+        CheckpointDamaged: they differ.
+    """
     if not zipfile.is_zipfile(file):
         return
     with open_archive(file) as archive:

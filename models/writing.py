@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -35,19 +36,33 @@ def write_whole(file: Path, chunks: Iterable[bytes | memoryview]) -> Path:
     Raises:
         OSError: nothing new is left behind, and an older file of the name is untouched.
     """
+    with whole_file(file) as stream:
+        for chunk in chunks:
+            stream.write(chunk)
+    return file
+
+
+def write_torch(file: Path, content: Mapping[str, Any]) -> Path:
+    """A file in torch's own format, as training programs keep their checkpoints. Errors: see `write_whole`."""
+    with whole_file(file) as stream:
+        torch.save(content, stream)
+    return file
+
+
+@contextlib.contextmanager
+def whole_file(file: Path) -> Iterator[BinaryIO]:
+    """A stream beside a file, which takes its place when the block ends well. Errors: see `write_whole`."""
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
         with beside.open("wb") as stream:
-            for chunk in chunks:
-                stream.write(chunk)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         beside.replace(file)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    return file
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> Path:

@@ -27,6 +27,7 @@ def train(
     folder: Path,
     *,
     preview: Callable[[int], None] | None = None,
+    told: Callable[[Report], None] | None = None,
     preview_every: int = 1000,
     checkpoint_every: int = 1000,
     log_every: int = 10,
@@ -38,6 +39,7 @@ def train(
 
     Args:
         preview: is told the number of steps done, in the first process.
+        told: is given every report of the loop, in the first process.
 
     Raises:
         NotFinite: see `Loop.run`.
@@ -48,10 +50,16 @@ def train(
         read_state(loop, latest)
         logger.info("Going on from %s.", latest)
     log = _Log(folder / LOSSES, loop.step, log_every)
+
+    def progress(report: Report) -> None:
+        log(report)
+        if told is not None:
+            told(report)
+
     with interrupted() as asked:
         return loop.run(
             Hooks(
-                progress=log,
+                progress=progress,
                 preview=preview,
                 checkpoint=checkpoints.save,
                 finish=asked.is_set,

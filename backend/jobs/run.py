@@ -21,6 +21,7 @@ from backend.jobs.folders import KEPT, PREVIEWS
 from backend.jobs.kept import Kept
 from backend.jobs.models_used import models_used
 from backend.jobs.previews import Previews
+from backend.jobs.spent import Spent
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import Context, Parameters
 from backend.pipelines.picture import PictureParameters
@@ -29,7 +30,6 @@ from backend.preparations.base import PreparationInfo, Prepared
 from backend.residency import residency
 from backend.shot import Shot
 
-FULL_HINT = "Free some space: if the job is cut off, it goes on from the last checkpoint that was kept."
 HARDLY_SEEN = 0.25
 """Share of an object's whole outline below which the user is told that most of it is hidden."""
 
@@ -47,6 +47,20 @@ def run_job(
     report, cancelled, answer, finishing: see `Context`; previews are reported too.
     Raises Problem for what the user can change, Cancelled, and whatever a faulty pipeline raises.
     """
+    spent = Spent(folder)
+    with spent.noted():
+        return _run(job, folder, report, cancelled, answer, finishing, spent)
+
+
+def _run(
+    job: str,
+    folder: Path,
+    report: Callable[[Progress | Warning | Preview], None],
+    cancelled: Callable[[], bool],
+    answer: Callable[[dict[str, Any]], dict[str, Any]],
+    finishing: Callable[[], bool],
+    spent: Spent,
+) -> Result:
     request = _request(folder)
     info = find_pipeline(request.pipeline)
     parameters = info.check(request.parameters)
@@ -57,10 +71,11 @@ def run_job(
     kept = Kept(folder / KEPT)
     answers = Answers(folder, answer)
     previews = Previews(folder / PREVIEWS, report)
-    checkpoints = JobCheckpoints(folder, lambda sentence: context.warn("checkpoint-not-kept", sentence, FULL_HINT))
+    checkpoints = JobCheckpoints(folder, lambda code, sentence, hint: context.warn(code, sentence, hint))
 
     def told(said: Progress | Warning) -> None:
         previews.look()
+        spent.look()
         report(said)
 
     context = Context(
@@ -78,6 +93,7 @@ def run_job(
         stages=stages,
         skipped=skipped - {stage.name for stage in stages},
     )
+    spent.follow(context)
     # A sign of life before the pictures are read, which can take longer than a user is certain of a click.
     report(
         Progress(stage=stages[0].name, stage_index=0, stage_count=len(stages), fraction=0, elapsed=0, message="Reading")
@@ -127,7 +143,7 @@ def run_job(
     scene = info.load()(shot, parameters, context)
     previews.rest()
     kept.tidy()
-    return write_result(folder, job, request, shot, scene, context, info, parameters, prepared, models)
+    return write_result(folder, job, request, shot, scene, context, info, parameters, prepared, models, spent.before)
 
 
 def _shot_of_pictures(folder: Path, find_object: bool, side: Callable[[bool], int], background: Way) -> Shot:

@@ -249,6 +249,7 @@ class Context:
     def __post_init__(self) -> None:
         self.stages = self.stages or self.info.stages
         self._started = self.clock()
+        self._entered: dict[str, float] = {}
         self._advance = Advance(self.clock)
         self.checkpoints = Checkpoints(self.keeper, self._advance, self.warnings)
 
@@ -274,10 +275,16 @@ class Context:
             return
         self._index = [stage.name for stage in self.stages].index(name)
         self.progress(0.0)
-        began = self.clock()
+        self._entered[name] = self.clock()
         yield
         self.show_rest()
-        self.timings.append(StageTime(stage=name, seconds=self.clock() - began))
+        self.timings.append(StageTime(stage=name, seconds=self.clock() - self._entered.pop(name)))
+
+    def stage_times(self) -> list[StageTime]:
+        """`timings`, and what the stage that was not left yet has taken so far."""
+        now = self.clock()
+        running = [StageTime(stage=name, seconds=now - began) for name, began in self._entered.items()]
+        return [*self.timings, *running]
 
     def progress(self, fraction: float, message: str = "") -> None:
         """Report how much of the current stage is done, 0 to 1. What is told never goes back."""

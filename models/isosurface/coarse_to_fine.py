@@ -20,6 +20,8 @@ What is guaranteed, and what is not:
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -53,8 +55,9 @@ def decode(
     Args:
         field: points `[P, 3]` -> values, negative or zero inside.
         bounds: the box to look at.
-        resolution: lattice points along each axis, 2 to 513. A power of two plus one (129, 257, 513) is best: the
-            coarse lattice is found by halving `resolution - 1`; an odd number of cells cannot be halved and is dense.
+        resolution: lattice points along each axis, 2 to 513. Multiples of a power of two plus one (129, 257, 385, 513)
+            are best: the coarse lattice has every 2nd, 4th or 8th point. Where that does not come out even it goes on
+            beyond the last point, where the field is taken to be as it is on the wall.
         coarse: fewest lattice points along each axis of the first, complete evaluation.
         margin: safety factor on how fast the field may change; larger keeps more cells.
         chunk: points handed to the field at once.
@@ -107,7 +110,7 @@ def locate(
     inside = grid.inside()
     if not len(cells):
         raise EmptySurface(inside=inside is not None)
-    low, high = _place(grid, cells.amin(0)), _place(grid, cells.amax(0) + 1)
+    low, high = _place(grid, cells.amin(0)), _place(grid, (cells.amax(0) + 1).clamp(max=resolution - 1))
     if inside is not None:
         low = np.minimum(low, _place(grid, inside[0]) - pad)
         high = np.maximum(high, _place(grid, inside[1]) + pad)
@@ -134,7 +137,7 @@ def _descend(
     ends = _stage_ends(resolution, stride)
 
     meter.stage(ends[0])
-    count = (resolution - 1) // stride + 1
+    count = math.ceil((resolution - 1) / stride) + 1
     values = sampler(lattice(count, stride, sampler.device), meter).reshape(count, count, count)
     grid = SparseGrid(sampler.bounds, resolution, values, stride)
     spacing = torch.from_numpy(grid.spacing).to(sampler.device, torch.float32)
@@ -153,16 +156,16 @@ def _descend(
 
 
 def coarse_stride(resolution: int, coarse: int) -> int:
-    """The largest power of two that divides `resolution - 1` into at least `coarse - 1` parts; 1 if there is none."""
+    """The largest power of two of which at least `coarse - 1` steps are needed to cross the lattice; 1 at least."""
     cells, stride = resolution - 1, 1
-    while cells % (2 * stride) == 0 and cells // (2 * stride) >= coarse - 1:
+    while math.ceil(cells / (2 * stride)) >= coarse - 1 and cells > 1:
         stride *= 2
     return stride
 
 
 def _stage_ends(resolution: int, stride: int) -> list[float]:
     """Fractions of the work at which the stages end, guessed from a surface twelve times as large as a box side."""
-    sizes = [float(((resolution - 1) // stride + 1) ** 3)]
+    sizes = [float((math.ceil((resolution - 1) / stride) + 1) ** 3)]
     while stride > 1:
         stride //= 2
         sizes.append(12.0 * ((resolution - 1) // stride) ** 2)
@@ -227,7 +230,7 @@ def _cut(
         Which cells of `stride` were cut, `[c, c, c]`; the same as a list `[M, 3]`; the values at the corners of
         their children, `[3, 3, 3, M]`.
     """
-    count, half = (grid.resolution - 1) // stride, stride // 2
+    count, half = grid.cells // stride, stride // 2
     cut = torch.zeros((count, count, count), dtype=torch.bool, device=chosen.device)
     cells, around = [chosen[:0]], [torch.empty((3, 3, 3, 0), device=chosen.device)]
     while len(chosen):

@@ -30,7 +30,7 @@ def surface(
     Args:
         field: points `[P, 3]` float32 -> P values, negative or zero inside.
         bounds: the box to look at first.
-        resolution: lattice points along each axis, 2 to 513; 129, 257 and 513 are efficient (see `decode`).
+        resolution: lattice points along each axis, 2 to 513; 129, 257, 385 and 513 are most efficient (see `decode`).
         passes: 2 finds the box of the surface first and spends the whole resolution on that box, so that a small
             object is as finely resolved as a large one; 1 stays with `bounds`.
         coarse: lattice points of the first, complete evaluation of each pass; more of them find smaller pieces of a

@@ -141,13 +141,15 @@ class Sampler:
     def __call__(self, points: Tensor, progress: Progress) -> Tensor:
         """Values `[P]`, float32, at lattice points `[P, 3]` given as int64 indices along x, y, z.
 
+        Indices beyond the last lattice point mean the last one.
+
         Raises:
             FieldError: the field returned another number of values, or a value that is not finite.
         """
         values = torch.empty(len(points), dtype=torch.float32, device=self.device)
         done = progress.batch(max(len(points), 1))
         for start in range(0, len(points), self.chunk):
-            piece = points[start : start + self.chunk]
+            piece = points[start : start + self.chunk].clamp(max=self.resolution - 1)
             coordinates = torch.stack([self._axes[axis, piece[:, axis]] for axis in range(3)], dim=1)
             answer = self.field(coordinates)
             if answer.numel() != len(piece):

@@ -23,7 +23,8 @@ class SparseGrid:
     Args:
         bounds: the box whose corners are the first and last lattice points.
         resolution: lattice points along each axis.
-        coarse: values `[n, n, n]` at every `stride`-th point, n = (resolution - 1) / stride + 1.
+        coarse: values `[n, n, n]` at every `stride`-th point, n = (resolution - 1) / stride + 1, rounded up: what lies
+            beyond the last lattice point serves the search and is not given out.
         stride: a power of two.
     """
 
@@ -35,7 +36,9 @@ class SparseGrid:
         self.edge = max(stride, SMALLEST_BLOCK)
         self.queries = 0
         """Field values asked for so far; set by the decoder."""
-        self._side = (resolution - 1) // self.edge + 1
+        self.cells = (len(coarse) - 1) * stride
+        """Cells along each axis, those beyond the last lattice point too."""
+        self._side = self.cells // self.edge + 1
         device = coarse.device
         self._first_slot = torch.full((self._side**3,), -1, dtype=torch.int64, device=device)
         self.blocks = torch.empty((0, 3), dtype=torch.int64, device=device)
@@ -149,7 +152,8 @@ class SparseGrid:
                 self.points((self.values <= 0).flatten().nonzero().squeeze(1)),
             ]
         )
-        points = points[(points < self.resolution).all(1)]
+        # The last blocks are filled up with rubbish; what lies beyond the wall before that is as on it.
+        points = points[(points <= self.cells).all(1)].clamp(max=self.resolution - 1)
         return (points.amin(0), points.amax(0)) if len(points) else None
 
     def _background(self) -> Tensor:

@@ -77,6 +77,62 @@ VARIANTS: dict[str, LrmConfig] = {
 }
 
 
+class Shapes:
+    """The shapes of a checkpoint's tensors, asked for sizes.
+
+    Args:
+        shapes: by name in the network.
+        place: the file, for messages.
+    """
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], place: Path) -> None:
+        self._shapes, self.place = shapes, place
+
+    def of(self, name: str, axes: int) -> tuple[int, ...]:
+        """The shape of a tensor that tells a size.
+
+        Raises:
+            CheckpointForeign: it is missing, empty, or has another number of axes.
+        """
+        found = self._shapes.get(name)
+        if found is None:
+            raise CheckpointForeign(f"{self.place}: {name} is missing; this is the checkpoint of another network.")
+        if len(found) != axes or not all(found):
+            raise CheckpointForeign(f"{self.place}: {name} has the shape {list(found)}; {axes} axes are expected.")
+        return found
+
+    def layers(self, prefix: str) -> int:
+        """How many numbered parts there are under a name.
+
+        Raises:
+            CheckpointForeign: none, or more than any network here has.
+        """
+        pattern = re.compile(rf"{re.escape(prefix)}\.(\d{{1,4}})\.")
+        count = max((int(match[1]) for name in self._shapes if (match := pattern.match(name))), default=-1) + 1
+        if not 0 < count <= MOST_LAYERS:
+            raise CheckpointForeign(f"{self.place}: {prefix} has {count} layers; 1 to {MOST_LAYERS} are expected.")
+        return count
+
+
+def vision_config(
+    sizes: Shapes, camera_width: int = 0, position_offset: float = 0.0, head_width: int = HEAD_WIDTH
+) -> EncoderConfig:
+    """The sizes of a ViT under the names of Hugging Face. Arguments: `EncoderConfig`. Errors: `Shapes`."""
+    width, image_channels, patch_size, _ = sizes.of("encoder.model.embeddings.patch_embeddings.projection.weight", 4)
+    patches = sizes.of("encoder.model.embeddings.position_embeddings", 3)[1] - 1
+    return EncoderConfig(
+        width=width,
+        layers=sizes.layers("encoder.model.encoder.layer"),
+        heads=max(width // head_width, 1),
+        inner_width=sizes.of("encoder.model.encoder.layer.0.intermediate.dense.weight", 2)[0],
+        image_size=math.isqrt(patches) * patch_size,
+        patch_size=patch_size,
+        image_channels=image_channels,
+        camera_width=camera_width,
+        position_offset=position_offset,
+    )
+
+
 def config_of(shapes: Mapping[str, tuple[int, ...]], place: Path, head_width: int = HEAD_WIDTH) -> LrmConfig:
     """The sizes that a checkpoint has.
 
@@ -88,44 +144,22 @@ def config_of(shapes: Mapping[str, tuple[int, ...]], place: Path, head_width: in
     Raises:
         CheckpointForeign: a tensor that tells a size is missing, or has another number of axes than it should.
     """
-
-    def shape(name: str, axes: int) -> tuple[int, ...]:
-        if name not in shapes:
-            raise CheckpointForeign(f"{place}: {name} is missing; this is the checkpoint of another network.")
-        if len(shapes[name]) != axes or not all(shapes[name]):
-            raise CheckpointForeign(f"{place}: {name} has the shape {list(shapes[name])}; {axes} axes are expected.")
-        return shapes[name]
-
-    def layers(prefix: str) -> int:
-        found = [int(match[1]) for name in shapes if (match := re.match(rf"{re.escape(prefix)}\.(\d{{1,4}})\.", name))]
-        count = max(found, default=-1) + 1
-        if not 0 < count <= MOST_LAYERS:
-            raise CheckpointForeign(f"{place}: {prefix} has {count} layers; 1 to {MOST_LAYERS} are expected.")
-        return count
-
-    width, image_channels, patch_size, _ = shape("encoder.model.embeddings.patch_embeddings.projection.weight", 4)
-    patches = shape("encoder.model.embeddings.position_embeddings", 3)[1] - 1
+    sizes = Shapes(shapes, place)
+    shape = sizes.of
+    camera_width = shape("encoder.camera_embedder.0.weight", 2)[1]
+    encoder = vision_config(sizes, camera_width, EncoderConfig.position_offset, head_width)
     plane_width, plane_channels, _, _ = shape("transformer.deconv.weight", 4)
     tokens = shape("transformer.pos_embed", 3)[1]
     mesh = any(name.startswith("synthesizer.decoder.net_sdf.") for name in shapes)
     if not mesh:
         shape("synthesizer.decoder.net.0.weight", 2)
     return LrmConfig(
-        EncoderConfig(
-            width=width,
-            layers=layers("encoder.model.encoder.layer"),
-            heads=max(width // head_width, 1),
-            inner_width=shape("encoder.model.encoder.layer.0.intermediate.dense.weight", 2)[0],
-            image_size=math.isqrt(patches) * patch_size,
-            patch_size=patch_size,
-            image_channels=image_channels,
-            camera_width=shape("encoder.camera_embedder.0.weight", 2)[1],
-        ),
+        encoder,
         TransformerConfig(
             width=plane_width,
-            layers=layers("transformer.layers"),
+            layers=sizes.layers("transformer.layers"),
             heads=max(plane_width // head_width, 1),
-            context_width=width,
+            context_width=encoder.width,
             low_resolution=math.isqrt(tokens // 3),
             plane_channels=plane_channels,
         ),

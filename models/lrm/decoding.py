@@ -1,7 +1,8 @@
-"""The surface of a NeRF variant: where its density reaches a threshold, by marching cubes.
+"""The surface of a density field: where its density reaches a threshold, by marching cubes.
 
-As published: 256 planes of lattice points along each axis from −1 to 1, level 10. `models.isosurface` asks for the
-points near the surface only, where the lattice can be halved: 257 is much cheaper than 256 and a little finer.
+As published: lattice points from −1 to 1 along each axis, 256 and level 10 for the NeRF variants of InstantMesh, 384
+and level 3 for OpenLRM and MIRA. `models.isosurface` asks for the points near the surface only, with the triangles
+of the whole lattice.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from models.isosurface import Bounds, Triangles, surface
+from models.isosurface.coarse_to_fine import COARSE
 from models.isosurface.sampling import Report
 from models.lrm.fields import DensityField
 
@@ -17,6 +19,8 @@ BOUNDS = Bounds.of(-1.0, 1.0)
 THRESHOLD = 10.0
 RESOLUTION = 257
 PUBLISHED_RESOLUTION = 256
+SINGLE_VIEW_THRESHOLD, SINGLE_VIEW_RESOLUTION = 3.0, 384
+"""Of OpenLRM and MIRA."""
 
 
 def density_surface(
@@ -24,14 +28,16 @@ def density_surface(
     resolution: int = RESOLUTION,
     threshold: float = THRESHOLD,
     *,
+    coarse: int = COARSE,
     progress: Report | None = None,
 ) -> Triangles:
     """The surface at which the density falls below a threshold, in the field's own units, facing outwards.
 
     Args:
-        field: of a NeRF variant.
-        resolution: lattice points along each axis, 2 to 513; 129, 257 and 513 are efficient.
+        field: of a NeRF variant, of OpenLRM or of MIRA.
+        resolution: lattice points along each axis, 2 to 513.
         threshold: density; a higher one gives a thinner object.
+        coarse: fewest lattice points along each axis that are all asked for; smaller pieces than its cells may be lost.
         progress: is told the fraction done; an exception from it ends the work.
 
     Raises:
@@ -46,4 +52,6 @@ def density_surface(
     device = field.planes.device
     # No float64 on MPS to calibrate slopes in; the field moves points to its own device.
     lattice = torch.device("cpu") if device.type == "mps" else device
-    return surface(outside, BOUNDS, resolution, passes=1, chunk=field.chunk, device=lattice, progress=progress)
+    return surface(
+        outside, BOUNDS, resolution, passes=1, coarse=coarse, chunk=field.chunk, device=lattice, progress=progress
+    )

@@ -54,12 +54,14 @@ class ModulatedNorm(nn.Module):
 class ModulatedBlock(nn.Module):
     """Cross-attention to the picture, self-attention among the planes, feed-forward; pre-norm residuals."""
 
-    def __init__(self, width: int, heads: int, context_width: int, camera_width: int, scale_first: bool) -> None:
+    def __init__(
+        self, width: int, heads: int, context_width: int, camera_width: int, scale_first: bool, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.norm1, self.norm2, self.norm3 = (ModulatedNorm(width, camera_width, scale_first) for _ in range(3))
         self.cross_attn = Attention(width, heads, context_width)
         self.self_attn = Attention(width, heads)
-        self.mlp = feed_forward(width)
+        self.mlp = feed_forward(width, dropout)
 
     def forward(self, hidden: Tensor, context: Tensor, camera: Tensor) -> Tensor:
         """[N, T, W], [N, L, context width] and [N, E] → [N, T, W]."""
@@ -73,11 +75,18 @@ class ModulatedTransformer(nn.Module):
     """All blocks and the last norm."""
 
     def __init__(
-        self, width: int, layers: int, heads: int, context_width: int, camera_width: int, scale_first: bool
+        self,
+        width: int,
+        layers: int,
+        heads: int,
+        context_width: int,
+        camera_width: int,
+        scale_first: bool,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            [ModulatedBlock(width, heads, context_width, camera_width, scale_first) for _ in range(layers)]
+            [ModulatedBlock(width, heads, context_width, camera_width, scale_first, dropout) for _ in range(layers)]
         )
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
 

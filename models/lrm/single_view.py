@@ -4,13 +4,12 @@
     planes = network.planes(pictures, cameras)  # [N, 3, C, R, R]
     field = DensityField(network.synthesizer.decoder, planes[0])
 
-Three generations of checkpoints have the same function under different names: `renamed` gives those that are used here,
+Three generations of checkpoints have the same function under different names (`single_view_names`); here it has those
 of OpenLRM 1.1. They differ in the encoder, in the camera's numbers and in the order of scale and shift.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -22,6 +21,7 @@ from models.lrm.decoders import DensityDecoder
 from models.lrm.dinov2 import DinoV2, DinoV2Config
 from models.lrm.encoder import VisionTransformer
 from models.lrm.modulated import CameraEmbedder, ModulatedTransformer, first_tokens, to_planes
+from models.lrm.volume import LEAST_SAMPLES
 
 Generation = Literal["mira", "openlrm-1.0", "openlrm-1.1"]
 
@@ -49,6 +49,16 @@ class SingleViewConfig:
     def __post_init__(self) -> None:
         if isinstance(self.encoder, DinoV2Config) is not (self.generation == "openlrm-1.1"):
             raise ValueError(f"{self.generation} has another encoder than {type(self.encoder).__name__} describes.")
+        for width, heads in ((self.width, self.heads), (self.encoder.width, self.encoder.heads)):
+            if width % heads:
+                raise ValueError(f"A width of {width} cannot be shared by {heads} attention heads.")
+        if self.samples_per_ray < LEAST_SAMPLES or self.samples_per_ray % 2:
+            raise ValueError(f"{self.samples_per_ray} samples along a ray; an even number, at least {LEAST_SAMPLES}.")
+
+    @property
+    def dropout(self) -> float:
+        """Share of the feed-forwards' numbers that training leaves out."""
+        return 0.1 if self.generation == "mira" else 0.0
 
     @property
     def camera_numbers(self) -> int:
@@ -94,13 +104,21 @@ class SingleViewModel(nn.Module):
         self.camera_embedder = CameraEmbedder(config.camera_numbers, config.camera_embedding)
         self.pos_embed = first_tokens(config.low_resolution, config.width)
         self.transformer = ModulatedTransformer(
-            config.width, config.layers, config.heads, config.encoder.width, config.camera_embedding, scale_first
+            config.width,
+            config.layers,
+            config.heads,
+            config.encoder.width,
+            config.camera_embedding,
+            scale_first,
+            config.dropout,
         )
         self.upsampler = nn.ConvTranspose2d(config.width, config.plane_channels, kernel_size=2, stride=2)
         self.synthesizer = Synthesizer(config.plane_channels)
 
     def planes(self, pictures: Tensor, cameras: Tensor, after_layer: Callable[[], None] | None = None) -> Tensor:
         """Pictures of N objects, one each → their planes.
+
+        Encoder and transformer may be in 16 bits; the camera's numbers and the planes are in the decoder's precision.
 
         Args:
             pictures: [N, 3, H, W], 0 … 1, the object on white; both sides multiples of the patch size.
@@ -110,30 +128,13 @@ class SingleViewModel(nn.Module):
         Returns:
             [N, 3, plane_channels, 2 · low_resolution, 2 · low_resolution].
         """
-        tokens = self.encoder(pictures, after_layer)
+        dtype, precise = self.pos_embed.dtype, next(self.camera_embedder.parameters()).dtype
+        tokens = self.encoder(pictures.to(dtype), after_layer)
         hidden = self.pos_embed.expand(len(pictures), -1, -1)
-        return to_planes(self.transformer(hidden, tokens, self.camera_embedder(cameras), after_layer), self.upsampler)
+        camera = self.camera_embedder(cameras.to(precise)).to(dtype)
+        planes = to_planes(self.transformer(hidden, tokens, camera, after_layer), self.upsampler)
+        return planes.to(precise)
 
-
-def renamed(name: str, generation: Generation) -> str:
-    """Name of a tensor in a published checkpoint → its name in `SingleViewModel`."""
-    if generation == "openlrm-1.0":
-        return re.sub(r"^transformer\.(pos_embed|deconv)", lambda match: _PLACES[match[1]], name)
-    if generation == "mira":
-        for old, new in (
-            (r"^transformer\.encoder\.", "encoder."),
-            (r"^transformer\.camera_embeddings\.", "camera_embedder."),
-            (r"^transformer\.decoder\.(pos_embed|upsample)", lambda match: _PLACES[match[1]]),
-            (r"^transformer\.decoder\.", "transformer."),
-            (r"\.modulated_norm_(\d)\.", r".norm\1."),
-            (r"\.gamma_beta_mlp\.", ".mlp."),
-            (r"^renderer\.", "synthesizer."),
-        ):
-            name = re.sub(old, new, name)
-    return name
-
-
-_PLACES = {"pos_embed": "pos_embed", "deconv": "upsampler", "upsample": "upsampler"}
 
 OFFICIAL: dict[str, SingleViewConfig] = {
     "openlrm-small-1.1": SingleViewConfig(

@@ -8,7 +8,6 @@ comes from the pictures, into the colours and, a little, into the shape.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from models.lrm.checkpoint import PREFIX
 from models.lrm.configs import EncoderConfig, Kind, LrmConfig, TransformerConfig
 from models.lrm.decoders import MeshDecoder
 from models.lrm.model import LargeReconstructionModel
-from models.writing import write_whole
+from models.writing import write_torch
 
 ENCODER = EncoderConfig(width=64, layers=2, heads=1, inner_width=128, image_size=64)
 TRANSFORMER = TransformerConfig(width=128, layers=2, heads=2, context_width=64, low_resolution=16, plane_channels=8)
@@ -41,9 +40,7 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], others: Mapping[
     """
     state = {PREFIX + name: tensor.clone() for name, tensor in tensors.items()}
     content = {"epoch": 0, "global_step": 0, "state_dict": {**state, **(others or {})}}
-    archive = io.BytesIO()
-    torch.save(content, archive)
-    return write_whole(path, [archive.getbuffer()])
+    return write_torch(path, content)
 
 
 def write_tiny_checkpoint(path: Path, kind: Kind = "mesh", seed: int = 0) -> Path:
@@ -61,21 +58,27 @@ def tiny_network(kind: Kind = "mesh", seed: int = 0) -> LargeReconstructionModel
             for module in part.modules():
                 if isinstance(module, nn.LayerNorm):
                     module.weight.uniform_(0.8, 1.2)
-        _shape_planes(network)
+        transformer = network.transformer
+        shape_planes(transformer.pos_embed, transformer.norm, transformer.deconv)
         decoder = network.synthesizer.decoder
         if isinstance(decoder, MeshDecoder):
-            _read_blob(decoder.net_sdf, slope=-1.0, level=0.0, others=0.2)
-            _vivid(decoder.net_rgb, slice(None))
+            read_blob(decoder.net_sdf, slope=-1.0, level=0.0, others=0.2)
+            vivid(decoder.net_rgb, slice(None))
         else:
-            _vivid(decoder.net, slice(1, None))
-            _read_blob(decoder.net, slope=DENSITY_SLOPE, level=SURFACE_DENSITY + 1.0, others=0.4)
+            vivid(decoder.net, slice(1, None))
+            read_blob(decoder.net, slope=DENSITY_SLOPE, level=SURFACE_DENSITY + 1.0, others=0.4)
     return network
 
 
-def _shape_planes(network: LargeReconstructionModel) -> None:
-    """Channel 0 of the planes becomes 1 − (u² + v²) / 2, whatever the layers add to the tokens."""
-    transformer, config = network.transformer, network.transformer.config
-    width, side = config.width, config.low_resolution
+def shape_planes(tokens: Tensor, norm: nn.LayerNorm, upsampler: nn.ConvTranspose2d) -> None:
+    """Channel 0 of the planes becomes 1 − (u² + v²) / 2, whatever the layers add to the tokens.
+
+    Args:
+        tokens: [1, 3 · side · side, width] that planes begin with, overwritten.
+        norm, upsampler: what makes planes of them in the end, overwritten.
+    """
+    width, channels = upsampler.in_channels, upsampler.out_channels
+    side = round((tokens.shape[1] / 3) ** 0.5)
     place = (torch.arange(side) + 0.5) / side * 2 - 1
     falling = 1 - (place[:, None].square() + place.square()) / 2
     share = (0.9 * falling).repeat(3, 1, 1).flatten()[:, None]
@@ -89,15 +92,15 @@ def _shape_planes(network: LargeReconstructionModel) -> None:
     ).sin()
     past = torch.eye(width) - torch.outer(carrier, carrier) - torch.outer(filler, filler)
     rows = rows + WAVE_SIZE * waves.view(-1, WAVES) @ nn.functional.normalize(torch.randn(WAVES, width) @ past, dim=1)
-    transformer.pos_embed.copy_(TOKEN_SIZE * width**0.5 * rows)
-    transformer.norm.weight.fill_(1.0)
-    transformer.deconv.weight.copy_((past @ torch.randn(width, config.plane_channels))[..., None, None])
-    transformer.deconv.weight[:, 0] = (carrier / (0.9 * width**0.5))[:, None, None]
-    assert transformer.deconv.bias is not None
-    transformer.deconv.bias.zero_()
+    tokens.copy_(TOKEN_SIZE * width**0.5 * rows)
+    norm.weight.fill_(1.0)
+    upsampler.weight.copy_((past @ torch.randn(width, channels))[..., None, None])
+    upsampler.weight[:, 0] = (carrier / (0.9 * width**0.5))[:, None, None]
+    assert upsampler.bias is not None
+    upsampler.bias.zero_()
 
 
-def _read_blob(network: nn.Sequential, slope: float, level: float, others: float) -> None:
+def read_blob(network: nn.Sequential, slope: float, level: float, others: float) -> None:
     """Output 0 becomes level + slope · (BLOB_RADIUS² − r²) and `others` times what it was.
 
     Unit 0 carries the sum over the planes, 3 − r², unchanged through the layers: it is positive everywhere.
@@ -116,7 +119,7 @@ def _read_blob(network: nn.Sequential, slope: float, level: float, others: float
     last.bias[0] = level - slope * (3 - BLOB_RADIUS**2)
 
 
-def _vivid(network: nn.Sequential, outputs: slice) -> None:
+def vivid(network: nn.Sequential, outputs: slice) -> None:
     """Colours that change over the surface: steeper layers, and no constant part."""
     linear = [layer for layer in network if isinstance(layer, nn.Linear)]
     for layer in linear:

@@ -60,9 +60,14 @@ class Attention(nn.Module):
         return result
 
 
-def feed_forward(width: int) -> nn.Sequential:
-    """W → 4·W → W with an exact GELU, indexed as published (0 and 3; the dropouts between are identities)."""
-    return nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Identity(), nn.Linear(4 * width, width))
+def feed_forward(width: int, dropout: float = 0.0) -> nn.Sequential:
+    """W → 4·W → W with an exact GELU, indexed as published (0 and 3).
+
+    Args:
+        dropout: share of the numbers that training leaves out, of the inner ones and of the result.
+    """
+    inner, outer = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+    return nn.Sequential(inner, nn.GELU(), nn.Dropout(dropout), outer, nn.Dropout(dropout))
 
 
 class Block(nn.Module):

@@ -39,7 +39,7 @@ def decode(
     Args:
         vae: where the network runs, and in which precision, is its own matter.
         latents: [tokens, channels] of one instance.
-        resolution: lattice points along each axis of the instance's own box; 129, 257 and 513 are efficient.
+        resolution: lattice points along each axis of the instance's own box; 129, 257 and 513 are best.
         device: where the lattice is kept; None: see `lattice_device`.
         chunk: points that the network is asked for at once; the memory that decoding needs grows with it.
         progress: is told the fraction of the points done, 0 to 1, never falling; an exception from it ends the work.

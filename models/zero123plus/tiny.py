@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from models.image_processor import CLIP_COLOURS
-from models.writing import write_json, write_safetensors, write_whole
+from models.writing import write_json, write_safetensors, write_torch
 
 TOKENS = 77
 WIDTH = 16
@@ -133,11 +133,7 @@ def write_checkpoint(
 
 def write_white_unet(file: Path, tensors: Mapping[str, Tensor]) -> Path:
     """Writes a state dict as torch does, the form of `diffusion_pytorch_model.bin`."""
-    import io
-
-    stream = io.BytesIO()
-    torch.save({name: tensor.detach().clone() for name, tensor in tensors.items()}, stream)
-    return write_whole(file, [stream.getvalue()])
+    return write_torch(file, {name: tensor.detach().clone() for name, tensor in tensors.items()})
 
 
 def write_tiny_checkpoint(folder: Path, seed: int = 0) -> Path:

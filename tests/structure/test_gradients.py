@@ -11,6 +11,7 @@ from tests.structure.source import ROOT, gradient_stops, sources
 REASONS = {
     "models/isosurface/sampling.py": ({"detach"}, "marching cubes works on numbers; FlexiCubes has the gradients"),
     "models/loading.py": ({"requires_grad_"}, "a loaded network is for inference until it is told to learn"),
+    "models/lrm/single_view_tiny.py": ({"no_grad"}, "writes the values that parameters begin with"),
     "models/lrm/tiny.py": ({"no_grad"}, "writes the values that parameters begin with"),
     "models/lrm/triplane.py": ({"detach"}, "the folded way is for inference; the plain one is beside it"),
     "models/lrm/volume.py": ({"detach"}, "where a ray is looked at again is no function to be learned"),

@@ -36,7 +36,7 @@ class Job:
     def __init__(self, folder: Path, cancel_at: int | None = None, finish_at: int | None = None) -> None:
         self.progress: list[Progress] = []
         self.pictures: list[tuple[str, str, tuple[int, ...]]] = []
-        keeper = JobCheckpoints(folder, lambda sentence: pytest.fail(sentence))
+        keeper = JobCheckpoints(folder, lambda code, sentence, hint: pytest.fail(sentence))
         keeper.turn_to(LONG)
 
         def report(event: Progress | Warning) -> None:

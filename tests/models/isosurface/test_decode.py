@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import label
 from torch import Tensor
 
-from models.isosurface import Bounds, EmptySurface, Field, FieldError, decode, extract
+from models.isosurface import Bounds, EmptySurface, Field, FieldError, decode, extract, locate
 from models.isosurface.coarse_to_fine import coarse_stride
 from tests.models.isosurface.fields import CHAIR, CUBE, Counted, ball, box, dense, dense_triangles, shapes, union
 
@@ -200,9 +200,23 @@ def test_a_parameter_out_of_range_is_refused_before_the_field_is_asked(wrong: di
     assert not field.calls
 
 
-def test_the_coarse_lattice_halves_the_cells_evenly() -> None:
-    assert [coarse_stride(n, 65) for n in (513, 257, 129, 65, 200, 201, 2)] == [8, 4, 2, 1, 1, 2, 1]
-    assert coarse_stride(257, 33) == 8
+def test_the_coarse_lattice_is_as_coarse_as_it_may_be() -> None:
+    expected = {513: 8, 385: 4, 384: 4, 257: 4, 256: 4, 200: 2, 129: 2, 128: 2, 127: 1, 65: 1, 2: 1}
+    assert {resolution: coarse_stride(resolution, 65) for resolution in expected} == expected
+    assert coarse_stride(257, 33) == 8 and coarse_stride(2, 2) == 1
+
+
+@pytest.mark.parametrize("resolution", [96, 100, 126])
+@pytest.mark.parametrize("name", ["two blobs", "chair of boxes", "plate thinner than a coarse cell"])
+def test_lattices_that_cannot_be_halved_take_few_queries_too(name: str, resolution: int) -> None:
+    queries = assert_like_dense(shapes(129)[name], CUBE, resolution, coarse=17)
+    assert queries * 5 <= resolution**3
+
+
+def test_a_surface_that_leaves_the_box_ends_at_the_wall_of_an_uneven_lattice() -> None:
+    assert_like_dense(ball((0.7, 0.6, 0.5), 0.6), CUBE, 60, coarse=9)
+    found, _ = locate(ball((0.7, 0.6, 0.5), 0.6), CUBE, 60, coarse=9, pad=0.0)
+    np.testing.assert_allclose(found.maximum, 1.0, atol=1e-6)
 
 
 def _blobs(seed: int, count: int, smallest: float) -> Field:

@@ -6,16 +6,21 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from skimage.measure import marching_cubes
 
 torch = pytest.importorskip("torch")
 
-from models.lrm.cameras import camera_rays, camera_vectors, pinhole, spherical_poses  # noqa: E402
+from models.lrm.cameras import camera_rays, camera_vectors, pinhole, source_vectors, spherical_poses  # noqa: E402
 from models.lrm.configs import EncoderConfig  # noqa: E402
+from models.lrm.decoding import BOUNDS, SINGLE_VIEW_THRESHOLD, density_surface  # noqa: E402
 from models.lrm.dinov2 import DinoV2Config  # noqa: E402
 from models.lrm.fields import DensityField  # noqa: E402
-from models.lrm.single_view import SingleViewConfig, SingleViewModel, renamed  # noqa: E402
+from models.lrm.single_view import SingleViewConfig, SingleViewModel  # noqa: E402
+from models.lrm.single_view_names import as_generation, renamed  # noqa: E402
+from models.lrm.single_view_tiny import tiny_single_view  # noqa: E402
 from models.lrm.volume import render_rays  # noqa: E402
 from tests.models.gradients import check_gradients, trainable  # noqa: E402
+from tests.models.isosurface.fields import Counted  # noqa: E402
 
 OLD = EncoderConfig(24, 1, 2, 48, 32, 8, camera_width=0, position_offset=0.0)
 NEW = DinoV2Config(24, 1, 2, 8, 32, 2)
@@ -46,17 +51,17 @@ def test_every_network_learns_from_a_rendered_picture(config: SingleViewConfig, 
 
 def test_scale_and_shift_change_places_between_the_generations() -> None:
     torch.manual_seed(2)
-    old, mira = (SingleViewModel(config) for config in CONFIGS[1:])
-    state = old.state_dict()
-    for name in [name for name in state if ".mlp.1." in name and ".norm" in name]:
-        state[name] = state[name].roll(len(state[name]) // 2, 0)
-    first = "camera_embedder.mlp.0.weight"
-    state[first] = torch.cat([state[first][:, :12], torch.zeros(20, 4), state[first][:, 12:]], dim=1)
-    mira.load_state_dict(state)
+    old = SingleViewModel(CONFIGS[1]).eval()
+    mira = as_generation(old, "mira")
+    assert mira.config.generation == "mira" and mira.camera_embedder.mlp[0].in_features == 20
+    back = as_generation(mira, "openlrm-1.0")
     pictures, cameras, _ = inputs(CONFIGS[1])
     with torch.no_grad():
         expected, swapped = old.planes(pictures, cameras), mira.planes(pictures, inputs(CONFIGS[2])[1])
     assert torch.allclose(swapped, expected, atol=1e-5)
+    assert all(torch.equal(tensor, old.state_dict()[name]) for name, tensor in back.state_dict().items())
+    with pytest.raises(ValueError, match="another encoder"):
+        as_generation(SingleViewModel(CONFIGS[0]), "mira")
 
 
 def test_names_of_every_generation_become_those_of_the_last() -> None:
@@ -79,3 +84,35 @@ def test_names_of_every_generation_become_those_of_the_last() -> None:
 def test_an_encoder_of_another_generation_is_refused() -> None:
     with pytest.raises(ValueError, match="mira has another encoder"):
         replace(SMALL, generation="mira")
+
+
+@pytest.mark.parametrize("resolution", [128, 129])
+def test_a_mesh_asks_near_its_surface_only_and_for_colours_at_vertices(resolution: int) -> None:
+    network = tiny_single_view().requires_grad_(False)
+    torch.manual_seed(0)
+    planes = network.planes(torch.rand(1, 3, 56, 56), source_vectors(network.config))[0]
+    field = DensityField(network.synthesizer.decoder, planes)
+    asked = Counted(field.density)
+    field.density = asked  # type: ignore[method-assign]
+    found = density_surface(field, resolution, SINGLE_VIEW_THRESHOLD, coarse=33)
+    # A surface grows with the square, its lattice with the cube: at the published 384 it is less than an eighth.
+    assert found.queries == sum(asked.calls) <= resolution**3 / 7
+    axis = torch.from_numpy(BOUNDS.axes(resolution)[0])
+    values = SINGLE_VIEW_THRESHOLD - asked.field(torch.cartesian_prod(axis, axis, axis)).view(*[resolution] * 3)
+    vertices, faces, _, _ = marching_cubes(values.numpy(), 0.0)
+    assert found.faces.tolist() == faces.tolist()
+    # Products of matrices round with their number of rows, and the values with them.
+    assert abs(found.vertices - (vertices * 2 / (resolution - 1) - 1)).max() <= 1e-5
+    colours = field.colour(torch.from_numpy(found.vertices))
+    assert colours.shape == found.vertices.shape and 0 <= float(colours.min()) < float(colours.max()) <= 1
+
+
+def test_mira_leaves_numbers_out_in_training_and_the_others_do_not() -> None:
+    for config in CONFIGS:
+        network = SingleViewModel(config).train()
+        pictures, cameras, _ = inputs(config)
+        with torch.no_grad():
+            one, other = network.planes(pictures, cameras), network.planes(pictures, cameras)
+            still = network.eval().planes(pictures, cameras)
+        assert torch.equal(one, other) is (config.generation != "mira")
+        assert torch.equal(one, still) is (config.generation != "mira")

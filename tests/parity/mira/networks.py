@@ -31,12 +31,13 @@ def openlrm(numbers: Any) -> Any:
     )
     network = SingleViewModel(config)
     network.load_state_dict(numbers.weights("weights."), strict=True)
-    return network
+    return network.eval()
 
 
 def mira(numbers: Any) -> Any:
     from models.lrm.configs import EncoderConfig
-    from models.lrm.single_view import SingleViewConfig, SingleViewModel, renamed
+    from models.lrm.single_view import SingleViewConfig, SingleViewModel
+    from models.lrm.single_view_names import renamed
 
     sizes = numbers.json("config")
     model, encoder = sizes["config"], sizes["encoder"]
@@ -63,7 +64,7 @@ def mira(numbers: Any) -> Any:
     )
     network = SingleViewModel(config)
     network.load_state_dict(weights, strict=True)
-    return network
+    return network.eval()
 
 
 def cameras_of(vectors: Any) -> tuple[Any, Any]:

@@ -9,7 +9,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from models.lrm.fields import DensityField  # noqa: E402
-from models.lrm.single_view import OFFICIAL, SingleViewModel, renamed  # noqa: E402
+from models.lrm.single_view import OFFICIAL, SingleViewModel  # noqa: E402
+from models.lrm.single_view_names import generation_of, published_name, renamed  # noqa: E402
 from tests.parity.mira.networks import mira, openlrm  # noqa: E402
 
 
@@ -20,6 +21,10 @@ def test_published_checkpoints_fit_key_by_key(name: str, manifest: Any) -> None:
         network = SingleViewModel(config)
     shapes = {key: list(tensor.shape) for key, tensor in network.state_dict().items()}
     assert shapes == {renamed(key, config.generation): shape for key, shape in published["keys"].items()}
+    assert generation_of(published["keys"]) == config.generation
+    assert [published_name(key, config.generation) for key in shapes] == [
+        old for key in shapes for old in published["keys"] if renamed(old, config.generation) == key
+    ]
     assert sum(each.numel() for each in network.parameters()) == published["num_parameters"]
 
 

@@ -1,0 +1,127 @@
+"""A tiny run as a program: `python run_small.py FOLDER [--gradients] [--slow] [--broken] [table.field=value …]`; torchrun too.
+
+The objects are in the folder `data` beside; values are JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from models.optimisation.loop import Loop, NotFinite
+from models.writing import write_safetensors
+from tests.training.mira.shapes import Shape, shape, write_openlrm
+from training.mira.config import Config
+from training.mira.objective import Objective
+from training.mira.run import run
+from training.processes import started
+
+OBJECTS, VIEWS = 5, 4
+
+
+def small(folder: Path, data: Path, **changed: Any) -> Config:
+    """Everything as it is, only tiny."""
+    content: dict[str, dict[str, Any]] = {
+        "data": {"folder": data, "picture_size": 32, "held_out": 0.2, "supervised": 2},
+        "run": {
+            "folder": folder,
+            "steps": 5,
+            "batch": 4,
+            "precision": "float32",
+            "workers": 0,
+            "log_every": 1,
+            "checkpoint_every": 5,
+            "validate_every": 1000,
+            "tensorboard": False,
+        },
+        "model": {
+            "encoder_width": 64,
+            "encoder_layers": 1,
+            "encoder_heads": 1,
+            "camera_embedding": 16,
+            "width": 24,
+            "layers": 1,
+            "heads": 2,
+            "low_resolution": 4,
+            "plane_channels": 6,
+            "source_size": 32,
+            "render_size": 32,
+            "samples_per_ray": 8,
+            "dropout": 0.0,
+        },
+        "augmentation": {"mirror": 0.5, "stretch": 0.1, "colours": 0.5, "gain": 0.1},
+        "rays": {"patch": 4, "resolution": (8, 16), "samples": 8},
+        "losses": {"perceptual": 0.0, "occupancy": 1.0, "overlap": 0.5, "points": 4},
+        "optimiser": {"rate": 1e-3, "warm_up": 2, "averaging": 0.9},
+        "validation": {"objects": 1, "views": 1, "size": 16, "lattice": 17, "previews": 1},
+    }
+    for place, value in changed.items():
+        table, name = place.split(".")
+        content[table][name] = value
+    return Config.model_validate(content)
+
+
+def objects(root: Path) -> Sequence[Shape]:
+    """The objects of a folder that `write_objects` has made; their pictures are drawn, not read."""
+    return [shape(seed, VIEWS, size=32, voxels=16) for seed in range(OBJECTS)]
+
+
+def write_objects(root: Path) -> Path:
+    """A folder for each of the objects, by which the cache knows them."""
+    for each in objects(root):
+        write_openlrm(each, root)
+    return root
+
+
+def main(folder: Path, options: list[str]) -> int:
+    torch.set_num_threads(1)
+    logging.basicConfig(level=logging.INFO)
+    changed = {name: json.loads(value) for name, value in (each.split("=") for each in options if "=" in each)}
+    slow, broken = "--slow" in options, "--broken" in options
+    with started() as (processes, device):
+        if "--gradients" in options:
+            _keep_gradients(folder / f"gradients-{processes.rank}")
+        forward = Objective.forward
+
+        def changed_forward(self: Objective, step: Any) -> Any:
+            if slow:
+                time.sleep(0.05)
+            losses = dict(forward(self, step))
+            if broken and step.number == 2:
+                losses["colour"] = losses["colour"] * float("nan")
+            return losses
+
+        Objective.forward = changed_forward  # type: ignore[method-assign]
+        try:
+            outcome = run(small(folder, folder.parent / "data", **changed), objects, processes, device)
+        except NotFinite as error:
+            sys.stderr.write(f"{error}\n")
+            return 2
+    print("early" if outcome.early else "whole", outcome.steps, os.getpid())
+    return 0
+
+
+def _keep_gradients(place: Path) -> None:
+    """Writes the gradients of every step beside."""
+    advance = Loop._advance
+
+    def kept(self: Loop, hooks: Any) -> None:
+        advance(self, hooks)
+        found = {name: each.grad for name, each in self.parameters.items() if each.grad is not None}
+        write_safetensors(place / f"{self.step}.safetensors", found)
+
+    Loop._advance = kept  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))

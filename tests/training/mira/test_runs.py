@@ -1,0 +1,117 @@
+"""Runs as programs: in two processes, killed, with a loss that is no number; and what they leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from safetensors.torch import load_file  # noqa: E402
+
+from models.lrm.cameras import source_vectors  # noqa: E402
+from models.lrm.single_view_files import claims, open_single_view  # noqa: E402
+from tests.training.mira.run_small import write_objects  # noqa: E402
+
+PROGRAM = Path(__file__).with_name("run_small.py")
+DEADLINE = 120
+TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+def start(folder: Path, *options: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *launcher, str(PROGRAM), str(folder), *options],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(process: subprocess.Popen[str], code: int = 0) -> str:
+    _, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == code, errors
+    return errors
+
+
+def losses(folder: Path) -> list[dict[str, float]]:
+    lines = (folder / "losses.jsonl").read_text().splitlines()
+    return [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of ten steps that nothing disturbed, with gradients."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    write_objects(folder.parent / "data")
+    finished(start(folder, "--gradients", "run.steps=10"))
+    return folder
+
+
+def test_two_processes_have_the_gradients_of_one_with_twice_the_batch(whole: Path) -> None:
+    folder = whole.parent / "two"
+    finished(start(folder, "--gradients", "run.steps=10", launcher=TWO))
+    for step in range(5):
+        alone = load_file(whole / "gradients-0" / f"{step}.safetensors")
+        for rank in (0, 1):
+            shared = load_file(folder / f"gradients-{rank}" / f"{step}.safetensors")
+            assert shared.keys() == alone.keys()
+            furthest = max(float((shared[name] - alone[name]).abs().max()) for name in alone)
+            assert furthest < 1e-5, f"step {step}, process {rank}"
+        assert max(float(each.abs().max()) for each in alone.values()) > 1e-3, "there is something to compare"
+
+
+def test_parts_that_are_worked_off_one_after_the_other_have_the_same_gradients(whole: Path) -> None:
+    folder = whole.parent / "parts"
+    finished(start(folder, "--gradients", "run.steps=10", "run.accumulation=2", "run.workers=1"))
+    for step in range(5):
+        alone = load_file(whole / "gradients-0" / f"{step}.safetensors")
+        parts = load_file(folder / "gradients-0" / f"{step}.safetensors")
+        assert max(float((parts[name] - alone[name]).abs().max()) for name in alone) < 1e-5
+
+
+def test_killed_and_started_again_it_has_the_losses_of_the_undisturbed_run(whole: Path) -> None:
+    folder = whole.parent / "killed"
+    process = start(folder, "--slow", "run.steps=10")
+    end = time.monotonic() + DEADLINE
+    while not (folder / "losses.jsonl").is_file() or len(losses(folder)) < 7:
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.01)
+    process.kill()
+    process.communicate(timeout=DEADLINE)
+    reached = max(each["step"] for each in losses(folder))
+    assert 7 <= reached < 10
+    errors = finished(start(folder, "run.steps=10"))
+    assert "Going on from" in errors and "step-00000005" in errors
+    assert losses(folder) == losses(whole), "bit for bit"
+    assert len(losses(folder)) == 10
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(whole: Path) -> None:
+    errors = finished(start(whole.parent / "broken", "--broken"), code=2)
+    assert "In step 3 the loss 'colour' is not a finite number" in errors
+
+
+def test_what_a_run_leaves_behind_can_be_used_and_trained_on(whole: Path) -> None:
+    found = claims(whole / "models")
+    assert (found.generation, found.source_size, found.render_size) == ("mira", 32, 32)
+    network = open_single_view(whole / "models")
+    planes = network.planes(torch.rand(1, 3, 32, 32), source_vectors(found.config))
+    assert planes.shape == (1, 3, 6, 8, 8) and bool(planes.isfinite().all())
+    figures = json.loads((whole / "validation.jsonl").read_text().splitlines()[-1])
+    assert figures["step"] == 10 and {"held_out/psnr", "held_out/ssim", "held_out/iou"} <= figures.keys()
+    assert list((whole / "previews").glob("*.png"))
+    names = json.loads((whole / "split.json").read_text())
+    assert len(names["held_out"]) == 1 and len(names["trained"]) == 4
+
+    tuned = whole.parent / "tuned"
+    errors = finished(start(tuned, "run.steps=1", f'model.start="{whole / "models"}"', "optimiser.rate=1e-9"))
+    assert "Going on from the weights" in errors
+    again = open_single_view(tuned / "models").state_dict()
+    assert all(torch.allclose(again[name], each, atol=1e-6) for name, each in network.state_dict().items())

@@ -1,0 +1,100 @@
+"""The objects of a run: opened, kept in the cache, and divided into those that teach and those that judge."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from models.optimisation.chance import generator
+from models.optimisation.processes import Processes
+from training.mira.bank import DataError, Shown, Views, keep
+from training.mira.config import Data
+from training.split import read_split
+from training.views import ViewsError
+
+OPENERS = 4
+"""Threads that decode pictures."""
+logger = logging.getLogger(__name__)
+
+Open = Callable[[Path], Sequence[Views]]
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Those that are trained on, and those that are held out, in groups."""
+
+    trained: list[Shown]
+    held_out: dict[str, list[Shown]]
+
+
+def objects_of(settings: Data, cache: Path, seed: int, open_views: Open, processes: Processes) -> Objects:
+    """All objects of a run. Ones that cannot be used are told of and left out.
+
+    Args:
+        cache: see `bank.keep`.
+        open_views: reads a folder of objects.
+        processes: each puts its share into the cache.
+
+    Raises:
+        DataError: there is no folder, nothing usable in it, or nothing left to train on.
+    """
+    root = settings.folder
+    try:
+        found = sorted(open_views(root), key=lambda each: each.name)
+    except ViewsError as error:
+        raise DataError(str(error)) from error
+    share = found[processes.rank :: processes.size]
+    _kept(share, root, cache, settings.picture_size)
+    processes.any(False, torch.device("cuda" if torch.cuda.is_available() and processes.size > 1 else "cpu"))
+    shown = _kept(found, root, cache, settings.picture_size, told=processes.rank == 0)
+    if not shown:
+        raise DataError(f"{root}: none of its {len(found)} objects can be used; the log says why.")
+    by_name = {each.name: each for each in shown}
+    trained, groups = divided(list(by_name), settings.held_out, seed)
+    if not trained:
+        raise DataError(f"{root}: none of its {len(shown)} objects is to be trained on.")
+    return Objects(
+        [by_name[name] for name in trained], {group: [by_name[name] for name in some] for group, some in groups.items()}
+    )
+
+
+def divided(names: Sequence[str], which: Path | float, seed: int) -> tuple[list[str], dict[str, list[str]]]:
+    """Which of the objects are trained on, and which are held out, by group.
+
+    Args:
+        which: the file that `training.split` writes, or the share that is held out by chance.
+
+    Raises:
+        DataError: the file does not say.
+    """
+    if isinstance(which, float | int):
+        order = torch.randperm(len(names), generator=generator(seed, "held out")).tolist()
+        out = {names[each] for each in order[: round(len(names) * which)]}
+        return [name for name in names if name not in out], {"held_out": [name for name in names if name in out]}
+    try:
+        split = read_split(which)
+    except ViewsError as error:
+        raise DataError(str(error)) from error
+    there = set(names)
+    groups = {"hard": split.hard, "near": split.near}
+    return sorted(there & set(split.train)), {group: sorted(there & set(some)) for group, some in groups.items()}
+
+
+def _kept(found: Sequence[Views], root: Path, cache: Path, longest: int, told: bool = False) -> list[Shown]:
+    def one(views: Views) -> Shown | str:
+        try:
+            return keep(views, root / views.name, cache, longest)
+        except (DataError, ViewsError, ValueError, OSError) as error:
+            return f"{views.name} is left out: {error}"
+
+    with ThreadPoolExecutor(OPENERS) as pool:
+        results = list(pool.map(one, found))
+    for each in results:
+        if isinstance(each, str) and told:
+            logger.warning(each)
+    return [each for each in results if isinstance(each, Shown)]

@@ -1,0 +1,202 @@
+"""What a network begins with: the weights of a checkpoint, or chance with some order in it. And its optimiser."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.lrm.configs import EncoderConfig
+from models.lrm.dinov2 import DinoV2, DinoV2Config
+from models.lrm.encoder import VisionTransformer
+from models.lrm.single_view import SingleViewConfig, SingleViewModel
+from models.lrm.single_view_files import claims, open_single_view
+from models.lrm.transformer import PLANES, Attention
+from models.lrm.triplane import HEIGHT_AXES, WIDTH_AXES
+from models.optimisation.chance import seed_of
+from training.mira.config import Model, Optimiser
+
+logger = logging.getLogger(__name__)
+
+EMPTY = -4.0
+"""Raw density that an aligned start has everywhere, below the surface's 3.95: objects fill little of their box."""
+WAVELENGTHS = 6
+"""Octaves of the codes of places."""
+
+
+def network_of(settings: Model, seed: int) -> tuple[SingleViewModel, int, int]:
+    """The network that a run begins with, with gradients, and the pixels of its source and of published renders.
+
+    Raises:
+        CheckpointError: the checkpoint to go on from cannot be used.
+    """
+    if settings.start is not None:
+        facts = claims(settings.start)
+        network = open_single_view(settings.start, "cpu", torch.float32).requires_grad_(True)
+        sizes = facts.source_size or settings.source_size, facts.render_size or settings.render_size
+        logger.info("Going on from the weights of %s.", settings.start)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of(seed, "start"))
+            network = SingleViewModel(config_of(settings))
+            if settings.aligned_start:
+                align(network)
+        sizes = settings.source_size, settings.render_size
+    if settings.dropout is not None:
+        for module in network.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = settings.dropout
+    if settings.freeze_encoder:
+        network.encoder.requires_grad_(False)
+    return network, *sizes
+
+
+def config_of(settings: Model) -> SingleViewConfig:
+    """Sizes of a new network."""
+    encoder: DinoV2Config | EncoderConfig
+    width, patch = settings.encoder_width, settings.patch_size
+    if settings.generation == "openlrm-1.1":
+        encoder = DinoV2Config(width, settings.encoder_layers, settings.encoder_heads, patch, settings.source_size)
+    else:
+        encoder = EncoderConfig(
+            width=width,
+            layers=settings.encoder_layers,
+            heads=settings.encoder_heads,
+            inner_width=4 * width,
+            image_size=settings.source_size,
+            patch_size=patch,
+            camera_width=0,
+            position_offset=0.0,
+        )
+    return SingleViewConfig(
+        settings.generation,
+        encoder,
+        settings.camera_embedding,
+        settings.width,
+        settings.layers,
+        settings.heads,
+        settings.low_resolution,
+        settings.plane_channels,
+        settings.samples_per_ray,
+    )
+
+
+@torch.no_grad()
+def align(network: SingleViewModel) -> None:
+    """Orders the chance that a new network consists of.
+
+    Residual branches and modulations begin with giving nothing. The tokens of the planes and the patches of the picture
+    begin with codes of their places, sines of several wavelengths, and cross-attention with looking for equal codes: a
+    token of the plane across the line of sight asks the patch before it, those of the others ask a row or a column.
+    """
+    config, side = network.config, network.config.low_resolution
+    for block in network.transformer.layers:
+        for attention in (block.cross_attn, block.self_attn):
+            assert isinstance(attention, Attention)
+            attention.out_proj.weight.zero_()
+        block.mlp[3].weight.zero_()
+        block.mlp[3].bias.zero_()
+        for norm in (block.norm1, block.norm2, block.norm3):
+            norm.mlp[1].weight.zero_()
+            norm.mlp[1].bias.zero_()
+        _looks_for_equals(block.cross_attn)
+    place = (torch.arange(side) + 0.5) / side * 2 - 1
+    rows, columns = (each.flatten() for each in torch.meshgrid(place, place, indexing="ij"))
+    tokens = []
+    for plane in range(PLANES):
+        where: list[Tensor | None] = [None, None, None]
+        where[WIDTH_AXES[plane]], where[HEIGHT_AXES[plane]] = columns, rows
+        tokens.append(codes(where[0], where[2], where[1], config.width))
+    network.pos_embed.copy_(torch.cat(tokens)[None] + 0.1 * torch.randn_like(network.pos_embed))
+    _place_patches(network)
+    last = network.synthesizer.decoder.net[6]
+    assert isinstance(last, nn.Linear)
+    last.weight[0] *= 4.0
+    last.bias[0] = EMPTY
+
+
+def codes(across: Tensor | None, up: Tensor | None, ahead: Tensor | None, width: int) -> Tensor:
+    """Codes of places [T, width], each coordinate −1 … 1 or not known (zeros): a third of the channels for each."""
+    known = next(each for each in (across, up, ahead) if each is not None)
+    share = width // 3
+    waves = math.pi * 2.0 ** (torch.arange(share // 2) % WAVELENGTHS / 1.5 - 1.0)
+    parts = [torch.zeros(len(known), width - 3 * (share // 2) * 2)]
+    for coordinate in (across, up, ahead):
+        if coordinate is None:
+            parts.append(torch.zeros(len(known), share // 2 * 2))
+        else:
+            angles = coordinate[:, None] * waves
+            parts.append(torch.cat([angles.sin(), angles.cos()], dim=1))
+    return torch.cat(parts, dim=1)
+
+
+def _place_patches(network: SingleViewModel) -> None:
+    model = network.encoder.model
+    if isinstance(model, DinoV2):
+        table, blocks = model.pos_embed, [(each.attn.proj, each.mlp["fc2"]) for each in model.blocks]
+    else:
+        assert isinstance(model, VisionTransformer)
+        table = model.embeddings.position_embeddings
+        blocks = [(each.attention["output"]["dense"], each.output["dense"]) for each in model.layers]
+    side = math.isqrt(table.shape[1] - 1)
+    # The picture reaches farther than the box: 4/3 of it where the canonical camera's distance is 2.
+    place = ((torch.arange(side) + 0.5) / side * 2 - 1) * (4 / 3)
+    rows, columns = (each.flatten() for each in torch.meshgrid(-place, place, indexing="ij"))
+    table.zero_()
+    table[0, 1:] = codes(columns, rows, None, table.shape[2])
+    for output, inner in blocks:
+        for layer in (output, inner):
+            layer.weight.zero_()
+            layer.bias.zero_()
+
+
+def _looks_for_equals(attention: Attention) -> None:
+    """Query and key become the same projection, so that equal codes meet."""
+    if attention.packed:
+        width = attention.in_proj_weight.shape[1]
+        attention.in_proj_weight[width : 2 * width] = attention.in_proj_weight[:width]
+    else:
+        shared = min(attention.q_proj_weight.shape[1], attention.k_proj_weight.shape[1])
+        attention.k_proj_weight[:, :shared] = attention.q_proj_weight[:, :shared]
+
+
+def resized(network: SingleViewModel, low_resolution: int) -> SingleViewModel:
+    """The same network with another number of tokens along the sides of its planes; their codes are interpolated."""
+    config = replace(network.config, low_resolution=low_resolution)
+    state, side = network.state_dict(), network.config.low_resolution
+    grid = state["pos_embed"].view(PLANES, side, side, -1).permute(0, 3, 1, 2)
+    finer = F.interpolate(grid, size=(low_resolution, low_resolution), mode="bilinear", align_corners=False)
+    state["pos_embed"] = finer.permute(0, 2, 3, 1).reshape(1, -1, config.width)
+    changed = SingleViewModel(config)
+    changed.load_state_dict(state)
+    return changed
+
+
+def optimiser_of(network: SingleViewModel, settings: Optimiser) -> torch.optim.AdamW:
+    """AdamW with groups: matrices decay; norms, biases, learned tokens and position tables do not."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, each in network.named_parameters():
+        if each.requires_grad:
+            groups.setdefault((decays(name, each), name.startswith("encoder.")), []).append(each)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "weight_decay": settings.decay if decaying else 0.0,
+                "lr": settings.rate * (settings.encoder_rate if of_encoder else 1.0),
+            }
+            for (decaying, of_encoder), parameters in groups.items()
+        ],
+        lr=settings.rate,
+        betas=settings.betas,
+    )
+
+
+def decays(name: str, parameter: Tensor) -> bool:
+    """Whether weight decay is for this parameter."""
+    table = name.endswith(("pos_embed", "cls_token", "register_tokens", "position_embeddings"))
+    return parameter.dim() >= 2 and not table
