@@ -230,6 +230,7 @@ def finish_early_and_continue(trip: Trip) -> None:
     better one takes the place of that when it has gone on."""
     blender = trip.blender
     build_room(trip)
+    blender.ask("bpy.context.scene.render.resolution_percentage, bpy.context.scene.cycles.samples = 25, 1")
     blender.ask(_EDITOR)
     identifier = trip.generate("test-long", steps=100_000, pause=0.02, side=512)
     shown = f"sys.modules[ADDON + '.preview_images'].icon(({identifier!r}, 'view-0')) is not None"
