@@ -206,7 +206,8 @@ def _keep(
 
     def video(number: int, tell: Tell) -> object:
         samples, side = claims.config.samples_per_ray, claims.render_size
-        return keep_video(number, solids[number].field, parameters.video, side, samples, context, tell)
+        solid = solids[number]
+        return keep_video(number, solid.drawn, solid.field, parameters.video, side, samples, context, tell)
 
     for stage, wanted, work in (("ply", parameters.ply, ply), ("video", parameters.video != "none", video)):
         if wanted:
