@@ -1,7 +1,7 @@
 """The views of all objects in files that are mapped into memory: read once from their folder, shared by all processes.
 
 An object's pictures are kept as 8-bit RGBA with colours multiplied by alpha, so that they can be resampled and laid on
-any background without a fringe. Of its solid the bits are kept. A folder of the cache belongs to exactly one state of the
+any background without a fringe. Of its solid the bits are kept. A folder of the cache belongs to one state of the
 object's folder: changed files get a new one.
 """
 

@@ -41,8 +41,8 @@ class Data(Part):
     picture_size: int = Field(256, ge=16, le=2048, description="Longer side of the kept pictures, pixels.")
     held_out: Path | Share = Field(
         0.05,
-        description="The file of `python -m training.split`, whose `hard` and `near` objects are validated on and never "
-        "trained on; or a share of all objects, drawn by the seed.",
+        description="The file of `python -m training.split`, whose `hard` and `near` objects are validated on and "
+        "never trained on; or a share of all objects, drawn by the seed.",
     )
     elevations: Range = Field(
         (-90.0, 90.0),
@@ -98,8 +98,8 @@ class Model(Part):
 
     start: Path | None = Field(
         None,
-        description="A published or own checkpoint (OpenLRM 1.0 or 1.1, MIRA): its sizes and weights are the start, and "
-        "the other fields of this table but `freeze_encoder` and `source_size` are not used.",
+        description="A published or own checkpoint (OpenLRM 1.0 or 1.1, MIRA): its sizes and weights are the start, "
+        "and the other fields of this table but `freeze_encoder` and `source_size` are not used.",
     )
     generation: Generation = Field("mira", description="Which family's layout: decides camera numbers and encoder.")
     encoder_width: Positive = Field(768, description="Channels of the image encoder.")
@@ -117,7 +117,7 @@ class Model(Part):
     samples_per_ray: int = Field(128, ge=8, description="Samples of a ray, half in each of two stages; even.")
     dropout: Share | None = Field(
         None,
-        description="Share of the feed-forwards' numbers that is left out in training; as published (MIRA 0.1) if left out.",
+        description="Share of the feed-forwards' numbers that training leaves out; None: as published (MIRA 0.1).",
     )
     freeze_encoder: bool = Field(False, description="Whether the image encoder stays as it is (MIRA: true).")
     aligned_start: bool = Field(
@@ -173,14 +173,14 @@ class Losses(Part):
     colour: Annotated[float, Field(ge=0.0)] = Field(1.0, description="Mean squared error of the rendered colours.")
     perceptual: Annotated[float, Field(ge=0.0)] = Field(
         1.0,
-        description="LPIPS of the rendered squares (MIRA 2, OpenLRM 1); left out, with a word, where it is not installed.",
+        description="LPIPS of the rendered squares (MIRA 2, OpenLRM 1); left out, and told, where it is not installed.",
     )
     perceptual_network: Literal["alex", "vgg"] = Field("vgg", description="Of LPIPS: MIRA trains with alex.")
     variation: Annotated[float, Field(ge=0.0)] = Field(5e-4, description="Total variation of the planes (OpenLRM).")
     occupancy: Annotated[float, Field(ge=0.0)] = Field(
         0.0,
-        description="Inside or outside at points of space, for objects whose solid is known. The published training has "
-        "nothing of the kind; with it a small budget suffices, because every point teaches without a ray.",
+        description="Inside or outside at points of space, for objects whose solid is known. The published training "
+        "has nothing of the kind; with it a small budget suffices, because every point teaches without a ray.",
     )
     overlap: Annotated[float, Field(ge=0.0)] = Field(
         0.0, description="1 minus the soft Dice overlap of the same points; needs `occupancy`."

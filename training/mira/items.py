@@ -147,7 +147,6 @@ def _rays(
 ) -> tuple[NDArray[np.float32], ...]:
     """Origins, directions, colours, alphas and backgrounds of the rays of one supervised view."""
     picture = shown.pictures[view]
-    height, width = picture.shape[:2]
     if settings.patch == 1:
         places, seen = _scattered(picture, settings, chance)
     else:

@@ -126,8 +126,8 @@ def solid_figures(field: DensityField, frame: Frame, shown: Shown, lattice: int,
         triangles = density_surface(field, lattice, level)
     except (EmptySurface, FieldError):
         return figures | {"f_score": 0.0}
-    vertices = torch.from_numpy(frame.back(triangles.vertices.double().cpu().numpy())).float()
-    sampled = surface_points(vertices, triangles.faces.cpu(), SURFACE_POINTS, draw)
+    vertices = torch.from_numpy(frame.back(triangles.vertices.astype(np.float64))).float()
+    sampled = surface_points(vertices, torch.from_numpy(triangles.faces), SURFACE_POINTS, draw)
     border = border_points(truth.view(shape))
     some = border[torch.randperm(len(border), generator=draw)[:SURFACE_POINTS]]
     return figures | {"f_score": f_score(sampled, some, NEAR * longest)}
