@@ -95,6 +95,16 @@ class Shown:
         return found
 
 
+    def within(self, count: int, chance: np.random.Generator) -> NDArray[np.float64]:
+        """Points [count, 3] of the world by chance within the solid, which must be known and not empty."""
+        assert self.bits is not None, "the solid is not known"
+        size = self.solid_size
+        cells = np.flatnonzero(np.unpackbits(self.bits, count=size**3))
+        chosen = cells[chance.integers(0, len(cells), count)]
+        places = np.stack([chosen // size**2, chosen // size % size, chosen % size], axis=1)
+        return (places + chance.random((count, 3))) * (2 / size) - 1.0
+
+
 def premultiplied(picture: NDArray[Any], longest: int) -> NDArray[np.uint8]:
     """An RGB or RGBA picture of 8 or 16 bits → [H, W, 4] uint8, colours times alpha, no longer than `longest`.
 
