@@ -23,7 +23,8 @@ from backend.jobs.models_used import models_used
 from backend.jobs.previews import Previews
 from backend.jobs.spent import Spent
 from backend.pipelines import find_pipeline
-from backend.pipelines.base import Context, Parameters
+from backend.pipelines.base import Parameters
+from backend.pipelines.context import Context
 from backend.pipelines.picture import PictureParameters
 from backend.preparations import chosen_preparations, maker_of
 from backend.preparations.base import PreparationInfo, Prepared

@@ -19,7 +19,7 @@ from backend.errors import Problem
 from backend.geometry.cleanup import Cleaned, clean
 from backend.geometry.projection import paint_scene
 from backend.geometry.vertex_colours import Carrier, carried
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.running import Tell, each
 from backend.registration import Box, Registration, register
 from backend.registration.fit import has_surface

@@ -13,7 +13,7 @@ import trimesh
 from backend.camera import Camera
 from backend.contract import Photo, Progress, Warning
 from backend.geometry.silhouette import silhouette
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.mira import MIRA, MiraParameters
 from backend.pipelines.mira.run import run
 from backend.scene import Scene

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 EMPTY = -4.0
 """Raw density that an aligned start has everywhere, below the surface's 3.95: objects fill little of their box."""
 WAVELENGTHS = 6
-"""Octaves of the codes of places."""
+"""Different ones in the codes of places; with more channels they come again."""
 
 
 def network_of(settings: Model, seed: int) -> tuple[SingleViewModel, int, int]:
@@ -120,18 +120,18 @@ def align(network: SingleViewModel) -> None:
 
 
 def codes(across: Tensor | None, up: Tensor | None, ahead: Tensor | None, width: int) -> Tensor:
-    """Codes of places [T, width], each coordinate −1 … 1 or not known (zeros): a third of the channels for each."""
+    """Codes of places [T, width]: sine and cosine of each coordinate −1 … 1 (zeros if it is not known), wave by wave.
+
+    Narrower codes are the first channels of wider ones, so that networks of two widths understand each other.
+    """
     known = next(each for each in (across, up, ahead) if each is not None)
-    share = width // 3
-    waves = math.pi * 2.0 ** (torch.arange(share // 2) % WAVELENGTHS / 1.5 - 1.0)
-    parts = [torch.zeros(len(known), width - 3 * (share // 2) * 2)]
-    for coordinate in (across, up, ahead):
-        if coordinate is None:
-            parts.append(torch.zeros(len(known), share // 2 * 2))
-        else:
-            angles = coordinate[:, None] * waves
-            parts.append(torch.cat([angles.sin(), angles.cos()], dim=1))
-    return torch.cat(parts, dim=1)
+    turns = math.pi * 2.0 ** (torch.arange(width // 6) % WAVELENGTHS / 1.5 - 1.0)
+    coded = torch.zeros(len(known), width // 6, 3, 2)
+    for axis, coordinate in enumerate((across, up, ahead)):
+        if coordinate is not None:
+            angles = coordinate[:, None] * turns
+            coded[:, :, axis] = torch.stack([angles.sin(), angles.cos()], dim=2)
+    return F.pad(coded.flatten(1), (0, width - 6 * (width // 6)))
 
 
 def _place_patches(network: SingleViewModel) -> None:

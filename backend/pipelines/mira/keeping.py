@@ -1,7 +1,7 @@
 """What a job keeps beside its props, as the published programs write it: a video of the field, and each mesh as .ply.
 
-The published program takes OpenLRM's colours beyond 0 to 1 as they are when it makes 8 bits of them, and draws random
-depths along every ray; here colours are limited, and a video is the same every time.
+The published programs draw random depths along every ray, and make 8 bits of colours beyond 0 to 1 as they are; here a
+video is the same every time, colours are limited, and empty space is not asked for (`models/lrm/occupancy.py`).
 """
 
 from __future__ import annotations
@@ -14,27 +14,38 @@ import trimesh
 from numpy.typing import NDArray
 
 from backend.pipelines import film
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.running import Tell
-from models.isosurface import FieldError, Triangles
-from models.lrm.cameras import LENS, Orbit, camera_rays, orbit_poses
+from models.isosurface import Triangles
+from models.lrm import pictures
+from models.lrm.cameras import ORBIT_VIEWS, Orbit, orbit_poses
 from models.lrm.fields import DensityField
-from models.lrm.volume import render_rays
 from models.rendering.colours import ask
 
-VIEWS, RATE = 160, 40
+VIEWS, RATE = ORBIT_VIEWS, 40
 """Pictures of an orbit, and how many of them a second shows, as published."""
 
 ORBITS: dict[str, Orbit] = {"mira": "mira", "openlrm": "openlrm-1.1"}
 
+TRIED = 4096
+"""Vertices whose colours are looked at before a video is made."""
+
 
 def keep_video(
-    number: int, field: DensityField, orbit: str, side: int, samples: int, context: Context, tell: Tell
+    number: int,
+    drawn: Triangles,
+    field: DensityField,
+    orbit: str,
+    side: int,
+    samples: int,
+    context: Context,
+    tell: Tell,
 ) -> str:
     """Render the field from all round and keep the video; returns its name.
 
     Args:
         number: of the instance.
+        drawn: its surface.
         orbit: a key of `ORBITS`.
         side: pixels of a picture. samples: along each of its rays.
 
@@ -43,30 +54,16 @@ def keep_video(
         FieldError: the field has no numbers.
     """
     name = f"orbit-{number}.mp4"
+    ask(field.colour, torch.from_numpy(drawn.vertices[:TRIED]).to(field.planes.device))
 
-    def pictures() -> Iterator[film.Pixels]:
-        for index, pose in enumerate(orbit_poses(ORBITS[orbit], VIEWS)):
-            tell(index / VIEWS)
-            yield view(field, pose, side, samples)
+    def all_round() -> Iterator[film.Pixels]:
+        tell(0.0)
+        for index, picture in enumerate(pictures.film(field, orbit_poses(ORBITS[orbit], VIEWS), side, samples)):
+            yield picture.numpy()
+            tell((index + 1) / VIEWS)
 
-    context.keep(name, film.encoded(pictures(), side, RATE, "video"))
+    context.keep(name, film.encoded(all_round(), side, RATE, "video"))
     return name
-
-
-def view(field: DensityField, pose: torch.Tensor, side: int, samples: int) -> film.Pixels:
-    """A picture of the field, side x side x 3, on white.
-
-    Args:
-        pose: [4, 4]. side, samples: see `keep_video`.
-
-    Raises:
-        FieldError: the field has no numbers.
-    """
-    origins, directions = (each[0].to(field.planes) for each in camera_rays(pose[None], LENS, side, side))
-    colour = render_rays(field, origins, directions, samples).colour
-    if not bool(colour.isfinite().all()):
-        raise FieldError("The network gave a colour that is not a finite number.")
-    return (colour.clamp(0, 1) * 255).round().to(torch.uint8).reshape(side, side, 3).cpu().numpy()
 
 
 def keep_ply(number: int, drawn: Triangles, field: DensityField, context: Context, tell: Tell) -> str:

@@ -19,11 +19,11 @@ from backend import weights
 from backend.pipelines.mira.sources import Source
 from backend.pipelines.running import Tell
 from models.isosurface import FieldError
-from models.lrm.cameras import LENS, SOURCE_DISTANCE, camera_rays, canonical_pose, source_vectors
+from models.lrm.cameras import SOURCE_DISTANCE, canonical_pose, source_vectors
 from models.lrm.fields import DensityField
+from models.lrm.pictures import view
 from models.lrm.single_view import SingleViewModel
 from models.lrm.single_view_files import SingleViewClaims, claims, open_single_view
-from models.lrm.volume import render_rays
 
 DISTANCES = (1.5, 1.75, 2.0, 2.3, 2.65)
 """Those that are tried. OpenLRM was trained with 1.9 to 2.6, MIRA with 1.5 to 3."""
@@ -118,11 +118,10 @@ def found(planes: Mapping[int, Planes], number: int) -> Planes:
 
 def overlap(model: SingleViewModel, planes: Tensor, distance: float, source: Source) -> float:
     """How far the outline of a field agrees with the picture's, both seen from the source camera, 0 to 1."""
-    origins, directions = camera_rays(canonical_pose(distance)[None], LENS, SKETCH, SKETCH)
     field = DensityField(model.synthesizer.decoder, planes)
-    drawn = render_rays(field, origins[0].to(planes), directions[0].to(planes), SAMPLES).weight
+    drawn = view(field, canonical_pose(distance), SKETCH, SAMPLES).weight
     cover = torch.from_numpy(source.cover).to(planes)[None, None]
-    wanted = interpolate(cover, size=(SKETCH, SKETCH), mode="area").flatten()
+    wanted = interpolate(cover, size=(SKETCH, SKETCH), mode="area")[0, 0]
     union = float(torch.maximum(drawn, wanted).sum())
     return float(torch.minimum(drawn, wanted).sum()) / union if union > 0 else 0.0
 

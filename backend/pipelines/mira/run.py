@@ -14,7 +14,7 @@ from backend.errors import Problem
 from backend.imaging.png import as_png
 from backend.memory import Plan
 from backend.pipelines import ending
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.cut_outs import cut_out, remark
 from backend.pipelines.facing import facing, straight_ahead
 from backend.pipelines.mira import MiraParameters
@@ -206,7 +206,8 @@ def _keep(
 
     def video(number: int, tell: Tell) -> object:
         samples, side = claims.config.samples_per_ray, claims.render_size
-        return keep_video(number, solids[number].field, parameters.video, side, samples, context, tell)
+        solid = solids[number]
+        return keep_video(number, solid.drawn, solid.field, parameters.video, side, samples, context, tell)
 
     for stage, wanted, work in (("ply", parameters.ply, ply), ("video", parameters.video != "none", video)):
         if wanted:

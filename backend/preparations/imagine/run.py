@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from backend.errors import Problem
 from backend.imaging.png import as_png
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.preparations.base import Prepared
 from backend.preparations.imagine import ImagineParameters
 from backend.preparations.imagine.depth_picture import depth_picture, resized, working_size

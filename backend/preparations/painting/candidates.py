@@ -12,7 +12,7 @@ from backend.contract import MAXIMUM_SEED
 from backend.errors import Problem
 from backend.imaging.png import as_png, from_png
 from backend.memory import Plan
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.running import Running, checkpoints, seen
 from backend.preparations.painting.networks import Family, native_side
 from backend.preparations.painting.painter import Commission, Folders, NoPicture, ladder, open_painter, read_sizes

@@ -6,7 +6,7 @@ import numpy as np
 
 from backend.imaging.intake import shot_of
 from backend.imaging.png import as_png
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.preparations.base import Prepared
 from backend.preparations.painting.candidates import choose, paint_candidates
 from backend.preparations.painting.networks import FAMILIES

@@ -15,7 +15,7 @@ import numpy as np
 
 from backend.errors import Problem
 from backend.imaging.intake import shot_of
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.preparations.base import Prepared
 from backend.questions import Choice, ChooseQuestion
 from backend.scene import Mesh, Prop, Scene

@@ -20,7 +20,7 @@ from backend.jobs.checkpoints import JobCheckpoints, other_version
 from backend.jobs.folders import CHECKPOINTS, JobFolders, steps_in
 from backend.jobs.retention import usage
 from backend.jobs.store import JobStore
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.instantmesh import INSTANTMESH
 from backend.pipelines.midi import MIDI
 from tests.backend.jobs.long_pipeline import LONG

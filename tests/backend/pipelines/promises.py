@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from backend.contract import GenerateRequest, InstanceLabel, Progress, Result, Warning
 from backend.jobs.run import run_job
-from backend.pipelines.base import Cancelled, PipelineInfo
+from backend.pipelines.base import PipelineInfo
+from backend.pipelines.context import Cancelled
 from tests.backend.instantmesh_shots import png
 
 NAMES = {3: "Vase", 4: "Lamp", 9: "Dot"}

@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 from backend.camera import Camera  # noqa: E402
 from backend.contract import Photo, Progress  # noqa: E402
 from backend.geometry.silhouette import silhouette  # noqa: E402
-from backend.pipelines.base import Cancelled  # noqa: E402
+from backend.pipelines.context import Cancelled  # noqa: E402
 from backend.pipelines.mira import keeping, plans  # noqa: E402
 from backend.pipelines.mira import run as running  # noqa: E402
 from backend.pipelines.mira.planes import DISTANCES, make_planes, open_model, overlap  # noqa: E402

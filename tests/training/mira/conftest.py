@@ -21,7 +21,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shown(data: Path) -> Shown:
-    made = shape(1, VIEWS, size=32, voxels=16)
+    made = shape(1, VIEWS, size=32, voxels=48)
     return keep(made, data / made.name, data.parent / "cache", 32)
 
 

@@ -49,8 +49,8 @@ def test_a_part_is_resampled_as_the_whole_is() -> None:
 
 
 def test_the_solid_is_asked_as_it_was_given(shown: Shown) -> None:
-    solid = shape(1, views=1, voxels=16).solid()
-    place = (np.arange(16) + 0.5) / 8 - 1
+    solid = shape(1, views=1, voxels=48).solid()
+    place = (np.arange(48) + 0.5) / 24 - 1
     points = np.stack(np.meshgrid(place, place, place, indexing="ij"), axis=-1).reshape(-1, 3)
     assert solid.any() and np.array_equal(shown.inside(points).reshape(solid.shape), solid)
     assert not shown.inside(np.array([[1.2, 0, 0], [0, 0, -1.01]])).any()
@@ -76,9 +76,10 @@ def test_the_cache_maps_what_is_there_and_follows_changes(tmp_path: Path) -> Non
 
 def test_views_from_other_elevations_and_empty_ones_are_no_sources(shown: Shown) -> None:
     every = sources_of([shown], (-90, 90))
-    some = sources_of([shown], (10, 90))
+    middle = float(np.median(shown.elevations))
+    some = sources_of([shown], (middle, 90))
     assert 0 < len(some) < len(every) == shown.count
-    assert all(shown.elevations[view] >= 10 for _, view in some)
+    assert all(shown.elevations[view] >= middle for _, view in some)
 
 
 def test_broken_objects_are_told_of_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -59,7 +59,7 @@ def test_rays_with_colour_meet_the_solid_and_others_do_not(shown: Shown, config:
         points = item.origins[:, None] + depths[:, None] * item.directions[:, None]
         hit = inside(made, step, item, points.double().numpy()).any(1)
         agree.append((hit == (item.alphas.numpy() > 0.5)).mean())
-    assert min(agree) > 0.93, "what voxels of a sixteenth allow"
+    assert min(agree) > 0.93, "what voxels and pixels allow"
 
 
 def inside(made: Items, step: int, item: Item, points: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from backend.errors import Problem  # noqa: E402
-from backend.pipelines.base import Cancelled  # noqa: E402
+from backend.pipelines.context import Cancelled  # noqa: E402
 from backend.preparations import preparations  # noqa: E402
 from backend.preparations.base import Prepared  # noqa: E402
 from backend.preparations.imagine import IMAGINE, ImagineParameters  # noqa: E402

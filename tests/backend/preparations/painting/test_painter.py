@@ -17,7 +17,7 @@ diffusers = pytest.importorskip("diffusers")
 
 from backend.devices import Device, choose  # noqa: E402
 from backend.memory import Plan, choose_plan  # noqa: E402
-from backend.pipelines.base import Context  # noqa: E402
+from backend.pipelines.context import Context  # noqa: E402
 from backend.pipelines.running import Running  # noqa: E402
 from backend.preparations.imagine import IMAGINE  # noqa: E402
 from backend.preparations.imagine.depth_picture import depth_picture  # noqa: E402

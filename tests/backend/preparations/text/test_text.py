@@ -17,7 +17,7 @@ from backend.imaging.png import from_png  # noqa: E402
 from backend.jobs.checks import check_job  # noqa: E402
 from backend.jobs.run import run_job  # noqa: E402
 from backend.pipelines import PIPELINES  # noqa: E402
-from backend.pipelines.base import Cancelled  # noqa: E402
+from backend.pipelines.context import Cancelled  # noqa: E402
 from backend.preparations.painting.painter import Painter  # noqa: E402
 from backend.preparations.painting.tiny import write_tiny_painting_checkpoints  # noqa: E402
 from backend.preparations.text import ALONE, NOT_ALONE, TEXT, TextParameters, full_prompt, title  # noqa: E402
