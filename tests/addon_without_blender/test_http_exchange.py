@@ -91,7 +91,7 @@ def test_advance_never_waits_and_keeps_to_its_deadline(peer: Peer, tmp_path: Pat
             continue
         if received > 64 << 20:
             break
-    # A call that waited for the peer would do so turn after turn; a loaded machine adds a pause of its own now and then.
+    # A call that waited for the peer would do so turn after turn; a loaded machine adds a pause now and then.
     assert sorted(held)[len(held) // 2] < 0.05 and len(held) > 40
 
 
