@@ -99,7 +99,8 @@ class GenerateRequest(Strict):
     )
     prepare: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="What is done to the shot first: identifier from GET /preparations -> its parameters.",
+        description="What is done to the shot first: identifier from GET /preparations -> its parameters. One that "
+        "`makes_picture` stands in for the picture and all that belongs to it.",
     )
     name: Name = Field("", description="What the user calls this shot.")
 

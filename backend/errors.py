@@ -203,6 +203,9 @@ ERRORS = MappingProxyType(
         "geometry-failed": ErrorKind(
             500, "No mesh could be made", "Look at the instance map; the object may be too thin or too small."
         ),
+        "picture-failed": ErrorKind(
+            500, "No picture could be painted", "Choose another seed, fewer steps or a lower guidance."
+        ),
         "optimisation-diverged": ErrorKind(
             500,
             "The optimisation ran off",

@@ -24,7 +24,8 @@ from backend.geometry.statistics import measure
 from backend.geometry.thumbnail import thumbnail
 from backend.jobs.folders import storage_problem
 from backend.jobs.spent import Times
-from backend.pipelines.base import Context, Parameters, PipelineInfo
+from backend.pipelines.base import Parameters, PipelineInfo
+from backend.pipelines.context import Context
 from backend.scene import Prop, Scene
 from backend.shot import Shot
 from backend.weights.revisions import Used

@@ -17,7 +17,7 @@ from pydantic import BaseModel, NonNegativeInt
 from backend.contract import Seconds, StageTime
 from backend.files import replace_whole
 from backend.jobs.folders import SPENT
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 
 NOTE_SECONDS = 0.5
 logger = logging.getLogger(__name__)

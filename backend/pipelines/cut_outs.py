@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import Problem
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.shot import Shot
 
 Pixels = NDArray[np.uint8]

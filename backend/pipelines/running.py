@@ -18,7 +18,7 @@ from backend import devices, weights
 from backend.devices import Device
 from backend.errors import Problem
 from backend.memory import Plan, place_of, run_with_plans, with_margin
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.residency import Form, Networks, residency
 from backend.shot import Shot
 from models.isosurface import EmptySurface, FieldError

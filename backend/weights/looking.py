@@ -17,7 +17,7 @@ from backend.errors import Problem
 from backend.weights.catalogue import row_of
 from backend.weights.places import Place, places
 from backend.weights.row import Weights
-from backend.weights.telling import download_command, how_to_get, nowhere, without_hub
+from backend.weights.telling import OWN_LAYOUTS, download_command, how_to_get, nowhere, without_hub
 
 
 class State(StrEnum):
@@ -87,12 +87,12 @@ def locate(identifier: str) -> Path:
         raise Problem("weights-missing", nowhere(weights), how_to_get(weights), weights=identifier)
     if seen.fault is None:
         return seen.place.folder
-    hint = without_hub(weights)
+    command = download_command(identifier, seen.place.download)
     if seen.fault.damaged or weights.source == "local":
-        hint = hint or f"Delete that file and download it again: {download_command(identifier, seen.place.download)}"
+        hint = without_hub(weights) or f"Delete that file and download it again: {command}"
         raise Problem("weights-damaged", f"{seen.fault.file} {seen.fault.what}.", hint, weights=identifier)
     detail = f"{weights.repository} is not complete: {seen.fault.file} {seen.fault.what}."
-    hint = hint or f"Finish the download: {download_command(identifier, seen.place.download)}"
+    hint = OWN_LAYOUTS if weights.source == "own" else f"Finish the download: {command}"
     raise Problem("weights-missing", detail, hint, weights=identifier)
 
 

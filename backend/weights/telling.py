@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from backend.errors import Problem
-from backend.weights.catalogue import WEIGHTS, row_of
+from backend.weights.catalogue import row_of
 from backend.weights.own import names, place_of_all
 from backend.weights.places import VARIABLE, is_folder, own_folder
 from backend.weights.row import Weights
@@ -20,7 +20,7 @@ OWN_LAYOUTS = (
 
 def download_command(identifier: str, options: str | None = None) -> str:
     """The command line that gets a model, and only the files that are needed. `options`: see `Place.download`."""
-    weights = WEIGHTS[identifier]
+    weights = row_of(identifier)
     folder = own_folder()
     if options is None:
         options = f'--local-dir "{folder / weights.home}"' if folder else ""
@@ -42,7 +42,8 @@ def problem_of(error: Exception, identifier: str) -> Problem:
     command = "" if elsewhere else download_command(identifier)
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if "CheckpointMissing" in kinds:
-        return Problem("weights-missing", str(error), elsewhere or f"Download it again: {command}", weights=identifier)
+        hint = OWN_LAYOUTS if weights.source == "own" else elsewhere or f"Download it again: {command}"
+        return Problem("weights-missing", str(error), hint, weights=identifier)
     if "CheckpointUnwritable" in kinds:
         full = isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT)
         return Problem("disk-full" if full else "output-not-writable", str(error), weights=identifier)

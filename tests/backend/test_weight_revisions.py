@@ -16,7 +16,7 @@ from backend.downloads.folder import HubFile, ModelFolder
 from backend.jobs.models_used import models_used
 from backend.jobs.run import run_job
 from backend.pipelines import PIPELINES
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.instantmesh import INSTANTMESH
 from backend.pipelines.midi import MIDI
 from backend.preparations import preparations

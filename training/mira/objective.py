@@ -1,4 +1,4 @@
-"""What a training step minimises: how far the network's field is from the views, and from the solid where it is known."""
+"""What a training step makes small: how far the network's field is from the views, and from the solid if known."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
+from models.lrm.losses import variation
 from models.lrm.single_view import SingleViewModel
-from models.lrm.volume import Noise, RadianceField, render_rays
+from models.lrm.volume import Noise, render_rays
 from models.optimisation.chance import Step, generator
 from training.mira.config import Config
 from training.mira.feed import on
@@ -65,7 +65,7 @@ class Objective(nn.Module):
         if weights.occupancy:
             losses |= self._of_points(field, items)
         if weights.variation:
-            losses["variation"] = weights.variation * total_variation(planes)
+            losses["variation"] = weights.variation * variation(planes)
         return losses
 
     def _shown(self, field: BatchField, items: Item, step: Step) -> Tensor:
@@ -77,10 +77,18 @@ class Objective(nn.Module):
             # By the row of the whole batch, so that it does not matter how the batch is shared out.
             draw = generator(step.seed, "rays", step.number, step.part * count + index)
             noise = Noise(*torch.rand(2, amount, settings.samples // 2, generator=draw).to(items.origins.device))
-            rays = items.origins[index], items.directions[index]
-            seen.append(render_in_chunks(field.single(index), *rays, settings.samples, noise, settings.chunk))
-        both = torch.stack(seen)
-        return both[..., :3] + ((1.0 - both[..., 3]) * items.backgrounds)[..., None]
+            rendered = render_rays(
+                field.single(index),
+                items.origins[index],
+                items.directions[index],
+                settings.samples,
+                noise=noise,
+                background=items.backgrounds[index],
+                chunk=(settings.chunk or amount) * settings.samples // 2,
+                checkpointed=settings.chunk > 0,
+            )
+            seen.append(rendered.colour)
+        return torch.stack(seen)
 
     def _squares(self, rays: Tensor) -> Tensor:
         """[N, R, 3], square by square → [N · squares, 3, side, side]."""
@@ -102,35 +110,6 @@ class Objective(nn.Module):
         return losses
 
 
-def render_in_chunks(
-    field: RadianceField, origins: Tensor, directions: Tensor, samples: int, noise: Noise, chunk: int
-) -> Tensor:
-    """Colour before black and weight of rays [R, 4].
-
-    Args:
-        chunk: rays that are gone through at once and, with gradients, again when those are computed: of what lies
-            between only one chunk is held at a time. 0: all at once.
-    """
-
-    def render(origins: Tensor, directions: Tensor, coarse: Tensor, fine: Tensor) -> Tensor:
-        seen = render_rays(field, origins, directions, samples, noise=Noise(coarse, fine), background=0.0)
-        return torch.cat([seen.colour, seen.weight[:, None]], dim=1)
-
-    if not chunk:
-        return render(origins, directions, *noise)
-    parts = []
-    for part in zip(*(each.split(chunk) for each in (origins, directions, *noise)), strict=True):
-        found: Tensor = checkpoint(render, *part, use_reentrant=False, preserve_rng_state=False)
-        parts.append(found)
-    return torch.cat(parts)
-
-
 def raw_density(level: float) -> float:
     """What the decoder gives where the density is `level`: the inverse of softplus(raw − 1)."""
     return 1.0 + level + math.log(-math.expm1(-level))
-
-
-def total_variation(planes: Tensor) -> Tensor:
-    """Mean squared difference of neighbouring pixels of planes [N, 3, C, R, R], rows and columns added (OpenLRM)."""
-    rows = (planes[..., 1:, :] - planes[..., :-1, :]).square().mean()
-    return rows + (planes[..., :, 1:] - planes[..., :, :-1]).square().mean()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,8 @@ from models.optimisation.chance import generator
 from models.optimisation.processes import Processes
 from training.mira.bank import DataError, Shown, Views, keep
 from training.mira.config import Data
+from training.split import read_split
+from training.views import ViewsError
 
 OPENERS = 4
 """Threads that decode pictures."""
@@ -25,10 +26,10 @@ Open = Callable[[Path], Sequence[Views]]
 
 @dataclass(frozen=True)
 class Objects:
-    """Those that are trained on, and those that are held out; by name."""
+    """Those that are trained on, and those that are held out, in groups."""
 
     trained: list[Shown]
-    held_out: list[Shown]
+    held_out: dict[str, list[Shown]]
 
 
 def objects_of(settings: Data, cache: Path, seed: int, open_views: Open, processes: Processes) -> Objects:
@@ -43,48 +44,52 @@ def objects_of(settings: Data, cache: Path, seed: int, open_views: Open, process
         DataError: there is no folder, nothing usable in it, or nothing left to train on.
     """
     root = settings.folder
-    if not root.is_dir():
-        raise DataError(f"{root} is no folder. Render objects into it first (python -m training.render).")
-    found = sorted(open_views(root), key=lambda each: each.name)
-    if not found:
-        raise DataError(f"{root} holds no rendered objects. Render some first (python -m training.render).")
+    try:
+        found = sorted(open_views(root), key=lambda each: each.name)
+    except ViewsError as error:
+        raise DataError(str(error)) from error
     share = found[processes.rank :: processes.size]
     _kept(share, root, cache, settings.picture_size)
     processes.any(False, torch.device("cuda" if torch.cuda.is_available() and processes.size > 1 else "cpu"))
     shown = _kept(found, root, cache, settings.picture_size, told=processes.rank == 0)
     if not shown:
         raise DataError(f"{root}: none of its {len(found)} objects can be used; the log says why.")
-    out = held_out([each.name for each in shown], settings.held_out, seed)
-    trained = [each for each in shown if each.name not in out]
+    by_name = {each.name: each for each in shown}
+    trained, groups = divided(list(by_name), settings.held_out, seed)
     if not trained:
-        raise DataError(f"All {len(shown)} objects of {root} are held out, so there are none to train on.")
-    return Objects(trained, [each for each in shown if each.name in out])
+        raise DataError(f"{root}: none of its {len(shown)} objects is to be trained on.")
+    return Objects(
+        [by_name[name] for name in trained], {group: [by_name[name] for name in some] for group, some in groups.items()}
+    )
 
 
-def held_out(names: Sequence[str], which: Path | float, seed: int) -> set[str]:
-    """Names of the objects that are not trained on.
+def divided(names: Sequence[str], which: Path | float, seed: int) -> tuple[list[str], dict[str, list[str]]]:
+    """Which of the objects are trained on, and which are held out, by group.
+
+    Args:
+        which: the file that `training.split` writes, or the share that is held out by chance.
 
     Raises:
         DataError: the file does not say.
     """
     if isinstance(which, float | int):
         order = torch.randperm(len(names), generator=generator(seed, "held out")).tolist()
-        return {sorted(names)[each] for each in order[: round(len(names) * which)]}
+        out = {names[each] for each in order[: round(len(names) * which)]}
+        return [name for name in names if name not in out], {"held_out": [name for name in names if name in out]}
     try:
-        content = json.loads(which.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{which} cannot be read: {error}") from error
-    listed = content.get("held_out") if isinstance(content, dict) else None
-    if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
-        raise DataError(f"{which} has no list of names under 'held_out'.")
-    return set(listed)
+        split = read_split(which)
+    except ViewsError as error:
+        raise DataError(str(error)) from error
+    there = set(names)
+    groups = {"hard": split.hard, "near": split.near}
+    return sorted(there & set(split.train)), {group: sorted(there & set(some)) for group, some in groups.items()}
 
 
 def _kept(found: Sequence[Views], root: Path, cache: Path, longest: int, told: bool = False) -> list[Shown]:
     def one(views: Views) -> Shown | str:
         try:
             return keep(views, root / views.name, cache, longest)
-        except (DataError, ValueError, OSError) as error:
+        except (DataError, ViewsError, ValueError, OSError) as error:
             return f"{views.name} is left out: {error}"
 
     with ThreadPoolExecutor(OPENERS) as pool:

@@ -25,7 +25,7 @@ from training.mira.starting import network_of, optimiser_of
 from training.mira.validation import Case, cases_of, validate
 from training.run import train
 
-VALIDATION, SPLIT, SETTINGS = "validation.jsonl", "split.json", "config.json"
+VALIDATION, OBJECTS, SETTINGS = "validation.jsonl", "objects.json", "config.json"
 EXPORTED, PREVIEWS, CACHE = "models", "previews", "cache"
 KEPT = 3
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def run(config: Config, open_views: Open, processes: Processes, device: torch.de
                 "%d objects, %d source views, %d held out; %.1f M parameters.",
                 len(found.trained),
                 len(sources),
-                len(found.held_out),
+                sum(map(len, found.held_out.values())),
                 sum(each.numel() for each in network.parameters()) / 1e6,
             )
         outcome = train(
@@ -110,12 +110,13 @@ class _Writer:
         self._sizes = source_size, render_size
         self._folder = config.run.folder
         self._cases: dict[str, list[Case]] = {
-            "held_out": cases_of(found.held_out, config, config.validation.objects),
+            **{group: cases_of(some, config, config.validation.objects) for group, some in found.held_out.items()},
             "trained": cases_of(found.trained, config, config.validation.trained),
         }
         self._board = _board(self._folder) if config.run.tensorboard else None
-        names = {"trained": [each.name for each in found.trained], "held_out": [each.name for each in found.held_out]}
-        (self._folder / SPLIT).write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
+        groups = {"trained": found.trained, **found.held_out}
+        names = {group: [each.name for each in some] for group, some in groups.items()}
+        (self._folder / OBJECTS).write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
         (self._folder / SETTINGS).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
     def told(self, report: Report) -> None:

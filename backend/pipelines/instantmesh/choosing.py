@@ -12,9 +12,10 @@ from PIL import Image, ImageDraw
 from backend.contract import MAXIMUM_SEED, Photo
 from backend.errors import Problem
 from backend.imaging.png import as_png
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
+from backend.pipelines.cut_outs import Pixels
 from backend.pipelines.instantmesh import MOST_PHOTOS, SLOTS, InstantMeshParameters
-from backend.pipelines.instantmesh.photos import Pixels, Subject
+from backend.pipelines.instantmesh.photos import Subject
 from backend.pipelines.instantmesh.picks import Azimuths, View, propose, remarks, title, views_of
 from backend.pipelines.instantmesh.sheets import Wanted
 from backend.pipelines.running import OF_ONE_OBJECT

@@ -9,7 +9,7 @@ from typing import Any
 from backend.errors import Problem
 from backend.imaging.background import Remover, Way
 from backend.imaging.intake import find_the_object
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.cut_outs import Pixels, cut_out, remark
 from backend.shot import Shot
 

@@ -13,11 +13,12 @@ from backend.errors import Problem
 from backend.geometry.cleanup import Cleaned
 from backend.memory import Plan
 from backend.pipelines import ending
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
+from backend.pipelines.cut_outs import Pixels
 from backend.pipelines.facing import facing
 from backend.pipelines.instantmesh import InstantMeshParameters
 from backend.pipelines.instantmesh.choosing import Picked, first_seeds, keep_sheet, pick
-from backend.pipelines.instantmesh.photos import Pixels, subjects
+from backend.pipelines.instantmesh.photos import subjects
 from backend.pipelines.instantmesh.picks import photo_azimuths
 from backend.pipelines.instantmesh.placing import FRONT
 from backend.pipelines.instantmesh.plans import reconstruction_plans, view_plans

@@ -12,9 +12,10 @@ from backend import weights
 from backend.errors import Problem
 from backend.imaging.png import as_png, from_png
 from backend.memory import Plan
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
+from backend.pipelines.cut_outs import Pixels
 from backend.pipelines.instantmesh import InstantMeshParameters
-from backend.pipelines.instantmesh.photos import Pixels, Subject
+from backend.pipelines.instantmesh.photos import Subject
 from backend.pipelines.running import Running
 from backend.residency import residency
 from models.published import diffusers_network, load_clip_vision

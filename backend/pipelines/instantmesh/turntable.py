@@ -8,7 +8,7 @@ import torch
 
 from backend.geometry.cleanup import Cleaned
 from backend.pipelines import film
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.instantmesh.reconstruct import Solid
 from models.lrm.cameras import circular_poses
 from models.rendering import Camera, preview

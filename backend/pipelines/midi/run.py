@@ -10,7 +10,7 @@ from backend import weights
 from backend.imaging.alpha import on_white
 from backend.memory import Plan
 from backend.pipelines import ending
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.midi import MidiParameters
 from backend.pipelines.midi.checks import examine
 from backend.pipelines.midi.plans import midi_plans, read_shape, read_sizes

@@ -18,7 +18,7 @@ import backend.pipelines
 from backend.cli import delivery, main
 from backend.contract import JobState, JobView, Result
 from backend.jobs.service import JobService
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.shot import Shot
 from tests.backend.jobs.long_pipeline import LONG
 from tests.backend.waiting import until

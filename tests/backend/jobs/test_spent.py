@@ -11,7 +11,7 @@ from backend.contract import GenerateRequest, Result
 from backend.jobs.folders import SPENT
 from backend.jobs.run import run_job
 from backend.jobs.spent import Spent
-from backend.pipelines.base import Cancelled, Context
+from backend.pipelines.context import Cancelled, Context
 from tests.backend.jobs.long_pipeline import LONG
 from tests.backend.small_pictures import cut_out
 

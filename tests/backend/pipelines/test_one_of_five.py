@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 from backend.contract import Photo, Warning  # noqa: E402
 from backend.pipelines import ending  # noqa: E402
-from backend.pipelines.base import Context  # noqa: E402
+from backend.pipelines.context import Context  # noqa: E402
 from backend.pipelines.instantmesh import INSTANTMESH, reconstruct, sheets  # noqa: E402
 from backend.pipelines.midi import MIDI, MidiParameters  # noqa: E402
 from backend.pipelines.midi import run as midi  # noqa: E402

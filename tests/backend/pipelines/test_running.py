@@ -18,7 +18,7 @@ from backend.contract import Warning  # noqa: E402
 from backend.devices import Device  # noqa: E402
 from backend.errors import Problem  # noqa: E402
 from backend.memory import Plan, with_margin  # noqa: E402
-from backend.pipelines.base import Context  # noqa: E402
+from backend.pipelines.context import Context  # noqa: E402
 from backend.pipelines.midi import MIDI  # noqa: E402
 from backend.pipelines.running import Running, Tell, checkpoints, each, seen  # noqa: E402
 from backend.residency import Form, residency  # noqa: E402

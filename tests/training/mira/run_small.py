@@ -1,4 +1,4 @@
-"""A tiny run as a program: `python run_small.py FOLDER [--gradients] [--slow] [--broken] [table.field=value …]`; torchrun too.
+"""A tiny run as a program, under torchrun too: `run_small.py FOLDER [--gradients] [--slow] [--broken] [table.field=…]`.
 
 The objects are in the folder `data` beside; values are JSON.
 """
@@ -6,6 +6,7 @@ The objects are in the folder `data` beside; values are JSON.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
@@ -84,6 +85,7 @@ def write_objects(root: Path) -> Path:
 
 def main(folder: Path, options: list[str]) -> int:
     torch.set_num_threads(1)
+    logging.basicConfig(level=logging.INFO)
     changed = {name: json.loads(value) for name, value in (each.split("=") for each in options if "=" in each)}
     slow, broken = "--slow" in options, "--broken" in options
     with started() as (processes, device):

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from training.mira.config import Config, ConfigError, read_config  # noqa: E402
+from training.mira.config import Config, ConfigError, read_config
 
 LEAST = '[data]\nfolder = "objects"\n[run]\nfolder = "out"\nsteps = 10\n'
 

@@ -107,7 +107,7 @@ def test_what_a_run_leaves_behind_can_be_used_and_trained_on(whole: Path) -> Non
     figures = json.loads((whole / "validation.jsonl").read_text().splitlines()[-1])
     assert figures["step"] == 10 and {"held_out/psnr", "held_out/ssim", "held_out/iou"} <= figures.keys()
     assert list((whole / "previews").glob("*.png"))
-    names = json.loads((whole / "split.json").read_text())
+    names = json.loads((whole / "objects.json").read_text())
     assert len(names["held_out"]) == 1 and len(names["trained"]) == 4
 
     tuned = whole.parent / "tuned"

@@ -1,0 +1,1 @@
+"""Pictures of 3D models from many sides, with Blender: what reconstruction networks learn from."""
