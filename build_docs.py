@@ -32,7 +32,8 @@ PAGES: Mapping[Path, tuple[str, ...]] = {
     ROOT / "docs" / "inflate.md": (f"{PARAMETERS}inflate",),
     ROOT / "docs" / "midi.md": (f"{PARAMETERS}midi",),
     ROOT / "docs" / "instantmesh.md": (f"{PARAMETERS}instantmesh",),
-    ROOT / "docs" / "api.md": (f"{PARAMETERS}imagine", f"{PARAMETERS}segment"),
+    ROOT / "docs" / "mira.md": (f"{PARAMETERS}mira",),
+    ROOT / "docs" / "api.md": (f"{PARAMETERS}text", f"{PARAMETERS}imagine", f"{PARAMETERS}segment"),
 }
 """The tables of each page."""
 

@@ -99,7 +99,8 @@ class GenerateRequest(Strict):
     )
     prepare: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="What is done to the shot first: identifier from GET /preparations -> its parameters.",
+        description="What is done to the shot first: identifier from GET /preparations -> its parameters. One that "
+        "`makes_picture` stands in for the picture and all that belongs to it.",
     )
     name: Name = Field("", description="What the user calls this shot.")
 
@@ -273,7 +274,9 @@ class WeightsRecord(BaseModel):
 
     id: str
     repository: str
-    source: Literal["hub", "local"] = Field(description="local: it comes with the backend.")
+    source: Literal["hub", "local", "own"] = Field(
+        description="local: it comes with the backend; own: the user has put it there."
+    )
     revision: str | None = Field(description="Commit of the hub's repository; null where nobody can tell.")
 
 
@@ -307,8 +310,9 @@ class Result(BaseModel):
     record: dict[str, Any] = Field(default_factory=dict, description="What the pipeline measured of the whole.")
     weights: list[WeightsRecord] = Field(default_factory=list, description="The models that were used.")
     warnings: list[Warning]
-    timings: list[StageTime]
-    seconds: Seconds
+    timings: list[StageTime] = Field(description="A row for each stage, all attempts together.")
+    seconds: Seconds = Field(description="That all attempts took; what lay between them is not counted.")
+    attempts: int = Field(1, description="More than one where it was cut off and went on, or waited for an answer.")
     finished_early: bool = Field(False, description="Whether the user ended it early: what it had come to then.")
     peak_memory_bytes: int | None
     versions: dict[str, str]

@@ -69,6 +69,11 @@ def choose(wanted: str = "auto") -> Device:
         raise Problem("device-missing", f"{source} the device {name}, which cannot be used: {first}") from error
 
 
+def main_memory() -> Device:
+    """This computer's own memory, measured now, whatever the device that was asked for."""
+    return _cpu(_torch(), "cpu")
+
+
 def peak(device: Device) -> int | None:
     """The most bytes that were in use: of tensors on the card since `reset_peak`, of the process for the CPU.
 

@@ -203,13 +203,16 @@ ERRORS = MappingProxyType(
         "geometry-failed": ErrorKind(
             500, "No mesh could be made", "Look at the instance map; the object may be too thin or too small."
         ),
+        "picture-failed": ErrorKind(
+            500, "No picture could be painted", "Choose another seed, fewer steps or a lower guidance."
+        ),
         "optimisation-diverged": ErrorKind(
             500,
             "The optimisation ran off",
             "Start it with another seed; if that happens again, choose another precision.",
         ),
         "video-failed": ErrorKind(
-            500, "The video could not be made", "Switch Turntable off; the prop itself does not depend on it."
+            500, "The video could not be made", "Switch the video off; the prop itself does not depend on it."
         ),
         "output-not-writable": ErrorKind(507, "The result cannot be written", "Choose a folder that you may write to."),
         "internal": ErrorKind(

@@ -23,7 +23,9 @@ from backend.geometry.silhouette import mask_iou, silhouette
 from backend.geometry.statistics import measure
 from backend.geometry.thumbnail import thumbnail
 from backend.jobs.folders import storage_problem
-from backend.pipelines.base import Context, Parameters, PipelineInfo
+from backend.jobs.spent import Times
+from backend.pipelines.base import Parameters, PipelineInfo
+from backend.pipelines.context import Context
 from backend.scene import Prop, Scene
 from backend.shot import Shot
 from backend.weights.revisions import Used
@@ -43,10 +45,11 @@ def write_result(
     parameters: Parameters,
     prepared: dict[str, dict[str, Any]] | None = None,
     weights: Sequence[Used] = (),
+    before: Times | None = None,
 ) -> Result:
     """Write `scene.glb`, `thumbnail.png` and `result.json` into `output/` of a job's folder: all, or none.
 
-    A pipeline that names a stage "export" has it entered and timed here.
+    A pipeline that names a stage "export" has it entered and timed here. before: what earlier attempts took.
 
     Raises:
         Problem: "geometry-failed" for a scene that is no result; "disk-full", "output-not-writable".
@@ -62,6 +65,7 @@ def write_result(
             props.append(_prop_record(prop, node, shot))
         picture = thumbnail(scene, shot.camera, [record.watertight and record.volume > 0 for record in props])
     context.check()
+    times = (before or Times()).and_of(context)
     result = Result(
         job=job,
         name=request.name,
@@ -82,8 +86,9 @@ def write_result(
         record=scene.record,
         weights=[WeightsRecord(**asdict(each)) for each in weights],
         warnings=context.warnings,
-        timings=context.timings,
-        seconds=context.elapsed,
+        timings=times.timings,
+        seconds=times.seconds,
+        attempts=times.attempts,
         finished_early=context.finished_early,
         peak_memory_bytes=peak_memory_bytes(),
         versions=versions(),

@@ -2,8 +2,8 @@
 
 What is in use belongs to the job; what a job has done with may be held here, several at a time. What is held counts as
 free: whoever needs the room lets go what was not used for the longest time, as long as the device has too little by
-measurement. When the worker rests, everything goes with its process; while a user thinks for long about a question,
-everything goes, too.
+measurement. Networks that do not fit side by side wait in main memory, by the same rule. When the worker rests,
+everything goes with its process; while a user thinks for long about a question, everything goes, too.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from backend.devices import Device, release
 
 T = TypeVar("T")
 
+SHARE_FOR_OTHERS = 0.25
+"""Of main memory, which networks that wait there leave free: Blender and the rest of the job need it."""
+
 
 class Networks(Protocol):
     """What can be held."""
@@ -24,6 +27,10 @@ class Networks(Protocol):
     @property
     def loaded_bytes(self) -> int:
         """What it takes on the device."""
+
+    @property
+    def bytes_aside(self) -> int:
+        """What of it waits in main memory."""
 
     def release(self) -> None:
         """Give that back, even if something still refers to it."""
@@ -55,6 +62,10 @@ class Loaded(Generic[T]):
     def loaded_bytes(self) -> int:
         return sum(tensor.nbytes for network in self.networks for tensor in network.parameters() if not tensor.is_meta)
 
+    @property
+    def bytes_aside(self) -> int:
+        return 0
+
     def release(self) -> None:
         """Give back their memory even if something still refers to them, as the frames of an exception do."""
         import torch
@@ -79,7 +90,7 @@ class Residency:
 
     def bytes_on(self, device: str) -> int:
         """What everything that is held takes on a device."""
-        return sum(networks.loaded_bytes for form, networks in self._held.items() if form.device == device)
+        return sum(_bytes_on(device, form, networks) for form, networks in self._held.items())
 
     def take(self, form: Form) -> Any:
         """What is held in this form, which is not held any more then; see `keep`. None if nothing is, and what is held
@@ -100,6 +111,16 @@ class Residency:
             self._held.pop(oldest).release()
             release(device)
 
+    def room_aside(self, wanted: int) -> bool:
+        """Whether networks of so many bytes may wait in main memory; for them goes what was not used for longer."""
+        memory = devices.main_memory()
+        wanted += round(SHARE_FOR_OTHERS * memory.total_bytes)
+        if memory.free_bytes + self.bytes_on("cpu") < wanted:
+            return False
+        while (oldest := self._oldest("cpu")) and devices.main_memory().free_bytes < wanted:
+            self._held.pop(oldest).release()
+        return devices.main_memory().free_bytes >= wanted
+
     def clear(self) -> bool:
         """Let everything go; whether there was anything."""
         held, self._held = self._held, {}
@@ -110,7 +131,12 @@ class Residency:
         return bool(held)
 
     def _oldest(self, device: str) -> Form | None:
-        return next((form for form in self._held if form.device == device), None)
+        return next((form for form, networks in self._held.items() if _bytes_on(device, form, networks)), None)
+
+
+def _bytes_on(device: str, form: Form, networks: Networks) -> int:
+    aside = networks.bytes_aside if device == "cpu" else 0
+    return aside + (networks.loaded_bytes if form.device == device else 0)
 
 
 residency = Residency()

@@ -28,7 +28,7 @@ from typing import Any
 
 import bpy
 
-from . import folders, going_on, moments, photo_places, rendering, sending, session, setting_up, sources
+from . import folders, going_on, moments, photo_places, rendering, sending, sentences, session, setting_up, sources
 from . import jobs as job_steps
 from . import photos as photo_steps
 from .capture import printable
@@ -187,6 +187,7 @@ def generate(
     source: str | os.PathLike[str] | bpy.types.Image = "camera",
     objects: Iterable[bpy.types.Object] | bpy.types.Collection | None = None,
     labels: str | os.PathLike[str] | bpy.types.Image | None = None,
+    text: str | None = None,
     photos: Iterable[Photo | tuple[Photo, float | None]] | None = None,
     match_camera: bool = False,
     pipeline: str = "inflate",
@@ -206,9 +207,12 @@ def generate(
     """Make props: capture, start the server if need be, send, and import when done.
 
     Args:
-        source: "camera" renders the active camera; else a picture file or an image of the blend file.
+        source: "camera" renders the active camera; else a picture file or an image of the blend file. "text" may stand
+            beside `text`.
         objects: the block-out, if the source is the camera: objects or a collection; the selected ones if left out.
         labels: label image of a picture, of the same kind as the picture; without one it shows one object.
+        text: instead of a source, a sentence: a picture is painted of it, and the prop is made of that. How it is
+            painted stands in `prepare["text"]`. It comes without objects, labels, photos and match_camera.
         photos: instead of a source, several pictures of one object, for a pipeline that takes several: picture files,
             images, and cameras of the scene, which see the block-out alone, all of it as one object. Each may come
             with its azimuth, `(photo, degrees)`: from which side it was taken, counter-clockwise seen from above;
@@ -239,6 +243,13 @@ def generate(
         raise CaptureError(reason, "Ask for it when that is over, for example in a timer.")
     session.current.pressed = None  # of a press that is refused nothing comes
     context = bpy.context
+    if (sentence := sentences.asked(source, text, prepare or {})) is not None:
+        if not (objects is None and labels is None and photos is None and not match_camera):
+            message = "A text stands for itself: it comes without objects, labels, photos and a camera."
+            raise SetDresserError(message, "Leave them out, or the text.", "request-invalid")
+        photo_steps.check_number(view_of(session.current.pipelines, pipeline), 1)
+        source, prepare = sentences.TEXT, sentences.prepared(sentence, prepare or {})
+        name = name or sentences.name(sentence)
     request = {
         "pipeline": pipeline,
         "parameters": parameters or {},
@@ -324,12 +335,15 @@ def cancel(job: Job | str) -> None:
     session.current.cancel(find_record(job))
 
 
-def finish_job(job: Job | str) -> None:
+def finish_job(job: Job | str, *, import_result: bool | None = None) -> None:
     """Have a running job end early with the best it has; its props come in as if it were done.
+
+    import_result: whether they come in, also into another file than the job was made in; by default as was said when it
+        was made.
 
     Raises SetDresserError: if it cannot, see `Job.can_finish`.
     """
-    going_on.finish(session.current, find_record(job))
+    going_on.finish(session.current, find_record(job), import_result)
 
 
 def continue_job(

@@ -46,7 +46,7 @@ FAST, AS_SCENE = "FAST", "SCENE"
 
 @dataclass(frozen=True)
 class Capture:
-    """A shot as files, ready to be sent.
+    """A shot as files, ready to be sent; no file at all where the picture is made of a sentence.
 
     labels: {"id", "name", "world_from_box"} of each object in the instance map; block_outs: which object each id is.
     warnings: {"code", "message", "hint", "instance"} of what should be known, see `noticing`.
@@ -57,7 +57,7 @@ class Capture:
     "azimuth"} of each of them, the first one too; one_with: further objects of the only block-out.
     """
 
-    image: Path
+    image: Path | None = None
     instances: Path | None = None
     depth: Path | None = None
     camera: dict[str, Any] | None = None
@@ -80,10 +80,10 @@ class Capture:
     @property
     def files(self) -> dict[str, list[Path]]:
         """What is sent of it, by role."""
-        once = {"instances": self.instances, "depth": self.depth}
-        several = {"outlines": self.outlines, "outline_depths": self.outline_depths}
-        files = {"image": [self.image, *self.further], **{role: [path] for role, path in once.items() if path}}
-        return files | {role: paths for role, paths in several.items() if paths}
+        once = {"image": self.image, "instances": self.instances, "depth": self.depth}
+        files = {role: [path] for role, path in once.items() if path}
+        several = {"image": self.further, "outlines": self.outlines, "outline_depths": self.outline_depths}
+        return files | {role: [*files.get(role, ()), *paths] for role, paths in several.items() if paths}
 
 
 @dataclass(frozen=True)

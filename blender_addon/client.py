@@ -238,10 +238,11 @@ class Client:
             "GET", f"{_job(identifier)}/events", headers, sink=parser, timeouts=timeouts, limit=FILE_LIMIT
         )
 
-    def download(self, identifier: str, name: str, path: Path) -> Exchange:
-        """A file of a finished job, or one that a question mentions, into `path`: there whole or not at all."""
+    def download(self, identifier: str, name: str, path: Path, limit: int = FILE_LIMIT) -> Exchange:
+        """A file of a finished job, or one that a question or a preview mentions, into `path`: there whole or not at
+        all. limit: most bytes."""
         target = f"{_job(identifier)}/files/{quote(name, safe='')}"
-        return self._exchange("GET", target, sink=FileSink(path), limit=FILE_LIMIT)
+        return self._exchange("GET", target, sink=FileSink(path), limit=limit)
 
     def _exchange(
         self,

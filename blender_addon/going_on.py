@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from .session import Session
 
 
-def finish(session: Session, record: JobRecord) -> None:
-    """Have a running job end early with the best that it has. Raises SetDresserError if it cannot."""
+def finish(session: Session, record: JobRecord, import_result: bool | None = None) -> None:
+    """Have a running job end early with the best that it has. Raises SetDresserError if it cannot.
+
+    import_result: whether its props come in then; None for what was said before. If it was made for another file, or
+    before this one was opened again, they come into the scene that is in sight now.
+    """
     if not record.can_finish:
         message = "This job cannot end early."
         raise SetDresserError(message, "Wait until it is done, or cancel it.", "finish-not-possible")
@@ -27,9 +31,15 @@ def finish(session: Session, record: JobRecord) -> None:
 
     def failed(error: Exception) -> None:
         record.finishing = False
-        session.report(error, record.id)
+        if not record.ended:  # otherwise it came to its end by itself, meanwhile
+            session.report(error, record.id)
 
     record.finishing = True
+    if import_result is not None:
+        record.import_when_done = import_result
+    if import_result:
+        session.pressed = record
+        record.place = record.place or Place.of(bpy.context.scene, bpy.context.view_layer)
     session.begin(jobs.tell(session, record, lambda client: client.finish(record.id)), failed)
 
 
@@ -43,7 +53,7 @@ def go_on(session: Session, record: JobRecord, import_result: bool = True) -> No
         return
 
     def failed(error: Exception) -> None:
-        record.continuing, record.problem = False, as_error(error)
+        record.problem = as_error(error)
         session.report(error, record.id)
 
     record.continuing, record.import_when_done, session.pressed = True, import_result, record
@@ -61,12 +71,18 @@ def begin_again(session: Session, record: JobRecord) -> None:
 
 
 def _go_on(session: Session, record: JobRecord) -> Steps:
-    client = yield from session.ready_client()
-    exchange = client.go_on(record.id)
-    yield from session.tasks.finish(exchange)
-    view = answer(exchange)
-    session.settle(record.id)
-    begin_again(session, record)
-    record.warnings = list(record.noticed)  # its next result tells the rest anew
-    record.take_view(view)
-    session.attend(record)
+    try:
+        client = yield from session.ready_client()
+        exchange = client.go_on(record.id)
+        yield from session.tasks.finish(exchange)
+        view, cancelled = answer(exchange), record.cancelling
+        session.settle(record.id)
+        begin_again(session, record)
+        record.warnings = list(record.noticed)  # its next result tells the rest anew
+        record.take_view(view)
+        session.attend(record)
+        if cancelled:
+            session.cancel(record)
+    finally:  # also where the backend was stopped meanwhile
+        record.continuing, record.cancelling = False, record.cancelling and not record.ended
+        session.changed()

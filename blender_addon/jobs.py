@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -168,8 +169,10 @@ class JobRecord:
             previews.add(self.previews, event.data)
 
     def take_chances(self, view: Mapping[str, Any]) -> None:
-        """What can be asked of it, which no event tells; nothing if it has gone on since."""
+        """What can be asked of it, which no event tells, and how far it was before; nothing if it has gone on since."""
         if view["state"] == self.state:
+            if self.state == "running" and not self.stage:
+                self._take_progress(view.get("progress"))
             self.can_finish = bool(view.get("can_finish"))
             self.can_continue = bool(view.get("can_continue"))
             self.finished_early = bool(view.get("finished_early"))
@@ -229,9 +232,14 @@ class JobRecord:
             return
         self.stage = str(progress.get("stage", ""))
         self.message = str(progress.get("message", ""))
-        self.fraction = min(max(float(progress.get("fraction", 0.0)), 0.0), 1.0)
-        eta = progress.get("eta")
-        self.eta = float(eta) if isinstance(eta, (int, float)) else None
+        fraction, eta = _number(progress.get("fraction")), _number(progress.get("eta"))
+        self.fraction = self.fraction if fraction is None else min(max(fraction, 0.0), 1.0)
+        self.eta = eta
+
+
+def _number(value: Any) -> float | None:
+    """None for what is no number that anything could be drawn of."""
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def attend(session: Session, record: JobRecord) -> Steps:

@@ -15,6 +15,7 @@ from typing import Any
 import bpy
 import numpy as np
 
+from .glb_pictures import picture_size
 from .privacy import private_opener
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -38,6 +39,23 @@ def png(pixels: Any) -> bytes:
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def check_png(path: Path, most_pixels: int) -> None:
+    """Raises ValueError unless the file is a whole PNG, no side longer than `most_pixels`: Blender's reader would take
+    any kind of picture, of any size, and what a broken one leaves behind."""
+    data = path.read_bytes()
+    size = picture_size(data) if data.startswith(PNG_SIGNATURE) else None
+    if size is None or not 0 < min(size) <= max(size) <= most_pixels:
+        raise ValueError(f"{path.name} is no PNG of at most {most_pixels} pixels a side")
+    position, kind = len(PNG_SIGNATURE), b""
+    while kind != b"IEND":
+        (length,) = struct.unpack(">I", data[position : position + 4].rjust(4, b"\xff"))
+        end = position + 8 + length
+        kind, code = data[position + 4 : position + 8], data[end : end + 4]
+        if len(code) < 4 or struct.unpack(">I", code)[0] != zlib.crc32(data[position + 4 : end]):
+            raise ValueError(f"{path.name} is cut off or damaged")
+        position = end + 4
 
 
 def npy(array: Any) -> bytes:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import preview_images
+from . import pictures, preview_images
 from .client import answer
 from .previews import Preview
 from .server_process import ServerState
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 INTERVAL = 0.5
 """Seconds from the beginning of one fetch to that of the next."""
+
+MOST_PIXELS = 1024
+"""Along a side. The contract says 512; whatever is larger would hold Blender while it is decoded."""
+
+MOST_BYTES = 4 * 1024 * 1024
+"""Of a picture; one of 512 by 512 pixels that cannot be compressed has a quarter of that."""
 
 
 class PreviewFetching:
@@ -66,9 +72,15 @@ class PreviewFetching:
             path = path_of(session, record, preview)
             path.parent.mkdir(parents=True, exist_ok=True)
             client = yield from session.ready_client()
-            exchange = client.download(record.id, preview.file, path)
+            come = path.with_suffix(".come")
+            exchange = client.download(record.id, preview.file, come, MOST_BYTES)
             yield from session.tasks.finish(exchange)
             answer(exchange)
+            try:
+                pictures.check_png(come, MOST_PIXELS)  # before it takes the place of a good one
+                come.replace(path)
+            finally:
+                come.unlink(missing_ok=True)
             if key in _wanted(session):
                 with session.holding(self.slices):
                     preview_images.show(key, path)

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+MOST_SLOTS, LONGEST_CAPTION = 16, 200
+"""As many slots, and characters below one, as a backend of this contract tells of."""
+
 
 @dataclass(frozen=True)
 class Preview:
@@ -24,11 +27,17 @@ class Preview:
 
 
 def add(known: dict[str, Preview], document: Mapping[str, Any]) -> None:
-    """Take in what an event tells: what is told last comes last. What cannot be understood is no preview."""
+    """Take in what an event tells: what is told last comes last. What cannot be understood is no preview, and what is
+    older than the picture that is known of its slot came late."""
     slot, revision, file = (document.get(name) for name in ("slot", "revision", "file"))
-    if isinstance(slot, str) and isinstance(revision, int) and isinstance(file, str):
+    if not (isinstance(slot, str) and type(revision) is int and isinstance(file, str)):
+        return
+    if (former := known.get(slot)) is None and len(known) >= MOST_SLOTS:
+        return
+    if former is None or revision > former.revision:
         known.pop(slot, None)
-        known[slot] = Preview(slot, revision, str(document.get("caption") or ""), file)
+        caption = " ".join(str(document.get("caption") or "").split())
+        known[slot] = Preview(slot, revision, caption[:LONGEST_CAPTION], file)
 
 
 def of_view(documents: Any) -> dict[str, Preview]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import bpy
 
-from . import parameters, photo_files, photo_places, session
+from . import parameters, photo_files, photo_places, sentences, session
+from .sentences import PROMPT, TEXT
 
 SOURCES = [
     ("CAMERA", "Active Camera", "What the scene's camera renders", 0),
@@ -16,6 +17,9 @@ SOURCES = [
 ]
 PHOTOS = ("PHOTOS", "Photos", "Several pictures of one object: files, images, cameras round its block-out", 3)
 """For pipelines that take several pictures."""
+
+SENTENCE = ("TEXT", "Text", "A picture is painted from a sentence, and the prop is made of that", 4)
+"""For pipelines that are content with one picture."""
 
 PHOTO_KINDS = [
     ("FILE", "Image File", "A picture on disk"),
@@ -41,7 +45,8 @@ LABELS = [
 ]
 MAXIMUM_SEED = 2**31 - 1
 IMAGINE, SEGMENT = "imagine", "segment"
-"""The preparations that the panel knows what to do with: a picture of the block-out, and objects of a picture."""
+"""The preparations that the panel knows what to do with, beside `TEXT`: a picture of the block-out, and objects of a
+picture."""
 
 _pipeline_items: list[tuple[str, str, str, int]] = []
 """Blender does not keep an enumeration's strings alive; this does."""
@@ -50,15 +55,16 @@ _pipeline_items: list[tuple[str, str, str, int]] = []
 def _sources(self: SetDresserSettings | None, context: bpy.types.Context | None) -> list[tuple[str, str, str, int]]:
     """What the chosen pipeline can use, and what is chosen."""
     several = self is None or self.source_id == PHOTOS[0] or takes_several(self)
-    return [*SOURCES, PHOTOS] if several else SOURCES
+    one = self is None or self.source_id == SENTENCE[0] or takes_one(self)
+    return [*SOURCES, *([SENTENCE] if one else []), *([PHOTOS] if several else [])]
 
 
 def _source_number(self: SetDresserSettings) -> int:
-    return next((item[3] for item in (*SOURCES, PHOTOS) if item[0] == self.source_id), 0)
+    return next((item[3] for item in (*SOURCES, PHOTOS, SENTENCE) if item[0] == self.source_id), 0)
 
 
 def _choose_source(self: SetDresserSettings, number: int) -> None:
-    self.source_id = (*SOURCES, PHOTOS)[number][0]
+    self.source_id = (*SOURCES, PHOTOS, SENTENCE)[number][0]
 
 
 def _is_camera(self: Any, candidate: bpy.types.Object) -> bool:
@@ -172,6 +178,9 @@ class SetDresserSettings(bpy.types.PropertyGroup):
         name="Image File", description="The picture to use", subtype="FILE_PATH", update=_picture_changed
     )
     image: bpy.props.PointerProperty(name="Image", description="The picture to use", type=bpy.types.Image)
+    text: bpy.props.StringProperty(
+        name="Text", description="What is to be made, in a sentence or a few words", maxlen=sentences.LONGEST
+    )
     labels: bpy.props.EnumProperty(name="Objects", description="What the picture shows", items=LABELS)
     labels_path: bpy.props.StringProperty(
         name="Label Image", description="One colour or index per object, black for the background", subtype="FILE_PATH"
@@ -231,10 +240,16 @@ def takes_several(settings: SetDresserSettings) -> bool:
     return bool(view.get("images", {}).get("most", 1) > 1)
 
 
+def takes_one(settings: SetDresserSettings) -> bool:
+    """Whether the chosen pipeline is content with one picture."""
+    view = view_of(session.current.pipelines, chosen_pipeline(settings)) or {}
+    return bool(view.get("images", {}).get("least", 1) <= 1)
+
+
 def has_chance(settings: SetDresserSettings) -> bool:
     """Whether another seed would make something else with what is chosen."""
     view = view_of(session.current.pipelines, chosen_pipeline(settings)) or {}
-    return bool(view.get("chance", True)) or chosen_preparation(settings) == IMAGINE
+    return bool(view.get("chance", True)) or chosen_preparation(settings) in (IMAGINE, TEXT)
 
 
 def chosen_preparation(settings: SetDresserSettings) -> str:
@@ -243,6 +258,8 @@ def chosen_preparation(settings: SetDresserSettings) -> str:
         return ""
     if settings.source == "CAMERA":
         return IMAGINE if settings.imagine else ""
+    if settings.source == SENTENCE[0]:
+        return TEXT
     return SEGMENT if settings.labels == "FIND" else ""
 
 
@@ -252,6 +269,8 @@ def preparation_values(scene: bpy.types.Scene) -> dict[str, dict[str, Any]]:
     if not chosen:
         return {}
     values = parameters.preparations.values(scene, chosen)
+    if chosen == TEXT:
+        values[PROMPT] = scene.set_dresser.text
     if chosen == SEGMENT:
         values["boxes"] = [
             {"left": box.left, "top": box.top, "right": box.right, "bottom": box.bottom, "name": box.name}

@@ -10,6 +10,7 @@ import bpy
 from bpy.types import Object
 from mathutils import Matrix, Quaternion, Vector
 
+from . import sentences
 from .block_outs import in_a_scene
 from .references import contains
 
@@ -38,7 +39,8 @@ def make(number: int, record: Mapping[str, Any], result: Mapping[str, Any]) -> d
             "parameters": result.get("parameters"),
             "seed": result.get("seed"),
             "prepared": " ".join(result.get("prepared") or ()),
-            "inputs": result.get("inputs"),
+            "text": sentences.of_result(result),
+            "inputs": result.get("inputs") or None,
             "camera": result.get("camera"),
             "camera_source": result.get("camera_source"),
             "instance_id": number,
@@ -103,7 +105,8 @@ def number_import(prop: Object, twins: Iterable[Object]) -> None:
 
 
 def lineage(prop: Object) -> tuple[str, int, str] | None:
-    """What a prop was made of, the same for every job on the same pictures: their hashes, the instance, its label."""
+    """What a prop was made of, the same for every job on the same pictures or the same sentence: their hashes or its
+    words, the instance, its label."""
     return _line(of(prop))
 
 
@@ -114,9 +117,10 @@ def is_of(prop: Object, recipe: Mapping[str, Any]) -> bool:
 
 
 def _line(recipe: Mapping[str, Any]) -> tuple[str, int, str] | None:
-    if not recipe.get("inputs") or "instance_id" not in recipe:
+    start = recipe.get("inputs") or recipe.get("text")
+    if not start or "instance_id" not in recipe:
         return None
-    return str(recipe["inputs"]), int(recipe["instance_id"]), str(recipe.get("label") or "")
+    return str(start), int(recipe["instance_id"]), str(recipe.get("label") or "")
 
 
 def keep_pose(prop: Object, place: Matrix) -> None:

@@ -14,6 +14,7 @@ from .block_outs import BlockOutRef
 from .messages import SetDresserError
 from .properties import IMAGINE, MAXIMUM_SEED, view_of
 from .references import Place
+from .sentences import TEXT
 
 NO_CHANCE = "Chance has no part in what made this prop: another seed makes the same."
 
@@ -102,7 +103,7 @@ def has_chance(prop: bpy.types.Object) -> bool:
     """Whether another seed would make another prop: its pipeline takes chance, or its picture was painted."""
     recipe = recipes.of(prop)
     view = view_of(session.current.pipelines, str(recipe.get("pipeline") or "")) or {}
-    return bool(view.get("chance", True)) or IMAGINE in str(recipe.get("prepared") or "").split()
+    return bool(view.get("chance", True)) or bool({IMAGINE, TEXT} & set(str(recipe.get("prepared") or "").split()))
 
 
 def other_pipelines(prop: bpy.types.Object) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import bpy
 
-from . import parameters, properties
+from . import parameters, properties, sentences
 from .client import answer
 from .messages import SetDresserError
 from .references import of_session
@@ -64,12 +64,13 @@ def of_result(result: Mapping[str, Any]) -> dict[str, Any]:
     """The request, as far as a result tells of it. Raises KeyError, TypeError, AttributeError for others."""
     prepared = {name: dict(about.get("parameters") or {}) for name, about in result.get("prepared", {}).items()}
     roles = {row["role"] for row in result["inputs"]}
+    source = "PHOTOS" if result.get("photos") else "CAMERA" if "depth" in roles else ""
     return {
         "pipeline": str(result["pipeline"]["id"]),
         "parameters": dict(result["parameters"]),
         "seed": int(result["seed"]),
         "prepare": prepared,
-        "source": "PHOTOS" if result.get("photos") else "CAMERA" if "depth" in roles else "",
+        "source": source,
     }
 
 
@@ -84,6 +85,11 @@ def put(session: Session, scene: bpy.types.Scene, request: Mapping[str, Any]) ->
     settings.seed = int(request.get("seed") or 0)
     prepare = request.get("prepare") or {}
     settings.imagine = properties.IMAGINE in prepare
+    if sentences.TEXT in prepare:
+        settings.source_id = properties.SENTENCE[0]
+        settings.text = str(prepare[sentences.TEXT].get(sentences.PROMPT) or "")
+    elif settings.source_id == properties.SENTENCE[0]:
+        settings.source_id = properties.SOURCES[0][0]  # it was no text: which picture it was is not known
     if source := request.get("source"):
         settings.source_id = source
     for name, values in prepare.items():

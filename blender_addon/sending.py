@@ -98,7 +98,7 @@ def run_again(session: Session, record: JobRecord, former: str, changes: dict[st
         if problem.code not in ("job-not-found", "inputs-gone"):
             raise
         message = "The pictures that this was made from are not kept any more."
-        hint = "Generate it anew from its block-out or its picture."
+        hint = "Generate it anew from its block-out, its picture or its text."
         raise SetDresserError(message, hint, problem.code, problem.report()) from problem
     if record.variant_of:
         variants.await_job(record.variant_of, record.id)

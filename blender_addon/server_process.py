@@ -249,7 +249,8 @@ class ServerProcess:
             self.state = ServerState.STOPPED
         else:
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            last = f" Its last words: {lines[-1][:300]}" if lines else ""
+            # One that was killed has said nothing of it: its last line is about something else.
+            last = f" Its last words: {lines[-1][:300]}" if lines and code >= 0 else ""
             hint = "Start it again; finished jobs are safe. If it ends again, look into its log."
             generic = SetDresserError(f"The backend ended ({how}).{last}", hint, "backend-ended", "\n".join(lines))
             problem = (start_failures.explain(code, lines) if starting else None) or generic

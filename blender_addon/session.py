@@ -290,7 +290,7 @@ class Session(Telling):
 
     def cancel(self, record: JobRecord) -> None:
         """Cancel a job wherever it is."""
-        if record.state == "sending":  # the server may have it already: it is told as soon as it has given it a name
+        if record.state == "sending" or record.continuing:  # the server may have it: it is told once it has answered
             record.cancelling = True
         elif record.state in jobs.UNSENT:
             self._stop(record)

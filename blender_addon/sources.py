@@ -1,4 +1,4 @@
-"""Where a shot comes from: the active camera, a picture file, or an image of the blend file."""
+"""Where a shot comes from: the active camera, a picture file, an image of the blend file, or a sentence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import bpy
 
-from . import capture, image_capture, intrinsics, orientation
+from . import capture, image_capture, intrinsics, orientation, sentences
 from .messages import SetDresserError
 from .rendering import Told
 from .tasks import Steps
@@ -30,6 +30,8 @@ def ask(
     What can be checked is checked now, and a picture that is there is taken now. What is returned gives the steps,
     which return the `Capture`. Raises SetDresserError.
     """
+    if source == sentences.TEXT:
+        return lambda _: taken(capture.Capture())
     if source == "camera":
         chosen = context.selected_objects if objects is None else objects
         if isinstance(chosen, bpy.types.Collection):

@@ -37,6 +37,9 @@ GERMAN = {
     "Match Render Size": "Rendergröße anpassen",
     "The picture has another shape than the render": "Das Bild hat eine andere Form als das Rendering",
     "Imagine": "Ausmalen",
+    "Text": "Text",
+    "How to Paint": "Wie gemalt wird",
+    "Write what is to be made": "Schreiben, was entstehen soll",
     "Pipeline": "Verfahren",
     "Generate": "Erzeugen",
     "Jobs": "Aufträge",
@@ -75,6 +78,9 @@ GERMAN = {
         "Diesen Auftrag vorzeitig beenden, mit dem Besten, was er bis jetzt hat. Er kann später fortgesetzt werden"
     ),
     "Continue": "Fortsetzen",
+    "Finished early: it can go on from here, now or later.": (
+        "Vorzeitig abgeschlossen: Es kann von hier aus weitergehen, jetzt oder später."
+    ),
     "Go on from where this job was; props that it has brought before give way to the better ones": (
         "Da weitermachen, wo dieser Auftrag war; Requisiten, die er schon gebracht hat, weichen den besseren"
     ),

@@ -48,6 +48,19 @@ def add_continue_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=go_on)
 
 
+def finish(chosen: argparse.Namespace) -> None:
+    """Have a job that runs in any process on this data folder end early with what it has; whose it is looks twice a
+    second for the wish, which stands in the list of jobs."""
+    from backend.jobs.service import JobService
+
+    service = JobService(chosen.data)
+    try:
+        service.finish(chosen.job)
+    finally:
+        service.stop()
+    say("It ends early, with what there is; see: jobs")
+
+
 def go_on(chosen: argparse.Namespace) -> None:
     """Continue a job that failed, was cancelled or finished early; its result is in `out` when this returns."""
     picks = None if chosen.pick is None else read_picks(chosen.pick)

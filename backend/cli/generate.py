@@ -15,10 +15,12 @@ from backend.cli.inputs import checked, parse_file, read_file
 from backend.cli.listing import NO_CHANCE, properties, values_of
 from backend.cli.output import complain
 from backend.contract import MAXIMUM_SEED, GenerateRequest, InstanceLabel
+from backend.errors import Problem
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import MethodInfo
 from backend.pipelines.former import FORMERLY
-from backend.preparations import chosen_preparations
+from backend.preparations import chosen_preparations, maker_of
+from backend.preparations.text import TEXT
 
 PARAMETER, PREPARE = "parameter", "prepare:"
 
@@ -27,8 +29,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that every pipeline has."""
     parser.add_argument("--pipeline", required=True, metavar="ID", help="which method; see the command pipelines")
     parser.add_argument(
-        "--image", required=True, action="append", type=Path, dest="images", metavar="FILE",
+        "--image", action="append", default=[], type=Path, dest="images", metavar="FILE",
         help="the picture; again for further pictures, if the pipeline takes several",
+    )  # fmt: skip
+    parser.add_argument(
+        "--text", dest=f"{PREPARE}{TEXT.id}:prompt", metavar="SENTENCE",
+        help="in place of a picture: what is to be made; the same as --text-prompt",
     )  # fmt: skip
     parser.add_argument(
         "--instances", type=Path, metavar="FILE", help="instance map: one colour or palette index per object"
@@ -84,6 +90,9 @@ def generate(chosen: argparse.Namespace) -> None:
     info = find_pipeline(request.pipeline)
     if request.seed and not (info.chance or request.prepare or chosen.quiet):
         complain(f"{info.title}: {NO_CHANCE}", "Leave it out, or change the pipeline's own options.")
+    if not chosen.images and maker_of(request.prepare) is None:
+        detail = "There is neither a picture nor a text to make something of."
+        raise Problem("request-invalid", detail, "Name a picture with --image, or say what to make with --text.")
     picks = None if chosen.pick is None else read_picks(chosen.pick)
     images = [read_file(path, "picture") for path in chosen.images]
     instances = read_file(chosen.instances, "instance map") if chosen.instances else None

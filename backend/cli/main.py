@@ -81,6 +81,14 @@ def _parser(arguments: Sequence[str]) -> Parser:
     )
     delivery.add_continue_options(going_on)
     _add_data(going_on)
+    finish = commands.add_parser(
+        "finish",
+        help="have a running job end early with what it has",
+        description="Have a job that runs, here or in a server, end early with what it has; continue goes on with it.",
+    )
+    finish.add_argument("job", metavar="JOB", help="its id; see: jobs")
+    finish.set_defaults(command=delivery.finish)
+    _add_data(finish)
     place.add_options(
         commands.add_parser(
             "place",

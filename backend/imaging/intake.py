@@ -30,6 +30,9 @@ from backend.shot import InstanceMap, OutlineLayer, Shot
 if TYPE_CHECKING:
     from backend.imaging.background import Remover, Way
 
+SHEET = 1024
+"""Side in pixels of a blank sheet."""
+
 
 def check_inputs(
     request: GenerateRequest,
@@ -86,28 +89,17 @@ def make_shot(
     if instance_map is not None:
         instance_map, vanished = _reduced_map(instance_map, size)
         remarks += vanished
-    source: Literal["map", "alpha", "background", "whole", "found"] = "map"
-    cut: CutOut | None = None
-    if instance_map is None and not find_object:
-        source = "found"
-        instance_map = InstanceMap(np.zeros(pictures[0].shape[:2], np.uint16), {})
-    elif instance_map is None:
-        cut = find_the_object(pictures[0], _remover(background))
-        source = cut.source
-        if source == "alpha":
-            remarks += _remarks_on_clearness(pictures[0], cut.mask)
-        instance_map = InstanceMap(cut.mask.astype(np.uint16), {1: request.name.strip() or "Object"})
     files = {f"image-{index}": data for index, data in enumerate(images)}
     files |= {role: data for role, data in (("instances", instances), ("depth", depth)) if data is not None}
     files |= {f"outlines-{index}": layer.outlines for index, layer in enumerate(outlines)}
     files |= {f"outline_depths-{index}": layer.depth for index, layer in enumerate(outlines) if layer.depth is not None}
-    return Shot(
+    shot = Shot(
         images=tuple(pictures),
-        instances=instance_map,
+        instances=instance_map or _nothing_found(pictures[0]),
         camera=camera,
         camera_source="default" if request.camera is None else "request",
         depth=None if distances is None else values_at(distances, size),
-        instance_source=source,
+        instance_source="map" if instance_map is not None else "found",
         hashes={role: hashlib.sha256(data).hexdigest() for role, data in files.items()},
         boxes={row.id: np.array(row.world_from_box) for row in request.instances if row.world_from_box is not None},
         photos=tuple(request.photos or [Photo()] * len(images)),
@@ -115,9 +107,41 @@ def make_shot(
         sizes={role: read[int(role[6:]) if role.startswith("image-") else 0].size for role in files},
         given_camera=None if camera == given else given,
         remarks=remarks,
-        cover=None if cut is None else cut.cover,
-        background={} if cut is None else cut.record,
     )
+    return with_object(shot, request.name, background) if instance_map is None and find_object else shot
+
+
+def shot_of(picture: Pixels) -> Shot:
+    """The shot of a picture HxWx4 that nobody has taken: under an assumed camera, and no object is found in it yet."""
+    height, width = picture.shape[:2]
+    camera, nothing = default_camera(width, height), _nothing_found(picture)
+    return Shot((picture,), nothing, camera, "default", instance_source="found", photos=(Photo(),))
+
+
+def blank_shot() -> Shot:
+    """What a request without pictures starts from: a white sheet."""
+    return shot_of(np.full((SHEET, SHEET, 4), 255, np.uint8))
+
+
+def with_object(shot: Shot, name: str, background: Way = "auto") -> Shot:
+    """A shot in which no object was found yet, with the one that its first picture shows; see `make_shot`.
+
+    Raises Problem as `find_the_object`.
+    """
+    cut = find_the_object(shot.image, _remover(background))
+    remarks = _remarks_on_clearness(shot.image, cut.mask) if cut.source == "alpha" else ()
+    return replace(
+        shot,
+        instances=InstanceMap(cut.mask.astype(np.uint16), {1: name.strip() or "Object"}),
+        instance_source=cut.source,
+        remarks=shot.remarks + remarks,
+        cover=cut.cover,
+        background=cut.record,
+    )
+
+
+def _nothing_found(picture: Pixels) -> InstanceMap:
+    return InstanceMap(np.zeros(picture.shape[:2], np.uint16), {})
 
 
 def _reduced_map(instance_map: InstanceMap, size: tuple[int, int]) -> tuple[InstanceMap, tuple[Warning, ...]]:

@@ -31,14 +31,22 @@ WARNINGS = TypeAdapter(tuple[Warning, ...])
 logger = logging.getLogger(__name__)
 
 
+FULL_HINT = "Free some space: if the job is cut off, it goes on from the last checkpoint that was kept."
+UNUSABLE_HINT = "Nothing is to be done: what was lost is the time that it takes again."
+
+
+class AnotherVersion(Exception):
+    """Why a checkpoint that is whole cannot be used."""
+
+
 class JobCheckpoints:
     """The `CheckpointKeeper` of one attempt at a job.
 
     job: the job's folder.
-    tell: takes a sentence where a checkpoint could not be kept; once in an attempt.
+    tell: takes code, sentence and hint where a checkpoint could not be kept, once in an attempt, or could not be used.
     """
 
-    def __init__(self, job: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, job: Path, tell: Callable[[str, str, str], None]) -> None:
         self._root = job / CHECKPOINTS
         self._tell = tell
         self._told = False
@@ -81,24 +89,36 @@ class JobCheckpoints:
             if not self._told:
                 self._told = True
                 reason = (isinstance(error, OSError) and error.strerror) or "no space is left"
-                self._tell(f"A checkpoint could not be kept ({reason}); the work goes on without.")
+                sentence = f"A checkpoint could not be kept ({reason}); the work goes on without."
+                self._tell("checkpoint-not-kept", sentence, FULL_HINT)
             return
         self._tidy(step)
 
     def latest(self) -> Checkpoint | None:
-        for step in sorted(steps_in(self._folder), reverse=True):
+        steps = sorted(steps_in(self._folder), reverse=True)
+        why, found = "", None
+        for step in steps:
             folder = self._folder / f"step-{step:012d}"
             try:
-                return self._read(folder, step)
+                found = self._read(folder, step)
+                break
+            except AnotherVersion as error:
+                reason = str(error)
             except (OSError, ValueError, KeyError, TypeError) as error:  # pydantic's and json's are ValueErrors
-                logger.warning("the checkpoint of step %d is not used: %s", step, error)
-                shutil.rmtree(folder, ignore_errors=True)
-        return None
+                logger.warning("the checkpoint of step %d cannot be read: %s", step, error)
+                reason = "it is damaged"
+            why = why or reason
+            shutil.rmtree(folder, ignore_errors=True)
+        if why:
+            begins = "anew" if found is None else f"from step {found.step}"
+            sentence = f"The checkpoint of step {steps[0]} cannot be used: {why}. The work began {begins}."
+            self._tell("checkpoint-unusable", sentence, UNUSABLE_HINT)
+        return found
 
     def _read(self, folder: Path, step: int) -> Checkpoint:
         record: dict[str, Any] = json.loads((folder / RECORD).read_bytes())
         if record["version"] != self._version:
-            raise ValueError(f"it was made by version {record['version']} of the method")
+            raise AnotherVersion(f"it was made by version {record['version']} of the method, this is {self._version}")
         if record["step"] != step or record["files"] != _seal(folder / STATE, written=True):
             raise ValueError("it is damaged")
         return Checkpoint(step, folder / STATE, float(record["fraction"]), WARNINGS.validate_python(record["warnings"]))
@@ -119,6 +139,18 @@ class JobCheckpoints:
     def _is_full(self) -> bool:
         """Libraries tell of a full disk in errors of their own."""
         return self._root.parent.is_dir() and shutil.disk_usage(self._root.parent).free < LEAST_FREE_BYTES
+
+
+def other_version(job: Path, method: MethodInfo) -> str:
+    """Which other version of the method has made a job's newest checkpoint; "" if that can be used, as far as is known
+    without reading all of it."""
+    folder = job / CHECKPOINTS / method.id
+    newest = max(steps_in(folder), default=0)
+    try:
+        version = json.loads((folder / f"step-{newest:012d}" / RECORD).read_bytes())["version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return "" if version == method.version else str(version)
 
 
 def _seal(state: Path, *, written: bool = False) -> dict[str, list[Any]]:

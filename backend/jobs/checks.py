@@ -10,7 +10,8 @@ from backend.errors import Problem
 from backend.imaging.intake import check_inputs
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import MethodInfo, Parameters, PipelineInfo
-from backend.preparations import chosen_preparations
+from backend.preparations import chosen_preparations, maker_of
+from backend.preparations.base import PreparationInfo
 
 
 def check_job(
@@ -23,10 +24,16 @@ def check_job(
     """The pipeline that a request asks for. Raises Problem if it or a preparation cannot work on these files."""
     info = find_pipeline(request.pipeline)
     methods: dict[MethodInfo, Parameters] = {info: info.check(request.parameters)}
+    maker = maker_of(request.prepare)
+    if maker is not None:
+        _check_nothing_came(maker, request, images, instances, depth, outlines)
     least, most = info.images
-    if not least <= len(images) <= most:
+    if not least <= (count := len(images) if maker is None else 1) <= most:
         wanted = f"{least}" if least == most else f"{least} to {most}"
-        detail = f"{info.title} takes {wanted} picture(s); {len(images)} came."
+        if maker is not None:
+            detail = f"{info.title} takes {wanted} pictures; {maker.title} makes one."
+            raise Problem("request-invalid", detail, "Choose a pipeline that takes one picture, or send pictures.")
+        detail = f"{info.title} takes {wanted} picture(s); {count} came."
         raise Problem("request-invalid", detail, "Send that many parts named 'image'.")
     for preparation in chosen_preparations(request.prepare):
         methods[preparation] = preparation.check(request.prepare[preparation.id])
@@ -36,9 +43,31 @@ def check_job(
             engine.check(method.title)
         for needed in (*method.weights, *parameters.needed_weights()):
             weights.locate(needed)
-    count = check_inputs(request, images, instances, depth, outlines)
-    if count is not None and not info.instances[0] <= count <= info.instances[1]:
-        few = count < info.instances[0]
-        detail = f"{info.title} takes {info.instances[0]} to {info.instances[1]} objects at once; {count} came."
+    objects = None if maker is not None else check_inputs(request, images, instances, depth, outlines)
+    if objects is not None and not info.instances[0] <= objects <= info.instances[1]:
+        few = objects < info.instances[0]
+        detail = f"{info.title} takes {info.instances[0]} to {info.instances[1]} objects at once; {objects} came."
         raise Problem("instances-empty" if few else "instances-too-many", detail, "Select fewer objects, or merge.")
     return info
+
+
+def _check_nothing_came(
+    maker: PreparationInfo,
+    request: GenerateRequest,
+    images: Sequence[bytes],
+    instances: bytes | None,
+    depth: bytes | None,
+    outlines: Sequence[OutlineFiles],
+) -> None:
+    """Raises Problem("request-invalid") for a picture, or what belongs to one, where the picture is made."""
+    came = {
+        "a picture": images,
+        "an instance map": instances is not None or request.instances,
+        "depth": depth is not None,
+        "whole outlines": outlines,
+        "a camera": request.camera,
+        "a table of photos": request.photos,
+    }
+    if found := [what for what, is_there in came.items() if is_there]:
+        detail = f"{maker.title} makes the picture itself, but {found[0]} came too."
+        raise Problem("request-invalid", detail, f"Leave out {found[0]}, or this step.")

@@ -64,7 +64,7 @@ class Executor(Protocol):
         `report` is called in this thread; `cancelled` is asked now and then, and at once after `nudge()`, and so are
         `finishing`, whether the user wants an early end, and `crowded` while the job waits for an answer: whether it
         should make room.
-        Raises Problem, `backend.pipelines.base.Cancelled`, `Parked` or `Interrupted`.
+        Raises Problem, `backend.pipelines.context.Cancelled`, `Parked` or `Interrupted`.
         """
 
     def nudge(self) -> None:

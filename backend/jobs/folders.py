@@ -37,6 +37,7 @@ PREVIEWS = "previews"
 """Folder of what a job shows of itself while it runs; see `Context.preview`."""
 
 ANSWERS = "answers.json"
+SPENT = "spent.json"
 
 ABANDONED_SECONDS = 3600.0
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)

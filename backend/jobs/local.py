@@ -15,7 +15,7 @@ from backend.jobs.cooling import Cooling
 from backend.jobs.executor import Interrupted, Parked, Report, WorkerState
 from backend.jobs.pace import Pace
 from backend.jobs.process import NUDGE, WorkerProcess
-from backend.pipelines.base import Cancelled
+from backend.pipelines.context import Cancelled
 
 START_SECONDS = 120.0
 LOOK_SECONDS = 0.5

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backend.pipelines.base import Context, MethodInfo, Parameters
+from backend.pipelines.base import MethodInfo, Parameters
+from backend.pipelines.context import Context
 from backend.shot import Shot
 from backend.weights.revisions import Used, changes, remember, used
 

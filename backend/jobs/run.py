@@ -12,22 +12,25 @@ from pydantic import ValidationError
 from backend.contract import GenerateRequest, Preview, Progress, Result, Warning
 from backend.errors import Problem
 from backend.export import write_result
+from backend.imaging.background import Way
 from backend.imaging.instances import unseen
-from backend.imaging.intake import chosen_instances, read_job_folder
+from backend.imaging.intake import blank_shot, chosen_instances, read_job_folder, with_object
 from backend.jobs.answers import Answers
 from backend.jobs.checkpoints import JobCheckpoints
 from backend.jobs.folders import KEPT, PREVIEWS
 from backend.jobs.kept import Kept
 from backend.jobs.models_used import models_used
 from backend.jobs.previews import Previews
+from backend.jobs.spent import Spent
 from backend.pipelines import find_pipeline
-from backend.pipelines.base import Context
+from backend.pipelines.base import Parameters
+from backend.pipelines.context import Context
 from backend.pipelines.picture import PictureParameters
-from backend.preparations import chosen_preparations
-from backend.preparations.base import Prepared
+from backend.preparations import chosen_preparations, maker_of
+from backend.preparations.base import PreparationInfo, Prepared
 from backend.residency import residency
+from backend.shot import Shot
 
-FULL_HINT = "Free some space: if the job is cut off, it goes on from the last checkpoint that was kept."
 HARDLY_SEEN = 0.25
 """Share of an object's whole outline below which the user is told that most of it is hidden."""
 
@@ -45,6 +48,20 @@ def run_job(
     report, cancelled, answer, finishing: see `Context`; previews are reported too.
     Raises Problem for what the user can change, Cancelled, and whatever a faulty pipeline raises.
     """
+    spent = Spent(folder)
+    with spent.noted():
+        return _run(job, folder, report, cancelled, answer, finishing, spent)
+
+
+def _run(
+    job: str,
+    folder: Path,
+    report: Callable[[Progress | Warning | Preview], None],
+    cancelled: Callable[[], bool],
+    answer: Callable[[dict[str, Any]], dict[str, Any]],
+    finishing: Callable[[], bool],
+    spent: Spent,
+) -> Result:
     request = _request(folder)
     info = find_pipeline(request.pipeline)
     parameters = info.check(request.parameters)
@@ -55,10 +72,11 @@ def run_job(
     kept = Kept(folder / KEPT)
     answers = Answers(folder, answer)
     previews = Previews(folder / PREVIEWS, report)
-    checkpoints = JobCheckpoints(folder, lambda sentence: context.warn("checkpoint-not-kept", sentence, FULL_HINT))
+    checkpoints = JobCheckpoints(folder, lambda code, sentence, hint: context.warn(code, sentence, hint))
 
     def told(said: Progress | Warning) -> None:
         previews.look()
+        spent.look()
         report(said)
 
     context = Context(
@@ -76,22 +94,29 @@ def run_job(
         stages=stages,
         skipped=skipped - {stage.name for stage in stages},
     )
+    spent.follow(context)
     # A sign of life before the pictures are read, which can take longer than a user is certain of a click.
     report(
         Progress(stage=stages[0].name, stage_index=0, stage_count=len(stages), fraction=0, elapsed=0, message="Reading")
     )
-    gone = Problem("inputs-gone", "The pictures of this job are not there any more.")
-    if not any((folder / "inputs").glob("image-*.bin")):
-        raise gone
-    try:
-        _, shot = read_job_folder(
-            folder,
-            find_object=not any(one.finds_instances for one, _ in preparations),
-            side=parameters.picture_side,
-            background=parameters.background if isinstance(parameters, PictureParameters) else "auto",
-        )
-    except FileNotFoundError as error:
-        raise gone from error
+    prepared: dict[str, dict[str, Any]] = {}
+
+    def prepare(one: PreparationInfo, chosen: Parameters, shot: Shot) -> Prepared:
+        checkpoints.turn_to(one)
+        done: Prepared = one.load()(shot, chosen, context)
+        record = {"version": one.version, "parameters": chosen.model_dump(mode="json"), "record": dict(done.record)}
+        prepared[one.id] = record
+        return done
+
+    find_object = not any(one.finds_instances for one, _ in preparations)
+    background = parameters.background if isinstance(parameters, PictureParameters) else "auto"
+    maker = maker_of(request.prepare)
+    if maker is None:
+        shot = _shot_of_pictures(folder, find_object, parameters.picture_side, background)
+    else:
+        (_, chosen), *preparations = preparations  # it is the first of them
+        made = prepare(maker, chosen, blank_shot())
+        shot = _with_made_object(made.shot, request.name or made.name, background) if find_object else made.shot
     for remark in shot.remarks:
         context.warn(remark.code, remark.message, remark.hint, remark.instance)
     if shot.instance_source == "map":
@@ -109,16 +134,8 @@ def run_job(
     foreign = [method for method, _ in methods if not method.entry.startswith("backend.")]
     if any(method.learned or method.memory_bytes for method in foreign):
         residency.clear()  # a plug-in may measure what is free by itself
-    prepared: dict[str, dict[str, Any]] = {}
     for one, chosen in preparations:
-        checkpoints.turn_to(one)
-        done: Prepared = one.load()(shot, chosen, context)
-        shot = done.shot
-        prepared[one.id] = {
-            "version": one.version,
-            "parameters": chosen.model_dump(mode="json"),
-            "record": dict(done.record),
-        }
+        shot = prepare(one, chosen, shot).shot
     if request.only and shot.instance_source == "found":
         shot = replace(shot, instances=chosen_instances(shot.instances, request.only))
     if not shot.instances.names:
@@ -127,7 +144,29 @@ def run_job(
     scene = info.load()(shot, parameters, context)
     previews.rest()
     kept.tidy()
-    return write_result(folder, job, request, shot, scene, context, info, parameters, prepared, models)
+    return write_result(folder, job, request, shot, scene, context, info, parameters, prepared, models, spent.before)
+
+
+def _shot_of_pictures(folder: Path, find_object: bool, side: Callable[[bool], int], background: Way) -> Shot:
+    """What the files of the job's folder show, see `read_job_folder`. Raises Problem("inputs-gone") without them."""
+    gone = Problem("inputs-gone", "The pictures of this job are not there any more.")
+    if not any((folder / "inputs").glob("image-*.bin")):
+        raise gone
+    try:
+        return read_job_folder(folder, find_object=find_object, side=side, background=background)[1]
+    except FileNotFoundError as error:
+        raise gone from error
+
+
+def _with_made_object(shot: Shot, name: str, background: Way) -> Shot:
+    """The object of a picture that was made here. Raises Problem("background-unclear") with what can be done then."""
+    try:
+        return with_object(shot, name, background)
+    except Problem as problem:
+        if problem.code != "background-unclear":
+            raise
+        hint = "Choose another candidate or another seed, or name one single thing."
+        raise Problem(problem.code, problem.detail, hint) from problem
 
 
 def _request(folder: Path) -> GenerateRequest:

@@ -17,7 +17,7 @@ from backend.jobs.owners import Ownership
 from backend.jobs.recent import Recent
 from backend.jobs.store import JobStore, StoredJob
 from backend.pipelines import PIPELINES
-from backend.pipelines.base import Cancelled
+from backend.pipelines.context import Cancelled
 
 MOST_ATTEMPTS = 2
 RETRY_SECONDS = 1.0

@@ -14,6 +14,7 @@ from backend.errors import Problem
 from backend.imaging.intake import read_stored_inputs
 from backend.jobs import retention
 from backend.jobs.answers import add_answer, check_answer
+from backend.jobs.checkpoints import other_version
 from backend.jobs.checks import check_job
 from backend.jobs.executor import Executor, WorkerState
 from backend.jobs.folders import KEPT, JobFolders, storage_problem
@@ -24,6 +25,7 @@ from backend.jobs.runner import MOST_ATTEMPTS, Runner
 from backend.jobs.store import JobStore, StoredJob
 from backend.pipelines import PIPELINES
 from backend.pipelines.base import PipelineInfo
+from backend.preparations import maker_of
 from backend.privacy import close_to_others
 from backend.questions import read_question
 
@@ -31,6 +33,12 @@ IDLE_SECONDS = 300.0
 GRACE_SECONDS = 5.0
 LOOK_SECONDS = 0.5
 EVENTS_AT_ONCE = 500
+
+OF_THE_METHOD = ("pipeline-unknown", "preparation-unknown", "parameters-invalid")
+CHANGED_HINT = (
+    "What made this job has changed or is gone. Bring back its plug-in or its version, restart the backend and "
+    "continue then: what the job has kept stays. Or generate it again."
+)
 
 logger = logging.getLogger(__name__)
 
@@ -209,7 +217,7 @@ class JobService:
             found = read_stored_inputs(self.folders.path(job))
         except (OSError, ValueError) as error:
             raise _pictures_gone() from error
-        if not found[1]:
+        if not found[1] and maker_of(found[0].prepare) is None:
             raise _pictures_gone()
         return found
 
@@ -288,7 +296,15 @@ class JobService:
             raise RuntimeError("go_on() needs a service that was started")
         if not self._shown(self._stored(job)).can_continue:
             self._store.go_on(job, self._owner.id)  # raises, and says why
-        check_job(*self._inputs(job))
+        try:
+            info = check_job(*self._inputs(job))
+        except Problem as problem:
+            if problem.code in OF_THE_METHOD:
+                raise Problem(problem.code, problem.detail, CHANGED_HINT) from problem
+            raise
+        if version := other_version(self.folders.path(job), info):
+            detail = f"The job has come so far with version {version} of {info.title}; this is version {info.version}."
+            raise Problem("continue-not-possible", detail, CHANGED_HINT)
         stored = self._store.go_on(job, self._owner.id)
         retention.mark_unfetched(self.folders, job)
         self._look_up()

@@ -260,7 +260,8 @@ class JobStore:
         with self._database.transaction(HASTE_SECONDS) as connection:
             view = self._get(connection, job).view
             if not view.state.ended:
-                raise Problem("continue-not-possible", f"The job is {view.state.value.replace('_', ' ')}.")
+                detail = f"The job is {view.state.value.replace('_', ' ')}: it goes on already."
+                raise Problem("continue-not-possible", detail, "Refresh the list, and wait until it is done.")
             if view.state == JobState.DONE and not view.finished_early:
                 raise Problem("continue-not-possible", "The job has come to its end.")
             if not self._reached(job):

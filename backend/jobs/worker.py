@@ -32,7 +32,7 @@ from backend.jobs.executor import Parked
 from backend.jobs.folders import NO_SPACE
 from backend.jobs.run import run_job
 from backend.pipelines import PIPELINES
-from backend.pipelines.base import Cancelled
+from backend.pipelines.context import Cancelled
 from backend.residency import residency
 
 ANSWER_SECONDS = 0.1

@@ -10,9 +10,12 @@ from backend.pipelines.base import PipelineInfo
 from backend.pipelines.inflate import INFLATE
 from backend.pipelines.instantmesh import INSTANTMESH
 from backend.pipelines.midi import MIDI
+from backend.pipelines.mira import MIRA
 from backend.plugins import plugged
 
-PIPELINES: dict[str, PipelineInfo] = {info.id: info for info in (INFLATE, MIDI, INSTANTMESH, *plugged("PIPELINES"))}
+PIPELINES: dict[str, PipelineInfo] = {
+    info.id: info for info in (INFLATE, MIDI, INSTANTMESH, MIRA, *plugged("PIPELINES"))
+}
 
 
 def find_pipeline(identifier: str) -> PipelineInfo:

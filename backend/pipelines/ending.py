@@ -19,7 +19,8 @@ from backend.errors import Problem
 from backend.geometry.cleanup import Cleaned, clean
 from backend.geometry.projection import paint_scene
 from backend.geometry.vertex_colours import Carrier, carried
-from backend.pipelines.base import Context
+from backend.pipelines.base import PipelineInfo
+from backend.pipelines.context import Context
 from backend.pipelines.running import Tell, each
 from backend.registration import Box, Registration, register
 from backend.registration.fit import has_surface
@@ -86,7 +87,7 @@ def placed_together(
     """
     boxes = {number: Box.of(box) for number, box in shot.boxes.items()}
     registration = register(
-        meshes, instances, shot.camera, depth=shot.depth, bounds=boxes, tilt=tilt, seed=context.seed
+        meshes, instances, shot.camera, depth=shot.depth, bounds=boxes, tilt=tilt, seed=_seed(context)
     )
     _pass_on(registration, context)
 
@@ -130,7 +131,7 @@ def placed_alone(
         depth = shot.whole_depth(number)
     bounds = {} if box is None else {number: box}
     registration = register(
-        {number: mesh}, instances, shot.camera, depth=depth, bounds=bounds, yaw=yaw, seed=context.seed
+        {number: mesh}, instances, shot.camera, depth=depth, bounds=bounds, yaw=yaw, seed=_seed(context)
     )
     _pass_on(registration, context, number)
     prop = stand(number, name, mesh, registration, box=box, snap=snap, to_ground=to_ground)
@@ -227,6 +228,11 @@ def registration_record(registration: Registration) -> dict[str, Any]:
             "mean_iou": registration.mean_iou,
         }
     }
+
+
+def _seed(context: Context) -> int:
+    """Where chance starts from in placing; a method without chance places alike whatever the seed."""
+    return 0 if isinstance(context.info, PipelineInfo) and not context.info.chance else context.seed
 
 
 def _standing(prop: Prop, shot: Shot) -> Prop:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.errors import Problem
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 
 if TYPE_CHECKING:
     from models.optimisation.loop import Loop, Outcome

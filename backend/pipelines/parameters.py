@@ -106,6 +106,16 @@ ToGround = Annotated[
     bool,
     Field(title="To the ground", description="Stand every prop on the ground.", json_schema_extra={"group": "placing"}),
 ]
+LongestSide = Annotated[
+    float,
+    Field(
+        ge=0.0,
+        le=1000.0,
+        title="Longest side",
+        description="Metres; 0 takes the size from the block-out, the depth or the ground.",
+        json_schema_extra={"group": "placing", **special(0, "Auto", 1.0)},
+    ),
+]
 Precision = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
     Field(

@@ -18,7 +18,7 @@ from backend import devices, weights
 from backend.devices import Device
 from backend.errors import Problem
 from backend.memory import Plan, place_of, run_with_plans, with_margin
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.residency import Form, Networks, residency
 from backend.shot import Shot
 from models.isosurface import EmptySurface, FieldError
@@ -29,7 +29,7 @@ N = TypeVar("N", bound=Networks)
 Tell = Callable[[float], None]
 """Takes the share done, 0 to 1."""
 
-OF_ONE_OBJECT = {"geometry-failed", "instances-empty"}
+OF_ONE_OBJECT = {"geometry-failed", "image-empty", "instances-empty"}
 """Codes of problems that say something of one object; the others concern all of them."""
 
 
@@ -228,7 +228,7 @@ def _files(identifiers: Sequence[str]) -> Hashable:
     found = []
     for identifier in identifiers:
         folder = weights.locate(identifier)
-        for name in weights.WEIGHTS[identifier].required:
+        for name in weights.row_of(identifier).required:
             pattern = re.sub(r"\[.*?\]", "", name).replace(".safetensors", "*.safetensors")  # other forms, and shards
             for file in sorted(folder.glob(pattern)):
                 status = file.stat()

@@ -10,8 +10,9 @@ from backend.plugins import plugged
 from backend.preparations.base import PreparationInfo
 from backend.preparations.imagine import IMAGINE
 from backend.preparations.segment import SEGMENT
+from backend.preparations.text import TEXT
 
-OURS: tuple[PreparationInfo, ...] = (IMAGINE, SEGMENT)
+OURS: tuple[PreparationInfo, ...] = (TEXT, IMAGINE, SEGMENT)
 
 
 @cache
@@ -33,4 +34,17 @@ def chosen_preparations(wanted: dict[str, dict[str, Any]]) -> list[PreparationIn
             known = ", ".join(preparations())
             detail = f"No preparation is called '{identifier[:80]}'."
             raise Problem("preparation-unknown", detail, f"Choose among: {known}.")
-    return [info for info in preparations().values() if info.id in wanted]
+    chosen = [info for info in preparations().values() if info.id in wanted]
+    return sorted(chosen, key=lambda info: not info.makes_picture)  # before there is a picture nothing else can be done
+
+
+def maker_of(wanted: dict[str, dict[str, Any]]) -> PreparationInfo | None:
+    """The one of these preparations that makes the picture where a request brings none; None if none does.
+
+    Raises Problem("preparation-unknown"), Problem("request-invalid") for more than one.
+    """
+    makers = [info for info in chosen_preparations(wanted) if info.makes_picture]
+    if len(makers) > 1:
+        both = " and ".join(info.title for info in makers)
+        raise Problem("request-invalid", f"{both} both make the picture.", "Leave one of them out.")
+    return makers[0] if makers else None

@@ -17,11 +17,14 @@ class PreparationInfo(MethodInfo):
 
     needs_depth, needs_instances: what the request must bring along.
     finds_instances: it makes the instance map, so the request must not bring one.
+    makes_picture: it makes the picture itself, so the request must not bring one; it is done before all others, and the
+        shot that it gets is a blank sheet.
     """
 
     needs_depth: bool = False
     needs_instances: bool = False
     finds_instances: bool = False
+    makes_picture: bool = False
 
     def check_inputs(self, *, has_instances: bool, has_depth: bool) -> None:
         """Raises Problem("request-invalid") if the request's files do not suit it."""
@@ -40,9 +43,12 @@ class PreparationInfo(MethodInfo):
 class Prepared:
     """What a preparation returns.
 
-    shot: the shot that goes on; as large as the one that came, with its camera and depth.
+    shot: the shot that goes on; as large as the one that came, with its camera and depth. Of one that makes the picture
+        it has the picture's size and an assumed camera.
     record: what came of it, for result.json (JSON, NumPy's numbers allowed).
+    name: what to call the one object of a picture that it made, where the request has no name.
     """
 
     shot: Shot
     record: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""

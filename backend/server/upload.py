@@ -34,13 +34,12 @@ FORM: dict[str, Any] = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "required": ["request", "image"],
+                    "required": ["request"],
                     "additionalProperties": False,
                     "properties": {
                         "request": {"$ref": "#/components/schemas/GenerateRequest"},
                         "image": {
                             "type": "array",
-                            "minItems": 1,
                             "maxItems": MOST_PARTS - 3,
                             "items": {"type": "string", "format": "binary"},
                         },

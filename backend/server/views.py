@@ -142,6 +142,7 @@ class PreparationView(MethodView):
     needs_depth: bool = Field(description="The request must bring the depth.")
     needs_instances: bool = Field(description="The request must bring an instance map.")
     finds_instances: bool = Field(description="It makes the instance map; the request must not bring one.")
+    makes_picture: bool = Field(description="It makes the picture; the request must not bring one.")
 
     @classmethod
     def of(cls, info: PreparationInfo) -> PreparationView:
@@ -150,6 +151,7 @@ class PreparationView(MethodView):
             needs_depth=info.needs_depth,
             needs_instances=info.needs_instances,
             finds_instances=info.finds_instances,
+            makes_picture=info.makes_picture,
         )
 
 

@@ -3,7 +3,7 @@
 A file per method has the rows of the catalogue. The network is never touched here: `backend/downloads` does that.
 """
 
-from backend.weights.catalogue import WEIGHTS
+from backend.weights.catalogue import WEIGHTS, row_of
 from backend.weights.looking import Sight, State, faults, locate, look, present, variant
 from backend.weights.places import VARIABLE, converted_folder, models_kept_in, own_folder
 from backend.weights.row import Weights
@@ -25,5 +25,6 @@ __all__ = [
     "own_folder",
     "present",
     "problem_of",
+    "row_of",
     "variant",
 ]

@@ -14,10 +14,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from backend.errors import Problem
-from backend.weights.catalogue import WEIGHTS
+from backend.weights.catalogue import row_of
 from backend.weights.places import Place, places
 from backend.weights.row import Weights
-from backend.weights.telling import INSTALL_AGAIN, download_command, how_to_get, nowhere
+from backend.weights.telling import OWN_LAYOUTS, download_command, how_to_get, nowhere, without_hub
 
 
 class State(StrEnum):
@@ -54,9 +54,9 @@ def look(identifier: str) -> Sight:
     """Where a model is, and how much of it. Reads file lengths and headers of safetensors files; cheap enough to poll.
 
     Raises:
-        KeyError: no such id in the catalogue.
+        KeyError: no such id in the catalogue, and no name of an own one.
     """
-    weights = WEIGHTS[identifier]
+    weights = row_of(identifier)
     begun: Sight | None = None
     for place in places(weights):
         wrong = faults(place.folder, weights)
@@ -79,27 +79,26 @@ def locate(identifier: str) -> Path:
         Problem: weights-missing if there is none or files are missing, weights-damaged if a file is cut off, empty or
             no more than a pointer; the sentence names the file, the hint the command or the folder. Its member
             `weights` is the id.
-        KeyError: no such id in the catalogue.
+        KeyError: no such id in the catalogue, and no name of an own one.
     """
-    weights = WEIGHTS[identifier]
+    weights = row_of(identifier)
     seen = look(identifier)
     if seen.place is None:
         raise Problem("weights-missing", nowhere(weights), how_to_get(weights), weights=identifier)
     if seen.fault is None:
         return seen.place.folder
-    if weights.source == "local":
-        raise Problem("weights-damaged", f"{seen.fault.file} {seen.fault.what}.", INSTALL_AGAIN, weights=identifier)
     command = download_command(identifier, seen.place.download)
-    if seen.fault.damaged:
-        hint = f"Delete that file and download it again: {command}"
+    if seen.fault.damaged or weights.source == "local":
+        hint = without_hub(weights) or f"Delete that file and download it again: {command}"
         raise Problem("weights-damaged", f"{seen.fault.file} {seen.fault.what}.", hint, weights=identifier)
     detail = f"{weights.repository} is not complete: {seen.fault.file} {seen.fault.what}."
-    raise Problem("weights-missing", detail, f"Finish the download: {command}", weights=identifier)
+    hint = OWN_LAYOUTS if weights.source == "own" else f"Finish the download: {command}"
+    raise Problem("weights-missing", detail, hint, weights=identifier)
 
 
 def variant(identifier: str, folder: Path) -> str | None:
     """What diffusers is to be told as `variant`: "fp16" if any network of the folder is there in that form."""
-    return "fp16" if any(_marked(folder, name) for name in WEIGHTS[identifier].required) else None
+    return "fp16" if any(_marked(folder, name) for name in row_of(identifier).required) else None
 
 
 def faults(folder: Path, weights: Weights) -> list[Fault]:

@@ -8,7 +8,7 @@ Of the hub's models two kinds of places are looked at, in this order:
    of their data folder in it, see `models_kept_in`; the processes they start inherit it;
 2. the usual cache of the hub (HF_HUB_CACHE, HF_HOME, or ~/.cache/huggingface/hub).
 
-A model that comes with this program lies beside this file.
+A model that comes with this program lies beside this file, one of the user's own below `own` in the first of these.
 """
 
 from __future__ import annotations
@@ -91,6 +91,10 @@ def places(weights: Weights) -> Iterator[Place]:
         return
     owner, _, name = weights.repository.partition("/")
     own = own_folder()
+    if weights.source == "own":
+        if own is not None and is_folder(folder := own / weights.home):
+            yield Place(folder, folder, "")
+        return
     if own is not None:
         for folder in dict.fromkeys((own / weights.home, own / owner / name, own / f"{owner}--{name}", own / name)):
             if is_folder(folder):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.files import replace_whole
-from backend.weights.catalogue import WEIGHTS
+from backend.weights.catalogue import row_of
 from backend.weights.looking import look
 from backend.weights.places import data_folder
 
@@ -29,8 +29,8 @@ COMMIT = re.compile(r"[0-9a-f]{7,64}")
 class Used:
     """A model that a job used.
 
-    revision: commit of the repository; None where nobody can tell, as of a folder made by hand, and of what comes with
-        this program.
+    revision: commit of the repository; None where nobody can tell, as of a folder made by hand, of what comes with this
+        program, and of one's own.
     """
 
     id: str
@@ -41,14 +41,14 @@ class Used:
 
 def used(identifiers: Iterable[str]) -> list[Used]:
     """What is known of models that are there, each once."""
-    rows = [WEIGHTS[identifier] for identifier in dict.fromkeys(identifiers)]
+    rows = [row_of(identifier) for identifier in dict.fromkeys(identifiers)]
     return [Used(row.id, row.repository, row.source, revision_of(row.id)) for row in rows]
 
 
 def revision_of(identifier: str) -> str | None:
     """The commit that what is here of a model was downloaded from; None if it is not here, or nobody has noted it."""
-    place, row = look(identifier).place, WEIGHTS[identifier]
-    if place is None or row.source == "local":
+    place, row = look(identifier).place, row_of(identifier)
+    if place is None or row.source != "hub":
         return None
     if place.folder.parent.name == "snapshots":
         return place.folder.name
@@ -61,7 +61,7 @@ def changes(models: Iterable[Used]) -> Iterator[str]:
     for model in models:
         if model.revision is None:
             continue
-        wanted, last = WEIGHTS[model.id].revision, before.get(model.id)
+        wanted, last = row_of(model.id).revision, before.get(model.id)
         here = f"{model.repository} is here in revision {model.revision[:8]}"
         if wanted not in (None, model.revision):
             yield f"{here}; this program was made for {wanted[:8]}."

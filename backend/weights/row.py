@@ -22,7 +22,8 @@ class Weights:
     licence_note: what the licence forbids or leaves open, "" if nothing.
     memory_bytes: about what the weights take in the memory of the device, without what the work itself takes.
     part: a name for these files, where other rows take others of the same repository; a download has its own folder.
-    source: "hub", or "local" for what lies in `backend/weights/local/<id>`.
+    source: "hub", "local" for what lies in `backend/weights/local/<id>`, or "own" for what the user has put into the
+        folder of models, see `own.py`.
     page: address of the page to read about it; "" for that of the repository on the hub.
     digests: SHA-256 of files whose content is known beforehand, by their path in the repository.
     """
@@ -37,7 +38,7 @@ class Weights:
     licence_note: str
     memory_bytes: int
     part: str = ""
-    source: Literal["hub", "local"] = "hub"
+    source: Literal["hub", "local", "own"] = "hub"
     page: str = ""
     digests: Mapping[str, str] = field(default_factory=dict, hash=False)
 

@@ -55,6 +55,8 @@ def _shot(settings: properties.SetDresserSettings) -> dict:
             "objects": settings.collection if settings.instances == "COLLECTION" else None,
             "name": results.title([each.name for each in chosen]),
         }
+    if settings.source == properties.SENTENCE[0]:
+        return {"text": settings.text}
     if settings.source == "PHOTOS":
         first_is_picture = bool(settings.photos) and settings.photos[0].kind != "CAMERA"
         return {

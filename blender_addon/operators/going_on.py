@@ -15,7 +15,7 @@ class SET_DRESSER_OT_finish(ForJob, bpy.types.Operator):
     bl_description = "End this job early, with the best that it has by now. It can be continued later"
 
     def act(self, context: bpy.types.Context) -> None:
-        api.finish_job(self.job)
+        api.finish_job(self.job, import_result=True)
 
 
 class SET_DRESSER_OT_continue(ForJob, bpy.types.Operator):

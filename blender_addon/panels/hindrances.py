@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from .. import properties, session
+from .. import properties, sentences, session
 from ..installation import InstallationState
 from ..photos import wrong_number
 from ..server_process import ServerState
@@ -20,6 +20,7 @@ CODES = {NO_CAMERA: "no-camera", NOT_PERSPECTIVE: "camera-kind"}
 LACKING = {
     properties.IMAGINE: "This backend cannot paint pictures from a description",
     properties.SEGMENT: "This backend cannot find objects in a picture",
+    sentences.TEXT: "This backend cannot paint pictures from a text",
 }
 
 
@@ -45,6 +46,8 @@ def _shot_hindrance(context: bpy.types.Context, settings: properties.SetDresserS
         return _camera_hindrance(context, settings)
     if settings.source == "PHOTOS":
         return photos_hindrance(context, settings)
+    if settings.source == properties.SENTENCE[0]:
+        return "" if settings.text.split() else "Write what is to be made"
     if settings.source == "FILE" and not settings.image_path:
         return "Choose an image file"
     if settings.source == "IMAGE" and settings.image is None:

@@ -11,15 +11,19 @@ from .text import draw_text
 NAMES_TOLD = 4
 """Of what was left out; the rest is a number."""
 
+FINISHED_EARLY = "Finished early: it can go on from here, now or later."
+
 
 def draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """The job of the last press: its props and what it left out, each with a click that selects them."""
+    """The job of the last press: its props and what it left out, each with a click that selects them; and Continue, if
+    there is more to be had of it."""
     record = results.of_the_last_press(session.current)
     if record is None:
         return
     props = api.Job(record).objects
     warnings = list(dict.fromkeys(str(warning.get("message", "")) for warning in record.warnings))
-    told = bool(record.imported and props) or record.left_out or warnings
+    goes_on = record.can_continue and not record.busy
+    told = bool(record.imported and props) or record.left_out or warnings or goes_on
     if not told:
         return
     box = layout.box().column(align=True)
@@ -30,6 +34,10 @@ def draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
         _draw_selector(box, record, left_out_text([each.name for each in record.left_out]), "ERROR", left_out=True)
     for warning in warnings:
         draw_text(box, context, warning, icon="INFO")
+    if goes_on:
+        if record.state == "done":
+            draw_text(box, context, FINISHED_EARLY, icon="INFO")
+        box.operator("set_dresser.continue_job", icon="PLAY").job = record.id
 
 
 def outcome_text(props: list[bpy.types.Object]) -> str:

@@ -59,12 +59,14 @@ CLASSES = (SET_DRESSER_MT_remake,)
 
 
 def summary(prop: bpy.types.Object) -> list[str]:
-    """The recipe in lines: pipeline and seed, how well it fits the picture."""
+    """The recipe in lines: pipeline and seed, its sentence if there is one, how well it fits the picture."""
     recipe = recipes.of(prop)
     made_with = str(recipe.get("pipeline") or "Unknown pipeline")
     lines = [f"{made_with}, seed {recipe.get('seed', 0)}" if remaking.has_chance(prop) else made_with]
     if prop.type == "MESH":
         lines.append(f"{len(prop.data.polygons):,} faces")
+    if sentence := str(recipe.get("text") or ""):
+        lines.append(f"“{sentence}”")
     overlap = recipe.get("mask_iou")
     if isinstance(overlap, (int, float)):
         lines.append(f"Covers {overlap:.0%} of its outline")

@@ -56,7 +56,7 @@ def _draw_job(box: bpy.types.UILayout, context: bpy.types.Context, record: JobRe
 def progress_text(record: JobRecord) -> str:
     """Where the job is, in a few words: "Surface, 40%, 12 s left"."""
     if record.continuing:
-        return "Continuing"
+        return "Cancelling" if record.cancelling else "Continuing"
     if record.ended:
         return "Fetching the result" if record.arrival == "fetching" else "Importing"
     if record.cancelling:

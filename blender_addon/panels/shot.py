@@ -6,9 +6,9 @@ from typing import Any
 
 import bpy
 
-from .. import parameters, photo_files, photo_list, photo_places, properties, results, session
+from .. import parameters, photo_files, photo_list, photo_places, properties, results, sentences, session
 from .cures import draw_cures
-from .fields import draw_choice, draw_field, draw_parameter, is_narrow
+from .fields import draw_choice, draw_field, draw_parameter, draw_text_field, is_narrow
 from .hindrances import generate_hindrance, hindrance_code, preparation_lack
 from .models import WORDS
 from .photos import draw_block_out, draw_photo_block_out, draw_photos
@@ -46,6 +46,11 @@ def draw_source(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if settings.source == "PHOTOS":
         draw_photos(layout, context)
         return
+    if settings.source == properties.SENTENCE[0]:
+        example = parameters.preparations.example(sentences.TEXT, sentences.PROMPT)
+        draw_text_field(layout, context, settings, "text", example)
+        _draw_place(layout, context)
+        return
     if settings.source == "FILE":
         draw_field(layout, context, settings, "image_path", "File")
     elif settings.source == "IMAGE":
@@ -60,7 +65,7 @@ def draw_source(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 def _draw_place(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """How large the set of a picture is and where it stands, and whether the render has the picture's shape."""
     settings = context.scene.set_dresser
-    if not settings.use_active_camera:
+    if not settings.use_active_camera or settings.source == properties.SENTENCE[0]:
         draw_field(layout, context, settings, "height")
         draw_field(layout, context, settings, "place_at")
     picture = photo_files.size(settings)
@@ -77,6 +82,9 @@ def draw_instances(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
         return
     if settings.source == "PHOTOS":
         draw_photo_block_out(layout, context)
+        return
+    if settings.source == properties.SENTENCE[0]:
+        _draw_how(layout, context, sentences.TEXT, "How to Paint", besides=sentences.PROMPT)
         return
     draw_choice(layout, context, settings, "labels")
     if settings.labels == "LABELS" and settings.source == "FILE":
@@ -100,13 +108,20 @@ def _draw_find(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     column.operator("set_dresser.add_box", text="", icon="ADD")
     column.operator("set_dresser.remove_box", text="", icon="REMOVE")
     layout.operator("set_dresser.draw_boxes", icon="SELECT_SET")
-    header, body = layout.panel("SET_DRESSER_find", default_closed=True)
-    header.label(text="How to Find")
-    if body is not None:
-        for attribute in attributes:
-            if attribute != WORDS:
-                draw_parameter(body, context, groups, method, attribute)
-        _draw_notes(body, context, properties.view_of(session.current.preparations, method))
+    _draw_how(layout, context, method, "How to Find", besides=WORDS)
+
+
+def _draw_how(layout: bpy.types.UILayout, context: bpy.types.Context, method: str, title: str, besides: str) -> None:
+    """All that a preparation can be told but the one thing that stands above, folded away."""
+    header, body = layout.panel(f"SET_DRESSER_{method}", default_closed=True)
+    header.label(text=title)
+    if body is None:
+        return
+    groups = parameters.preparations
+    for attribute in groups.attributes(method):
+        if attribute != besides:
+            draw_parameter(body, context, groups, method, attribute)
+    _draw_notes(body, context, properties.view_of(session.current.preparations, method))
 
 
 def draw_imagine(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

@@ -99,6 +99,16 @@ class MidiPipeline:
         """What the networks that are loaded take on the device."""
         return self.parts.bytes
 
+    @property
+    def bytes_aside(self) -> int:
+        """What those that were laid aside take of main memory."""
+        return self.parts.bytes_aside
+
+    def lay_aside(self, room: Callable[[int], bool], *parts: str) -> None:
+        """Takes networks off the device, all if none is named, and keeps them in main memory where there is room; see
+        `Parts.lay_aside`."""
+        self.parts.lay_aside(room, *parts)
+
     def release(self, *parts: str) -> None:
         """Lets networks go: names of `LOADERS`, all if none is named. They are loaded again when needed."""
         self.parts.release(*parts)

@@ -10,7 +10,7 @@ the photo, its seed and the settings, never on the photos before it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,16 @@ class Zero123Plus:
     def loaded_bytes(self) -> int:
         """What the networks that are loaded take on the device."""
         return self.parts.bytes
+
+    @property
+    def bytes_aside(self) -> int:
+        """What those that were laid aside take of main memory."""
+        return self.parts.bytes_aside
+
+    def lay_aside(self, room: Callable[[int], bool], *parts: str) -> None:
+        """Takes networks off the device, all if none is named, and keeps them in main memory where there is room; see
+        `Parts.lay_aside`."""
+        self.parts.lay_aside(room, *parts)
 
     def release(self, *parts: str) -> None:
         """Lets "unet", "vae" or "vision_encoder" go, all if none is named. They are loaded again when needed."""

@@ -14,7 +14,7 @@ from PIL import Image
 from backend.camera import Camera, default_camera
 from backend.contract import GenerateRequest, Photo, Progress, Result, Warning
 from backend.jobs.run import run_job
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.instantmesh import INSTANTMESH, InstantMeshParameters
 from backend.pipelines.instantmesh.run import run
 from backend.scene import Scene

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from bench import registration
+from bench import decoding, registration
 from bench.generated_scenes import make_case
 from tests import documented
 from tests.structure.source import imports_of, sources, strings
@@ -35,6 +35,15 @@ def test_scene_registration_is_measured(capsys: pytest.CaptureFixture[str]) -> N
         assert re.search(rf"^  {figure} +median [0-9.]+", said, flags=re.MULTILINE)
     documented_rows = [cells[0].partition(", 3 objects")[0] for cells in documented.rows("registration.md", "Measured")]
     assert list(dict.fromkeys(documented_rows)) == names
+
+
+def test_field_decoding_is_measured_as_the_document_tells(capsys: pytest.CaptureFixture[str]) -> None:
+    decoding.main(["--resolution", "129"])
+    said = capsys.readouterr().out
+    assert "129³" in said
+    printed, told = documented.table(said), documented.rows("benchmarks.md", "Field decoding")
+    assert [row[0] for row in printed] == [row[0] for row in told] == list(decoding.shapes(257))
+    assert all(int(row[1].replace(",", "")) < 129**3 / 2 for row in printed)
 
 
 def test_the_tables_of_the_documents_have_the_rows_that_the_programs_print() -> None:

@@ -21,7 +21,8 @@ from backend.errors import Problem
 from backend.export import recipe, write_result
 from backend.files import write_together
 from backend.geometry.silhouette import silhouette
-from backend.pipelines.base import Cancelled, Context, Parameters, PipelineInfo, Stage
+from backend.pipelines.base import Parameters, PipelineInfo, Stage
+from backend.pipelines.context import Cancelled, Context
 from backend.scene import Scene
 from backend.shot import InstanceMap, Shot
 from tests.backend.shapes import ball, standing

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 from backend.contract import GenerateRequest, InstanceLabel, Progress, Result  # noqa: E402
 from backend.imaging.instances import read_instances  # noqa: E402
 from backend.jobs.run import run_job  # noqa: E402
-from backend.preparations.imagine.tiny import write_tiny_imagine_checkpoints  # noqa: E402
+from backend.preparations.painting.tiny import write_tiny_painting_checkpoints  # noqa: E402
 from backend.preparations.segment.tiny import write_tiny_segmentation_checkpoints  # noqa: E402
 from backend.residency import residency  # noqa: E402
 from models.midi.tiny import write_tiny_checkpoint  # noqa: E402
@@ -29,7 +29,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     write_tiny_checkpoint(folder / "VAST-AI" / "MIDI-3D")
     write_tiny_segmentation_checkpoints(folder)
-    write_tiny_imagine_checkpoints(folder)
+    write_tiny_painting_checkpoints(folder)
     return folder
 
 

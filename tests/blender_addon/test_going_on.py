@@ -15,6 +15,7 @@ from blender_addon.jobs import JobRecord
 from blender_addon.messages import SetDresserError
 from blender_addon.panels.running import progress_text
 from blender_addon.parameters import Groups
+from blender_addon.references import Place
 from tests.blender_addon.test_panels import buttons_of, draw, mark
 from tests.blender_addon.test_session import PATIENCE, pump_until
 
@@ -162,6 +163,90 @@ def test_an_earlier_result_is_not_taken_for_that_of_a_job_that_goes_on(addon: An
     current.tasks.stop_all()
     assert list(folder.iterdir()) == []
     assert (record.folder, record.result_imported, record.thumbnail, record.cancelling) == (None, False, "", False)
+
+
+def waiting() -> Any:
+    """Of a backend that does not answer."""
+    while True:
+        yield
+
+
+def test_the_panels_finish_now_brings_the_props_into_the_file_that_is_open(
+    addon: Any, current: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restart of Blender, say; a script that wants no import keeps its word."""
+    monkeypatch.setattr(current, "ready_client", waiting)
+    record = listed(state="running", can_finish=True)
+    addon.finish_job("abc")
+    assert record.finishing
+    assert (record.import_when_done, record.place) == (False, None)
+    record.finishing = False
+    bpy.ops.set_dresser.finish(job="abc")
+    assert (record.finishing, record.import_when_done, current.pressed) == (True, True, record)
+    assert record.place.find() == (bpy.context.scene, bpy.context.view_layer)
+
+
+@pytest.mark.parametrize("state", ["done", "running"])
+def test_finish_now_that_came_too_late_is_no_error(addon: Any, current: Any, state: str) -> None:
+    def refused() -> Any:
+        record.state = state
+        raise SetDresserError("The job is done.", "", "finish-not-possible")
+        yield
+
+    record = listed(state="running", can_finish=True)
+    current.ready_client = refused
+    addon.finish_job("abc")
+    assert not record.finishing
+    assert (current.problem is None) == (state == "done")
+
+
+def test_a_backend_that_is_stopped_before_it_lets_a_job_go_on_leaves_it_as_it_was(
+    addon: Any, current: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "ready_client", waiting)
+    record = listed(state="failed", can_continue=True)
+    addon.continue_job("abc", wait=False)
+    assert (record.busy, progress_text(record)) == (True, "Continuing")
+    addon.cancel("abc")
+    assert (record.busy, progress_text(record)) == (True, "Cancelling")
+    current.stop_server()
+    assert (record.busy, record.cancelling, record.state, record.can_continue) == (False, False, "failed", True)
+
+
+def test_cancelled_before_the_backend_has_let_it_go_on_it_is_cancelled_then(long: Any, picture: Path) -> None:
+    job = long.generate(source=picture, pipeline="test-long", parameters={"steps": 400, "pause": 0.05}, wait=False)
+    pump_until(lambda: job.fraction > 0, "progress")
+    job.finish()
+    job.wait(PATIENCE)
+    job.go_on(wait=False)
+    job.cancel()
+    pump_until(lambda: not job._record.busy, "its end")
+    assert (job.state, job.can_continue) == ("cancelled", True)
+
+
+def test_the_bar_stays_where_it_was_while_a_job_is_begun_again() -> None:
+    """Its worker died: no event tells how far it had come, until the next step."""
+    record = JobRecord(id="abc", state="running", stage="surface", fraction=0.45)
+    for number, state in enumerate(("queued", "running"), 2):
+        record.take_event(ServerEvent(number, "state", {"state": state}))
+    progress = {"stage": "surface", "fraction": 0.45}
+    record.take_chances({"state": "running", "progress": progress})
+    assert (record.stage, record.fraction) == ("surface", 0.45)
+    record.take_event(ServerEvent(4, "progress", {"stage": "surface", "fraction": 0.5}))
+    record.take_chances({"state": "running", "progress": progress})
+    assert record.fraction == 0.5, "it came late"
+
+
+def test_what_became_of_the_press_tells_that_there_is_more_to_be_had(addon: Any, current: Any) -> None:
+    record = listed(state="done", finished_early=True, place=Place.of(bpy.context.scene, bpy.context.view_layer))
+    current.pressed = record
+    assert not buttons_of(draw(), "set_dresser.continue_job")
+    record.can_continue = True
+    layout = draw()
+    assert buttons_of(layout, "set_dresser.continue_job") == ["abc"]
+    assert "Finished early" in layout.texts
+    record.continuing = True
+    assert not buttons_of(draw(), "set_dresser.continue_job")
 
 
 # the folds

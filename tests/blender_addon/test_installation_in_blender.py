@@ -21,13 +21,13 @@ from blender_addon.installer import records
 from blender_addon.installer.builds import AUTOMATIC, NONE
 from blender_addon.messages import SetDresserError
 from blender_addon.panels import draw_installation
+from tests.addon_without_blender.test_installation import bundle, hold_at, index, let_go, reached, uv
 from tests.backend.waiting import is_gone, until
 from tests.blender_addon.conftest import HERE, ROOT
 from tests.blender_addon.little_index import Bundle, Index
 from tests.blender_addon.processes import listen, read
 from tests.blender_addon.recorder import Recorder
 from tests.blender_addon.test_endings import descendants
-from tests.blender_addon.test_installation import bundle, hold_at, index, let_go, reached, uv
 
 __all__ = ["bundle", "index", "uv"]
 

@@ -4,7 +4,6 @@ and label images go along."""
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -19,61 +18,14 @@ from blender_addon.image_capture import capture_image
 from blender_addon.messages import SetDresserError
 from blender_addon.operators import boxes as box_operators
 from blender_addon.operators import generate
-from tests.blender_addon.conftest import ROOT, backend_python
 from tests.blender_addon.small_room import read
 from tests.blender_addon.test_panels import PREPARATIONS
-
-SIZE, BOX = (48, 36), {"left": 3, "top": 4, "right": 17, "bottom": 20}
-
-MAKE = """
-import json, sys
-from PIL import Image, ImageDraw
-from PIL.PngImagePlugin import PngInfo
-from backend.imaging.reading import read_image
-folder, told = sys.argv[1], {}
-XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description %s</x:xmpmeta>'
-for number in range(1, 9):
-    picture = Image.new("RGB", (48, 36), (205, 205, 200))
-    ImageDraw.Draw(picture).rectangle((3, 4, 16, 19), fill=(190, 30, 30))
-    exif = Image.Exif(); exif[0x0112] = number
-    attribute = (XMP % f'tiff:Orientation="{number}"/>').encode()
-    element = (XMP % f'><tiff:Orientation>{number}</tiff:Orientation></rdf:Description>').encode()
-    text = PngInfo(); text.add_itxt("XML:com.adobe.xmp", attribute.decode(), zip=number % 2 == 0)
-    kinds = {
-        "jpg": {"exif": exif, "quality": 95}, "xmp.jpg": {"xmp": element, "quality": 95},
-        "both.jpg": {"exif": exif, "xmp": (XMP % 'tiff:Orientation="1"/>').encode(), "quality": 95},
-        "png": {"exif": exif}, "xmp.png": {"pnginfo": text},
-        "webp": {"exif": exif, "lossless": True}, "xmp.webp": {"xmp": attribute, "lossless": True},
-        "tif": {"exif": exif},
-    }
-    for ending, options in kinds.items():
-        name = f"{number}.{ending}"
-        picture.save(f"{folder}/{name}", **options)
-        upright = read_image(open(f"{folder}/{name}", "rb").read(), name)
-        red = (upright[..., 0] > 150) & (upright[..., 1] < 110)
-        rows, columns = red.any(1).nonzero()[0], red.any(0).nonzero()[0]
-        told[name] = {"size": [upright.shape[1], upright.shape[0]], "left": int(columns[0]), "top": int(rows[0]),
-                      "right": int(columns[-1]) + 1, "bottom": int(rows[-1]) + 1}
-json.dump(told, open(f"{folder}/told.json", "w"))
-"""
+from tests.blender_addon.turned_photos import BOX, SIZE, write_turned_photos
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same stored pixels in every format that can ask to be turned, and in told.json what the backend sees."""
-    folder = tmp_path_factory.mktemp("photos")
-    subprocess.run([backend_python(), "-c", MAKE, str(folder)], check=True, cwd=ROOT, timeout=120)
-    return folder
-
-
-def test_every_file_is_turned_as_the_backend_turns_it(photos: Path) -> None:
-    told = json.loads((photos / "told.json").read_text())
-    assert len(told) == 64
-    for name, seen in told.items():
-        turned = orientation.of_file(photos / name)
-        assert turned == int(name[0]), name
-        assert list(orientation.upright_size(turned, *SIZE)) == seen.pop("size"), name
-        assert orientation.upright_box(turned, SIZE, BOX) == pytest.approx(seen, abs=1), name
+    return write_turned_photos(tmp_path_factory.mktemp("photos"))
 
 
 @pytest.mark.parametrize("number", range(1, 9))
@@ -142,13 +94,3 @@ def test_an_image_of_the_blend_file_goes_as_blender_shows_it_and_is_not_turned(
         pixels = read(file)
         assert pixels.shape[:2] == (36, 48)
         assert pixels[10, 10, 0] > 2 * pixels[10, 10, 1], "red where Blender shows it"
-
-
-@pytest.mark.parametrize("cut", [3, 20, 30, 60, 200])
-@pytest.mark.parametrize("name", ["6.jpg", "6.xmp.jpg", "6.png", "6.xmp.png", "6.webp", "6.tif"])
-def test_a_damaged_file_counts_as_upright_or_as_what_it_says(photos: Path, tmp_path: Path, name: str, cut: int) -> None:
-    data = (photos / name).read_bytes()
-    for damaged in (data[:cut], data[:cut] + bytes(8) + data[cut + 8 :], data[:cut] + b"\xff" * 64):
-        (tmp_path / name).write_bytes(damaged)
-        assert orientation.of_file(tmp_path / name) in (1, 6)
-    assert orientation.of_file(tmp_path / "missing.jpg") == 1

@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import job_list, panels, parameters, session
+from blender_addon import job_list, panels, parameters, properties, session
 from blender_addon.condition import condition
 from blender_addon.installation import InstallationState
 from blender_addon.jobs import JobRecord
@@ -51,6 +51,17 @@ PREPARATIONS = [
         "memory_bytes": 12_000_000_000,
         "licence_note": "Not for everything.",
         "parameters": {"properties": {"prompt": {"type": "string", "default": ""}}},
+    },
+    {
+        "id": "text",
+        "title": "Text",
+        "licence_note": "Read Attachment A.",
+        "parameters": {
+            "properties": {
+                "prompt": {"type": "string", "default": "", "examples": ["a red armchair"]},
+                "candidates": {"type": "integer", "default": 4},
+            }
+        },
     },
 ]
 
@@ -180,6 +191,20 @@ def _imagine_not_ready(settings: Any) -> None:
     session.current.take_preparations([{**PREPARATIONS[1], "ready": False, "weights": ["sdxl"]}])
 
 
+def _no_words(settings: Any) -> None:
+    settings.source, settings.text = "TEXT", "  "
+
+
+def _no_text(settings: Any) -> None:
+    settings.source, settings.text = "TEXT", "a cup"
+    session.current.take_preparations(PREPARATIONS[:2])
+
+
+def _text_for_a_pipeline_of_photos(settings: Any) -> None:
+    settings.source, settings.text = "TEXT", "a cup"
+    session.current.take_pipelines([{**PIPELINES[0], "images": {"least": 2, "most": 4}}])
+
+
 def _pipeline_not_ready(settings: Any) -> None:
     session.current.take_pipelines([{**PIPELINES[0], "ready": False, "weights": ["one"]}])
 
@@ -200,6 +225,9 @@ def _pipeline_not_ready(settings: Any) -> None:
         (_no_segment, "This backend cannot find objects"),
         (_no_imagine, "This backend cannot paint pictures"),
         (_imagine_not_ready, "Imagine cannot run yet: weights are missing (sdxl)"),
+        (_no_words, "Write what is to be made"),
+        (_no_text, "This backend cannot paint pictures from a text"),
+        (_text_for_a_pipeline_of_photos, "One takes at least 2 pictures, and there is one"),
         (_pipeline_not_ready, "One cannot run yet: weights are missing (one)"),
     ],
 )
@@ -225,6 +253,30 @@ def test_every_source_draws_its_own_controls(settings: Any) -> None:
     layout = draw()
     assert "collection" in layout.controls
     assert "1 object" in layout.texts, "lights and cameras are no block-out"
+
+
+def test_text_draws_its_sentence_and_how_to_paint_and_no_camera(settings: Any) -> None:
+    settings.source, settings.use_active_camera, settings.text = "TEXT", True, "a cup"
+    layout = draw()
+    assert {"source", "text", "height", "place_at", "candidates"} <= set(layout.controls)
+    assert not {"prompt", "use_active_camera", "labels", "camera", "image_path"} & set(layout.controls)
+    texts = layout.texts.replace("\n", " ")
+    assert "How to Paint" in texts and "Licence: Read Attachment A." in texts
+    assert "seed" in layout.controls, "another seed paints another picture"
+    assert bpy.ops.set_dresser.generate.poll()
+
+
+def test_text_is_offered_with_pipelines_that_are_content_with_one_picture(settings: Any) -> None:
+    def offered() -> list[str]:
+        return [item[0] for item in properties._sources(settings, bpy.context)]
+
+    assert offered() == ["CAMERA", "FILE", "IMAGE", "TEXT"]
+    session.current.take_pipelines([{**PIPELINES[0], "images": {"least": 1, "most": 4}}])
+    assert offered() == ["CAMERA", "FILE", "IMAGE", "TEXT", "PHOTOS"]
+    session.current.take_pipelines([{**PIPELINES[0], "images": {"least": 2, "most": 4}}])
+    assert offered() == ["CAMERA", "FILE", "IMAGE", "PHOTOS"]
+    settings.source_id = "TEXT"
+    assert settings.source == "TEXT" and "TEXT" in offered(), "what is chosen stays"
 
 
 def test_imagine_is_off_and_draws_its_parameters_and_notes(settings: Any) -> None:

@@ -317,6 +317,24 @@ def test_the_settings_of_a_job_of_another_day_are_read_from_its_result(current: 
     assert parameters.pipelines.values(bpy.context.scene, "marked")["faces"] == 8
 
 
+def test_the_sentence_of_a_job_comes_back(current: Any, settings: Any) -> None:
+    begun(request={"pipeline": "marked", "parameters": {}, "seed": 1, "prepare": {"text": {"prompt": "a red cup"}}})
+    bpy.ops.set_dresser.restore_settings(job="abc")
+    assert (settings.source, settings.text) == ("TEXT", "a red cup")
+    current.jobs.clear()
+    record = begun(files=["result.json"])
+    result = {"pipeline": {"id": "marked"}, "parameters": {}, "seed": 3, "inputs": []}
+    result["prepared"] = {"text": {"parameters": {"prompt": "a blue cup"}}}
+    path = current.result_folder(record.id) / "result.json"
+    path.write_text(json.dumps(result))
+    settings.source = "FILE"
+    bpy.ops.set_dresser.restore_settings(job="abc")
+    assert (settings.source, settings.text) == ("TEXT", "a blue cup")
+    path.write_text(json.dumps({**result, "prepared": {}, "inputs": [{"role": "image"}]}))
+    bpy.ops.set_dresser.restore_settings(job="abc")
+    assert settings.source == "CAMERA", "it was no text"
+
+
 def test_settings_that_nobody_has_kept_are_told(current: Any) -> None:
     record = begun(state="failed")
     assert restoring.hindrance(record)

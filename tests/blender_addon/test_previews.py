@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -12,13 +13,13 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import preview_fetching, preview_images, session, temporary
+from blender_addon import pictures, preview_fetching, preview_images, session, temporary
 from blender_addon.client import ServerEvent
 from blender_addon.jobs import JobRecord
 from blender_addon.panels.running import draw_running
 from blender_addon.pictures import png
 from blender_addon.preview_fetching import INTERVAL, PreviewFetching
-from blender_addon.previews import Preview, newest, of_view
+from blender_addon.previews import MOST_SLOTS, Preview, newest, of_view
 from blender_addon.server_process import ServerState
 from tests.blender_addon.recorder import Recorder
 
@@ -67,6 +68,26 @@ def test_the_newest_picture_is_the_one_that_was_painted_last() -> None:
     assert newest(of_view(None)) is None
 
 
+def test_what_comes_late_or_makes_no_sense_changes_nothing() -> None:
+    record = JobRecord(id="abc", state="running")
+    for told in (event("a", 7, "Step 9"), event("a", 5, "Step 5"), {**event("a", 1), "revision": True}, event("a", 7)):
+        record.take_event(ServerEvent(7, "preview", told))
+    assert newest(record.previews) == Preview("a", 7, "Step 9", "preview-a.png")
+    record.take_event(ServerEvent(8, "preview", event("b", 8, "Two\nlines " + "x" * 500)))
+    assert newest(record.previews).caption == "Two lines " + "x" * 190
+    for number in range(100):
+        record.take_event(ServerEvent(9, "preview", event(f"slot-{number}", 9)))
+    assert len(record.previews) == MOST_SLOTS
+
+
+@pytest.mark.parametrize("fraction", ["half", None, float("nan"), float("inf"), {}])
+def test_progress_that_is_no_number_leaves_the_bar_where_it_was(fraction: Any) -> None:
+    record = JobRecord(id="abc", state="running", fraction=0.25)
+    told = {"stage": "surface", "fraction": fraction, "eta": fraction}
+    record.take_event(ServerEvent(1, "progress", told))
+    assert (record.stage, record.fraction, record.eta) == ("surface", 0.25, None)
+
+
 # what Blender shows
 
 
@@ -95,11 +116,32 @@ def test_what_is_no_picture_is_said_and_leaves_nothing(images: Any, tmp_path: Pa
     assert not ours()
 
 
+def test_only_a_whole_png_of_a_usual_size_is_given_to_blender(tmp_path: Path) -> None:
+    path = paint(tmp_path, 90)
+    pictures.check_png(path, 64)
+    good = path.read_bytes()
+    huge = png(np.zeros((1, 1, 3), np.uint8)).replace(bytes([0, 0, 0, 1] * 2), struct.pack(">II", 60_000, 60_000), 1)
+    bad = [b"", b"GIF89a", good[:-1], good[:40], good[:8], good.replace(b"IDAT", b"IDAU"), huge, b"\xff\xd8" + good]
+    for data in [*bad, good[:60] + bytes([good[60] ^ 1]) + good[61:]]:
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=r"preview\.png is"):
+            pictures.check_png(path, 64)
+    with pytest.raises(ValueError, match="at most 63 pixels"):
+        pictures.check_png(paint(tmp_path, 90), 63)
+
+
 @pytest.mark.parametrize(("height", "width", "size"), [(512, 384, (256, 192)), (48, 64, (48, 64)), (500, 1, (250, 1))])
 def test_an_icon_is_small_and_keeps_its_shape(height: int, width: int, size: tuple[int, int]) -> None:
     pixels = preview_images.icon_pixels(np.full((height, width, 4), 0.5, np.float32))
     assert pixels.shape == (*size, 4)
+    assert pixels.dtype == np.float32
     assert np.all(pixels == 0.5)
+
+
+def test_each_pixel_of_an_icon_is_the_mean_of_its_square() -> None:
+    picture = np.random.default_rng(0).random((515, 700, 4), dtype=np.float32)
+    squares = picture[:513, :699].reshape(171, 3, 233, 3, 4)
+    assert np.allclose(preview_images.icon_pixels(picture), squares.mean((1, 3)), atol=1e-6)
 
 
 def test_an_editor_shows_it_and_afterwards_what_it_showed_before(images: Any, tmp_path: Path) -> None:
@@ -123,8 +165,40 @@ def test_what_the_artist_has_opened_since_stays(images: Any, tmp_path: Path) -> 
     assert area.spaces.active.image == other
 
 
-def test_the_file_is_saved_without_it_and_the_editor_goes_on_showing_it(images: Any, tmp_path: Path) -> None:
+def test_an_editor_that_is_out_of_sight_when_the_job_ends_shows_what_it_showed_before(
+    images: Any, tmp_path: Path
+) -> None:
+    hidden = bpy.data.screens["UV Editing"]
+    assert all(window.screen != hidden for window in bpy.context.window_manager.windows)
+    area = next(each for each in hidden.areas if each.type == "IMAGE_EDITOR")
+    former = area.spaces.active.image = bpy.data.images.new("Wallpaper", 4, 4)
+    images.show(KEY, paint(tmp_path, 90))
+    images.open_in(area, KEY)
+    assert area.spaces.active.image in ours()
+    images.keep(())
+    assert area.spaces.active.image == former
+
+
+@pytest.mark.parametrize("sooner", ["picture", "tick"])
+def test_removed_by_hand_or_by_undo_it_comes_back_in_its_editor(images: Any, tmp_path: Path, sooner: str) -> None:
     area = editor()
+    images.show(KEY, paint(tmp_path, 90))
+    images.open_in(area, KEY)
+    bpy.data.images.remove(ours()[0])
+    assert area.spaces.active.image is None
+    if sooner == "picture":
+        images.show(KEY, paint(tmp_path, 91))
+    images.keep([KEY])
+    assert area.spaces.active.image == ours()[0]
+    area.spaces.active.image = None  # by the artist
+    images.keep([KEY])
+    images.show(KEY, paint(tmp_path, 92))
+    assert area.spaces.active.image is None
+
+
+def test_the_file_is_saved_without_it_and_the_editor_goes_on_showing_it(images: Any, tmp_path: Path) -> None:
+    area, former = editor(), bpy.data.images.new("Wallpaper", 4, 4)
+    former.use_fake_user, area.spaces.active.image = True, former
     images.show(KEY, paint(tmp_path, 90))
     images.open_in(area, KEY)
     assert ours()[0].users == 1, "an editor makes itself a user, and what has one is saved"
@@ -132,8 +206,12 @@ def test_the_file_is_saved_without_it_and_the_editor_goes_on_showing_it(images: 
     bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=False)
     assert area.spaces.active.image in ours()
     assert b"Set Dresser Preview" not in path.read_bytes()
+    images.keep(())
+    assert area.spaces.active.image == former
     bpy.ops.wm.open_mainfile(filepath=str(path))
     assert not ours()
+    shown = [area.spaces.active.image for area in bpy.context.window.screen.areas if area.type == "IMAGE_EDITOR"]
+    assert shown == [bpy.data.images["Wallpaper"]], "the file has what the editor showed before"
 
 
 def test_undo_and_redo_do_not_bring_it_back(images: Any, tmp_path: Path) -> None:
@@ -199,8 +277,9 @@ def pace(current: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A session with a server that answers by itself; what was asked for and shown, and when."""
     clock, log = Clock(), []
 
-    def download(job: str, name: str, path: Path) -> Connection:
+    def download(job: str, name: str, path: Path, limit: int) -> Connection:
         log.append(f"{clock.now:.2f} {name}")
+        path.write_bytes(here.picture)
         return Connection(log, name)
 
     def ready() -> Iterator[None]:
@@ -213,7 +292,9 @@ def pace(current: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     current.server.state = ServerState.READY
     record = JobRecord(id="abc", state="running")
     current.jobs = {"abc": record}
-    return SimpleNamespace(session=current, clock=clock, log=log, record=record, fetching=PreviewFetching())
+    here = SimpleNamespace(session=current, clock=clock, log=log, record=record, fetching=PreviewFetching())
+    here.picture = png(np.zeros((4, 4, 3), np.uint8))
+    return here
 
 
 def tell(pace: Any, told: dict[str, Any], turns: int = 1, seconds: float = 0.05) -> None:
@@ -243,6 +324,20 @@ def test_the_last_picture_comes_although_nothing_follows_it(pace: Any) -> None:
     assert pace.fetching.fetched == {("abc", "a"): 2}
     assert pace.log.count("shown a") == 2
     assert len(pace.session.tasks) == 0
+
+
+def test_a_picture_that_is_none_leaves_the_one_before(pace: Any) -> None:
+    tell(pace, event("a", 1), turns=8)
+    path = preview_fetching.path_of(pace.session, pace.record, pace.record.previews["a"])
+    assert path.read_bytes() == pace.picture
+    pace.picture, good = b"no picture", pace.picture
+    tell(pace, event("a", 2), turns=8, seconds=2.0)
+    assert pace.log.count("shown a") == 1
+    assert path.read_bytes() == good
+    assert list(path.parent.iterdir()) == [path]
+    pace.picture = good
+    tell(pace, event("a", 3), turns=8, seconds=2.0)
+    assert pace.log.count("shown a") == 2
 
 
 def test_a_picture_of_a_job_that_has_ended_meanwhile_is_dropped(pace: Any) -> None:

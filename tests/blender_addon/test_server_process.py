@@ -12,8 +12,7 @@ import pytest
 
 from blender_addon import server_process
 from blender_addon.client import answer
-from blender_addon.environment import Environment, NotSetUp, backend_folder, find_python
-from blender_addon.installer import records
+from blender_addon.environment import Environment
 from blender_addon.messages import SetDresserError
 from blender_addon.server_process import ServerProcess, ServerState
 from tests.backend.waiting import is_gone, until
@@ -127,13 +126,29 @@ def test_its_token_is_in_no_list_of_processes(server: ServerProcess, real: Envir
         assert server._token.encode() not in path.read_bytes()
 
 
-def test_an_unexpected_end_is_told_with_its_last_words(server: ServerProcess, real: Environment) -> None:
+def test_an_unexpected_end_is_told_with_its_last_words(server: ServerProcess, pretending: Make, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    server.start(
+        pretending(f"""
+print(json.dumps(dict(port=1, protocol=1, version="1")), flush=True)
+while not os.path.exists({str(go)!r}):
+    time.sleep(0.01)
+print("No more strength.", file=sys.stderr)
+sys.exit(3)""")
+    )
+    reaches(server, ServerState.READY)
+    go.touch()
+    reaches(server, ServerState.CRASHED)
+    assert server.problem.message == "The backend ended (exit code 3). Its last words: No more strength."
+
+
+def test_killed_it_has_no_last_words_and_starts_again(server: ServerProcess, real: Environment) -> None:
     server.start(real)
     reaches(server, ServerState.READY)
     os.kill(server.pid, 9)
     reaches(server, ServerState.CRASHED)
     assert server.problem.code == "backend-ended"
-    assert "signal 9" in server.problem.message
+    assert server.problem.message == "The backend ended (signal 9)."
     server.start(real)
     reaches(server, ServerState.READY)
     assert server.problem is None
@@ -256,45 +271,3 @@ def test_only_the_newest_logs_are_kept(server: ServerProcess, pretending: Make, 
     server.start(pretending("sys.exit(0)"))
     kept = {path.name for path in logs.iterdir()}
     assert kept == {f"backend-{number}.log" for number in (4, 5, 6, 7)} | {f"backend-{os.getpid()}.log"}
-
-
-def test_the_chosen_python_counts_before_the_variable_and_that_before_the_private_one(tmp_path: Path) -> None:
-    def environment(name: str) -> Path:
-        inside = tmp_path / name / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-        inside.parent.mkdir(parents=True)
-        inside.touch()
-        return inside
-
-    chosen, variable, private = environment("a"), environment("b"), environment("c")
-    variables = {"SET_DRESSER_PYTHON": str(variable)}
-    assert find_python(str(chosen), tmp_path / "c", variables) == chosen
-    assert find_python(str(tmp_path / "a"), tmp_path / "c", variables) == chosen
-    assert find_python("", tmp_path / "c", variables) == variable
-    with pytest.raises(NotSetUp):
-        find_python(" ", tmp_path / "c", {})
-    (tmp_path / "c" / "pyvenv.cfg").write_text(f"home = {tmp_path}\n")
-    records.write_marker(tmp_path / "c", records.Record("none", "3.11", {}))
-    assert find_python(" ", tmp_path / "c", {}) == private
-
-
-@pytest.mark.parametrize(("chosen", "variables"), [("nowhere/python", {}), ("", {"SET_DRESSER_PYTHON": "nowhere"})])
-def test_a_python_that_is_not_there_is_named(tmp_path: Path, chosen: str, variables: dict[str, str]) -> None:
-    with pytest.raises(NotSetUp, match="nowhere") as caught:
-        find_python(chosen, tmp_path, variables)
-    assert caught.value.hint
-
-
-def test_without_any_python_it_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(NotSetUp, match="No Python") as caught:
-        find_python("", tmp_path, {})
-    assert "preferences" in caught.value.hint
-
-
-def test_the_bundle_counts_before_the_checkout(tmp_path: Path) -> None:
-    addon = tmp_path / "addon"
-    with pytest.raises(NotSetUp, match="missing"):
-        backend_folder(addon)
-    for folder in (tmp_path, addon / "bundle"):
-        (folder / "backend").mkdir(parents=True)
-        (folder / "backend" / "__main__.py").touch()
-        assert backend_folder(addon) == folder

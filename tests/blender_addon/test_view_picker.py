@@ -16,13 +16,13 @@ from blender_addon import asking, drafts, folders, session, thumbnails
 from blender_addon.jobs import show_questions
 from blender_addon.messages import SetDresserError
 from blender_addon.questions import Question
+from tests.addon_without_blender.test_views import document
 from tests.backend.waiting import is_gone, until
 from tests.blender_addon.processes import listen, start
 from tests.blender_addon.recorder import Drawn, Recorder
 from tests.blender_addon.test_asking import answers, shown
 from tests.blender_addon.test_panels import draw, record
 from tests.blender_addon.test_session import PATIENCE, pump_until
-from tests.blender_addon.test_views import document
 
 DEFAULT = (0, 1, 2, 3, 4, 5)
 

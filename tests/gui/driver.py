@@ -137,16 +137,18 @@ class Frames:
         self.redraws.clear()
         session().slices.seconds.clear()
         session().imports.seconds.clear()
+        session().previews.slices.seconds.clear()
         if self._handle is None:
             self._handle = bpy.types.SpaceView3D.draw_handler_add(self._drawn, (), "WINDOW", "POST_PIXEL")
             for panel in (bpy.types.SET_DRESSER_PT_main, bpy.types.SET_DRESSER_PT_jobs):
                 panel.draw = self._timed(panel.draw)
 
     def seen(self) -> dict[str, Any]:
-        """Seconds: of every tick, every import, every drawing of a panel; when the view was drawn."""
+        """Seconds: of every tick, import, picture of a running job, drawing of a panel; when the view was drawn."""
         return {
             "slices": list(session().slices.seconds),
             "imports": list(session().imports.seconds),
+            "previews": list(session().previews.slices.seconds),
             "panels": self.panels,
             "redraws": self.redraws,
         }

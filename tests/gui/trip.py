@@ -15,7 +15,7 @@ from tests.gui.display import Display
 from tests.gui.machine import STAGE, Machine, until
 from tests.gui.root import PROJECT
 
-PLUGINS = ("box_pipeline", "asking_pipeline", "photo_pipeline", "views_pipeline")
+PLUGINS = ("box_pipeline", "asking_pipeline", "photo_pipeline", "views_pipeline", "long_pipeline")
 ENDED = ("done", "failed", "cancelled")
 
 

@@ -1,6 +1,6 @@
-"""The parity tests take every size from the files: they pass with a set of other sizes, made here.
+"""The parity tests take every size from the files: they pass with sets of other sizes, made here.
 
-The set has no manifest, no tables and no pictures to preprocess: those are facts without a size of their own choice.
+The sets have no manifests, no tables and no pictures to preprocess: those are facts without a size of their own choice.
 """
 
 from __future__ import annotations
@@ -19,15 +19,24 @@ pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
-LEAST = 48
-"""Tests that the set has numbers for."""
+LEAST = 48 + 32
+"""Tests that the sets have numbers for, of InstantMesh and of MIDI."""
 
 
 def test_the_parity_tests_pass_with_another_lattice_other_steps_and_other_widths(tmp_path: Path) -> None:
     from tests.parity.other_sizes.__main__ import write_set
 
     write_set(tmp_path)
-    command = [sys.executable, "-m", "pytest", "tests/parity/instantmesh", "-q", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "tests/parity/instantmesh",
+        "tests/parity/midi",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    ]
     environment = {**os.environ, "SET_DRESSER_REFERENCE": str(tmp_path), "PYTEST_ADDOPTS": ""}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-4000:]

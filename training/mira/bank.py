@@ -94,7 +94,6 @@ class Shown:
         found[within] = (self.bits[number >> 3] >> (7 - (number & 7)).astype(np.uint8)) & 1
         return found
 
-
     def within(self, count: int, chance: np.random.Generator) -> NDArray[np.float64]:
         """Points [count, 3] of the world by chance within the solid, which must be known and not empty."""
         assert self.bits is not None, "the solid is not known"

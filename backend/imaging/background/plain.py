@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from backend.errors import Problem
+from backend.imaging.background.fields import change_of, enlarged, nearby, scaled, spread_out, to_lab
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.floating[Any]]
@@ -79,11 +79,11 @@ def cover_by_border(colours: Pixels) -> Floats:
     """
     if min(colours.shape[:2]) < SMALLEST_SIDE:
         raise Problem("background-unclear", "The picture is too small to tell an object from its background.")
-    small = _scaled(colours, WORKING_SIZE)
+    small = scaled(colours, WORKING_SIZE)
     if min(small.shape[:2]) < SMALLEST_SIDE:
         raise Problem("background-unclear", "The picture is too narrow to tell an object from its background.")
-    lab = _lab(small)
-    change = _change(lab)
+    lab = to_lab(small)
+    change = change_of(lab)
     reach = _reach(change)
     expected, spread = _expected_background(lab, reach)
     difference = _difference(lab, expected)
@@ -98,38 +98,13 @@ def is_plain(colours: Pixels) -> bool:
     """Whether the border of a picture HxWx3 uint8 sRGB looks like one ground: one colour, or a smooth gradient."""
     if min(colours.shape[:2]) < SMALLEST_SIDE:
         return False
-    lab = _lab(_scaled(colours, BORDER_SIZE))
+    lab = to_lab(scaled(colours, BORDER_SIZE))
     rows, columns = (axis.ravel() for axis in np.mgrid[-1 : 1 : lab.shape[0] * 1j, -1 : 1 : lab.shape[1] * 1j])
     ring = np.maximum(abs(rows), abs(columns)) > 1 - 2 * RING
     rows, columns, seen = rows[ring], columns[ring], lab.reshape(-1, 3)[ring]
     terms = np.stack([np.ones_like(rows), rows, columns, rows * columns, rows**2, columns**2], axis=-1)
     smooth = terms @ np.linalg.lstsq(terms, seen, rcond=None)[0]
     return bool(np.quantile(np.linalg.norm(seen - smooth, axis=-1), MOSTLY) < PLAIN)
-
-
-def _scaled(colours: Pixels, longest: int) -> Pixels:
-    """The picture with its longer side of a certain length."""
-    height, width = colours.shape[:2]
-    scale = longest / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    kind = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(np.ascontiguousarray(colours)).resize(size, kind))
-
-
-def _lab(colours: Pixels) -> Floats:
-    from skimage.color import rgb2lab
-
-    lab: Floats = rgb2lab(colours.astype(np.float32) / 255)
-    return lab
-
-
-def _change(lab: Floats) -> Floats:
-    """How much the colour changes from one pixel to the next, HxW."""
-    from scipy import ndimage
-
-    smooth = ndimage.gaussian_filter(lab, (0.7, 0.7, 0))
-    change: Floats = np.sqrt(sum(((ndimage.sobel(smooth, axis=axis) / 8) ** 2).sum(axis=-1) for axis in (0, 1)))
-    return change
 
 
 def _reach(change: Floats) -> Floats:
@@ -155,27 +130,11 @@ def _expected_background(lab: Floats, reach: Floats) -> tuple[Floats, float]:
     spread = 0.0
     expected = lab
     for _ in range(3):
-        expected = _spread_out(lab, known)
+        expected = spread_out(lab, known)
         difference = _difference(lab, expected)
         spread = float(np.quantile(difference[known], 0.9))
         known = (reach < 3 * NEAR) & (difference < max(FAINT, 2 * spread)) | (reach < NEAR / 2)
     return expected, spread
-
-
-def _spread_out(values: Floats, known: Mask) -> Floats:
-    """Values HxWxC where known, and smoothly continued elsewhere: fine means near what is known, coarse ones far."""
-    from scipy import ndimage
-
-    result: Floats | None = None
-    filled = np.where(known[..., None], values, 0.0)
-    for sigma in (64, 32, 16, 8, 4):
-        weight = ndimage.gaussian_filter(known.astype(np.float64), sigma, mode="nearest")
-        mean = ndimage.gaussian_filter(filled, (sigma, sigma, 0), mode="nearest")
-        mean /= np.maximum(weight, 1e-12)[..., None]
-        trust = np.clip(weight / 0.05, 0, 1)[..., None]
-        result = mean if result is None else result + (mean - result) * trust
-    assert result is not None
-    return result
 
 
 def _difference(lab: Floats, expected: Floats) -> Floats:
@@ -266,40 +225,20 @@ def _refine_rim(colours: Pixels, share: Floats) -> Floats:
     """The object at full size, from its share at reduced size."""
     from scipy import ndimage
 
-    fine = _scaled(colours, min(RIM_SIZE, max(colours.shape)))
+    fine = scaled(colours, min(RIM_SIZE, max(colours.shape)))
     scale = max(fine.shape) / max(share.shape)
-    full = _enlarged(share, fine.shape)
+    full = enlarged(share, fine.shape)
     inside = full > 0.5
     distance = np.where(inside, ndimage.distance_transform_edt(inside), ndimage.distance_transform_edt(~inside))
     # The outline may be off by the width of a reduced pixel or so; the colours that mix are taken from beyond that.
     band = max(1.5 * scale, 1.0)
     rim = distance <= band + 0.5
-    lab = _lab(fine)
-    ours = _nearby(lab, (full > 0.97) | (full > 0.9) & ~rim, 2 * band)
-    theirs = _nearby(lab, (full < 0.1) & (distance > 1), 2 * band)
+    lab = to_lab(fine)
+    ours = nearby(lab, (full > 0.97) | (full > 0.9) & ~rim, 2 * band)
+    theirs = nearby(lab, (full < 0.1) & (distance > 1), 2 * band)
     apart = ours - theirs
     square = (apart**2).sum(axis=-1)
     mixture = np.clip(((lab - theirs) * apart).sum(axis=-1) / np.maximum(square, 1e-9), 0, 1)
     trust = square / (square + DIFFERENT**2)
     result: Floats = np.where(rim, trust * mixture + (1 - trust) * full, full)
-    return _enlarged(_sensible_parts(result), colours.shape)
-
-
-def _enlarged(values: Floats, shape: tuple[int, ...]) -> Floats:
-    """HxW at the size of `shape`, bilinear."""
-    if values.shape == shape[:2]:
-        return values
-    size = shape[1], shape[0]
-    image = Image.fromarray(values.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
-    enlarged: Floats = np.asarray(image, dtype=np.float32)
-    return enlarged
-
-
-def _nearby(values: Floats, known: Mask, sigma: float) -> Floats:
-    """Mean of the known values around each pixel, HxWxC; the pixel's own value where none is near."""
-    from scipy import ndimage
-
-    weight = ndimage.gaussian_filter(known.astype(values.dtype), sigma)[..., None]
-    mean = ndimage.gaussian_filter(np.where(known[..., None], values, 0), (sigma, sigma, 0))
-    near: Floats = np.where(weight > 1e-4, mean / np.maximum(weight, 1e-12), values)
-    return near
+    return enlarged(_sensible_parts(result), colours.shape)

@@ -11,7 +11,7 @@ from backend.errors import Problem
 from backend.geometry.lens import Lens, make_lens
 from backend.geometry.texture import paint
 from backend.geometry.vertex_colours import carried
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.inflate import InflateParameters
 from backend.placement import ASSUMED_DISTANCE, place, stand_up
 from backend.scene import Mesh, Prop, Scene

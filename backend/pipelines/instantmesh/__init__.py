@@ -13,6 +13,7 @@ from backend.pipelines.parameters import (
     ComputingParameters,
     Faces,
     Guidance,
+    LongestSide,
     MeshParameters,
     PlacingParameters,
     Quality,
@@ -86,11 +87,7 @@ class InstantMeshParameters(
         description="Multiplies the distance of the cameras; less if the prop comes out cut off by its box.",
         json_schema_extra={"group": "views"},
     )  # fmt: skip
-    size: float = Field(
-        0.0, ge=0.0, le=1000.0, title="Longest side",
-        description="Metres; 0 takes the size from the block-out, the depth or the ground.",
-        json_schema_extra={"group": "placing", **special(0, "Auto", 1.0)},
-    )  # fmt: skip
+    size: LongestSide = 0.0
     turntable: bool = Field(
         False,
         title="Turntable",

@@ -10,12 +10,15 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from backend.contract import MAXIMUM_SEED, Photo
+from backend.errors import Problem
 from backend.imaging.png import as_png
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
+from backend.pipelines.cut_outs import Pixels
 from backend.pipelines.instantmesh import MOST_PHOTOS, SLOTS, InstantMeshParameters
-from backend.pipelines.instantmesh.photos import Pixels, Subject
+from backend.pipelines.instantmesh.photos import Subject
 from backend.pipelines.instantmesh.picks import Azimuths, View, propose, remarks, title, views_of
 from backend.pipelines.instantmesh.sheets import Wanted
+from backend.pipelines.running import OF_ONE_OBJECT
 from backend.questions import ViewChoice, ViewPhoto, ViewSlot, ViewsQuestion
 from models.zero123plus.pictures import AZIMUTHS, ELEVATIONS, cut_out, tile
 
@@ -60,6 +63,9 @@ def pick(
     Args:
         subject, photos, azimuths: the object, what is known of its photos, and from where they were taken.
         make: gives the views; those of other seeds take time.
+
+    Raises:
+        Problem: "geometry-failed" if the first views cannot be used; instead of later ones the former stay.
     """
     slots = SLOTS[parameters.views]
     seeds = first_seeds(subject, context.seed)
@@ -67,9 +73,18 @@ def pick(
     default = propose(views, slots)
     true_cameras = parameters.cameras == "true" or (parameters.cameras == "auto" and azimuths.known)
     asks = parameters.choose == "always" or (parameters.choose == "several" and len(subject.photos) > 1)
+    shown: list[int] = []
     while True:
         wanted = [Wanted(subject, photo, seed) for photo, seed in enumerate(seeds)]
-        pictures = [picture for sheet in map(make(wanted).__getitem__, wanted) for picture in sheet]
+        try:
+            pictures = [picture for sheet in map(make(wanted).__getitem__, wanted) for picture in sheet]
+        except Problem as problem:
+            if not shown or problem.code not in OF_ONE_OBJECT:
+                raise
+            context.warn(problem.code, f"{problem.detail} The former ones stay.", problem.hint, subject.instance)
+            seeds = shown
+            continue
+        shown = list(seeds)
         chosen = default
         if asks:
             question = _question(subject, photos, azimuths, wanted, views, slots, default, true_cameras)

@@ -30,7 +30,8 @@ def view_plans(sizes: Mapping[str, int], device: Device, precision: Precision = 
     """The ladder for making views, the most generous plan first.
 
     The settings of a plan:
-        keep_parts: networks stay on the device until all views are made; if not, each is let go after its use.
+        keep_parts: networks stay on the device until all views are made; if not, each leaves it after its use, for
+            main memory where there is room.
         rows: rows of the UNet at once, None for both halves of the guidance.
 
     Args:

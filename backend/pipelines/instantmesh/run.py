@@ -13,15 +13,17 @@ from backend.errors import Problem
 from backend.geometry.cleanup import Cleaned
 from backend.memory import Plan
 from backend.pipelines import ending
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
+from backend.pipelines.cut_outs import Pixels
+from backend.pipelines.facing import facing
 from backend.pipelines.instantmesh import InstantMeshParameters
 from backend.pipelines.instantmesh.choosing import Picked, first_seeds, keep_sheet, pick
-from backend.pipelines.instantmesh.photos import Pixels, subjects
+from backend.pipelines.instantmesh.photos import subjects
 from backend.pipelines.instantmesh.picks import photo_azimuths
-from backend.pipelines.instantmesh.placing import FRONT, facing
+from backend.pipelines.instantmesh.placing import FRONT
 from backend.pipelines.instantmesh.plans import reconstruction_plans, view_plans
 from backend.pipelines.instantmesh.reconstruct import HINT, Solid, open_model, reconstruct, size_of
-from backend.pipelines.instantmesh.sheets import VIEW_WEIGHTS, Wanted, make_sheets, read_sizes
+from backend.pipelines.instantmesh.sheets import VIEW_WEIGHTS, Sheet, Wanted, make_sheets, read_sizes, usable
 from backend.pipelines.instantmesh.turntable import keep_turntable
 from backend.pipelines.running import Running, Tell, each, seen
 from backend.residency import Loaded
@@ -43,15 +45,16 @@ def run(shot: Shot, parameters: InstantMeshParameters, context: Context) -> Scen
         Cancelled: at the next report after the user has cancelled.
     """
     with context.stage("background"):
-        objects, backgrounds = subjects(shot, context, parameters.background)
+        found, backgrounds = subjects(shot, context, parameters.background)
+        objects = {subject.instance: subject for subject in found}
         views, shaping = Running.begin(context), Running.begin(context)
         (model,) = parameters.needed_weights()
         numbers = seen("instantmesh", [model], lambda: size_of(model))  # what is wrong with it is told before the views
         azimuths = photo_azimuths([photo.azimuth for photo in shot.photos])
-    made: dict[Wanted, list[Pixels]] = {}
+    made: dict[Wanted, Sheet] = {}
 
-    def make(wanted: Sequence[Wanted]) -> dict[Wanted, list[Pixels]]:
-        missing = [each for each in wanted if each not in made]
+    def fill(wanted: Sequence[Wanted]) -> None:
+        missing = [one for one in wanted if one not in made]
         if missing:
             with context.stage("views"):
                 sizes = seen("instantmesh views", VIEW_WEIGHTS, read_sizes)
@@ -60,10 +63,16 @@ def run(shot: Shot, parameters: InstantMeshParameters, context: Context) -> Scen
                     lambda plan: make_sheets(missing, parameters, views, plan),
                 )
                 made.update(sheets)
-        return {each: made[each] for each in wanted}
 
-    make([Wanted(each, photo, seed) for each in objects for photo, seed in enumerate(first_seeds(each, context.seed))])
-    chosen = {each.instance: pick(each, shot.photos, azimuths, parameters, context, make) for each in objects}
+    def make(wanted: Sequence[Wanted]) -> dict[Wanted, list[Pixels]]:
+        fill(wanted)
+        return {one: usable(made[one]) for one in wanted}
+
+    def choose(number: int, tell: Tell) -> Picked:
+        return pick(objects[number], shot.photos, azimuths, parameters, context, make)
+
+    fill([Wanted(one, photo, seed) for one in found for photo, seed in enumerate(first_seeds(one, context.seed))])
+    chosen = each(objects, choose, shot, context)
     with context.stage("reconstruct"):
         solids = shaping.by_plans(
             lambda device: reconstruction_plans(numbers),

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from backend import weights
 from backend.errors import Problem
 from backend.imaging.png import as_png, from_png
 from backend.memory import Plan
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
+from backend.pipelines.cut_outs import Pixels
 from backend.pipelines.instantmesh import InstantMeshParameters
-from backend.pipelines.instantmesh.photos import Pixels, Subject
+from backend.pipelines.instantmesh.photos import Subject
 from backend.pipelines.running import Running
+from backend.residency import residency
 from models.published import diffusers_network, load_clip_vision
 from models.zero123plus.conditioning import Condition
 from models.zero123plus.pictures import as_pixels, prepared, split
@@ -28,6 +31,12 @@ VIEWS = 6
 
 CONDITIONED, DENOISED = 0.04, 0.95
 """Shares of the time of one photo after which it is conditioned and denoised."""
+
+LEAST_CONTRAST = 4
+"""Between the darkest and the lightest of all pixels, of 255, in some channel; of a sheet with less nothing is seen."""
+
+Sheet = list[Pixels] | Problem
+"""Six views, 320 x 320 x 3, in the order of Zero123++; or why there are none that can be used."""
 
 
 class Wanted(NamedTuple):
@@ -74,17 +83,18 @@ def read_sizes() -> dict[str, int]:
 
 def make_sheets(
     wanted: Sequence[Wanted], parameters: InstantMeshParameters, running: Running, plan: Plan
-) -> dict[Wanted, list[Pixels]]:
-    """The views of each photo, 320 x 320 x 3, in the order of Zero123++. What is kept with the job is not made again.
+) -> dict[Wanted, Sheet]:
+    """The views of each photo. What is kept with the job is not made again.
 
     Those kept are rounded to 8 bits, and those are used, so that an attempt that recalls them comes to the same mesh.
+    A sheet that cannot be used is the object's own trouble: it is told of, not raised, and not kept.
 
     Raises:
-        Problem: weights-missing, weights-damaged, weights-foreign; geometry-failed if they come out as no numbers.
+        Problem: weights-missing, weights-damaged, weights-foreign.
         Cancelled.
     """
     context = running.context
-    found = {each: pictures for each in wanted if (pictures := recalled(each, context)) is not None}
+    found: dict[Wanted, Sheet] = {each: pictures for each in wanted if (pictures := recalled(each, context))}
     missing = [each for each in wanted if each not in found]
     if not missing:
         return found
@@ -94,23 +104,23 @@ def make_sheets(
     def opened() -> Zero123Plus:
         return open_views(running.device.name, getattr(torch, plan.dtype))
 
-    with running.networks("instantmesh views", VIEW_WEIGHTS, plan, opened, keep=together) as pipeline:
+    with running.networks("instantmesh views", VIEW_WEIGHTS, plan, opened) as pipeline:
         # Networks that cannot stay side by side are loaded once for all photos, the others finish photo by photo.
         for group in [[each] for each in missing] if together else [missing]:
-            begun = len(found)
-            try:
-                made = _sheets(pipeline, group, begun, len(wanted), parameters, context, plan)
-            except FloatingPointError as error:
-                wider = plan.dtype != "float32"
-                hint = (
-                    "Set Precision to bfloat16 or float32." if wider else "Delete the weights and download them again."
-                )
-                raise Problem("geometry-failed", f"The views came out as no numbers in {plan.dtype}.", hint) from error
-            for each, pictures in zip(group, made, strict=True):
-                found[each] = pictures
-                for name, picture in zip(each.names, pictures, strict=True):
-                    context.keep(name, as_png(picture))
+            sheets = _sheets(pipeline, group, len(found), len(wanted), parameters, context, plan)
+            for each, sheet in zip(group, sheets, strict=True):
+                found[each] = sheet
+                if not isinstance(sheet, Problem):
+                    for name, picture in zip(each.names, sheet, strict=True):
+                        context.keep(name, as_png(picture))
     return found
+
+
+def usable(sheet: Sheet) -> list[Pixels]:
+    """The views. Raises the Problem("geometry-failed") that there is in their place."""
+    if isinstance(sheet, Problem):
+        raise sheet
+    return sheet
 
 
 def recalled(wanted: Wanted, context: Context) -> list[Pixels] | None:
@@ -127,18 +137,20 @@ def _sheets(
     parameters: InstantMeshParameters,
     context: Context,
     plan: Plan,
-) -> list[list[Pixels]]:
+) -> list[Sheet]:
     def tell(index: int, share: float, message: str) -> None:
         context.progress((begun + index + share) / count, f"{group[index].title}: {message}")
 
     keep_parts: bool = plan.settings["keep_parts"]
+    if not keep_parts:  # a job with more room may have left it there
+        pipeline.lay_aside(residency.room_aside, "unet")
     generators = [torch.Generator("cpu").manual_seed(each.seed) for each in group]
     conditions: list[Condition] = []
     for index, (each, generator) in enumerate(zip(group, generators, strict=True)):
         tell(0, CONDITIONED * index / len(group), "Looking at it")
         conditions.append(pipeline.condition(prepared(each.subject.photos[each.photo]), generator))
     if not keep_parts:
-        pipeline.release("vision_encoder", "vae")
+        pipeline.lay_aside(residency.room_aside, "vision_encoder", "vae")
     latents = []
     for index, (condition, generator) in enumerate(zip(conditions, generators, strict=True)):
 
@@ -150,9 +162,24 @@ def _sheets(
         rows: int | None = plan.settings["rows"]
         latents.append(pipeline.denoise(condition, steps, parameters.guidance, generator, step, rows))
     if not keep_parts:
-        pipeline.release("unet")
-    sheets = []
-    for index, latent in enumerate(latents):
+        pipeline.lay_aside(residency.room_aside, "unet")
+    sheets: list[Sheet] = []
+    for index, (each, latent) in enumerate(zip(group, latents, strict=True)):
         tell(index if keep_parts else len(group) - 1, DENOISED, "Drawing")
-        sheets.append(list(as_pixels(split(pipeline.decode(latent)))))
+        sheets.append(_drawn(pipeline, each, latent, plan))
+    if not keep_parts:
+        pipeline.lay_aside(residency.room_aside)
     return sheets
+
+
+def _drawn(pipeline: Zero123Plus, wanted: Wanted, latent: torch.Tensor, plan: Plan) -> Sheet:
+    try:
+        pictures = as_pixels(split(pipeline.decode(latent)))
+    except FloatingPointError:
+        wider = plan.dtype != "float32"
+        hint = "Set Precision to bfloat16 or float32." if wider else "Delete the weights and download them again."
+        return Problem("geometry-failed", f"The views of {wanted.title} came out as no numbers in {plan.dtype}.", hint)
+    if np.ptp(pictures, axis=(0, 1, 2)).max() < LEAST_CONTRAST:
+        detail = f"The views of {wanted.title} show nothing: they are of one colour."
+        return Problem("geometry-failed", detail, "Try another seed, or a clearer photo.")
+    return list(pictures)

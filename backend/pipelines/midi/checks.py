@@ -8,7 +8,7 @@ import numpy as np
 
 from backend.camera import Camera
 from backend.errors import Problem
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.midi import MidiParameters
 from backend.shot import InstanceMap, Shot
 

@@ -74,8 +74,9 @@ def midi_plans(
     """The ladder for one run, the most generous plan first.
 
     The settings of a plan:
-        keep_parts: networks stay on the device, for the next run too; if not, each is released after its use: the
-            encoders after encoding, the transformer after denoising, the autoencoder at the end.
+        keep_parts: networks stay on the device, for the next run too; if not, each leaves it after its use, for main
+            memory where there is room: the encoders after encoding, the transformer after denoising, the autoencoder
+            at the end.
         one_batch: both halves of the guidance at once (`Guidance.one_batch`).
         chunk: points that the field is asked for at once.
 

@@ -10,11 +10,12 @@ from backend import weights
 from backend.imaging.alpha import on_white
 from backend.memory import Plan
 from backend.pipelines import ending
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.midi import MidiParameters
 from backend.pipelines.midi.checks import examine
 from backend.pipelines.midi.plans import midi_plans, read_shape, read_sizes
 from backend.pipelines.running import Running, Tell, each, seen
+from backend.residency import residency
 from backend.scene import Mesh, Scene
 from backend.shot import InstanceMap, Shot
 from models.isosurface import Triangles
@@ -95,13 +96,15 @@ def _generate(
     def opened() -> MidiPipeline:
         return MidiPipeline.from_pretrained(folder, device, dtype)
 
-    with running.networks("midi", ["midi"], plan, opened, keep=keep_parts) as pipeline:
+    with running.networks("midi", ["midi"], plan, opened) as pipeline:
         with context.stage("encode"):
             context.progress(0.0, plan.sentence)
+            if not keep_parts:  # a job with more room may have left them there
+                pipeline.lay_aside(residency.room_aside, "transformer", "vae")
             frame = framed(on_white(shot.image), instances.labels, parameters.padding)
             conditions = pipeline.encode(frame)
             if not keep_parts:
-                pipeline.release("image_encoder_1", "image_encoder_2")
+                pipeline.lay_aside(residency.room_aside, "image_encoder_1", "image_encoder_2")
         with context.stage("denoise"):
             noise = pipeline.noise(len(instances.names), context.seed)
             latents = pipeline.denoise(
@@ -113,14 +116,17 @@ def _generate(
                 windows=windows,
             )
             if not keep_parts:
-                pipeline.release("transformer")
+                pipeline.lay_aside(residency.room_aside, "transformer")
         with context.stage("decode"):
             row = {number: latents[index] for index, number in enumerate(sorted(instances.names))}
 
             def work(number: int, tell: Tell) -> Triangles:
                 return decode(pipeline.vae, row[number], parameters.resolution + 1, chunk=chunk, progress=tell)
 
-            return each(row, work, shot, context, HINT)
+            surfaces = each(row, work, shot, context, HINT)
+            if not keep_parts:
+                pipeline.lay_aside(residency.room_aside)
+            return surfaces
 
 
 def _z_up(vertices: NDArray[np.floating]) -> NDArray[np.float64]:

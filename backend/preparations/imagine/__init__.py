@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from backend.pipelines.base import Needs, Stage
 from backend.pipelines.former import formerly
@@ -17,21 +17,21 @@ from backend.pipelines.parameters import (
     quality_of,
     steps_of,
 )
+from backend.preparations import painting
 from backend.preparations.base import PreparationInfo
+from backend.preparations.painting import Candidates, Model, Negative, Words
 
 WEIGHTS: dict[str, Any] = {"sdxl": ["sdxl", "controlnet-depth-sdxl"], "sd15": ["sd15", "controlnet-depth-sd15"]}
-"""What each choice of `model` needs; part of the schema, so that it can be told before a job is sent."""
-
-Words = Annotated[str, StringConstraints(max_length=1000)]
+"""What each choice of `model` needs."""
 
 
 class ImagineParameters(SamplingParameters):
     """What an artist can turn."""
 
-    QUALITIES = {"draft": 15, "standard": 30, "final": 50}
+    QUALITIES = painting.QUALITIES
 
-    quality: Annotated[Quality, quality_of(QUALITIES)] = "standard"
-    steps: Annotated[Steps, steps_of(QUALITIES)] = 0
+    quality: Annotated[Quality, quality_of(painting.QUALITIES)] = "standard"
+    steps: Annotated[Steps, steps_of(painting.QUALITIES)] = 0
     guidance: Guidance = 6.0
     prompt: Words = Field(
         "",
@@ -45,26 +45,9 @@ class ImagineParameters(SamplingParameters):
         description="Add what the objects are called; names like Cube.003 are left out.",
         json_schema_extra={"group": "picture"},
     )
-    negative_prompt: Words = Field(
-        "blurry, deformed, text, watermark",
-        title="Not wanted",
-        description="What the picture must not show.",
-        json_schema_extra={"group": "picture"},
-    )
-    model: Literal["sdxl", "sd15"] = Field(
-        "sdxl",
-        title="Model",
-        description="SDXL paints better; SD 1.5 needs a third of the memory and of the time.",
-        json_schema_extra={"group": "making", "weights": WEIGHTS, "titles": {"sdxl": "SDXL", "sd15": "SD 1.5"}},
-    )
-    candidates: int = Field(
-        4,
-        ge=1,
-        le=8,
-        title="Candidates",
-        description="How many pictures are painted.",
-        json_schema_extra={"group": "making"},
-    )
+    negative_prompt: Negative = "blurry, deformed, text, watermark"
+    model: Annotated[Model, painting.models_of(WEIGHTS)] = "sdxl"
+    candidates: Annotated[Candidates, Field(le=8)] = 4
     choose: Annotated[Choose, Field(json_schema_extra=formerly(values=((True, "several"), (False, "never"))))] = (
         "several"
     )
@@ -90,10 +73,7 @@ IMAGINE = PreparationInfo(
     parameters=ImagineParameters,
     # One stage, though it loads and then paints: which takes longer depends on the disk and the card.
     stages=(Stage("paint", 60),),
-    licence_note=(
-        "The models come under CreativeML Open RAIL licences: commercial use is allowed, the uses that their "
-        "Attachment A lists are not."
-    ),
+    licence_note=painting.LICENCE_NOTE,
     learned=True,
     memory_bytes=9_000_000_000,
     needed=lambda chosen: Needs(9_000_000_000 if chosen.model == "sdxl" else 3_000_000_000),

@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.contract import MAXIMUM_SEED
 from backend.errors import Problem
-from backend.imaging.png import as_png, from_png
-from backend.memory import Plan
-from backend.pipelines.base import Context
-from backend.pipelines.running import Running, checkpoints, seen
+from backend.imaging.png import as_png
+from backend.pipelines.context import Context
 from backend.preparations.base import Prepared
 from backend.preparations.imagine import ImagineParameters
 from backend.preparations.imagine.depth_picture import depth_picture, resized, working_size
-from backend.preparations.imagine.networks import FAMILIES, native_side
 from backend.preparations.imagine.outlines import LOST, Agreement, agreement
-from backend.preparations.imagine.painter import Commission, Folders, ladder, open_painter, read_sizes
 from backend.preparations.imagine.prompt import full_prompt
-from backend.questions import Choice, ChooseQuestion
+from backend.preparations.painting.candidates import Candidate, choose, paint_candidates
+from backend.preparations.painting.networks import FAMILIES
+from backend.preparations.painting.painter import Commission
 from backend.shot import Shot
-from backend.weights import locate
 
-LOADING = 0.2
-"""Usual share of loading in the whole."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A painted picture (HxWx3 uint8, as large as the shot), and how well it keeps the outlines."""
-
-    seed: int
-    picture: NDArray[np.uint8]
-    agreement: Agreement
-
-    @property
-    def note(self) -> str:
-        return f"outlines kept {round(100 * self.agreement.overall)} %"
+CHOOSE = "The objects are made from the picture that you choose. How well it keeps their outlines was measured."
 
 
 def prepare(shot: Shot, parameters: ImagineParameters, context: Context) -> Prepared:
@@ -64,19 +46,21 @@ def prepare(shot: Shot, parameters: ImagineParameters, context: Context) -> Prep
         raise Problem("parameters-invalid", detail, "Write what the picture shows, or name the objects: chair, table.")
     with context.stage("paint"):
         candidates = _paint(shot, shot.depth, prompt, parameters, context)
-    best = int(np.argmax([one.agreement.overall for one in candidates]))
-    asks = parameters.choose == "always" or (parameters.choose == "several" and len(candidates) > 1)
-    chosen = _ask(candidates, best, context) if asks else best
-    picture = candidates[chosen]
-    context.keep("picture.png", as_png(picture.picture))
-    _warn_of_lost(shot, picture, context)
-    opaque = np.full((*picture.picture.shape[:2], 1), 255, dtype=np.uint8)
-    painted: NDArray[np.uint8] = np.concatenate([picture.picture, opaque], axis=2)
+        kept = [agreement(one.picture, shot.instances.labels) for one in candidates]
+    best = int(np.argmax([each.overall for each in kept]))
+    notes = [f"outlines kept {round(100 * each.overall)} %" for each in kept]
+    chosen = choose(candidates, notes, best, parameters.choose, CHOOSE, context)
+    picture = candidates[chosen].picture
+    context.keep("picture.png", as_png(picture))
+    _warn_of_lost(shot, kept[chosen], context)
+    opaque = np.full((*picture.shape[:2], 1), 255, dtype=np.uint8)
+    painted: NDArray[np.uint8] = np.concatenate([picture, opaque], axis=2)
+    measured = [round(each.overall, 4) for each in kept]
     record = {
-        "candidates": [{"seed": one.seed, "agreement": round(one.agreement.overall, 4)} for one in candidates],
+        "candidates": [{"seed": one.seed, "agreement": each} for one, each in zip(candidates, measured, strict=True)],
         "chosen": chosen,
         "prompt": prompt,
-        "agreement": {instance: round(kept, 4) for instance, kept in picture.agreement.instances.items()},
+        "agreement": {instance: round(share, 4) for instance, share in kept[chosen].instances.items()},
     }
     return Prepared(replace(shot, images=(painted, *shot.images[1:])), record)
 
@@ -90,83 +74,28 @@ def _names_by_size(shot: Shot) -> list[str]:
 def _paint(
     shot: Shot, depth: NDArray[np.float32], prompt: str, parameters: ImagineParameters, context: Context
 ) -> list[Candidate]:
-    """All candidates. Those that are done stay when memory runs out and the rest is painted in a more frugal way."""
-    family = FAMILIES[parameters.model]
-    folders = Folders(locate(family.base), locate(family.control))
-    identifiers = (family.base, family.control)
-    sizes = seen(f"imagine {family.base}", identifiers, lambda: read_sizes(family, folders))
-    with checkpoints(family.base):
-        native = native_side(folders.base)
+    """The candidates, as large as the shot."""
     height, width = depth.shape
-    size = working_size((width, height), native)
-    control = depth_picture(depth, size)
-    commission = Commission(
-        prompt, parameters.negative_prompt, control, parameters.chosen_steps, parameters.guidance, parameters.strength
+
+    def commission(native: int) -> Commission:
+        size = working_size((width, height), native)
+        control = depth_picture(depth, size)
+        steps, guidance = parameters.chosen_steps, parameters.guidance
+        return Commission(prompt, parameters.negative_prompt, size, steps, guidance, control, parameters.strength)
+
+    return paint_candidates(
+        FAMILIES[parameters.model],
+        parameters.candidates,
+        commission,
+        context,
+        controlled=True,
+        shorten="Shorten the prompt, or leave out the names.",
+        fitted=lambda picture: resized(picture, (width, height)),
     )
-    running = Running.begin(context)
-    done = _recalled(shot, parameters, context)
-    if len(done) == parameters.candidates:
-        return done
-
-    def paint(plan: Plan) -> None:
-        def on_load(share: float, message: str) -> None:
-            context.progress(LOADING * share, f"{message} ({plan.sentence})")
-
-        with open_painter(family, folders, plan, running, commission, on_load, on_cut) as painter:
-            while (index := len(done)) < parameters.candidates:
-
-                def on_step(step: int, index: int = index) -> None:
-                    share = (index + step / parameters.chosen_steps) / parameters.candidates
-                    context.progress(
-                        LOADING + (1 - LOADING) * share, f"Candidate {index + 1} of {parameters.candidates}"
-                    )
-
-                seed = _seed(context, index)
-                picture = resized(painter.paint(seed, on_step), (width, height))
-                candidate = Candidate(seed, picture, agreement(picture, shot.instances.labels))
-                context.keep(f"candidate-{index}.png", as_png(picture))
-                done.append(candidate)
-
-    def on_cut(rest: str) -> None:
-        message = f"The words are too many for the painter; it does not hear the end: “{rest}”."
-        context.warn("prompt-cut", message, "Shorten the prompt, or leave out the names.")
-
-    running.by_plans(lambda device: ladder(sizes, device, size), paint)
-    return done
 
 
-def _seed(context: Context, index: int) -> int:
-    return (context.seed + index) % (MAXIMUM_SEED + 1)
-
-
-def _recalled(shot: Shot, parameters: ImagineParameters, context: Context) -> list[Candidate]:
-    """The candidates that an earlier attempt at this job has painted, from the first to the first that is missing."""
-    done: list[Candidate] = []
-    while len(done) < parameters.candidates:
-        data = context.recall(f"candidate-{len(done)}.png")
-        if data is None:
-            break
-        picture = from_png(data)
-        done.append(Candidate(_seed(context, len(done)), picture, agreement(picture, shot.instances.labels)))
-    return done
-
-
-def _ask(candidates: list[Candidate], best: int, context: Context) -> int:
-    question = ChooseQuestion(
-        title="Choose a picture",
-        text="The objects are made from the picture that you choose. How well it keeps their outlines was measured.",
-        choices=[
-            Choice(file=f"candidate-{index}.png", label=f"Seed {one.seed}", note=one.note)
-            for index, one in enumerate(candidates)
-        ],
-        default=[best],
-    )
-    chosen: int = context.ask(question)["chosen"][0]
-    return chosen
-
-
-def _warn_of_lost(shot: Shot, candidate: Candidate, context: Context) -> None:
-    for instance, kept in candidate.agreement.instances.items():
+def _warn_of_lost(shot: Shot, agreed: Agreement, context: Context) -> None:
+    for instance, kept in agreed.instances.items():
         if kept < LOST:
             share = f"{round(100 * kept)} % of its outline is kept"
             message = f"{shot.title(instance)} can hardly be made out in the picture: {share}."

@@ -13,7 +13,7 @@ from backend.imaging.alpha import on_white
 from backend.imaging.png import as_png
 from backend.imaging.reducing import values_at
 from backend.memory import Plan
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.running import Running, seen
 from backend.preparations.base import Prepared
 from backend.preparations.segment import MOST_OBJECTS, SegmentParameters, split_labels

@@ -21,7 +21,8 @@ from backend.errors import Problem
 from backend.jobs.executor import Report, WorkerState
 from backend.jobs.run import run_job
 from backend.jobs.service import JobService
-from backend.pipelines.base import Context, Parameters, PipelineInfo, Stage
+from backend.pipelines.base import Parameters, PipelineInfo, Stage
+from backend.pipelines.context import Context
 from backend.scene import Scene
 from backend.shot import Shot
 from tests.backend.shapes import ball, standing
@@ -91,7 +92,7 @@ class Here:
             report(Report("question", question))
             for _ in range(int(DEADLINE_SECONDS / 0.01)):
                 if cancelled():
-                    raise backend.pipelines.base.Cancelled
+                    raise backend.pipelines.context.Cancelled
                 threading.Event().wait(0.01)
             raise AssertionError("the question was never withdrawn")
 

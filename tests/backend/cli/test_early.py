@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import _thread
 import functools
+import os
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +18,12 @@ import backend.pipelines
 from backend.cli import delivery, main
 from backend.contract import JobState, JobView, Result
 from backend.jobs.service import JobService
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.shot import Shot
 from tests.backend.jobs.long_pipeline import LONG
 from tests.backend.waiting import until
+
+ROOT = Path(__file__).resolve().parents[3]
 
 followed = threading.Event()
 """Somebody has heard of the job."""
@@ -89,6 +94,34 @@ def test_the_first_interruption_ends_early_and_continue_goes_on(
     capsys.readouterr()
     assert run("continue", early.job, "--out", out) == 1
     assert capsys.readouterr().err.splitlines()[0] == "The job has come to its end."
+
+
+def test_another_process_ends_it_early(
+    home: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal, out, said = tmp_path / "journal", tmp_path / "out", []
+    environment = {**os.environ, "SET_DRESSER_PLUGINS": "tests.backend.jobs.long_pipeline"}
+
+    def finish() -> None:
+        until(lambda: journal.exists() and len(journal.read_text().splitlines()) == 120, "step 120")
+        (view,) = jobs_in(home)
+        command = [sys.executable, "-m", "backend", "finish", view.id]
+        said.append(subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60))
+
+    other = threading.Thread(target=finish)
+    other.start()
+    long = ("generate", "--pipeline", "long", "--image", picture, "--out", out)
+    status = run(*long, "--pause", 120, "--journal", journal)
+    other.join()
+    assert status == 0 and said[0].returncode == 0, said[0].stderr
+    assert "ends early" in said[0].stdout
+    early = Result.model_validate_json((out / "result.json").read_bytes())
+    assert early.finished_early and len(journal.read_text().splitlines()) == 120
+    capsys.readouterr()
+    assert run("finish", early.job) == 1
+    assert capsys.readouterr().err.startswith("The job is done, so there is nothing to end early.")
+    assert run("finish", "0" * 24) == 1
+    assert capsys.readouterr().err.startswith("There is no job")
 
 
 def test_the_second_interruption_cancels(

@@ -1,5 +1,7 @@
 """Pipelines and a preparation for tests, each with a habit: SET_DRESSER_PLUGINS=tests.backend.jobs.fake_pipelines."""
 
+from dataclasses import replace
+
 from pydantic import Field
 
 from backend.pipelines.base import Parameters, PipelineInfo, Stage
@@ -28,7 +30,10 @@ def _fake(name: str) -> PipelineInfo:
 
 
 NAMES = ("steady", "deaf", "crashing", "raising", "asking", "noisy", "revealing")
-PIPELINES = [_fake(name) for name in NAMES]
+PIPELINES = [
+    *(_fake(name) for name in NAMES),
+    replace(_fake("steady"), id="pairs", title="Pairs", images=(2, 2)),
+]
 PREPARATIONS = [
     PreparationInfo(
         id="halves",
@@ -39,5 +44,15 @@ PREPARATIONS = [
         parameters=FakeParameters,
         stages=(Stage("halve", 2),),
         finds_instances=True,
+    ),
+    PreparationInfo(
+        id="drawn",
+        version="1",
+        title="Drawn",
+        description="For tests.",
+        entry="tests.backend.jobs.fake_runs:drawn",
+        parameters=FakeParameters,
+        stages=(Stage("draw", 2),),
+        makes_picture=True,
     ),
 ]

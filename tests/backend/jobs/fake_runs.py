@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from backend.errors import Problem
-from backend.pipelines.base import Context
+from backend.imaging.intake import shot_of
+from backend.pipelines.context import Context
 from backend.preparations.base import Prepared
 from backend.questions import Choice, ChooseQuestion
 from backend.scene import Mesh, Prop, Scene
@@ -114,6 +115,15 @@ def halves(shot: Shot, parameters: FakeParameters, context: Context) -> Prepared
         labels[:, slice(0, middle) if number == 0 else slice(middle, None)] = number + 1
     names = {number + 1: sides[number] for number in sorted(answer["chosen"])}
     return Prepared(replace(shot, instances=InstanceMap(labels, names)), {"pixels": np.count_nonzero(labels)})
+
+
+def drawn(shot: Shot, parameters: FakeParameters, context: Context) -> Prepared:
+    """A red disc on white, which is larger with every seed."""
+    with context.stage("draw"):
+        row, column = np.mgrid[:96, :96]
+        picture = np.full((96, 96, 4), 255, np.uint8)
+        picture[(row - 48) ** 2 + (column - 48) ** 2 < (20 + context.seed) ** 2] = (200, 40, 30, 255)
+    return Prepared(shot_of(picture), {"sheet": shot.image.shape}, "Disc")
 
 
 def noisy(shot: Shot, parameters: FakeParameters, context: Context) -> Scene:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.scene import Mesh, Scene
 from backend.shot import Shot
 from tests.backend.jobs.long_pipeline import EVERY, LongParameters

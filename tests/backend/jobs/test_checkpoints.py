@@ -16,11 +16,11 @@ import pytest
 from backend.contract import JobState, Progress, Warning
 from backend.errors import Problem
 from backend.jobs import checkpoints as checkpoints_module
-from backend.jobs.checkpoints import JobCheckpoints
+from backend.jobs.checkpoints import JobCheckpoints, other_version
 from backend.jobs.folders import CHECKPOINTS, JobFolders, steps_in
 from backend.jobs.retention import usage
 from backend.jobs.store import JobStore
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.instantmesh import INSTANTMESH
 from backend.pipelines.midi import MIDI
 from tests.backend.jobs.long_pipeline import LONG
@@ -35,7 +35,7 @@ def told() -> list[str]:
 
 @pytest.fixture
 def keeper(tmp_path: Path, told: list[str]) -> JobCheckpoints:
-    keeper = JobCheckpoints(tmp_path, told.append)
+    keeper = JobCheckpoints(tmp_path, lambda code, sentence, hint: told.append(sentence))
     keeper.turn_to(LONG)
     return keeper
 
@@ -71,7 +71,9 @@ def test_the_newest_two_are_kept_and_the_newest_is_found(keeper: JobCheckpoints,
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "missing", "more", "record", "no record"])
-def test_a_damaged_one_is_passed_over_for_the_one_before(keeper: JobCheckpoints, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_one_is_passed_over_for_the_one_before_and_that_is_told(
+    keeper: JobCheckpoints, told: list[str], tmp_path: Path, damage: str
+) -> None:
     save(keeper, 20, 40)
     newest = folder_of(tmp_path) / "step-000000000040"
     state, record = newest / "state" / "deep" / "state", newest / "record.json"
@@ -84,8 +86,10 @@ def test_a_damaged_one_is_passed_over_for_the_one_before(keeper: JobCheckpoints,
         "no record": record.unlink,
     }[damage]()
     assert found(keeper) == (20, "step 20")
+    assert told == ["The checkpoint of step 40 cannot be used: it is damaged. The work began from step 20."]
     save(keeper, 40)
     assert found(keeper) == (40, "step 40")
+    assert len(told) == 1
 
 
 def test_cut_off_in_the_middle_of_writing_the_ones_before_are_there(keeper: JobCheckpoints, tmp_path: Path) -> None:
@@ -114,15 +118,22 @@ def test_a_method_that_goes_back_gives_up_what_was_later(keeper: JobCheckpoints,
     assert steps_in(folder_of(tmp_path)) == [20]
 
 
-def test_another_version_of_the_method_begins_at_its_beginning(keeper: JobCheckpoints) -> None:
+def test_another_version_of_the_method_begins_at_its_beginning_and_says_so(
+    keeper: JobCheckpoints, told: list[str]
+) -> None:
     save(keeper, 20)
     keeper.turn_to(INSTANTMESH)
     assert keeper.latest() is None, "each method has its own"
     keeper.turn_to(LONG)
     assert found(keeper) == (20, "step 20")
-    later = JobCheckpoints(keeper._root.parent, print)
-    later.turn_to(type(LONG)(**{**vars(LONG), "version": "2"}))
-    assert later.latest() is None
+    later = type(LONG)(**{**vars(LONG), "version": "2"})
+    assert other_version(keeper._root.parent, LONG) == ""
+    assert other_version(keeper._root.parent, later) == "1", "so that Continue need not begin anew"
+    assert told == []
+    keeper.turn_to(later)
+    assert keeper.latest() is None
+    reason = "it was made by version 1 of the method, this is 2"
+    assert told == [f"The checkpoint of step 20 cannot be used: {reason}. The work began anew."]
 
 
 def test_a_full_disk_is_told_once_and_ends_no_work(

@@ -16,7 +16,7 @@ from backend.jobs.pace import Pace
 from backend.jobs.previews import MOST_SLOTS, Previews
 from backend.jobs.recent import MOST_EVENTS, Recent
 from backend.jobs.store import JobStore
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.server.stream import encode
 from tests.backend.jobs.long_pipeline import LONG
 

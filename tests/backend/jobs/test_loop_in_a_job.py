@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import backend.jobs.run
 from backend.contract import GenerateRequest, Preview, Progress, Result, Warning
 from backend.jobs.run import run_job
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.scene import Mesh, Scene
 from backend.shot import Shot
 from models.optimisation.chance import Step

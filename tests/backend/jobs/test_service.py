@@ -16,7 +16,7 @@ from backend.jobs.answers import Answers, add_answer
 from backend.jobs.cooling import Cooling
 from backend.jobs.executor import Interrupted, Parked, Report, WorkerState
 from backend.jobs.service import JobService
-from backend.pipelines.base import Cancelled
+from backend.pipelines.context import Cancelled
 from tests.backend.small_pictures import cut_out
 from tests.backend.waiting import until
 

@@ -21,6 +21,7 @@ class Held:
     """Networks that take memory until they are let go."""
 
     loaded_bytes = 1000
+    bytes_aside = 0
 
     def release(self) -> None:
         self.loaded_bytes = 0

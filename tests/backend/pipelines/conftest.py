@@ -1,4 +1,4 @@
-"""Tiny checkpoints of InstantMesh, and views that are made once for all tests."""
+"""Tiny checkpoints of InstantMesh and MIRA, and views that are made once for all tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,17 +17,21 @@ def instantmesh_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def instantmesh_models(instantmesh_checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """That folder, as the one that the backend looks into."""
+    yield from _looked_into(instantmesh_checkpoints, monkeypatch)
+
+
+def _looked_into(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     import torch
 
     from backend.residency import residency
 
-    monkeypatch.setenv("SET_DRESSER_MODELS", str(instantmesh_checkpoints))
-    monkeypatch.setenv("SET_DRESSER_CONVERTED", str(instantmesh_checkpoints / "converted"))
+    monkeypatch.setenv("SET_DRESSER_MODELS", str(folder))
+    monkeypatch.setenv("SET_DRESSER_CONVERTED", str(folder / "converted"))
     monkeypatch.setenv("SET_DRESSER_DEVICE", "cpu")
-    monkeypatch.setenv("HF_HUB_CACHE", str(instantmesh_checkpoints / "hub"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(folder / "hub"))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # of networks so small, more threads only wait for each other
-    yield instantmesh_checkpoints
+    yield folder
     torch.set_num_threads(threads)
     residency.clear()
 
@@ -43,3 +47,20 @@ def views(instantmesh_models: Path) -> dict[str, bytes]:
     if not _kept:
         made(THREE, PLAIN.model_copy(update={"choose": "never"}), kept=_kept)
     return {name: data for name, data in _kept.items() if name.startswith("view-")}
+
+
+@pytest.fixture(scope="session")
+def mira_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models: two published ones, and of one's own MIRA's "mine" and "stand", which has a shape."""
+    from backend.pipelines.mira.tiny import write_tiny_mira_checkpoints
+    from tests.backend.mira_shots import write_asymmetric
+
+    folder = write_tiny_mira_checkpoints(tmp_path_factory.mktemp("models"), own=["mine"])
+    write_asymmetric(folder / "own" / "stand")
+    return folder
+
+
+@pytest.fixture
+def mira_models(mira_checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """That folder, as the one that the backend looks into."""
+    yield from _looked_into(mira_checkpoints, monkeypatch)

@@ -11,7 +11,8 @@ import numpy as np
 import trimesh
 
 from backend.contract import Progress
-from backend.pipelines.base import Context, Parameters, PipelineInfo, Stage
+from backend.pipelines.base import Parameters, PipelineInfo, Stage
+from backend.pipelines.context import Context
 from backend.scene import Mesh, Prop, Scene
 from backend.shot import Shot
 

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from backend.contract import GenerateRequest, InstanceLabel, Progress, Result, Warning
 from backend.jobs.run import run_job
-from backend.pipelines.base import Cancelled, PipelineInfo
+from backend.pipelines.base import PipelineInfo
+from backend.pipelines.context import Cancelled
 from tests.backend.instantmesh_shots import png
 
 NAMES = {3: "Vase", 4: "Lamp", 9: "Dot"}
@@ -63,16 +64,23 @@ def _instantmesh(folder: Path) -> None:
     write_tiny_instantmesh_checkpoints(folder, ["large"])
 
 
+def _mira(folder: Path) -> None:
+    from backend.pipelines.mira.tiny import write_tiny_mira_checkpoints
+
+    write_tiny_mira_checkpoints(folder, ["mix-base"])
+
+
 EXAMPLES = {
     "inflate": Example({"detail": 48, "texture_size": 64}),
     "midi": Example({"steps": 2, "resolution": "65", "faces": 1000, "texture_size": 128}, _midi),
-    "instantmesh": Example({"steps": 1, "resolution": "64", "faces": 1000, "texture_size": "1024"}, _instantmesh),
+    "instantmesh": Example({"steps": 1, "resolution": "64", "faces": 1000, "texture_size": 256}, _instantmesh),
+    "mira": Example({"resolution": 32, "faces": 1000, "texture_size": 128}, _mira),
 }
 
 
 def example_of(info: PipelineInfo) -> Example:
     """Raises LookupError: for a pipeline with networks that no row gives tiny checkpoints to."""
-    if info.weights and info.id not in EXAMPLES:
+    if info.learned and info.id not in EXAMPLES:
         raise LookupError(f"{info.id} needs networks: give it a row in {Path(__file__).name}, with tiny checkpoints")
     return EXAMPLES.get(info.id, Example())
 

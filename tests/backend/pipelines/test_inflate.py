@@ -13,7 +13,7 @@ from backend.camera import default_camera
 from backend.contract import Progress, Warning
 from backend.errors import Problem
 from backend.geometry.silhouette import mask_iou, silhouette
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.inflate import INFLATE, InflateParameters
 from backend.pipelines.inflate.run import run
 from backend.shot import InstanceMap, Shot

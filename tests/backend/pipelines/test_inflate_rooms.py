@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from backend.camera import Camera
 from backend.geometry.silhouette import mask_iou, silhouette
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.pipelines.inflate import INFLATE, InflateParameters
 from backend.pipelines.inflate.run import run
 from backend.scene import Prop, Scene

@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 
 from backend.contract import Progress, Warning  # noqa: E402
 from backend.geometry.silhouette import mask_iou, silhouette  # noqa: E402
-from backend.pipelines.base import Cancelled, Context  # noqa: E402
+from backend.pipelines.context import Cancelled, Context  # noqa: E402
 from backend.pipelines.instantmesh import INSTANTMESH, SLOTS, reconstruct, turntable  # noqa: E402
 from backend.pipelines.instantmesh import run as running  # noqa: E402
 from backend.pipelines.instantmesh.photos import subjects  # noqa: E402

@@ -16,7 +16,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from backend.contract import Result  # noqa: E402
+from backend.contract import Result, Warning  # noqa: E402
 from backend.errors import Problem  # noqa: E402
 from backend.imaging.png import from_png  # noqa: E402
 from backend.jobs.answers import add_answer  # noqa: E402
@@ -171,6 +171,21 @@ def test_views_of_another_seed_are_those_of_that_photo_only(views: Kept, sheets_
     assert [question["photos"][1]["seed"] for question in questions] == [2, 77, 77 + 12]
     assert all(kept[name] == data for name, data in views.items() if name.startswith("view-")), "nothing is overwritten"
     assert len(asked(kept, [{"regenerate": {"photo": 1, "seed": 77}}])) == 2 and len(sheets_made) == 2, "and back again"
+
+
+def test_where_views_of_another_seed_cannot_be_used_the_former_stay(
+    views: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Zero123Plus, latents: Any) -> Any:
+        raise FloatingPointError
+
+    monkeypatch.setattr(Zero123Plus, "decode", broken)
+    kept, said = dict(views), []
+    questions = asked(kept, [{"regenerate": {"photo": 1, "seed": 78}}], report=said.append)
+    assert questions[0] == questions[1]
+    assert {name for name in kept if name.startswith("view-")} == views.keys(), "nothing is kept of them"
+    (warning,) = [each for each in said if isinstance(each, Warning) and each.code == "geometry-failed"]
+    assert "photo 2" in warning.message and "no numbers" in warning.message and "former" in warning.message
 
 
 def test_networks_that_are_held_while_the_user_thinks_can_go_to_the_last_one(

@@ -14,10 +14,10 @@ torch = pytest.importorskip("torch")
 from backend.camera import Camera, default_camera  # noqa: E402
 from backend.contract import Photo  # noqa: E402
 from backend.geometry.silhouette import mask_iou, silhouette  # noqa: E402
-from backend.pipelines.base import Context  # noqa: E402
+from backend.pipelines.context import Context  # noqa: E402
 from backend.pipelines.ending import placed_alone  # noqa: E402
+from backend.pipelines.facing import facing  # noqa: E402
 from backend.pipelines.instantmesh import INSTANTMESH, InstantMeshParameters  # noqa: E402
-from backend.pipelines.instantmesh.placing import facing  # noqa: E402
 from backend.scene import Mesh, Prop  # noqa: E402
 from backend.shot import InstanceMap, OutlineLayer, Shot  # noqa: E402
 from tests.backend.instantmesh_shots import PLAIN, Kept, made, warnings  # noqa: E402

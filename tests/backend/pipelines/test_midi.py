@@ -15,7 +15,7 @@ from backend.camera import Camera, default_camera  # noqa: E402
 from backend.contract import Progress, Warning  # noqa: E402
 from backend.errors import Problem  # noqa: E402
 from backend.geometry.silhouette import mask_iou, silhouette  # noqa: E402
-from backend.pipelines.base import Cancelled, Context  # noqa: E402
+from backend.pipelines.context import Cancelled, Context  # noqa: E402
 from backend.pipelines.midi import MIDI, MidiParameters  # noqa: E402
 from backend.pipelines.midi.checks import elevation, examine  # noqa: E402
 from backend.pipelines.midi.run import run  # noqa: E402

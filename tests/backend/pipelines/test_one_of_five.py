@@ -15,8 +15,8 @@ torch = pytest.importorskip("torch")
 
 from backend.contract import Photo, Warning  # noqa: E402
 from backend.pipelines import ending  # noqa: E402
-from backend.pipelines.base import Context  # noqa: E402
-from backend.pipelines.instantmesh import INSTANTMESH, reconstruct  # noqa: E402
+from backend.pipelines.context import Context  # noqa: E402
+from backend.pipelines.instantmesh import INSTANTMESH, reconstruct, sheets  # noqa: E402
 from backend.pipelines.midi import MIDI, MidiParameters  # noqa: E402
 from backend.pipelines.midi import run as midi  # noqa: E402
 from backend.residency import residency  # noqa: E402
@@ -26,6 +26,7 @@ from models.lrm.model import InstantMeshModel  # noqa: E402
 from models.midi.decoding import BOUNDS  # noqa: E402
 from models.midi.pipeline import MidiPipeline  # noqa: E402
 from models.midi.tiny import write_tiny_checkpoint  # noqa: E402
+from models.zero123plus.pipeline import Zero123Plus  # noqa: E402
 from tests.backend.instantmesh_shots import PLAIN, Kept  # noqa: E402
 from tests.backend.pipelines.test_midi import shot_of  # noqa: E402
 
@@ -171,6 +172,31 @@ def test_midi_makes_the_other_four(spoil: list[Spoil], code: str, monkeypatch: p
 _views: Kept = {}
 
 
+def views_drawn(change: Callable[[Callable[[Any], Any], Any], Any]) -> Spoil:
+    """The views of one object come out of the networks otherwise. `change` takes the decoder and the latents."""
+
+    def spoil(monkeypatch: pytest.MonkeyPatch) -> None:
+        decode, recalled = Zero123Plus.decode, sheets.recalled
+        for name in [name for name in _views if name.startswith(f"view-{BAD}-")]:
+            del _views[name]
+        made_anew: list[int] = []
+
+        def spoiled(self: Zero123Plus, latents: Any) -> Any:
+            if made_anew.pop(0) == BAD:
+                return change(lambda given: decode(self, given), latents)
+            return decode(self, latents)
+
+        def asked(wanted: Any, context: Context) -> Any:
+            found = recalled(wanted, context)
+            made_anew.extend([wanted.subject.instance] * (found is None))
+            return found
+
+        monkeypatch.setattr(sheets, "recalled", asked)
+        monkeypatch.setattr(Zero123Plus, "decode", spoiled)
+
+    return spoil
+
+
 def planes_without_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     encode, calls = InstantMeshModel.encode, []
 
@@ -199,6 +225,16 @@ def surface(change: Callable[[Any], Any]) -> Spoil:
 @pytest.mark.parametrize(
     ("spoil", "code"),
     [
+        pytest.param(
+            views_drawn(lambda decode, latents: decode(latents * float("nan"))),
+            "geometry-failed",
+            id="views of no numbers",
+        ),
+        pytest.param(
+            views_drawn(lambda decode, latents: np.full_like(decode(latents), 0.5)),
+            "geometry-failed",
+            id="views of one colour",
+        ),
         pytest.param(planes_without_numbers, "geometry-failed", id="no numbers"),
         pytest.param(surface(lambda found: replace(found, empty=True)), "instance-empty", id="nothing inside"),
         pytest.param(

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 from backend.contract import Progress, Warning  # noqa: E402
 from backend.errors import Problem  # noqa: E402
 from backend.jobs.checkpoints import JobCheckpoints  # noqa: E402
-from backend.pipelines.base import Cancelled, Context  # noqa: E402
+from backend.pipelines.context import Cancelled, Context  # noqa: E402
 from backend.pipelines.optimising import optimise  # noqa: E402
 from tests.backend.jobs.long_pipeline import LONG  # noqa: E402
 from tests.models.optimisation.fitting import Fitting, make_loop, same, values  # noqa: E402
@@ -36,7 +36,7 @@ class Job:
     def __init__(self, folder: Path, cancel_at: int | None = None, finish_at: int | None = None) -> None:
         self.progress: list[Progress] = []
         self.pictures: list[tuple[str, str, tuple[int, ...]]] = []
-        keeper = JobCheckpoints(folder, lambda sentence: pytest.fail(sentence))
+        keeper = JobCheckpoints(folder, lambda code, sentence, hint: pytest.fail(sentence))
         keeper.turn_to(LONG)
 
         def report(event: Progress | Warning) -> None:

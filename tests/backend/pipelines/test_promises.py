@@ -46,7 +46,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="copies of the p
 def info(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PipelineInfo]:
     """A pipeline, with its tiny checkpoints where the backend looks for them."""
     info: PipelineInfo = request.param
-    if info.weights:
+    if info.learned:
         torch = pytest.importorskip("torch")
         torch.set_num_threads(1)  # a copy of the process has no threads but its own
     models = tmp_path_factory.mktemp("models")

@@ -18,10 +18,10 @@ from backend.contract import Warning  # noqa: E402
 from backend.devices import Device  # noqa: E402
 from backend.errors import Problem  # noqa: E402
 from backend.memory import Plan, with_margin  # noqa: E402
-from backend.pipelines.base import Context  # noqa: E402
+from backend.pipelines.context import Context  # noqa: E402
 from backend.pipelines.midi import MIDI  # noqa: E402
 from backend.pipelines.running import Running, Tell, checkpoints, each, seen  # noqa: E402
-from backend.residency import residency  # noqa: E402
+from backend.residency import Form, residency  # noqa: E402
 from backend.shot import InstanceMap, Shot  # noqa: E402
 from models.isosurface import EmptySurface, FieldError  # noqa: E402
 from models.loading import CheckpointDamaged, CheckpointForeign  # noqa: E402
@@ -43,6 +43,8 @@ class Card:
 
 class Nets:
     """Networks that take room on the card for as long as they are not released."""
+
+    bytes_aside = 0
 
     def __init__(self, card: Card, size: int) -> None:
         self.card, self.size = card, size
@@ -116,6 +118,34 @@ def test_what_is_held_makes_no_plan_lower(card: Card) -> None:
         running.by_plans(lambda device: ladder, lambda plan: names.append(plan.name))
         job(card, "two", 8 * GB)
     assert names == ["full", "full"]
+
+
+class Aside(Nets):
+    """Networks that wait in main memory."""
+
+    loaded_bytes = 0
+
+    @property
+    def bytes_aside(self) -> int:
+        return self.size
+
+
+def test_networks_wait_in_main_memory_while_a_quarter_of_it_stays_free(
+    card: Card, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Card()
+    monkeypatch.setattr(devices, "main_memory", home.choose)
+    for name in ("one", "two", "three"):
+        assert residency.room_aside(8 * GB)
+        residency.keep(Form(name, "cuda", "bfloat16", ()), Aside(home, 8 * GB))
+        assert sum(home.used.values()) <= 0.75 * home.total
+    assert held() == ["two", "three"], "the first was not used for the longest time"
+    assert residency.bytes_on("cpu") == 16 * GB and residency.bytes_on("cuda") == 0
+    assert not residency.room_aside(19 * GB), "that would leave too little to others"
+    assert held() == ["two", "three"], "nothing goes in vain"
+    monkeypatch.setattr(devices, "choose", home.choose)
+    residency.make_room(home.choose(), home.total)
+    assert held() == [], "work on the processor has them go"
 
 
 def test_a_job_that_ends_by_an_exception_leaves_nothing_of_its_own_and_all_of_the_others(card: Card) -> None:

@@ -19,24 +19,31 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from backend import devices  # noqa: E402
+from backend import residency as residency_module  # noqa: E402
 from backend.camera import default_camera  # noqa: E402
-from backend.pipelines.base import Context  # noqa: E402
+from backend.pipelines.context import Context  # noqa: E402
 from backend.pipelines.instantmesh import INSTANTMESH  # noqa: E402
+from backend.pipelines.instantmesh import run as instantmesh_run  # noqa: E402
 from backend.pipelines.midi import MIDI, MidiParameters  # noqa: E402
+from backend.pipelines.midi import run as midi_run  # noqa: E402
+from backend.pipelines.mira import MIRA  # noqa: E402
+from backend.pipelines.mira.tiny import write_tiny_mira_checkpoints  # noqa: E402
 from backend.preparations.imagine import IMAGINE, ImagineParameters  # noqa: E402
-from backend.preparations.imagine.tiny import write_tiny_imagine_checkpoints  # noqa: E402
+from backend.preparations.painting.tiny import write_tiny_painting_checkpoints  # noqa: E402
 from backend.preparations.segment import SEGMENT, SegmentParameters  # noqa: E402
 from backend.preparations.segment.tiny import write_tiny_segmentation_checkpoints  # noqa: E402
 from backend.residency import residency  # noqa: E402
+from models import parts  # noqa: E402
 from models.midi.tiny import write_tiny_checkpoint  # noqa: E402
 from tests.backend.instantmesh_shots import ONE, PLAIN  # noqa: E402
+from tests.backend.mira_shots import PLAIN as PLAIN_MIRA  # noqa: E402
 from tests.backend.pipelines.test_midi import shot_of  # noqa: E402
 from tests.backend.preparations.imagine.room import room  # noqa: E402
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who opens a file")
 
 OPENED, READ, NO_WAIT = 0x20, 0x1, os.O_NONBLOCK
-WEIGHTS = (".safetensors", ".bin", ".ckpt")
+WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pth", ".pt")
 
 
 @contextmanager
@@ -69,7 +76,8 @@ def models(instantmesh_models: Path) -> Path:
     if not (instantmesh_models / "VAST-AI").exists():
         write_tiny_checkpoint(instantmesh_models / "VAST-AI" / "MIDI-3D")
         write_tiny_segmentation_checkpoints(instantmesh_models)
-        write_tiny_imagine_checkpoints(instantmesh_models)
+        write_tiny_painting_checkpoints(instantmesh_models)
+        write_tiny_mira_checkpoints(instantmesh_models, ["obj-small-1.0"])
     return instantmesh_models
 
 
@@ -86,6 +94,11 @@ def instantmesh(seed: int) -> None:
     INSTANTMESH.load()(ONE, PLAIN.model_copy(update={"resolution": 32, "faces": 500}), context(INSTANTMESH, seed))
 
 
+def mira(seed: int) -> None:
+    parameters = PLAIN_MIRA.model_copy(update={"model": "obj-small-1.0"})
+    MIRA.load()(ONE, parameters, context(MIRA, seed))
+
+
 def imagine(seed: int) -> None:
     parameters = ImagineParameters(prompt=f"a room, {seed}", model="sd15", steps=1, candidates=1)
     IMAGINE.load()(room(64), parameters, context(IMAGINE, seed))
@@ -100,7 +113,7 @@ def segment(seed: int) -> None:
     SEGMENT.load()(shot, parameters, context(SEGMENT, seed))
 
 
-METHODS = {"midi": midi, "instantmesh": instantmesh, "imagine": imagine, "segment": segment}
+METHODS = {"midi": midi, "instantmesh": instantmesh, "mira": mira, "imagine": imagine, "segment": segment}
 
 
 def test_a_second_job_reads_no_weights_although_jobs_of_other_methods_came_between(models: Path) -> None:
@@ -113,6 +126,25 @@ def test_a_second_job_reads_no_weights_although_jobs_of_other_methods_came_betwe
         residency.clear()
         midi(3)
     assert files, "what was let go is read again"
+
+
+@pytest.mark.parametrize("name", ["midi", "instantmesh"])
+def test_networks_that_do_not_fit_side_by_side_wait_in_main_memory_for_the_second_job(
+    name: str, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The processor stands in for a card with a memory of its own."""
+    module, ladder = {"midi": (midi_run, "midi_plans"), "instantmesh": (instantmesh_run, "view_plans")}[name]
+    plans = getattr(module, ladder)
+    monkeypatch.setattr(module, ladder, lambda *given, **options: plans(*given, **options)[1:2])
+    monkeypatch.setattr(parts, "MEMORIES_OF_THEIR_OWN", {"cpu"})
+    monkeypatch.setattr(residency_module, "SHARE_FOR_OTHERS", 0.0)
+    residency.clear()
+    for seed in (1, 2):
+        with opened(models) as files:
+            METHODS[name](seed)
+        assert bool(files) == (seed == 1), files
+    held = residency.held_by({"midi": "midi", "instantmesh": "instantmesh views"}[name])
+    assert held.loaded_bytes == 0 < held.bytes_aside
 
 
 def test_where_memory_is_short_the_method_that_was_not_used_for_the_longest_time_is_read_again(

@@ -9,12 +9,17 @@ import pytest
 from backend.pipelines.base import Parameters
 from backend.preparations.imagine import ImagineParameters
 from backend.preparations.segment import SegmentParameters
+from backend.preparations.text import TextParameters
 from backend.weights import WEIGHTS
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "others"),
-    [(ImagineParameters, "model", {}), (SegmentParameters, "detector", {"labels": "chair"})],
+    [
+        (ImagineParameters, "model", {}),
+        (TextParameters, "model", {"prompt": "a cup"}),
+        (SegmentParameters, "detector", {"labels": "chair"}),
+    ],
 )
 def test_every_choice_declares_the_models_it_needs(kind: type[Parameters], name: str, others: dict[str, Any]) -> None:
     schema = kind.model_json_schema()["properties"][name]

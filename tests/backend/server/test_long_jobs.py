@@ -128,6 +128,7 @@ def test_killed_at_five_random_moments_it_ends_as_if_nothing_had_been(tmp_path: 
         follower.leave()
         assert (view["state"], view["finished_early"]) == ("done", False), view["problem"]
         assert file(server, job, "scene.glb").content == undisturbed
+        assert file(server, job, "result.json").json()["attempts"] == len(moments) + 1
         folder = data / "jobs" / job
         assert not (folder / "checkpoints").exists() and not (folder / "previews").exists()
         late = [kind for _, kind, _ in server.events(job)]
@@ -197,7 +198,8 @@ def test_ended_early_there_is_a_prop_and_continued_the_one_of_an_undisturbed_run
     ended = server.wait(job)
     assert (ended["state"], ended["finished_early"], ended["can_continue"]) == ("done", False, False)
     assert file(server, job, "scene.glb").content == undisturbed
-    assert not file(server, job, "result.json").json()["finished_early"]
+    whole = file(server, job, "result.json").json()
+    assert (whole["finished_early"], whole["attempts"]) == (False, 2) and whole["seconds"] > result["seconds"]
     assert [step for _, step in steps_of(journal)] == [*range(1, 121), *range(121, STEPS + 1)]
     refused = server.client.post(f"/jobs/{job}/continue")
     assert (refused.status_code, refused.json()["code"]) == (409, "continue-not-possible")
@@ -263,7 +265,10 @@ def test_what_cannot_be_ended_early_or_continued_says_so(server: RunningServer) 
     assert (refused.status_code, refused.json()["code"]) == (409, "finish-not-possible")
     assert refused.json()["detail"] == "Hasty has nothing to show before its end."
     running = server.client.post(f"/jobs/{job}/continue").json()
-    assert (running["code"], running["detail"]) == ("continue-not-possible", "The job is running.")
+    assert (running["code"], running["detail"]) == (
+        "continue-not-possible",
+        "The job is running: it goes on already.",
+    )
     queued = server.submit("long")["id"]
     assert server.client.post(f"/jobs/{queued}/finish").json()["code"] == "finish-not-possible"
     for each in (queued, job):
@@ -273,6 +278,40 @@ def test_what_cannot_be_ended_early_or_continued_says_so(server: RunningServer) 
         assert refused.json()["detail"] == "The job has no checkpoint to go on from."
     for verb in ("finish", "continue"):
         assert server.client.post(f"/jobs/{'a' * 24}/{verb}").json()["code"] == "job-not-found"
+
+
+def test_continue_says_what_has_changed_since_and_takes_nothing_away(
+    server: RunningServer, undisturbed: bytes, tmp_path: Path
+) -> None:
+    journal = tmp_path / "journal"
+    job = server.submit("long", pause=50, journal=str(journal))["id"]
+    until(lambda: len(steps_of(journal)) == 50, "step 50")
+    server.client.delete(f"/jobs/{job}").raise_for_status()
+    server.wait(job)
+    folder = data_of(server) / "jobs" / job
+    newest = folder / "checkpoints" / "long" / "step-000000000040"
+
+    def refusal(path: Path, former: str, now: str) -> tuple[str, str]:
+        text = path.read_text()
+        assert former in text
+        path.write_text(text.replace(former, now))
+        refused = server.client.post(f"/jobs/{job}/continue").json()
+        path.write_text(text)
+        assert "what the job has kept stays" in refused["hint"]
+        return refused["code"], refused["detail"]
+
+    assert refusal(folder / "request.json", '"long"', '"gone"') == ("pipeline-unknown", "No pipeline is called 'gone'.")
+    assert refusal(folder / "request.json", '"pause"', '"paws"')[0] == "parameters-invalid"
+    code, detail = refusal(newest / "record.json", '"version": "1"', '"version": "0"')
+    assert code == "continue-not-possible"
+    assert detail == "The job has come so far with version 0 of Long; this is version 1."
+    (newest / "state" / "state.npz").write_bytes(b"damaged")
+    server.client.post(f"/jobs/{job}/continue").raise_for_status()
+    server.wait(job)
+    told = [data["code"] for _, kind, data in server.events(job) if kind == "warning"]
+    assert told == ["checkpoint-unusable"]
+    assert file(server, job, "scene.glb").content == undisturbed
+    assert [step for _, step in steps_of(journal)] == [*range(1, 51), *range(21, STEPS + 1)]
 
 
 def test_a_pipeline_tells_what_it_can(server: RunningServer) -> None:

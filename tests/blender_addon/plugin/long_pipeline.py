@@ -17,13 +17,12 @@ from backend.pipelines.base import Context, Parameters, PipelineInfo, Stage
 from backend.scene import Mesh, Prop, Scene
 from backend.shot import Shot
 
-SIDE = 96
-
 
 class LongParameters(Parameters):
     steps: int = Field(40, ge=1, le=100_000, title="Steps", json_schema_extra={"prominent": True, "group": "making"})
     pause: float = Field(0.02, ge=0, le=10, title="Pause", json_schema_extra={"group": "computing"})
     slots: int = Field(1, ge=1, le=3, title="Slots", json_schema_extra={"group": "computing"})
+    side: int = Field(96, ge=8, le=512, title="Side", json_schema_extra={"group": "computing"})
 
 
 LONG = PipelineInfo(
@@ -49,7 +48,7 @@ def run(shot: Shot, parameters: LongParameters, context: Context) -> Scene:
             done += 1
             context.progress(done / parameters.steps, f"Step {done} of {parameters.steps}")
             for slot in range(parameters.slots):
-                context.preview(f"view-{slot}", picture(done, slot), f"Step {done}")
+                context.preview(f"view-{slot}", picture(done, slot, parameters.side), f"Step {done}")
             context.checkpoints.save(done, lambda folder, done=done: write(folder, done))
     with context.stage("export"):
         names = shot.instances.names.items()
@@ -62,8 +61,8 @@ def write(folder: Path, done: int) -> None:
     (folder / "state.json").write_text(json.dumps({"done": done}))
 
 
-def picture(done: int, slot: int) -> np.ndarray:
+def picture(done: int, slot: int, side: int) -> np.ndarray:
     """A bar that grows, on a ground of the slot's colour."""
-    pixels = np.full((SIDE, SIDE, 3), (40, 60 + 60 * slot, 90), np.uint8)
-    pixels[SIDE // 3 : 2 * SIDE // 3, : 1 + done % SIDE] = (240, 200, 60)
+    pixels = np.full((side, side, 3), (40, 60 + 60 * slot, 90), np.uint8)
+    pixels[side // 3 : 2 * side // 3, : 1 + done % side] = (240, 200, 60)
     return pixels

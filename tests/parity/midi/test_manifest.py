@@ -9,10 +9,12 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from tests.parity.goldens import part_of  # noqa: E402
+
 
 @pytest.fixture(scope="module")
 def modules(reference: Path) -> Any:
-    return json.loads((reference / "manifest.json").read_text(encoding="utf-8"))["modules"]
+    return json.loads(part_of(reference, "manifest.json").read_text(encoding="utf-8"))["modules"]
 
 
 def on_meta(name: str, config: dict[str, Any]) -> Any:

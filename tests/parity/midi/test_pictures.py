@@ -17,7 +17,10 @@ CASES = [f"{name}.{padding}" for name in ("inner", "border") for padding in ("no
 
 @pytest.fixture
 def numbers(golden: Any) -> Any:
-    return golden("preprocess")
+    found = golden("preprocess")
+    if not found.tensors:
+        pytest.skip("this set has no pictures to prepare")
+    return found
 
 
 def frame_of(case: str, picture: Any) -> Any:

@@ -23,12 +23,12 @@ def under(weights: Weights, prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
 
 
-def _linear(w: Weights, name: str, x: Tensor) -> Tensor:
+def linear(w: Weights, name: str, x: Tensor) -> Tensor:
     product = x @ w[f"{name}.weight"].T
     return product + w[f"{name}.bias"] if f"{name}.bias" in w else product
 
 
-def _norm(w: Weights, name: str, x: Tensor, eps: float) -> Tensor:
+def norm(w: Weights, name: str, x: Tensor, eps: float) -> Tensor:
     middle = x - x.mean(-1, keepdim=True)
     scaled = middle / (middle.square().mean(-1, keepdim=True) + eps).sqrt()
     return scaled * w[f"{name}.weight"] + w[f"{name}.bias"]
@@ -46,7 +46,7 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
 
 
 def camera_embedding(w: Weights, cameras: Tensor) -> Tensor:
-    return _linear(w, "camera_embedder.2", F.silu(_linear(w, "camera_embedder.0", cameras)))
+    return linear(w, "camera_embedder.2", F.silu(linear(w, "camera_embedder.0", cameras)))
 
 
 def positions(w: Weights, rows: int, columns: int) -> Tensor:
@@ -73,12 +73,12 @@ def embeddings(w: Weights, views: Tensor, patch: int) -> Tensor:
 
 def encoder_layer(w: Weights, index: int, x: Tensor, camera: Tensor, heads: int) -> Tensor:
     layer = under(w, f"model.encoder.layer.{index}.")
-    shift, scale, shift_inner, scale_inner = _linear(layer, "adaLN_modulation.1", F.silu(camera))[:, None].chunk(4, -1)
-    normed = _norm(layer, "layernorm_before", x, 1e-12) * (1 + scale) + shift
-    parts = (_linear(layer, f"attention.attention.{name}", normed) for name in ("query", "key", "value"))
-    x = x + _linear(layer, "attention.output.dense", _attention(*parts, heads))
-    normed = _norm(layer, "layernorm_after", x, 1e-12) * (1 + scale_inner) + shift_inner
-    return x + _linear(layer, "output.dense", F.gelu(_linear(layer, "intermediate.dense", normed)))
+    shift, scale, shift_inner, scale_inner = linear(layer, "adaLN_modulation.1", F.silu(camera))[:, None].chunk(4, -1)
+    normed = norm(layer, "layernorm_before", x, 1e-12) * (1 + scale) + shift
+    parts = (linear(layer, f"attention.attention.{name}", normed) for name in ("query", "key", "value"))
+    x = x + linear(layer, "attention.output.dense", _attention(*parts, heads))
+    normed = norm(layer, "layernorm_after", x, 1e-12) * (1 + scale_inner) + shift_inner
+    return x + linear(layer, "output.dense", F.gelu(linear(layer, "intermediate.dense", normed)))
 
 
 def encode(w: Weights, views: Tensor, cameras: Tensor, layers: int, heads: int, patch: int) -> Tensor:
@@ -86,21 +86,21 @@ def encode(w: Weights, views: Tensor, cameras: Tensor, layers: int, heads: int, 
     camera, x = camera_embedding(w, cameras), embeddings(w, views, patch)
     for index in range(layers):
         x = encoder_layer(w, index, x, camera, heads)
-    return _norm(w, "model.layernorm", x, 1e-12)
+    return norm(w, "model.layernorm", x, 1e-12)
 
 
 def transformer_block(w: Weights, index: int, x: Tensor, context: Tensor, heads: int) -> Tensor:
     block = under(w, f"layers.{index}.")
-    for norm, name, source in (("norm1", "cross_attn", context), ("norm2", "self_attn", None)):
-        query = _norm(block, norm, x, 1e-5)
+    for before, name, source in (("norm1", "cross_attn", context), ("norm2", "self_attn", None)):
+        query = norm(block, before, x, 1e-5)
         seen = query if source is None else source
         if f"{name}.in_proj_weight" in block:
             matrices = block[f"{name}.in_proj_weight"].chunk(3)
         else:
             matrices = tuple(block[f"{name}.{kind}_proj_weight"] for kind in "qkv")
         parts = (each @ matrix.T for each, matrix in zip((query, seen, seen), matrices, strict=True))
-        x = x + _linear(block, f"{name}.out_proj", _attention(*parts, heads))
-    return x + _linear(block, "mlp.3", F.gelu(_linear(block, "mlp.0", _norm(block, "norm3", x, 1e-5))))
+        x = x + linear(block, f"{name}.out_proj", _attention(*parts, heads))
+    return x + linear(block, "mlp.3", F.gelu(linear(block, "mlp.0", norm(block, "norm3", x, 1e-5))))
 
 
 def planes(w: Weights, context: Tensor, layers: int, heads: int, low: int) -> Tensor:
@@ -108,7 +108,7 @@ def planes(w: Weights, context: Tensor, layers: int, heads: int, low: int) -> Te
     x = w["pos_embed"].expand(len(context), -1, -1)
     for index in range(layers):
         x = transformer_block(w, index, x, context, heads)
-    grids = _norm(w, "norm", x, 1e-6).reshape(len(context), 3, low, low, -1)
+    grids = norm(w, "norm", x, 1e-6).reshape(len(context), 3, low, low, -1)
     spread = torch.einsum("bprcw,wkij->bpkricj", grids, w["deconv.weight"])
     return spread.reshape(*spread.shape[:3], 2 * low, 2 * low) + w["deconv.bias"][:, None, None]
 
@@ -124,8 +124,8 @@ def features(plane: Tensor, points: Tensor) -> Tensor:
 
 def perceptron(w: Weights, name: str, x: Tensor) -> Tensor:
     for index in (0, 2, 4):
-        x = _linear(w, f"{name}.{index}", x).clamp(min=0)
-    return _linear(w, f"{name}.6", x)
+        x = linear(w, f"{name}.{index}", x).clamp(min=0)
+    return linear(w, f"{name}.6", x)
 
 
 def ask(w: Weights, name: str, plane: Tensor, points: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from backend.contract import Progress, Warning
-from backend.pipelines.base import Context
+from backend.pipelines.context import Context
 from backend.preparations.imagine import IMAGINE
 from backend.shot import InstanceMap, Shot
 from tests.backend.ray_caster import Solid, cast, look

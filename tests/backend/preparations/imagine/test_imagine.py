@@ -16,14 +16,14 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
 from backend.errors import Problem  # noqa: E402
-from backend.pipelines.base import Cancelled  # noqa: E402
+from backend.pipelines.context import Cancelled  # noqa: E402
 from backend.preparations import preparations  # noqa: E402
 from backend.preparations.base import Prepared  # noqa: E402
 from backend.preparations.imagine import IMAGINE, ImagineParameters  # noqa: E402
-from backend.preparations.imagine import run as imagine  # noqa: E402
 from backend.preparations.imagine.outlines import agreement  # noqa: E402
-from backend.preparations.imagine.painter import Commission, Painter  # noqa: E402
 from backend.preparations.imagine.run import prepare  # noqa: E402
+from backend.preparations.painting import candidates as painting  # noqa: E402
+from backend.preparations.painting.painter import Commission, NoPicture, Painter  # noqa: E402
 from backend.questions import read_question  # noqa: E402
 from backend.residency import residency  # noqa: E402
 from backend.shot import InstanceMap, Shot  # noqa: E402
@@ -65,8 +65,8 @@ def painted_by(
         yield Other(arguments[4])
 
     with monkeypatch.context() as patch:
-        patch.setattr(imagine, "open_painter", open_other)
-        patch.setattr(imagine, "native_side", lambda folder: native)
+        patch.setattr(painting, "open_painter", open_other)
+        patch.setattr(painting, "native_side", lambda folder: native)
         yield
 
 
@@ -127,6 +127,7 @@ def test_what_comes_back_lies_on_the_depth_pixel_for_pixel(models: Path, monkeyp
     shot = room(150)
 
     def echo(commission: Commission, seed: int) -> np.ndarray:
+        assert commission.control is not None
         assert commission.control.shape != (150, 150, 3)
         return (commission.control * 255).round().astype(np.uint8)
 
@@ -154,8 +155,7 @@ def test_the_best_is_taken_where_nobody_is_asked_and_lost_objects_are_named(
 
     def paint(commission: Commission, seed: int) -> np.ndarray:
         seen = {7: np.zeros_like(labels), 8: np.where(labels == 2, 0, labels), 9: labels // 3 * 3}[seed]
-        height, width = commission.control.shape[:2]
-        return np.asarray(Image.fromarray(colours[seen]).resize((width, height), Image.Resampling.NEAREST))
+        return np.asarray(Image.fromarray(colours[seen]).resize(commission.size, Image.Resampling.NEAREST))
 
     told = Told(seed=7)
     with painted_by(paint, monkeypatch):
@@ -195,6 +195,49 @@ def test_memory_that_runs_out_midway_costs_no_candidate(models: Path, monkeypatc
     assert "memory-short" in told.codes()
     fractions = [progress.fraction for progress in told.progress]
     assert fractions == sorted(fractions)
+
+
+def fails_of(seeds: set[int], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The seeds that are painted from now on; of some of them no picture comes."""
+    real, calls = Painter.paint, []
+
+    def paint(self: Painter, seed: int, on_step: Callable[[int], None]) -> np.ndarray:
+        calls.append(seed)
+        if seed in seeds:
+            raise NoPicture(f"The picture of the seed {seed} came out black all over.")
+        return real(self, seed, on_step)
+
+    monkeypatch.setattr(Painter, "paint", paint)
+    return calls
+
+
+def test_a_seed_of_which_no_picture_comes_is_told_and_the_others_go_on(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = fails_of({8}, monkeypatch)
+    told = Told(seed=7, answer=lambda question: {"chosen": [1]})
+    parameters = FAST.model_copy(update={"candidates": 3, "choose": "several"})
+    done = prepare(room(64), parameters, told.context)
+    assert calls == [7, 8, 9]
+    assert [choice["file"] for choice in told.questions[0]["choices"]] == ["candidate-0.png", "candidate-2.png"]
+    assert [one["seed"] for one in done.record["candidates"]] == [7, 9]
+    assert told.files["picture.png"] == told.files["candidate-2.png"]
+    left_out = [warning for warning in told.warnings if warning.code == "candidate-left-out"]
+    assert [(warning.message, bool(warning.hint)) for warning in left_out] == [
+        ("The picture of the seed 8 came out black all over. It was left out.", True)
+    ]
+
+    later = Told(seed=7, answer=lambda question: {"chosen": [1]})  # the job was put aside meanwhile
+    later.context.restore = told.files.get
+    again = prepare(room(64), parameters, later.context)
+    assert calls == [7, 8, 9], "nothing is painted again, nor is what failed"
+    assert later.questions == told.questions and again.record == done.record
+    assert "candidate-left-out" in later.codes()
+
+
+def test_where_no_seed_gives_a_picture_it_says_so(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fails_of({7, 8}, monkeypatch)
+    assert "seed 8" in refused("picture-failed", room(64)).detail
 
 
 def test_words_that_do_not_fit_are_told(models: Path) -> None:
@@ -254,7 +297,7 @@ def test_broken_weights_are_named(
         shutil.copytree(base / "unet", path)
         (path / "config.json").write_bytes((models / base.relative_to(tmp_path) / "vae" / "config.json").read_bytes())
     with monkeypatch.context() as patch:  # nothing is loaded to find that out
-        patch.setattr(imagine, "open_painter", lambda *arguments: pytest.fail("the painter was opened"))
+        patch.setattr(painting, "open_painter", lambda *arguments: pytest.fail("the painter was opened"))
         problem = refused(code, room(64))
     assert Path(file).name in problem.detail or Path(file).parent.name in problem.detail
 

@@ -18,7 +18,7 @@ from backend.camera import default_camera
 from backend.contract import Progress, Warning
 from backend.errors import Problem
 from backend.imaging.instances import read_instances
-from backend.pipelines.base import Cancelled, Context
+from backend.pipelines.context import Cancelled, Context
 from backend.preparations import preparations
 from backend.preparations.base import Prepared
 from backend.preparations.segment import MOST_OBJECTS, SEGMENT, detector, run

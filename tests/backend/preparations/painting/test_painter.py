@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,23 +16,31 @@ torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 
 from backend.devices import Device, choose  # noqa: E402
-from backend.errors import Problem  # noqa: E402
 from backend.memory import Plan, choose_plan  # noqa: E402
-from backend.pipelines.base import Context  # noqa: E402
+from backend.pipelines.context import Context  # noqa: E402
 from backend.pipelines.running import Running  # noqa: E402
 from backend.preparations.imagine import IMAGINE  # noqa: E402
-from backend.preparations.imagine import painter as painting  # noqa: E402
 from backend.preparations.imagine.depth_picture import depth_picture  # noqa: E402
-from backend.preparations.imagine.networks import FAMILIES, load_network  # noqa: E402
-from backend.preparations.imagine.offload import bring_layer_by_layer  # noqa: E402
-from backend.preparations.imagine.painter import Commission, Folders, Painter, ladder, open_painter, read_sizes  # noqa: E402
+from backend.preparations.painting import painter as painting  # noqa: E402
+from backend.preparations.painting.networks import FAMILIES, load_network  # noqa: E402
+from backend.preparations.painting.offload import bring_layer_by_layer  # noqa: E402
+from backend.preparations.painting.painter import (  # noqa: E402
+    Commission,
+    Folders,
+    NoPicture,
+    Painter,
+    ladder,
+    open_painter,
+    read_sizes,
+)
 from backend.residency import residency  # noqa: E402
 from backend.weights import locate  # noqa: E402
 from tests.backend.preparations.imagine.room import room  # noqa: E402
 
-WHOLE = {"text_bytes": 0, "tiled": False, "offload": False}
+WHOLE = {"text_bytes": 0, "control_bytes": 0, "tiled": False, "offload": False}
 FULL = Plan("full", "", 0, "float32", WHOLE)
-OFFICIAL = {"sdxl": "StableDiffusionXLControlNetPipeline", "sd15": "StableDiffusionControlNetPipeline"}
+WORDS_ALONE = {"sdxl": "StableDiffusionXLPipeline", "sd15": "StableDiffusionPipeline"}
+CONTROLLED = {"sdxl": "StableDiffusionXLControlNetPipeline", "sd15": "StableDiffusionControlNetPipeline"}
 
 
 @pytest.fixture(params=["sdxl", "sd15"])
@@ -46,7 +55,12 @@ def folders(family: str) -> Folders:
 def commission(size: tuple[int, int] = (72, 56)) -> Commission:
     depth = room(96).depth
     assert depth is not None
-    return Commission("a cosy room, two armchairs", "blurry", depth_picture(depth, size), 3, 4.0, 0.9)
+    return Commission("a cosy room, two armchairs", "blurry", size, 3, 4.0, depth_picture(depth, size), 0.9)
+
+
+def shapes(commission: Commission) -> np.ndarray:
+    assert commission.control is not None
+    return commission.control
 
 
 def running() -> Running:
@@ -75,17 +89,17 @@ def test_it_paints_what_diffusers_paints_from_the_same_folder(family: str) -> No
     with opened(family, wanted=wanted) as painter:
         ours = painter.paint(11, no_step)
 
-    where, height, width = folders(family), *wanted.control.shape[:2]
+    where, (width, height) = folders(family), wanted.size
     options = {"variant": "fp16", "use_safetensors": True, "local_files_only": True, "torch_dtype": torch.float32}
     control = diffusers.ControlNetModel.from_pretrained(where.control, **options)
-    official = getattr(diffusers, OFFICIAL[family]).from_pretrained(where.base, controlnet=control, **options)
+    official = getattr(diffusers, CONTROLLED[family]).from_pretrained(where.base, controlnet=control, **options)
     official.scheduler = getattr(diffusers, FAMILIES[family].scheduler).from_config(official.scheduler.config)
     official.set_progress_bar_config(disable=True)
     noise = torch.randn((1, 4, height // 8, width // 8), generator=torch.Generator("cpu").manual_seed(11))
     theirs = official(
         prompt=wanted.prompt,
         negative_prompt=wanted.negative_prompt,
-        image=torch.from_numpy(wanted.control).permute(2, 0, 1)[None],
+        image=torch.from_numpy(shapes(wanted)).permute(2, 0, 1)[None],
         height=height,
         width=width,
         num_inference_steps=wanted.steps,
@@ -99,6 +113,48 @@ def test_it_paints_what_diffusers_paints_from_the_same_folder(family: str) -> No
     assert ours.std() > 5
 
 
+def test_without_control_it_paints_what_diffusers_paints_from_words_alone(family: str) -> None:
+    wanted = replace(commission(), control=None)
+    where = folders(family)
+    bare = replace(where, control=None)
+    with open_painter(
+        FAMILIES[family], bare, FULL, running(), wanted, lambda share, message: None, lambda cut: None
+    ) as painter:
+        ours = painter.paint(11, no_step)
+
+    (width, height), generator = wanted.size, torch.Generator("cpu").manual_seed(11)
+    options = {"variant": "fp16", "use_safetensors": True, "local_files_only": True, "torch_dtype": torch.float32}
+    official = getattr(diffusers, WORDS_ALONE[family]).from_pretrained(where.base, **options)
+    official.scheduler = getattr(diffusers, FAMILIES[family].scheduler).from_config(official.scheduler.config)
+    official.set_progress_bar_config(disable=True)
+    theirs = official(
+        prompt=wanted.prompt,
+        negative_prompt=wanted.negative_prompt,
+        height=height,
+        width=width,
+        num_inference_steps=wanted.steps,
+        guidance_scale=wanted.guidance,
+        latents=torch.randn((1, 4, height // 8, width // 8), generator=generator),
+        output_type="np",
+    ).images[0]
+    assert ours.shape == (height, width, 3)
+    assert np.abs(ours / 255.0 - theirs).max() < 0.01
+    assert ours.std() > 5
+
+
+def test_the_base_that_painted_with_control_goes_on_without_it(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(family) as painter:
+        painter.paint(1, no_step)
+    loaded = networks_of(monkeypatch)
+    wanted, bare = replace(commission(), control=None), replace(folders(family), control=None)
+    with open_painter(
+        FAMILIES[family], bare, FULL, running(), wanted, lambda share, message: None, lambda cut: None
+    ) as painter:
+        painter.paint(1, no_step)
+    assert loaded == []
+    assert read_sizes(FAMILIES[family], bare) == replace(read_sizes(FAMILIES[family], folders(family)), control=0)
+
+
 def test_what_is_asked_for_matters(family: str) -> None:
     usual = commission()
     with opened(family, wanted=usual) as painter:
@@ -108,7 +164,7 @@ def test_what_is_asked_for_matters(family: str) -> None:
     others = (
         replace(usual, prompt="a bare cellar"),
         replace(usual, negative_prompt="armchairs"),
-        replace(usual, control=usual.control[:, ::-1].copy()),
+        replace(usual, control=shapes(usual)[:, ::-1].copy()),
         replace(usual, strength=0.0),
     )
     for other in others:
@@ -131,9 +187,20 @@ def test_every_plan_paints_the_same_picture(family: str) -> None:
 
 def test_a_picture_without_values_is_no_picture(models: Path) -> None:
     endless = commission()
-    endless.control[:] = np.inf
-    with opened("sd15", wanted=endless) as painter, pytest.raises(Problem, match="without values"):
+    shapes(endless)[:] = np.inf
+    with opened("sd15", wanted=endless) as painter, pytest.raises(NoPicture, match="seed 5 has no values"):
         painter.paint(5, no_step)
+
+
+@pytest.mark.parametrize(("level", "said"), [(-1.0, "black"), (1.0, "white"), (0.2, "one colour")])
+def test_a_picture_of_one_colour_is_no_picture(
+    level: float, said: str, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened("sd15", wanted=replace(commission(), steps=1)) as painter:
+        flat = SimpleNamespace(sample=torch.full((1, 3, 56, 72), level))
+        monkeypatch.setattr(painter._pipeline.vae, "decode", lambda latents: flat)
+        with pytest.raises(NoPicture, match=f"The picture of the seed 5 came out {said} all over"):
+            painter.paint(5, no_step)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

@@ -11,10 +11,10 @@ from backend.residency import residency
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("diffusers")
-    from backend.preparations.imagine.tiny import write_tiny_imagine_checkpoints
+    from backend.preparations.painting.tiny import write_tiny_painting_checkpoints
 
     folder = tmp_path_factory.mktemp("imagine")
-    write_tiny_imagine_checkpoints(folder)
+    write_tiny_painting_checkpoints(folder)
     return folder
 
 

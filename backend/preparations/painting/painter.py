@@ -1,12 +1,14 @@
-"""Depth-conditioned diffusion: words and a control picture to a painted picture (Zhang et al. 2023, ControlNet)."""
+"""Diffusion: words to a painted picture (Rombach et al. 2022), also in the shapes of a control picture (Zhang et al.
+2023, ControlNet)."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,9 @@ import torch
 from numpy.typing import NDArray
 
 from backend.devices import Device
-from backend.errors import Problem
 from backend.memory import ITEM_BYTES, Plan, choose_dtype
 from backend.pipelines.running import Running
-from backend.preparations.imagine.networks import (
+from backend.preparations.painting.networks import (
     Family,
     check_base,
     check_control,
@@ -29,7 +30,7 @@ from backend.preparations.imagine.networks import (
     native_side,
     numbers_of,
 )
-from backend.preparations.imagine.offload import bring_layer_by_layer
+from backend.preparations.painting.offload import bring_layer_by_layer
 from backend.residency import Loaded
 
 # Beside the weights, per pixel of the picture. Counted are the tensors that live at a time with the published
@@ -37,6 +38,9 @@ from backend.residency import Loaded
 # decoder. The rest is for the work space of the convolutions.
 STEP_NUMBERS_PER_PIXEL = 400
 DECODER_BYTES_PER_PIXEL = 4000
+BLANK = 2
+"""Levels of 255 between the darkest and the brightest pixel of a picture that shows nothing."""
+
 LAYER_BYTES = 400_000_000
 """What is on the device at a time when layers come and go one by one."""
 
@@ -45,45 +49,52 @@ LAYER_BYTES = 400_000_000
 class Commission:
     """What is to be painted.
 
-    control: height x width x 3 float32 in 0..1, at the working size.
+    size: (width, height), multiples of what a latent pixel stands for.
+    control: height x width x 3 float32 in 0..1, kept to as strictly as `strength` says; None without ControlNet.
     steps, guidance, strength: see `ImagineParameters`.
     """
 
     prompt: str
     negative_prompt: str
-    control: NDArray[np.float32]
+    size: tuple[int, int]
     steps: int
     guidance: float
-    strength: float
+    control: NDArray[np.float32] | None = None
+    strength: float = 1.0
+
+
+class NoPicture(Exception):
+    """A seed of which no picture came; the text is a sentence. Another seed may go well."""
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the two checkpoints lie."""
+    """Where the checkpoints lie; control is None where no ControlNet takes part."""
 
     base: Path
-    control: Path
+    control: Path | None = None
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many numbers the networks have: all text encoders together, the UNet, the decoder, the ControlNet."""
+    """How many numbers the networks have: all text encoders together, the UNet, the decoder, the ControlNet if any."""
 
     text: int
     unet: int
     decoder: int
-    control: int
+    control: int = 0
 
 
 def read_sizes(family: Family, folders: Folders) -> Sizes:
-    """From the headers of both checkpoints, which are looked through. Raises CheckpointError."""
+    """From the headers of the checkpoints, which are looked through. Raises CheckpointError."""
     check_base(family, folders.base)
-    check_control(folders.control)
+    if folders.control is not None:
+        check_control(folders.control)
     return Sizes(
         text=sum(numbers_of(folders.base / folder, "model") for folder, _, _ in family.text),
         unet=numbers_of(folders.base / "unet"),
         decoder=numbers_of(folders.base / "vae"),
-        control=numbers_of(folders.control),
+        control=0 if folders.control is None else numbers_of(folders.control),
     )
 
 
@@ -94,12 +105,13 @@ def ladder(sizes: Sizes, device: Device, size: tuple[int, int]) -> list[Plan]:
     once, and their networks go before the next ones are loaded if there is no room for both.
 
     The settings of a plan:
-        text_bytes: what the text encoders take.
+        text_bytes, control_bytes: what text encoders and ControlNet take.
         tiled: the picture is decoded in tiles. offload: layers come to the device one by one.
     """
     dtype = choose_dtype(device)
     item, pixels = ITEM_BYTES[dtype], size[0] * size[1]
-    text, resident, decoder_bytes = sizes.text * item, (sizes.unet + sizes.control) * item, sizes.decoder * 4
+    text, control, decoder_bytes = sizes.text * item, sizes.control * item, sizes.decoder * 4
+    resident = sizes.unet * item + control
     step = STEP_NUMBERS_PER_PIXEL * item * pixels
     # A tile has half the native side: a quarter of the pixels.
     whole, tile = DECODER_BYTES_PER_PIXEL * pixels, DECODER_BYTES_PER_PIXEL * pixels // 4
@@ -107,7 +119,9 @@ def ladder(sizes: Sizes, device: Device, size: tuple[int, int]) -> list[Plan]:
 
     def plan(name: str, manner: str, weights: int, decode: int, **settings: bool) -> Plan:
         needs = max(text, weights + decoder_bytes + max(step, decode))
-        return Plan(name, f"{precision}, {manner}", needs, dtype, {"text_bytes": text, **settings})
+        return Plan(
+            name, f"{precision}, {manner}", needs, dtype, {"text_bytes": text, "control_bytes": control, **settings}
+        )
 
     plans = [
         plan("full", "everything on the device", resident, whole, tiled=False, offload=False),
@@ -138,10 +152,10 @@ class Painter:
             height x width x 3 uint8, sRGB.
 
         Raises:
-            Problem: internal, if the networks overflowed.
+            NoPicture: if the networks overflowed, or nothing is to be seen on the picture.
         """
         commission, pipeline = self._commission, self._pipeline
-        height, width = commission.control.shape[:2]
+        width, height = commission.size
         generator = torch.Generator("cpu").manual_seed(seed)
         vae, dtype = pipeline.vae, pipeline.unet.dtype
         shape = (1, pipeline.unet.config.in_channels, height // _scale(vae), width // _scale(vae))
@@ -151,14 +165,17 @@ class Painter:
             on_step(step + 1)
             return tensors
 
+        controlled: dict[str, Any] = {}
+        if commission.control is not None:
+            controlled["image"] = torch.from_numpy(commission.control.transpose(2, 0, 1).copy())[None]
+            controlled["controlnet_conditioning_scale"] = commission.strength
         latents = pipeline(
             **self._words,
-            image=torch.from_numpy(commission.control.transpose(2, 0, 1).copy())[None],
+            **controlled,
             height=height,
             width=width,
             num_inference_steps=commission.steps,
             guidance_scale=commission.guidance,
-            controlnet_conditioning_scale=commission.strength,
             latents=noise.to(dtype),
             generator=generator,
             callback_on_step_end=step_end,
@@ -168,10 +185,15 @@ class Painter:
         with torch.inference_mode():
             decoded = vae.decode(latents.to(self._device.name, torch.float32) / vae.config.scaling_factor).sample[0]
         if not decoded.isfinite().all():
-            detail = f"The picture of the seed {seed} came out without values: the {dtype} of the networks overflowed."
-            raise Problem("internal", detail, "Choose another seed, fewer steps or a lower guidance.")
+            precision = str(dtype).removeprefix("torch.")
+            raise NoPicture(
+                f"The picture of the seed {seed} has no values: the {precision} of the networks overflowed."
+            )
         levels = (decoded.cpu().permute(1, 2, 0).numpy() * 0.5 + 0.5).clip(0, 1) * 255
         picture: NDArray[np.uint8] = levels.round().astype(np.uint8)
+        if np.ptp(picture, axis=(0, 1)).max() <= BLANK:
+            colour = "black" if picture.max() <= BLANK else "white" if picture.min() >= 255 - BLANK else "one colour"
+            raise NoPicture(f"The picture of the seed {seed} came out {colour} all over.")
         return picture
 
 
@@ -195,32 +217,46 @@ def open_painter(
         Problem: weights-missing, weights-damaged, weights-foreign.
     """
     diffusers: Any = importlib.import_module("diffusers")
-    kind = getattr(diffusers, family.pipeline)
-    identifiers = (family.base, family.control)
-    device, offload = running.device, plan.settings["offload"]
+    kind = getattr(diffusers, family.pipeline if folders.control is None else family.controlled)
+    device, offload, dtype = running.device, plan.settings["offload"], getattr(torch, plan.dtype)
     on_load(0.0, "Reading the words")
     words = _read_words(kind, family, folders.base, plan, running, commission, on_cut)
 
-    def opened() -> Loaded[tuple[Any, Any, Any]]:
-        dtype = getattr(torch, plan.dtype)
-        loaded: list[Any] = []
+    def base() -> Loaded[tuple[Any, Any]]:
+        on_load(0.2, f"Loading {family.title}")
+        unet = load_network(folders.base / "unet", "UNet2DConditionModel", _home(device, offload), dtype)
         try:
-            on_load(0.2, f"Loading {family.title}")
-            loaded.append(load_network(folders.base / "unet", "UNet2DConditionModel", _home(device, offload), dtype))
             on_load(0.7, f"Loading {family.title}")
-            loaded.append(load_network(folders.base / "vae", "AutoencoderKL", device.name, torch.float32))
-            loaded.append(load_network(folders.control, "ControlNetModel", _home(device, offload), dtype))
+            vae = load_network(folders.base / "vae", "AutoencoderKL", device.name, torch.float32)
         except BaseException:
-            Loaded(None, loaded).release()
+            Loaded(None, [unet]).release()
             raise
         if offload:
-            for network in (loaded[0], loaded[2]):
-                bring_layer_by_layer(network, device.name)
-        return Loaded((loaded[0], loaded[1], loaded[2]), loaded)
+            bring_layer_by_layer(unet, device.name)
+        return Loaded((unet, vae), [unet, vae])
+
+    def control() -> Loaded[Any]:
+        assert folders.control is not None
+        on_load(0.8, f"Loading {family.title}")
+        network = load_network(folders.control, "ControlNetModel", _home(device, offload), dtype)
+        if offload:
+            bring_layer_by_layer(network, device.name)
+        return Loaded(network, [network])
 
     # Layers that come and go are kept by nobody: they lie in main memory, which is not what was measured.
-    with running.networks(f"imagine {family.base}", identifiers, plan, opened, keep=not offload) as held:
-        unet, vae, control = held.value
+    held = partial(running.networks, plan=plan, keep=not offload)
+    with ExitStack() as stack:
+        # Each by itself: those of the base stay for whoever paints next, with a ControlNet or without.
+        without = plan.needs_bytes - (0 if offload else plan.settings["control_bytes"])
+        loaded = stack.enter_context(held(f"painting {family.base}", [family.base], make=base, needs_bytes=without))
+        unet, vae = loaded.value
+        parts = {"unet": unet, "vae": vae}
+        if folders.control is not None:
+            rest = max(plan.needs_bytes - (0 if offload else loaded.loaded_bytes), 0)
+            name = f"painting {family.control}"
+            parts["controlnet"] = stack.enter_context(
+                held(name, [family.control], make=control, needs_bytes=rest)
+            ).value
         if plan.settings["tiled"]:
             vae.enable_tiling()
             vae.tile_sample_min_size = native_side(folders.base) // 2
@@ -228,7 +264,7 @@ def open_painter(
         else:
             vae.disable_tiling()
         scheduler = load_scheduler(folders.base / "scheduler", family.scheduler)
-        pipeline = _assembled(kind, device, vae=vae, unet=unet, controlnet=control, scheduler=scheduler)
+        pipeline = _assembled(kind, device, scheduler=scheduler, **parts)
         on_load(1.0, "Painting")
         yield Painter(pipeline, words, commission, device)
 
@@ -257,7 +293,7 @@ def _read_words(
         return Loaded((encoders, tokenizers), encoders.values())
 
     needed: int = plan.settings["text_bytes"]
-    name, keep = f"imagine {family.base} words", not plan.settings["offload"]
+    name, keep = f"painting {family.base} words", not plan.settings["offload"]
     with running.networks(name, [family.base], plan, opened, needs_bytes=needed, keep=keep) as held:
         encoders, tokenizers = held.value
         if cut := _beyond(next(iter(tokenizers.values())), commission.prompt):

@@ -32,7 +32,7 @@ TEXT: dict[str, Any] = {
 NOISE = {"num_train_timesteps": 1000, "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
 
-def write_tiny_imagine_checkpoints(folder: Path, seed: int = 0) -> None:
+def write_tiny_painting_checkpoints(folder: Path, seed: int = 0) -> None:
     """Write both families into a folder that `SET_DRESSER_MODELS` may name: <folder>/<owner>/<name>/…"""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

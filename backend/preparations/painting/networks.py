@@ -24,9 +24,10 @@ POSITION_IDS = "text_model.embeddings.position_ids"
 class Family:
     """One generation of Stable Diffusion.
 
-    base, control: ids of `backend/weights`.
+    base, control: ids of `backend/weights`; control is the depth ControlNet, which not everybody needs.
     text: folders of its text encoders, each with its class in transformers and the folder of its tokenizer.
-    pipeline, scheduler: classes of diffusers. The scheduler is the one of the model card of the depth ControlNet.
+    pipeline, controlled: classes of diffusers, without and with the ControlNet.
+    scheduler: another one; that of the model card of the depth ControlNet.
     """
 
     title: str
@@ -34,6 +35,7 @@ class Family:
     control: str
     text: tuple[tuple[str, str, str], ...]
     pipeline: str
+    controlled: str
     scheduler: str
 
 
@@ -46,7 +48,8 @@ FAMILIES = {
             ("text_encoder", "CLIPTextModel", "tokenizer"),
             ("text_encoder_2", "CLIPTextModelWithProjection", "tokenizer_2"),
         ),
-        pipeline="StableDiffusionXLControlNetPipeline",
+        pipeline="StableDiffusionXLPipeline",
+        controlled="StableDiffusionXLControlNetPipeline",
         scheduler="EulerDiscreteScheduler",
     ),
     "sd15": Family(
@@ -54,7 +57,8 @@ FAMILIES = {
         base="sd15",
         control="controlnet-depth-sd15",
         text=(("text_encoder", "CLIPTextModel", "tokenizer"),),
-        pipeline="StableDiffusionControlNetPipeline",
+        pipeline="StableDiffusionPipeline",
+        controlled="StableDiffusionControlNetPipeline",
         scheduler="UniPCMultistepScheduler",
     ),
 }
