@@ -335,3 +335,24 @@ def _sentence(file: Path, fault: Any) -> str:
     message = str(fault["msg"]).removeprefix("Value error, ")
     given = "" if fault["type"] == "value_error" else f", not {fault['input']!r}"
     return f"{file}: {place + ': ' if place else ''}{message}{given}."
+
+
+def tables() -> str:
+    """All tables and their fields with defaults and what they mean, in Markdown; docs/training.md shows it."""
+    lines: list[str] = []
+    for name, field in Config.model_fields.items():
+        part = field.annotation
+        assert isinstance(part, type) and issubclass(part, Part)
+        purpose = (part.__doc__ or "").partition(": ")[2]
+        lines += [f"**`[{name}]`** {purpose}", "", "| field | default | what it is |", "| --- | --- | --- |"]
+        for inner, each in part.model_fields.items():
+            default = "" if each.is_required() else f"`{_written(each.default)}`"
+            lines.append(f"| `{inner}` | {default} | {each.description} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(_written(each) for each in value)}]"
+    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)

@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 EMPTY = -4.0
 """Raw density that an aligned start has everywhere, below the surface's 3.95: objects fill little of their box."""
+FIRM = 2.0
+"""Size of the codes of plane tokens: what the first steps add to all tokens alike must not drown them."""
 WAVELENGTHS = 6
 """Different ones in the codes of places; with more channels they come again."""
 
@@ -110,7 +112,7 @@ def align(network: SingleViewModel) -> None:
         where: list[Tensor | None] = [None, None, None]
         where[WIDTH_AXES[plane]], where[HEIGHT_AXES[plane]] = columns, rows
         tokens.append(codes(where[0], where[2], where[1], config.width))
-    network.pos_embed.copy_(torch.cat(tokens)[None] + 0.1 * torch.randn_like(network.pos_embed))
+    network.pos_embed.copy_(FIRM * (torch.cat(tokens)[None] + 0.1 * torch.randn_like(network.pos_embed)))
     _place_patches(network.encoder.model)
     for module in network.transformer.modules():
         if isinstance(module, Attention):
