@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -189,6 +190,17 @@ def test_a_picture_without_values_is_no_picture(models: Path) -> None:
     shapes(endless)[:] = np.inf
     with opened("sd15", wanted=endless) as painter, pytest.raises(NoPicture, match="seed 5 has no values"):
         painter.paint(5, no_step)
+
+
+@pytest.mark.parametrize(("level", "said"), [(-1.0, "black"), (1.0, "white"), (0.2, "one colour")])
+def test_a_picture_of_one_colour_is_no_picture(
+    level: float, said: str, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened("sd15", wanted=replace(commission(), steps=1)) as painter:
+        flat = SimpleNamespace(sample=torch.full((1, 3, 56, 72), level))
+        monkeypatch.setattr(painter._pipeline.vae, "decode", lambda latents: flat)
+        with pytest.raises(NoPicture, match=f"The picture of the seed 5 came out {said} all over"):
+            painter.paint(5, no_step)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
