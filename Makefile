@@ -17,14 +17,14 @@ BPY := .venv-bpy-$(BLENDER)
 export SET_DRESSER_PYTHON := $(CURDIR)/$(BIN)/python
 export LIBGL_ALWAYS_SOFTWARE := 1
 
-.PHONY: demo test lint test-backend test-networks test-blender test-blender-matrix test-gui docs bench zip lock clean python
+.PHONY: demo test lint test-backend test-networks test-blender test-blender-matrix test-rendering test-gui docs bench zip lock clean python
 
 demo: $(BACKEND)/.server $(BPY)/.ready
 	$(BPY)/$(SCRIPTS)/python -m demo $(ARGS)
 
 # All at once; what they stand on is made first, so that they do not make it at once.
 test: $(BACKEND)/.dev $(BPY)/.ready
-	$(BIN)/python -m tests.together "$(MAKE)" test-backend test-blender test-networks lint
+	$(BIN)/python -m tests.together "$(MAKE)" test-backend test-blender test-networks test-rendering lint
 
 lint: $(BACKEND)/.dev
 	$(BIN)/ruff check .
@@ -40,8 +40,12 @@ test-networks: $(BACKEND)/.dev
 test-blender: $(BACKEND)/.dev $(BPY)/.ready zip
 	$(BPY)/$(SCRIPTS)/python -m pytest tests/blender_addon $(ARGS)
 
+# Pictures to learn from: the backend's Python asks, Blender's module renders.
+test-rendering: $(BACKEND)/.dev $(BPY)/.ready
+	SET_DRESSER_BLENDER=$(CURDIR)/$(BPY)/$(SCRIPTS)/python $(BIN)/python -m pytest tests/rendering $(ARGS)
+
 test-blender-matrix:
-	for version in 4.2 4.5 5.0; do $(MAKE) test-blender BLENDER=$$version || exit 1; done
+	for version in 4.2 4.5 5.0; do $(MAKE) test-blender test-rendering BLENDER=$$version || exit 1; done
 
 # Blender 4.3 and 5.2 from Debian under Xvfb; where that cannot be, it says so and ends well.
 test-gui: $(BACKEND)/.dev

@@ -8,6 +8,7 @@ saved with what the editor showed before, and comes back afterwards. When the jo
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection
 from pathlib import Path
 
@@ -84,8 +85,10 @@ def icon_pixels(pixels: np.ndarray) -> np.ndarray:
     rows, columns = max(height // step, 1), max(width // step, 1)
     if step > min(height, width):  # a strip that is thinner than a square
         return np.ascontiguousarray(pixels[::step, ::step])
-    squares = pixels[: rows * step, : columns * step].reshape(rows, step, columns, step, -1)
-    return np.ascontiguousarray(squares.mean((1, 3), dtype=np.float32))
+    places = itertools.product(range(step), repeat=2)
+    # A sum of whole pictures: numpy's mean over two axes takes five times as long.
+    sums = sum(pixels[row : rows * step : step, column : columns * step : step] for row, column in places)
+    return np.ascontiguousarray(sums * np.float32(1 / step**2))
 
 
 def _ensure(key: Key, path: Path) -> bpy.types.Image:

@@ -19,6 +19,7 @@ from backend.errors import Problem
 from backend.geometry.cleanup import Cleaned, clean
 from backend.geometry.projection import paint_scene
 from backend.geometry.vertex_colours import Carrier, carried
+from backend.pipelines.base import PipelineInfo
 from backend.pipelines.context import Context
 from backend.pipelines.running import Tell, each
 from backend.registration import Box, Registration, register
@@ -231,7 +232,7 @@ def registration_record(registration: Registration) -> dict[str, Any]:
 
 def _seed(context: Context) -> int:
     """Where chance starts from in placing; a method without chance places alike whatever the seed."""
-    return context.seed if context.info.chance else 0
+    return 0 if isinstance(context.info, PipelineInfo) and not context.info.chance else context.seed
 
 
 def _standing(prop: Prop, shot: Shot) -> Prop:

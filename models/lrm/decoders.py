@@ -7,6 +7,8 @@ have one, to a density and a colour.
 
 from __future__ import annotations
 
+import math
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -69,3 +71,8 @@ def radiance(raw: Tensor) -> Tensor:
 def density(raw: Tensor) -> Tensor:
     """Raw density → softplus(raw − 1), at least 0; of −∞ it is 0 (Mip-NeRF, arXiv 2103.13415)."""
     return F.softplus(raw - 1.0)
+
+
+def raw_density(activated: float) -> float:
+    """The raw density of an activated one, which is above 0: the inverse of `density`."""
+    return 1.0 + activated + math.log(-math.expm1(-activated))

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool3d
 
+from models.lrm.decoders import raw_density
 from models.lrm.fields import DensityField
 from models.lrm.triplane import CHUNK
 from models.lrm.volume import RadianceField
@@ -58,7 +59,7 @@ class OccupiedSpace:
         self.queries = len(points)
         corners = raw.view(1, *[len(axis)] * 3)
         highest = max_pool3d(max_pool3d(corners, 2, stride=1), 3, stride=1, padding=1)[0]
-        self.cells = highest > raw_density(floor, half_extent)
+        self.cells = highest > faintest(floor, half_extent)
 
     @classmethod
     def of(cls, field: DensityField, floor: float = FLOOR) -> OccupiedSpace:
@@ -72,7 +73,6 @@ class OccupiedSpace:
         return self.cells[x, y, z]
 
 
-def raw_density(opacity: float, half_extent: float = 1.0) -> float:
+def faintest(opacity: float, half_extent: float = 1.0) -> float:
     """The raw density that gives the diagonal of the box an opacity, if the box is full of it."""
-    activated = -math.log1p(-opacity) / (2 * math.sqrt(3) * half_extent)
-    return 1 + math.log(math.expm1(activated))
+    return raw_density(-math.log1p(-opacity) / (2 * math.sqrt(3) * half_extent))

@@ -28,6 +28,8 @@ Generation = Literal["mira", "openlrm-1.0", "openlrm-1.1"]
 IMAGE_MEAN, IMAGE_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of the pictures that DINO was trained on; the encoder of OpenLRM 1.1 was trained along, on plain 0 … 1."""
 
+MOST_SAMPLES = 4096
+
 DINO = EncoderConfig(camera_width=0, position_offset=0.0)
 DINO_V2 = DinoV2Config()
 
@@ -52,8 +54,10 @@ class SingleViewConfig:
         for width, heads in ((self.width, self.heads), (self.encoder.width, self.encoder.heads)):
             if width % heads:
                 raise ValueError(f"A width of {width} cannot be shared by {heads} attention heads.")
-        if self.samples_per_ray < LEAST_SAMPLES or self.samples_per_ray % 2:
-            raise ValueError(f"{self.samples_per_ray} samples along a ray; an even number, at least {LEAST_SAMPLES}.")
+        if not LEAST_SAMPLES <= self.samples_per_ray <= MOST_SAMPLES or self.samples_per_ray % 2:
+            raise ValueError(
+                f"{self.samples_per_ray} samples along a ray; an even number from {LEAST_SAMPLES} to {MOST_SAMPLES}."
+            )
 
     @property
     def dropout(self) -> float:
@@ -128,9 +132,15 @@ class SingleViewModel(nn.Module):
         Returns:
             [N, 3, plane_channels, 2 · low_resolution, 2 · low_resolution].
         """
+        tokens = self.encoder(pictures.to(self.pos_embed.dtype), after_layer)
+        return self.planes_of_tokens(tokens, cameras, after_layer)
+
+    def planes_of_tokens(
+        self, tokens: Tensor, cameras: Tensor, after_layer: Callable[[], None] | None = None
+    ) -> Tensor:
+        """The second half of `planes`: from what the encoder gave, [N, 1 + patches, width of the encoder]."""
         dtype, precise = self.pos_embed.dtype, next(self.camera_embedder.parameters()).dtype
-        tokens = self.encoder(pictures.to(dtype), after_layer)
-        hidden = self.pos_embed.expand(len(pictures), -1, -1)
+        hidden = self.pos_embed.expand(len(tokens), -1, -1)
         camera = self.camera_embedder(cameras.to(precise)).to(dtype)
         planes = to_planes(self.transformer(hidden, tokens, camera, after_layer), self.upsampler)
         return planes.to(precise)

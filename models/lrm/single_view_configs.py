@@ -134,14 +134,22 @@ def mira_settings(config: SingleViewConfig, settings: Mapping[str, Any]) -> dict
     return sizes | MIRA_SETTINGS | dict(settings)
 
 
-def check_writable(config: SingleViewConfig) -> None:
-    """Raises CheckpointForeign if a reader could not tell the encoder's heads, which no published layout states."""
+def check_writable(config: SingleViewConfig, pictures: Mapping[str, Any]) -> None:
+    """Raises CheckpointForeign if a reader could not tell the encoder's heads, which no published layout states, or
+    would refuse the sizes of pictures."""
     encoder = config.encoder
     if encoder.heads != max(encoder.width // HEAD_WIDTH, 1):
         raise CheckpointForeign(
             f"An encoder of width {encoder.width} with {encoder.heads} heads cannot be written: "
             f"the published layouts have no room for another number than one for each {HEAD_WIDTH} channels."
         )
+    picture_sizes(pictures, config, "The checkpoint to be written")
+
+
+def picture_sizes(stated: Mapping[str, Any], config: SingleViewConfig, place: str | Path) -> tuple[int, int]:
+    """Sides of the picture that is given and of those that are rendered. Errors: `picture_size`."""
+    source = picture_size(stated, "source_size", config.encoder.patch_size, place)
+    return source, picture_size(stated, "render_size", 1, place)
 
 
 def picture_size(stated: Mapping[str, Any], name: str, multiple: int, place: str | Path) -> int:

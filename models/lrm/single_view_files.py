@@ -34,7 +34,7 @@ from models.lrm.single_view_configs import (
     mira_settings,
     openlrm_config,
     openlrm_settings,
-    picture_size,
+    picture_sizes,
 )
 from models.lrm.single_view_names import generation_of, published_name, renamed
 from models.pickled import examine, header_of, read_content, tensor_table
@@ -149,12 +149,12 @@ def write_openlrm(
         The file with the tensors.
 
     Raises:
-        CheckpointForeign: a network of MIRA, or one whose encoder no reader could tell.
+        CheckpointForeign: a network of MIRA, or one whose encoder or sizes of pictures no reader would take.
         OSError: a file cannot be written; an older one is untouched.
     """
     config = network.config
-    check_writable(config)
     pictures = {"source_size": source_size, "render_size": render_size}
+    check_writable(config, pictures)
     tensors = _published(network, dtype)
     if config.generation == "openlrm-1.1":
         write_json(path / CONFIG, openlrm_settings(config))
@@ -182,15 +182,16 @@ def write_mira(
         dtype: of the stored tensors; None: as they are.
 
     Raises:
-        CheckpointForeign: a network of OpenLRM, or one whose encoder no reader could tell.
+        CheckpointForeign: a network of OpenLRM, or one whose encoder or sizes of pictures no reader would take.
         ValueError: a setting that MIRA does not know.
         OSError: a file cannot be written; an older one is untouched.
     """
     config = network.config
     if config.generation != "mira":
         raise CheckpointForeign("A network of OpenLRM has another layout; `as_generation` makes one of MIRA of it.")
-    check_writable(config)
-    write_json(file.parent / CONFIG, mira_settings(config, settings))
+    stated = mira_settings(config, settings)
+    check_writable(config, stated)
+    write_json(file.parent / CONFIG, stated)
     content = {
         "epoch": epoch,
         "model_state_dict": _published(network, dtype),
@@ -310,8 +311,7 @@ def _opened(
     claim = SingleViewClaims(
         file,
         config,
-        picture_size(pictures, "source_size", config.encoder.patch_size, place),
-        picture_size(pictures, "render_size", 1, place),
+        *picture_sizes(pictures, config, place),
         sum(TYPE_WIDTHS[header.dtype] * torch.Size(header.shape).numel() for header in headers.values()),
         sum(torch.Size(header.shape).numel() for header in headers.values()),
     )

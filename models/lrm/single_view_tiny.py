@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from models.lrm.configs import EncoderConfig
+from models.lrm.decoders import raw_density
+from models.lrm.decoding import SINGLE_VIEW_THRESHOLD
 from models.lrm.dinov2 import DinoV2Config
 from models.lrm.single_view import Generation, SingleViewConfig, SingleViewModel
 from models.lrm.single_view_files import write_mira, write_openlrm
@@ -21,8 +23,6 @@ DINO = EncoderConfig(64, 2, 1, 128, 64, 16, camera_width=0, position_offset=0.0)
 DINO_V2 = DinoV2Config(64, 2, 1, 14, 56, 2)
 SOURCE_SIZES: dict[Generation, int] = {"mira": 64, "openlrm-1.0": 64, "openlrm-1.1": 56}
 RENDER_SIZE = 32
-SURFACE = 3.95
-"""Raw density at which the activated one is 3, the published level."""
 
 
 def tiny_single_view(generation: Generation = "openlrm-1.1", seed: int = 0) -> SingleViewModel:
@@ -42,7 +42,7 @@ def random_single_view(config: SingleViewConfig, seed: int = 0) -> SingleViewMod
         shape_planes(network.pos_embed, network.transformer.norm, network.upsampler)
         decoder = network.synthesizer.decoder
         vivid(decoder.net, slice(1, None))
-        read_blob(decoder.net, slope=DENSITY_SLOPE, level=SURFACE, others=0.4)
+        read_blob(decoder.net, slope=DENSITY_SLOPE, level=raw_density(SINGLE_VIEW_THRESHOLD), others=0.4)
     return network.eval()
 
 

@@ -82,7 +82,7 @@ def test_every_model_declares_its_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "name"), [(23.0, "16-32"), (3.2, "16-32"), (2.6, "8-32"), (2.4, "5-32"), (2.3, "5-32"), (1.5, "1-16")]
+    ("free", "name"), [(23.0, "16-32"), (3.5, "16-32"), (2.6, "8-32"), (2.4, "4-32"), (2.2, "4-32"), (1.5, "1-16")]
 )
 def test_the_planner_table(free: float, name: str) -> None:
     """Twenty rows of the base model."""

@@ -134,7 +134,14 @@ def test_only_a_whole_png_of_a_usual_size_is_given_to_blender(tmp_path: Path) ->
 def test_an_icon_is_small_and_keeps_its_shape(height: int, width: int, size: tuple[int, int]) -> None:
     pixels = preview_images.icon_pixels(np.full((height, width, 4), 0.5, np.float32))
     assert pixels.shape == (*size, 4)
+    assert pixels.dtype == np.float32
     assert np.all(pixels == 0.5)
+
+
+def test_each_pixel_of_an_icon_is_the_mean_of_its_square() -> None:
+    picture = np.random.default_rng(0).random((515, 700, 4), dtype=np.float32)
+    squares = picture[:513, :699].reshape(171, 3, 233, 3, 4)
+    assert np.allclose(preview_images.icon_pixels(picture), squares.mean((1, 3)), atol=1e-6)
 
 
 def test_an_editor_shows_it_and_afterwards_what_it_showed_before(images: Any, tmp_path: Path) -> None:

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.gui.blender import NEXT_TO_RIGHT, RIGHT
+from tests.gui.long_job import finish_early_and_continue
 from tests.gui.machine import STAGE, until
-from tests.gui.trip import Trip
+from tests.gui.trip import FRAME_MOST, FRAME_USUAL, Trip, in_sight
 
 NETWORK_CODES = ("no-network", "index-down", "certificate", "no-wheel", "no-python", "too-slow")
-FRAME_MOST, FRAME_USUAL = 0.050, 0.016
-"""Seconds: no frame over the first because of the add-on, and 95 % under the second."""
-
 GONE_SECONDS = 5.0
 
 
@@ -71,14 +69,8 @@ def set_up_the_backend(trip: Trip) -> None:
 
 def block_out_a_room(trip: Trip) -> None:
     shutil.copyfile(Path(__file__).with_name("room.py"), trip.machine.stage / "room.py")
-    build_room(trip)
+    trip.build_room()
     assert trip.blender.ask("len(bpy.context.selected_objects)") == 3
-
-
-def build_room(trip: Trip) -> None:
-    trip.blender.ask(f"sys.path.insert(0, {str(STAGE)!r}); import room; room.build(); room.look(view_3d())")
-    trip.blender.ask("bpy.ops.ed.undo_push(message='Block out')")
-    trip.blender.rest()
 
 
 def generate_by_a_click(trip: Trip) -> None:
@@ -134,11 +126,7 @@ def flip_variants(trip: Trip) -> None:
     blender.click("bpy.ops.set_dresser.show_variant(", RIGHT)
     first = blender.ask("objects()")
     assert first[made] == before[made], "the first one is not as it was"
-    assert _seen(first) == _seen(second) == _seen(before)
-
-
-def _seen(objects: dict[str, Any]) -> list[str]:
-    return sorted(name for name, values in objects.items() if not any(values["hidden"]))
+    assert in_sight(first) == in_sight(second) == in_sight(before)
 
 
 def read_the_preferences(trip: Trip) -> None:
@@ -174,7 +162,7 @@ def quit_and_start_again(trip: Trip) -> None:
     trip.show_panel()
     trip.blender.click("bpy.ops.set_dresser.refresh(", RIGHT)
     trip.blender.wait("{'test-box', 'test-asking'} <= {view['id'] for view in session().pipelines}", "the list", 60.0)
-    build_room(trip)
+    trip.build_room()
     trip.blender.rest()
 
 
@@ -223,73 +211,6 @@ def work_while_a_job_runs(trip: Trip) -> None:
     assert usual < FRAME_USUAL, f"95 % of the frames: {usual * 1000:.1f} ms"
     assert most < FRAME_MOST, f"the longest frame: {most * 1000:.1f} ms"
     blender.rest()
-
-
-def finish_early_and_continue(trip: Trip) -> None:
-    """A long job shows itself beside its bar and in an Image Editor; its prop comes when it is finished early, and a
-    better one takes the place of that when it has gone on."""
-    blender = trip.blender
-    build_room(trip)
-    blender.ask(_EDITOR)
-    identifier = trip.generate("test-long", steps=100_000, pause=0.02, side=512)
-    shown = f"sys.modules[ADDON + '.preview_images'].icon(({identifier!r}, 'view-0')) is not None"
-    blender.wait(shown, "its picture", 30.0)
-    blender.click("bpy.ops.set_dresser.open_preview(", RIGHT)
-    assert blender.ask("editor.image.name").startswith(".Set Dresser Preview")
-    blender.ask("frames.watch()")
-    blender.wait("len(session().previews.slices.seconds) >= 6", "six more pictures", 30.0)
-    trip.shot("shown")
-    _tell_of_pictures(trip, blender.ask("frames.seen()"))
-    blender.click("bpy.ops.set_dresser.finish(", FINISH)
-    trip.wait_for(identifier, 30.0, state="done", arrival="imported")
-    assert blender.ask("editor.image.name") == "Wallpaper", "the editor does not show again what it showed before"
-    assert blender.ask("[image.name for image in bpy.data.images if image.name.startswith('.')]") == []
-    blender.wait(f"session().jobs[{identifier!r}].can_continue", "what can be asked of it", 10.0)
-    trip.show_panel()
-    blender.rest()
-    trip.shot("finished early")
-    first, early = blender.ask("objects()"), _steps(trip, identifier)
-    blender.click("bpy.ops.set_dresser.continue_job(", 0.3)
-    blender.wait(f"{shown} and session().jobs[{identifier!r}].can_finish", "that it goes on", 30.0)
-    blender.click("bpy.ops.set_dresser.finish(", FINISH)
-    blender.wait(f"session().jobs[{identifier!r}].import_count == 2", "the better props", 30.0)
-    second, later = blender.ask("objects()"), _steps(trip, identifier)
-    assert later > early > 0, f"it went on from step {early} and came to {later}"
-    assert len(second) == len(first) + 3, "three better props were wanted"
-    assert len(_seen(second)) == len(_seen(first)), "the former ones are still to be seen"
-    blender.ask("area.ui_type = former")
-
-
-FINISH = 0.7
-"""How far to the right that button is in the sidebar."""
-
-_EDITOR = """
-area = next(area for area in bpy.context.window.screen.areas if area.type == 'DOPESHEET_EDITOR')
-former, area.ui_type = area.ui_type, 'IMAGE_EDITOR'
-editor = area.spaces.active
-editor.image = bpy.data.images.get('Wallpaper') or bpy.data.images.new('Wallpaper', 8, 8)
-"""
-
-
-def _steps(trip: Trip, identifier: str) -> int:
-    """How many the stand-in has done for the result that is here."""
-    (message,) = trip.blender.ask(
-        f"[w['message'] for w in session().jobs[{identifier!r}].warnings if w['code'] == 'steps']"
-    )
-    return int(message.split()[0])
-
-
-def _tell_of_pictures(trip: Trip, seen: dict[str, Any]) -> None:
-    """What the pictures of a running job cost: they come twice a second, so each of them is a frame for itself."""
-    held = sorted(seen["slices"] + seen["panels"] + seen["previews"])
-    usual, most = held[int(len(held) * 0.95)], held[-1]
-    trip.facts["the add-on's part of a frame, with a picture"] = (
-        f"{len(seen['previews'])} pictures of 512 by 512, {len(seen['slices'])} ticks, {len(seen['panels'])} panels: "
-        f"95 % under {usual * 1000:.1f} ms, longest {most * 1000:.1f} ms; "
-        f"pictures {min(seen['previews']) * 1000:.1f} to {max(seen['previews']) * 1000:.1f} ms"
-    )
-    assert usual < FRAME_USUAL, f"95 % of the frames: {usual * 1000:.1f} ms"
-    assert most < FRAME_MOST, f"the longest frame: {most * 1000:.1f} ms"
 
 
 def answer_a_question(trip: Trip) -> None:
@@ -359,7 +280,7 @@ def photograph_from_cameras(trip: Trip) -> None:
     """Three cameras put on the list by a click, photographed by the timer with EEVEE: pictures show the table alone,
     and the set is as it was."""
     blender, settings = trip.blender, "bpy.context.scene.set_dresser"
-    build_room(trip)
+    trip.build_room()
     blender.ask("import room; room.photograph()")
     blender.ask(f"{settings}.pipeline = 'test-photos'; {settings}.source = 'PHOTOS'")
     blender.click("bpy.ops.set_dresser.add_photo_cameras(", 0.8)
@@ -385,7 +306,7 @@ def photograph_from_cameras(trip: Trip) -> None:
 def save_and_reopen_in_a_job(trip: Trip) -> None:
     """The job goes on; nothing lands in the other file by itself, and one press of Import brings it."""
     blender = trip.blender
-    build_room(trip)
+    trip.build_room()
     identifier = trip.generate("test-box", seconds=10.0)
     trip.wait_for(identifier, 30.0, state="running", stage="surface")
     path = str(STAGE / "reopened.blend")
@@ -415,7 +336,7 @@ def import_from_the_list(trip: Trip, identifier: str) -> None:
 
 def quit_in_a_job(trip: Trip) -> None:
     blender = trip.blender
-    build_room(trip)
+    trip.build_room()
     identifier = trip.generate("test-box", seconds=300.0)
     trip.wait_for(identifier, 30.0, state="running", stage="surface")
     trip.shot("running")
@@ -437,7 +358,7 @@ def quit_in_a_job(trip: Trip) -> None:
 def kill_in_a_job(trip: Trip) -> None:
     """kill -9: after the next start the result is in the list, and can be imported."""
     blender = trip.blender
-    build_room(trip)
+    trip.build_room()
     blender.ask(f"bpy.ops.wm.save_as_mainfile(filepath={str(STAGE / 'killed.blend')!r})")
     identifier = trip.generate("test-box", seconds=8.0)
     trip.wait_for(identifier, 30.0, state="running", stage="surface")

@@ -18,6 +18,9 @@ from tests.gui.root import PROJECT
 PLUGINS = ("box_pipeline", "asking_pipeline", "photo_pipeline", "views_pipeline", "long_pipeline")
 ENDED = ("done", "failed", "cancelled")
 
+FRAME_MOST, FRAME_USUAL = 0.050, 0.016
+"""Seconds: no frame over the first because of the add-on, and 95 % under the second."""
+
 
 @dataclass
 class Trip:
@@ -132,3 +135,13 @@ class Trip:
         """What the job was like, one state after the other, as Blender saw it."""
         lines = (self.machine.stage / "events.jsonl").read_text().splitlines()
         return [job for line in lines for job in json.loads(line)["jobs"] if job["id"] == identifier]
+
+    def build_room(self) -> None:
+        self.blender.ask(f"sys.path.insert(0, {str(STAGE)!r}); import room; room.build(); room.look(view_3d())")
+        self.blender.ask("bpy.ops.ed.undo_push(message='Block out')")
+        self.blender.rest()
+
+
+def in_sight(objects: dict[str, Any]) -> list[str]:
+    """Names of those objects that can be seen."""
+    return sorted(name for name, values in objects.items() if not any(values["hidden"]))

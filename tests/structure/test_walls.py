@@ -26,6 +26,9 @@ WORKER_ONLY = (
 )
 """Modules of light rooms that only the worker process imports."""
 
+RENDERER = ROOT / "training" / "blender"
+"""What runs inside Blender: the one part of `training` that imports it."""
+
 INSTALLER_ONLY = tuple(f"blender_addon.installer.{name}" for name in ("__main__", "commands", "machine", "run", "uv"))
 """Modules that run in the installer's own process: they may wait, and Blender never imports them."""
 
@@ -65,8 +68,17 @@ def test_the_backend_knows_no_blender(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", named(sources("training")))
-def test_training_knows_the_models_alone(path: Path) -> None:
-    assert crossings(imports_of(path), (*BLENDER, "blender_addon", "backend")) == []
+def test_training_knows_the_models_alone_and_blender_as_a_process(path: Path) -> None:
+    if RENDERER in path.parents:
+        outside = {item.module for item in imports_of(path) if not item.within("training.blender")}
+        assert {name.split(".")[0] for name in outside} <= IN_BLENDER, "Blender's Python has nothing else"
+    else:
+        assert crossings(imports_of(path), (*BLENDER, "blender_addon", "backend", "training.blender")) == []
+
+
+def test_the_part_that_may_know_blender_is_no_larger_than_it_must_be() -> None:
+    knowing = {path.name for path in sources("training/blender") if crossings(imports_of(path), BLENDER)}
+    assert {"importing.py", "lighting.py", "rendering.py", "surfaces.py", "worker.py"} == knowing
 
 
 @pytest.mark.parametrize("path", named(sources("backend", "models", "blender_addon", *PROGRAMS)))

@@ -68,8 +68,10 @@ def load(file: Path) -> list[Object]:
         importer(str(file))
     except (RuntimeError, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         # Importers in Python fall over bad files in their own ways; those in C say RuntimeError.
-        lines = str(error).strip().splitlines()
-        raise Broken(f"Blender cannot read it: {lines[-1] if lines else type(error).__name__}") from error
+        lines = [line.strip() for line in str(error).splitlines()]
+        lines = [line for line in lines if line and not line.startswith("Location:")]
+        told = [line for line in lines if line.startswith("Error:") and "Traceback" not in line] or lines[-1:]
+        raise Broken(f"Blender cannot read it: {told[0] if told else type(error).__name__}") from error
     meshes = _evaluated()
     for each in list(bpy.data.objects):
         bpy.data.objects.remove(each)

@@ -1,7 +1,7 @@
 """The views of all objects in files that are mapped into memory: read once from their folder, shared by all processes.
 
 An object's pictures are kept as 8-bit RGBA with colours multiplied by alpha, so that they can be resampled and laid on
-any background without a fringe. Of its solid the bits are kept. A folder of the cache belongs to exactly one state of the
+any background without a fringe. Of its solid the bits are kept. A folder of the cache belongs to one state of the
 object's folder: changed files get a new one.
 """
 
@@ -93,6 +93,15 @@ class Shown:
         found = np.zeros(len(points), np.bool_)
         found[within] = (self.bits[number >> 3] >> (7 - (number & 7)).astype(np.uint8)) & 1
         return found
+
+    def within(self, count: int, chance: np.random.Generator) -> NDArray[np.float64]:
+        """Points [count, 3] of the world by chance within the solid, which must be known and not empty."""
+        assert self.bits is not None, "the solid is not known"
+        size = self.solid_size
+        cells = np.flatnonzero(np.unpackbits(self.bits, count=size**3))
+        chosen = cells[chance.integers(0, len(cells), count)]
+        places = np.stack([chosen // size**2, chosen // size % size, chosen % size], axis=1)
+        return (places + chance.random((count, 3))) * (2 / size) - 1.0
 
 
 def premultiplied(picture: NDArray[Any], longest: int) -> NDArray[np.uint8]:

@@ -36,23 +36,24 @@ class Data(Part):
 
     folder: Path = Field(description="Rendered objects, one folder each, in a layout that `training.views` reads.")
     cache: Path | None = Field(
-        None, description="Where pictures are kept ready to be mapped into memory; `<run folder>/cache` if left out."
+        default=None,
+        description="Where pictures are kept ready to be mapped into memory; `<run folder>/cache` if left out.",
     )
-    picture_size: int = Field(256, ge=16, le=2048, description="Longer side of the kept pictures, pixels.")
+    picture_size: int = Field(default=256, ge=16, le=2048, description="Longer side of the kept pictures, pixels.")
     held_out: Path | Share = Field(
-        0.05,
-        description="The file of `python -m training.split`, whose `hard` and `near` objects are validated on and never "
-        "trained on; or a share of all objects, drawn by the seed.",
+        default=0.05,
+        description="The file of `python -m training.split`, whose `hard` and `near` objects are validated on and "
+        "never trained on; or a share of all objects, drawn by the seed.",
     )
     elevations: Range = Field(
-        (-90.0, 90.0),
+        default=(-90.0, 90.0),
         description="A view is a source only if its camera looks down at an angle between these, degrees.",
     )
     supervised: Positive = Field(
-        4, description="Views of each object that are compared with the truth, the source among them."
+        default=4, description="Views of each object that are compared with the truth, the source among them."
     )
     scale: Annotated[float, Field(gt=0.0, le=4.0)] = Field(
-        1.0,
+        default=1.0,
         description="What the world is multiplied with, so that objects fit the field's box of [-1, 1] when turned.",
     )
 
@@ -66,13 +67,17 @@ class Crops(Part):
     """[crops]: which part of its picture the network is given. The camera that it is told of changes along."""
 
     source: Literal["frame", "random", "object"] = Field(
-        "frame",
+        default="frame",
         description="The whole picture; a random part (MIRA); or a part around the object, square in its world.",
     )
-    area: tuple[Share, Share] = Field((0.5, 1.0), description="Of 'random': share of the area of the picture.")
-    aspect: Range = Field((0.75, 4 / 3), description="Of 'random': width by height.")
-    fill: Range = Field((0.6, 0.9), description="Of 'object': what the longer side of the object takes of the square.")
-    shift: Share = Field(0.05, description="Of 'object': how far off the middle it may be, in sides of the square.")
+    area: tuple[Share, Share] = Field(default=(0.5, 1.0), description="Of 'random': share of the area of the picture.")
+    aspect: Range = Field(default=(0.75, 4 / 3), description="Of 'random': width by height.")
+    fill: Range = Field(
+        default=(0.6, 0.9), description="Of 'object': what the longer side of the object takes of the square."
+    )
+    shift: Share = Field(
+        default=0.05, description="Of 'object': how far off the middle it may be, in sides of the square."
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Crops:
@@ -84,44 +89,53 @@ class Crops(Part):
 class Augmentation(Part):
     """[augmentation]: changes of an object that are exact, to its views, cameras and solid alike. All are off at 0."""
 
-    mirror: Share = Field(0.0, description="How often left and right are exchanged.")
+    mirror: Share = Field(default=0.0, description="How often left and right are exchanged.")
     stretch: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
-        0.0, description="Each axis of the source camera is stretched by up to exp(±this); its picture is exact still."
+        default=0.0,
+        description="Each axis of the source camera is stretched by up to exp(±this); its picture is exact still.",
     )
-    scale: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.0, description="The world is scaled by up to exp(±this).")
-    colours: Share = Field(0.0, description="How often red, green and blue change places.")
-    gain: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.0, description="Colours are scaled by up to exp(±this).")
+    scale: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        default=0.0, description="The world is scaled by up to exp(±this)."
+    )
+    colours: Share = Field(default=0.0, description="How often red, green and blue change places.")
+    gain: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        default=0.0, description="Colours are scaled by up to exp(±this)."
+    )
 
 
 class Model(Part):
     """[model]: sizes of a new network, or the checkpoint to go on from. The defaults are MIRA's."""
 
     start: Path | None = Field(
-        None,
-        description="A published or own checkpoint (OpenLRM 1.0 or 1.1, MIRA): its sizes and weights are the start, and "
-        "the other fields of this table but `freeze_encoder` and `source_size` are not used.",
+        default=None,
+        description="A published or own checkpoint (OpenLRM 1.0 or 1.1, MIRA): its sizes and weights are the start, "
+        "and the other fields of this table but `freeze_encoder` and `source_size` are not used.",
     )
-    generation: Generation = Field("mira", description="Which family's layout: decides camera numbers and encoder.")
-    encoder_width: Positive = Field(768, description="Channels of the image encoder.")
-    encoder_layers: Positive = Field(12, description="Blocks of the image encoder.")
-    encoder_heads: Positive = Field(12, description="Attention heads of the image encoder.")
-    patch_size: Positive = Field(16, description="Pixels of a patch of the image encoder along each side.")
-    camera_embedding: Positive = Field(1024, description="Channels of the camera's embedding.")
-    width: Positive = Field(1024, description="Channels of the transformer.")
-    layers: Positive = Field(6, description="Blocks of the transformer.")
-    heads: Positive = Field(8, description="Attention heads of the transformer.")
-    low_resolution: Positive = Field(32, description="Tokens along each side of a plane; planes are twice as fine.")
-    plane_channels: Positive = Field(80, description="Channels of the planes.")
-    source_size: Positive = Field(128, description="Pixels of the source picture along each side.")
-    render_size: Positive = Field(128, description="Pixels of published renders; written into the checkpoint.")
-    samples_per_ray: int = Field(128, ge=8, description="Samples of a ray, half in each of two stages; even.")
+    generation: Generation = Field(
+        default="mira", description="Which family's layout: decides camera numbers and encoder."
+    )
+    encoder_width: Positive = Field(default=768, description="Channels of the image encoder.")
+    encoder_layers: Positive = Field(default=12, description="Blocks of the image encoder.")
+    encoder_heads: Positive = Field(default=12, description="Attention heads of the image encoder.")
+    patch_size: Positive = Field(default=16, description="Pixels of a patch of the image encoder along each side.")
+    camera_embedding: Positive = Field(default=1024, description="Channels of the camera's embedding.")
+    width: Positive = Field(default=1024, description="Channels of the transformer.")
+    layers: Positive = Field(default=6, description="Blocks of the transformer.")
+    heads: Positive = Field(default=8, description="Attention heads of the transformer.")
+    low_resolution: Positive = Field(
+        default=32, description="Tokens along each side of a plane; planes are twice as fine."
+    )
+    plane_channels: Positive = Field(default=80, description="Channels of the planes.")
+    source_size: Positive = Field(default=128, description="Pixels of the source picture along each side.")
+    render_size: Positive = Field(default=128, description="Pixels of published renders; written into the checkpoint.")
+    samples_per_ray: int = Field(default=128, ge=8, description="Samples of a ray, half in each of two stages; even.")
     dropout: Share | None = Field(
-        None,
-        description="Share of the feed-forwards' numbers that is left out in training; as published (MIRA 0.1) if left out.",
+        default=None,
+        description="Share of the feed-forwards' numbers that training leaves out; None: as published (MIRA 0.1).",
     )
-    freeze_encoder: bool = Field(False, description="Whether the image encoder stays as it is (MIRA: true).")
+    freeze_encoder: bool = Field(default=False, description="Whether the image encoder stays as it is (MIRA: true).")
     aligned_start: bool = Field(
-        True,
+        default=True,
         description="Whether a new network begins with residual branches that give nothing and attention that looks at "
         "the place in the picture that a plane's token lies behind. False: as published, all by chance.",
     )
@@ -142,19 +156,25 @@ class Rays(Part):
     """[rays]: what is compared of each supervised view."""
 
     patch: Positive = Field(
-        64, description="Pixels of a square that is rendered, along each side; 1: scattered pixels."
+        default=64, description="Pixels of a square that is rendered, along each side; 1: scattered pixels."
     )
-    count: Positive = Field(1, description="Squares of each view.")
+    count: Positive = Field(default=1, description="Squares of each view.")
     resolution: tuple[Positive, Positive] = Field(
-        (64, 192), description="Pixels of the full picture, along each side, that the square is a part of: from, to."
+        default=(64, 192),
+        description="Pixels of the full picture, along each side, that the square is a part of: from, to.",
     )
-    on_object: Share = Field(0.8, description="How often a square is laid around a pixel of the object.")
-    samples: int = Field(128, ge=8, description="Samples of a ray in training, half in each of two stages; even.")
+    on_object: Share = Field(default=0.8, description="How often a square is laid around a pixel of the object.")
+    samples: int = Field(
+        default=128, ge=8, description="Samples of a ray in training, half in each of two stages; even."
+    )
     chunk: int = Field(
-        0, ge=0, description="Rays of an object that are gone through at once, and again for gradients; 0: all at once."
+        default=0,
+        ge=0,
+        description="Rays of an object that are gone through at once, and again for gradients; 0: all at once.",
     )
     background: Literal["white", "drawn"] = Field(
-        "drawn", description="Behind supervised views: white (MIRA), or black, grey or white by chance (OpenLRM)."
+        default="drawn",
+        description="Behind supervised views: white (MIRA), or black, grey or white by chance (OpenLRM).",
     )
 
     @model_validator(mode="after")
@@ -170,38 +190,47 @@ class Rays(Part):
 class Losses(Part):
     """[losses]: what each is multiplied with; 0 leaves it out."""
 
-    colour: Annotated[float, Field(ge=0.0)] = Field(1.0, description="Mean squared error of the rendered colours.")
-    perceptual: Annotated[float, Field(ge=0.0)] = Field(
-        1.0,
-        description="LPIPS of the rendered squares (MIRA 2, OpenLRM 1); left out, with a word, where it is not installed.",
+    colour: Annotated[float, Field(ge=0.0)] = Field(
+        default=1.0, description="Mean squared error of the rendered colours."
     )
-    perceptual_network: Literal["alex", "vgg"] = Field("vgg", description="Of LPIPS: MIRA trains with alex.")
-    variation: Annotated[float, Field(ge=0.0)] = Field(5e-4, description="Total variation of the planes (OpenLRM).")
+    perceptual: Annotated[float, Field(ge=0.0)] = Field(
+        default=1.0,
+        description="LPIPS of the rendered squares (MIRA 2, OpenLRM 1); left out, and told, where it is not installed.",
+    )
+    perceptual_network: Literal["alex", "vgg"] = Field(default="vgg", description="Of LPIPS: MIRA trains with alex.")
+    variation: Annotated[float, Field(ge=0.0)] = Field(
+        default=5e-4, description="Total variation of the planes (OpenLRM)."
+    )
     occupancy: Annotated[float, Field(ge=0.0)] = Field(
-        0.0,
-        description="Inside or outside at points of space, for objects whose solid is known. The published training has "
-        "nothing of the kind; with it a small budget suffices, because every point teaches without a ray.",
+        default=0.0,
+        description="Inside or outside at points of space, for objects whose solid is known. The published training "
+        "has nothing of the kind; with it a small budget suffices, because every point teaches without a ray.",
     )
     overlap: Annotated[float, Field(ge=0.0)] = Field(
-        0.0, description="1 minus the soft Dice overlap of the same points; needs `occupancy`."
+        default=0.0, description="1 minus the soft Dice overlap of the same points; needs `occupancy`."
     )
-    points: int = Field(16, ge=2, le=64, description="Points along each axis for `occupancy`, other ones each time.")
+    points: int = Field(
+        default=16, ge=2, le=64, description="Points along each axis for `occupancy`, other ones each time."
+    )
 
 
 class Optimiser(Part):
     """[optimiser]: AdamW. Norms, biases, learned tokens and position tables do not decay."""
 
-    rate: Annotated[float, Field(gt=0.0)] = Field(4e-4, description="Learning rate at its highest.")
+    rate: Annotated[float, Field(gt=0.0)] = Field(default=4e-4, description="Learning rate at its highest.")
     encoder_rate: Annotated[float, Field(gt=0.0)] = Field(
-        1.0, description="What it is multiplied with for the encoder."
+        default=1.0, description="What it is multiplied with for the encoder."
     )
-    betas: tuple[Share, Share] = Field((0.9, 0.95), description="Of the moments.")
-    decay: Annotated[float, Field(ge=0.0)] = Field(0.05, description="Weight decay, decoupled.")
-    warm_up: int = Field(3000, ge=0, description="Steps over which the rate grows; then it falls along a cosine.")
-    least: Share = Field(0.0, description="Of the highest rate, what is left in the last step.")
-    clip: Annotated[float, Field(gt=0.0)] | None = Field(1.0, description="Longest gradient.")
+    betas: tuple[Share, Share] = Field(default=(0.9, 0.95), description="Of the moments.")
+    decay: Annotated[float, Field(ge=0.0)] = Field(default=0.05, description="Weight decay, decoupled.")
+    warm_up: int = Field(
+        default=3000, ge=0, description="Steps over which the rate grows; then it falls along a cosine."
+    )
+    least: Share = Field(default=0.0, description="Of the highest rate, what is left in the last step.")
+    clip: Annotated[float, Field(gt=0.0)] | None = Field(default=1.0, description="Longest gradient.")
     averaging: Annotated[float, Field(ge=0.0, lt=1.0)] | None = Field(
-        0.999, description="How much of the moving average of the weights stays in each step; exported and validated."
+        default=0.999,
+        description="How much of the moving average of the weights stays in each step; exported and validated.",
     )
 
 
@@ -210,28 +239,38 @@ class Run(Part):
 
     folder: Path = Field(description="Gets checkpoints, losses, previews and exported models; is made if need be.")
     steps: Positive = Field(description="Steps of the optimiser in all.")
-    batch: Positive = Field(16, description="Objects of a step over all processes and parts.")
-    accumulation: Positive = Field(1, description="Parts that each process works its share off in.")
-    seed: int = Field(42, ge=0, description="Of all chance.")
-    precision: Literal["float32", "bfloat16", "float16"] = Field("bfloat16", description="Of the forward pass.")
-    workers: int = Field(2, ge=0, description="Processes that prepare data beside each training process; 0: itself.")
-    left_out: int = Field(0, ge=0, description="Steps in a row that may be left out because a loss was not finite.")
-    log_every: Positive = Field(10, description="Steps between lines of `losses.jsonl`.")
-    checkpoint_every: Positive = Field(1000, description="Steps between states to go on from.")
-    validate_every: Positive = Field(1000, description="Steps between validations, previews and exported models.")
-    tensorboard: bool = Field(True, description="Whether to write its files too, where it is installed.")
+    batch: Positive = Field(default=16, description="Objects of a step over all processes and parts.")
+    accumulation: Positive = Field(default=1, description="Parts that each process works its share off in.")
+    seed: int = Field(default=42, ge=0, description="Of all chance.")
+    precision: Literal["float32", "bfloat16", "float16"] = Field(default="bfloat16", description="Of the forward pass.")
+    workers: int = Field(
+        default=2, ge=0, description="Processes that prepare data beside each training process; 0: itself."
+    )
+    left_out: int = Field(
+        default=0, ge=0, description="Steps in a row that may be left out because a loss was not finite."
+    )
+    log_every: Positive = Field(default=10, description="Steps between lines of `losses.jsonl`.")
+    checkpoint_every: Positive = Field(default=1000, description="Steps between states to go on from.")
+    validate_every: Positive = Field(
+        default=1000, description="Steps between validations, previews and exported models."
+    )
+    tensorboard: bool = Field(default=True, description="Whether to write its files too, where it is installed.")
 
 
 class Validation(Part):
     """[validation]: on objects that are held out."""
 
-    objects: Positive = Field(16, description="How many of them, with one source view each, the same every time.")
-    trained: int = Field(0, ge=0, description="How many of those that are trained on are judged in the same way.")
-    views: Positive = Field(2, description="Views of each, beside the source, that are compared.")
-    size: int = Field(64, ge=16, description="Pixels of the compared pictures, along each side.")
-    lattice: int = Field(65, ge=9, le=257, description="Points along each axis for meshes and solids.")
-    level: Annotated[float, Field(gt=0.0)] = Field(3.0, description="Density at which the surface is taken.")
-    previews: int = Field(4, ge=0, description="Objects whose pictures are written.")
+    objects: Positive = Field(
+        default=16, description="How many of them, with one source view each, the same every time."
+    )
+    trained: int = Field(
+        default=0, ge=0, description="How many of those that are trained on are judged in the same way."
+    )
+    views: Positive = Field(default=2, description="Views of each, beside the source, that are compared.")
+    size: int = Field(default=64, ge=16, description="Pixels of the compared pictures, along each side.")
+    lattice: int = Field(default=65, ge=9, le=257, description="Points along each axis for meshes and solids.")
+    level: Annotated[float, Field(gt=0.0)] = Field(default=3.0, description="Density at which the surface is taken.")
+    previews: int = Field(default=4, ge=0, description="Objects whose pictures are written.")
 
 
 class Config(Part):
@@ -296,3 +335,24 @@ def _sentence(file: Path, fault: Any) -> str:
     message = str(fault["msg"]).removeprefix("Value error, ")
     given = "" if fault["type"] == "value_error" else f", not {fault['input']!r}"
     return f"{file}: {place + ': ' if place else ''}{message}{given}."
+
+
+def tables() -> str:
+    """All tables and their fields with defaults and what they mean, in Markdown; docs/training.md shows it."""
+    lines: list[str] = []
+    for name, field in Config.model_fields.items():
+        part = field.annotation
+        assert isinstance(part, type) and issubclass(part, Part)
+        purpose = (part.__doc__ or "").partition(": ")[2]
+        lines += [f"**`[{name}]`** {purpose}", "", "| field | default | what it is |", "| --- | --- | --- |"]
+        for inner, each in part.model_fields.items():
+            default = "" if each.is_required() else f"`{_written(each.default)}`"
+            lines.append(f"| `{inner}` | {default} | {each.description} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(_written(each) for each in value)}]"
+    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)

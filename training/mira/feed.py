@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import TracebackType
 
-from torch import Tensor
+import torch
 from torch.utils.data import DataLoader, Sampler
 
 from models.optimisation.chance import Step
@@ -97,6 +97,6 @@ class Feed:
         self.close()
 
 
-def on(item: Item, device: object) -> Item:
+def on(item: Item, device: torch.device) -> Item:
     """A batch on a device."""
-    return Item(*(each.to(device, non_blocking=True) if isinstance(each, Tensor) else each for each in item))
+    return Item(*(each.to(device, non_blocking=True) for each in item))

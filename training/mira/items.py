@@ -118,11 +118,18 @@ class Items(Dataset[Item]):
         views = [source, *chance.permutation(others)[:more]]
         views += [int(each) for each in chance.integers(0, shown.count, max(more + 1 - len(views), 0))]
         rays = [_rays(shown, int(view), frame, colours, config.rays, chance) for view in views]
+        origins, directions, seen, alphas, backgrounds = (
+            torch.from_numpy(np.concatenate(each)) for each in zip(*rays, strict=True)
+        )
         axes, inside = _points(shown, frame, config.losses.points, chance)
         return Item(
             torch.from_numpy(source_picture(shown, source, frame, self.source_size, colours)),
             torch.from_numpy(frame.camera(self.rows)),
-            *(torch.from_numpy(np.concatenate(each)) for each in zip(*rays, strict=True)),
+            origins,
+            directions,
+            seen,
+            alphas,
+            backgrounds,
             torch.from_numpy(axes),
             torch.from_numpy(inside),
             torch.tensor(float(shown.bits is not None)),
@@ -147,7 +154,6 @@ def _rays(
 ) -> tuple[NDArray[np.float32], ...]:
     """Origins, directions, colours, alphas and backgrounds of the rays of one supervised view."""
     picture = shown.pictures[view]
-    height, width = picture.shape[:2]
     if settings.patch == 1:
         places, seen = _scattered(picture, settings, chance)
     else:
@@ -197,7 +203,7 @@ def _square(
 def _points(
     shown: Shown, frame: Frame, count: int, chance: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Coordinates [3, n] along the axes of the frame, one by chance in each of n even stretches, and what is inside."""
+    """Coordinates [3, n] along the axes of the frame, by chance, and what is inside [n, n, n]."""
     low, high = -np.ones(3), np.ones(3)
     places, narrow = (np.arange(count) + chance.random((3, count))) / count, chance.random() < NARROW
     if shown.bits is None:
@@ -209,5 +215,10 @@ def _points(
         low = np.clip(reached.min(0) - margin, -1.0, 1.0 - LEAST_EXTENT)
         high = np.clip(reached.max(0) + margin, low + LEAST_EXTENT, 1.0)
     axes = low[:, None] + places * (high - low)[:, None]
+    if narrow and shown.extent.any():
+        # Every second one is where something of the object is, or hardly a point would be: furniture is thin.
+        some = frame.points(shown.within(count // 2, chance)).T.clip(-1.0, 1.0)
+        axes[:, : 2 * (count // 2) : 2] = some
+        axes.sort(axis=1)
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     return axes.astype(np.float32), shown.inside(frame.back(points)).reshape(count, count, count)

@@ -54,7 +54,7 @@ def f_score(points: Tensor, wanted: Tensor, distance: float, chunk: int = 1024) 
         return 0.0
     shares = []
     for some, others in ((points, wanted), (wanted, points)):
-        near = [bool_near(part, others, distance) for part in some.split(chunk)]
+        near = [bool_near(part, others, distance) for part in torch.split(some, chunk)]  # type: ignore[no-untyped-call, unused-ignore]
         shares.append(float(torch.cat(near).float().mean()))
     precision, recall = shares
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0

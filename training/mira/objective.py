@@ -1,4 +1,4 @@
-"""What a training step minimises: how far the network's field is from the views, and from the solid where it is known."""
+"""What a training step makes small: how far the network's field is from the views, and from the solid if known."""
 
 from __future__ import annotations
 

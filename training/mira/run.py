@@ -25,7 +25,7 @@ from training.mira.starting import network_of, optimiser_of
 from training.mira.validation import Case, cases_of, validate
 from training.run import train
 
-VALIDATION, SPLIT, SETTINGS = "validation.jsonl", "split.json", "config.json"
+VALIDATION, OBJECTS, SETTINGS = "validation.jsonl", "objects.json", "config.json"
 EXPORTED, PREVIEWS, CACHE = "models", "previews", "cache"
 KEPT = 3
 logger = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ class _Writer:
         self._board = _board(self._folder) if config.run.tensorboard else None
         groups = {"trained": found.trained, **found.held_out}
         names = {group: [each.name for each in some] for group, some in groups.items()}
-        (self._folder / SPLIT).write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
+        (self._folder / OBJECTS).write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
         (self._folder / SETTINGS).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
     def told(self, report: Report) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from dataclasses import replace
 
 import torch
@@ -20,10 +21,17 @@ from models.lrm.triplane import HEIGHT_AXES, WIDTH_AXES
 from models.optimisation.chance import seed_of
 from training.mira.config import Model, Optimiser
 
+GIVES_NOTHING = re.compile(
+    r"^transformer\.layers\.\d+\.((cross|self)_attn\.out_proj|mlp\.3|norm\d\.mlp\.1)\."
+    r"|^encoder\.model\..*\.(attn\.proj|mlp\.fc2|output\.dense)\."
+)
+"""Parameters of the last layers of residual branches, and those of scales and shifts."""
 logger = logging.getLogger(__name__)
 
 EMPTY = -4.0
 """Raw density that an aligned start has everywhere, below the surface's 3.95: objects fill little of their box."""
+FIRM = 2.0
+"""Size of the codes of plane tokens: what the first steps add to all tokens alike must not drown them."""
 WAVELENGTHS = 6
 """Different ones in the codes of places; with more channels they come again."""
 
@@ -90,20 +98,13 @@ def align(network: SingleViewModel) -> None:
     """Orders the chance that a new network consists of.
 
     Residual branches and modulations begin with giving nothing. The tokens of the planes and the patches of the picture
-    begin with codes of their places, sines of several wavelengths, and cross-attention with looking for equal codes: a
-    token of the plane across the line of sight asks the patch before it, those of the others ask a row or a column.
+    begin with codes of their places, sines of several wavelengths, and attention with looking for equal codes: a token
+    of the plane across the line of sight asks the patch before it, those of the others ask a column or a row.
     """
+    for name, parameter in network.named_parameters():
+        if GIVES_NOTHING.search(name):
+            parameter.zero_()
     config, side = network.config, network.config.low_resolution
-    for block in network.transformer.layers:
-        for attention in (block.cross_attn, block.self_attn):
-            assert isinstance(attention, Attention)
-            attention.out_proj.weight.zero_()
-        block.mlp[3].weight.zero_()
-        block.mlp[3].bias.zero_()
-        for norm in (block.norm1, block.norm2, block.norm3):
-            norm.mlp[1].weight.zero_()
-            norm.mlp[1].bias.zero_()
-        _looks_for_equals(block.cross_attn)
     place = (torch.arange(side) + 0.5) / side * 2 - 1
     rows, columns = (each.flatten() for each in torch.meshgrid(place, place, indexing="ij"))
     tokens = []
@@ -111,8 +112,11 @@ def align(network: SingleViewModel) -> None:
         where: list[Tensor | None] = [None, None, None]
         where[WIDTH_AXES[plane]], where[HEIGHT_AXES[plane]] = columns, rows
         tokens.append(codes(where[0], where[2], where[1], config.width))
-    network.pos_embed.copy_(torch.cat(tokens)[None] + 0.1 * torch.randn_like(network.pos_embed))
-    _place_patches(network)
+    network.pos_embed.copy_(FIRM * (torch.cat(tokens)[None] + 0.1 * torch.randn_like(network.pos_embed)))
+    _place_patches(network.encoder.model)
+    for module in network.transformer.modules():
+        if isinstance(module, Attention):
+            _looks_for_equals(module)
     last = network.synthesizer.decoder.net[6]
     assert isinstance(last, nn.Linear)
     last.weight[0] *= 4.0
@@ -134,24 +138,14 @@ def codes(across: Tensor | None, up: Tensor | None, ahead: Tensor | None, width:
     return F.pad(coded.flatten(1), (0, width - 6 * (width // 6)))
 
 
-def _place_patches(network: SingleViewModel) -> None:
-    model = network.encoder.model
-    if isinstance(model, DinoV2):
-        table, blocks = model.pos_embed, [(each.attn.proj, each.mlp["fc2"]) for each in model.blocks]
-    else:
-        assert isinstance(model, VisionTransformer)
-        table = model.embeddings.position_embeddings
-        blocks = [(each.attention["output"]["dense"], each.output["dense"]) for each in model.layers]
+def _place_patches(encoder: DinoV2 | VisionTransformer) -> None:
+    table = encoder.pos_embed if isinstance(encoder, DinoV2) else encoder.embeddings.position_embeddings
     side = math.isqrt(table.shape[1] - 1)
     # The picture reaches farther than the box: 4/3 of it where the canonical camera's distance is 2.
     place = ((torch.arange(side) + 0.5) / side * 2 - 1) * (4 / 3)
     rows, columns = (each.flatten() for each in torch.meshgrid(-place, place, indexing="ij"))
     table.zero_()
     table[0, 1:] = codes(columns, rows, None, table.shape[2])
-    for output, inner in blocks:
-        for layer in (output, inner):
-            layer.weight.zero_()
-            layer.bias.zero_()
 
 
 def _looks_for_equals(attention: Attention) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ def cases_of(shown: Sequence[Shown], config: Config, amount: int) -> list[Case]:
     """So many objects by chance, the same every time, each with its views."""
     seed = config.run.seed
     order = torch.randperm(len(shown), generator=generator(seed, "validation")).tolist()
-    cases = []
+    cases: list[Case] = []
     for number in order:
         sources = [view for _, view in sources_of([shown[number]], config.data.elevations)]
         if sources and len(cases) < amount:
@@ -126,8 +127,8 @@ def solid_figures(field: DensityField, frame: Frame, shown: Shown, lattice: int,
         triangles = density_surface(field, lattice, level)
     except (EmptySurface, FieldError):
         return figures | {"f_score": 0.0}
-    vertices = torch.from_numpy(frame.back(triangles.vertices.double().cpu().numpy())).float()
-    sampled = surface_points(vertices, triangles.faces.cpu(), SURFACE_POINTS, draw)
+    vertices = torch.from_numpy(frame.back(triangles.vertices.astype(np.float64))).float()
+    sampled = surface_points(vertices, torch.from_numpy(triangles.faces), SURFACE_POINTS, draw)
     border = border_points(truth.view(shape))
     some = border[torch.randperm(len(border), generator=draw)[:SURFACE_POINTS]]
     return figures | {"f_score": f_score(sampled, some, NEAR * longest)}
@@ -171,7 +172,8 @@ def _rendered(field: DensityField, frame: Frame, shown: Shown, view: int, config
     places = np.stack([columns.ravel(), rows.ravel()], axis=1)
     rays = frame.rays(shown.poses[view], shown.intrinsics[view], places)
     device = field.planes.device
-    seen = render_rays(field, *(torch.from_numpy(each).to(device) for each in rays), config.rays.samples)
+    origins, directions = (torch.from_numpy(each).to(device) for each in rays)
+    seen = render_rays(field, origins, directions, config.rays.samples)
     return seen.colour.clamp(0.0, 1.0).view(size, size, 3).permute(2, 0, 1).cpu()
 
 
@@ -186,8 +188,6 @@ def _bytes(picture: Tensor) -> NDArray[np.uint8]:
 
 
 def _png(picture: NDArray[np.uint8]) -> bytes:
-    import io
-
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, "PNG")
     return stream.getvalue()

@@ -7,7 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
-from training.objects import packages
+from training.objects import objaverse, packages
 from training.objects.listing import LIST, Entry, ListError, found_models, write_list
 
 logger = logging.getLogger("training.objects")
@@ -38,6 +38,15 @@ def _parser() -> argparse.ArgumentParser:
     debian.add_argument("--package", action="append", metavar="NAME", help=f"default: {' '.join(packages.PACKAGES)}")
     debian.add_argument("--deb", action="append", type=Path, metavar="FILE", help="a package file, instead")
     debian.set_defaults(collect=_debian)
+    hub = ways.add_parser("objaverse", help="models of Objaverse, from the hub")
+    hub.add_argument("uids", type=Path, metavar="UIDS", help="a file with one uid a line")
+    hub.add_argument("out", type=Path, metavar="FOLDER")
+    hub.add_argument("--licence", action="append", choices=sorted(objaverse.LICENCES), help="only these (default: all)")
+    hub.set_defaults(
+        collect=lambda chosen: objaverse.collect(
+            chosen.out, objaverse.read_uids(chosen.uids), chosen.licence or (), logger.warning
+        )
+    )
     return parser
 
 

@@ -43,6 +43,10 @@ ACROSS = 14
 DEEP = 5
 """A spot that is nowhere as far from the network's ground belongs to the outline, and is left to the network."""
 
+OUTLINE, OPEN = 3, 0.2
+"""A spot is no opening if more than this share of its border is nearer than OUTLINE to the network's ground: then no
+part of the object stands between the two."""
+
 SMALLEST, BORDER, WITNESSES = 12, 0.15, 0.75
 """Pixels of a spot; share of its border that must be near known ground; share of what is near that must be alike."""
 
@@ -75,7 +79,7 @@ def open_holes(colours: Pixels, cover: Floats, box: Box, look: Callable[[Pixels,
     holes, ground = _like_ground(lab, covered)
     if not holes.any():
         return cover
-    holes = _doubted(holes, covered, _closer(colours, box, holes, look))
+    holes = _doubted(holes, _closer(colours, box, holes, look))
     if not holes.any():
         return cover
     opened = cover.copy()
@@ -119,6 +123,8 @@ def _spots(found: Mask, near: Mask, alike: Mask, depth: Floats) -> Mask:
         border = spot & ~ndimage.binary_erosion(spot)
         if (border & near[around]).sum() < max(4, BORDER * border.sum()):
             continue
+        if (depth[around][border] < OUTLINE).mean() > OPEN:
+            continue
         if alike[around][spot & near[around]].mean() >= WITNESSES:
             like[around] |= spot
     return like
@@ -152,12 +158,12 @@ def _closer(colours: Pixels, box: Box, holes: Mask, look: Callable[[Pixels, Box]
     return least
 
 
-def _doubted(holes: Mask, covered: Floats, seen: Floats) -> Mask:
-    """Those spots that the network doubts, from afar or from near."""
+def _doubted(holes: Mask, seen: Floats) -> Mask:
+    """Those spots that the network doubts from near."""
     from scipy import ndimage
 
     labels, count = ndimage.label(holes)
-    mean = ndimage.mean(np.minimum(covered, seen), labels, np.arange(count + 1))
+    mean = ndimage.mean(seen, labels, np.arange(count + 1))
     doubted: Mask = holes & (np.asarray(mean)[labels] < DOUBTED)
     return doubted
 

@@ -36,7 +36,7 @@ WEIGHTS: dict[str, Any] = {
 }
 """Ids of `backend/weights` for each model."""
 
-TITLES = {
+TITLES: dict[str, Any] = {
     **{f"mix-{size}": f"Mix, {size.capitalize()}" for size in SIZES},
     **{f"obj-{size}": f"Obj, {size.capitalize()}" for size in SIZES},
     **{f"obj-{size}-1.0": f"Obj, {size.capitalize()} (1.0)" for size in SIZES},
@@ -144,7 +144,8 @@ class MiraParameters(MeshParameters, TextureParameters, PlacingParameters, Compu
 
 def needs(parameters: MiraParameters) -> Needs:
     """What one object needs in 32 bit; a model of one's own is taken for the default one, as its size is not known."""
-    (identifier,) = MiraParameters().needed_weights() if parameters.model == OWN else parameters.needed_weights()
+    chosen = MiraParameters.model_validate({}) if parameters.model == OWN else parameters
+    (identifier,) = chosen.needed_weights()
     return Needs(row_of(identifier).memory_bytes + WORK_BYTES)
 
 
@@ -168,7 +169,7 @@ MIRA = PipelineInfo(
     ),
     instances=(1, MOST_INSTANCES),
     learned=True,
-    memory_bytes=needs(MiraParameters()).memory_bytes,
+    memory_bytes=needs(MiraParameters.model_validate({})).memory_bytes,
     needed=needs,
     chance=False,
     licence="GPL-3.0-or-later AND CC-BY-NC-4.0",

@@ -7,6 +7,7 @@ video is the same every time, colours are limited, and empty space is not asked 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 import torch
@@ -82,5 +83,4 @@ def keep_ply(number: int, drawn: Triangles, field: DensityField, context: Contex
 def ply(vertices: NDArray[np.float32], faces: NDArray[np.int32], colours: NDArray[np.uint8]) -> bytes:
     """A binary PLY. vertices: (V, 3). faces: (F, 3). colours: (V, 3)."""
     mesh = trimesh.Trimesh(vertices, faces, vertex_colors=colours, process=False)
-    data: bytes = mesh.export(file_type="ply")
-    return data
+    return cast(bytes, mesh.export(file_type="ply"))

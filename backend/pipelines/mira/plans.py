@@ -74,13 +74,11 @@ def mira_plans(
     batches = [min(rows, LARGEST_BATCH)]
     while batches[-1] > 1:
         batches.append((batches[-1] + 1) // 2)
-    ladder: list[Plan] = [plan(batch, first) for batch in batches]
+    ladder = [plan(batch, first) for batch in batches]
     if precision == "auto":
         ladder.append(plan(1, "bfloat16" if device.bfloat16 or device.kind == "cpu" else "float16"))
     # Where what comes after the planes needs most, smaller batches save nothing.
-    return [
-        step for before, step in pairwise([None, *ladder]) if before is None or step.needs_bytes < before.needs_bytes
-    ]
+    return ladder[:1] + [less for more, less in pairwise(ladder) if less.needs_bytes < more.needs_bytes]
 
 
 def row_numbers(config: SingleViewConfig, source_size: int, fused: bool = True) -> int:

@@ -54,4 +54,4 @@ def framed(cut: Pixels, side: int) -> tuple[Pixels, NDArray[np.float32]]:
         image = Image.fromarray(np.pad(channels, margins, constant_values=around))
         return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, box))
 
-    return resampled(on_white(piece), 255), resampled(piece[..., 3], 0).astype(np.float32) / 255
+    return resampled(on_white(piece), 255), resampled(piece[..., 3], 0).astype(np.float32) / np.float32(255)

@@ -73,7 +73,7 @@ def _mira(folder: Path) -> None:
 EXAMPLES = {
     "inflate": Example({"detail": 48, "texture_size": 64}),
     "midi": Example({"steps": 2, "resolution": "65", "faces": 1000, "texture_size": 128}, _midi),
-    "instantmesh": Example({"steps": 1, "resolution": "64", "faces": 1000, "texture_size": "1024"}, _instantmesh),
+    "instantmesh": Example({"steps": 1, "resolution": "64", "faces": 1000, "texture_size": 256}, _instantmesh),
     "mira": Example({"resolution": 32, "faces": 1000, "texture_size": 128}, _mira),
 }
 

@@ -264,7 +264,7 @@ def test_many_streams_that_go_away_leave_nothing_open(server: RunningServer, gat
         pytest.skip("needs /proc to count open files")
     until(lambda: server.job(job)["state"] == "running", "the job running")
     before = len(list(folder.iterdir()))
-    for _ in range(20):
+    for _ in range(8):
         with server.new_client() as client:
             next(server.events(job, client=client))
     until(lambda: len(list(folder.iterdir())) <= before + 1, "the connections being closed")

@@ -179,6 +179,7 @@ WRONG = [
     ("openlrm-1.1", set_to("triplane_low_res", -1), CheckpointForeign, "is no size"),
     ("openlrm-1.1", set_to("transformer_heads", 5), CheckpointForeign, "cannot be shared by 5"),
     ("openlrm-1.1", set_to("rendering_samples_per_ray", 7), CheckpointForeign, "samples along a ray"),
+    ("openlrm-1.1", set_to("rendering_samples_per_ray", 1_000_000), CheckpointForeign, "1000000 samples along a ray"),
     ("openlrm-1.1", set_to("encoder_type", "dino"), CheckpointForeign, "encoder_type is 'dino'"),
     ("openlrm-1.1", names_of_the_other, CheckpointForeign, "names of mira in the layout of openlrm-1.1"),
     ("openlrm-1.1", cut, CheckpointDamaged, "incomplete"),
@@ -198,6 +199,14 @@ WRONG = [
     ("mira", set_to("camera_matrix_dim", 16), CheckpointForeign, "camera_matrix_dim is 16"),
     ("mira", set_to("focal_length", 1.09), CheckpointForeign, "focal_length is 1.09"),
     ("mira", cut, CheckpointDamaged, "cut off"),
+    (
+        "mira",
+        repickled(lambda content: content["model_state_dict"].update(huge=torch.zeros(1).expand(10**15))),
+        CheckpointDamaged,
+        "a tensor claims 1000000000000000 values",
+    ),
+    ("mira", set_to("source_size", 8_000_000), CheckpointForeign, "is no size"),
+    ("mira", set_to("source_size", 8_000), CheckpointForeign, "4096 at most"),
     (
         "mira",
         repickled(lambda content: content["model_state_dict"].pop("renderer.decoder.net.6.bias")),
@@ -264,6 +273,8 @@ def test_what_training_kept_besides_weights_does_not_disturb(tmp_path: Path) -> 
 def test_what_no_layout_can_tell_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(CheckpointForeign, match="no room"):
         write_openlrm(SingleViewModel(replace(SMALL, encoder=DinoV2Config(24, 1, 2, 8, 32, 2))), tmp_path, 24, 20)
+    with pytest.raises(CheckpointForeign, match="source_size is 30"):
+        write_openlrm(network_of("openlrm-1.1"), tmp_path, 30, 20)
     with pytest.raises(ValueError, match="no setting colour"):
         write_mira(network_of("mira"), tmp_path / "checkpoint_1.pt", 1, {"colour": 1})
     with pytest.raises(CheckpointForeign, match="as_generation"):

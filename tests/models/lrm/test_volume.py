@@ -7,9 +7,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from models.lrm.cameras import LENS, camera_rays, orbit_poses, patch_rays, pinhole, spherical_poses  # noqa: E402
-from models.lrm.decoders import DensityDecoder  # noqa: E402
+from models.lrm.decoders import DensityDecoder, raw_density  # noqa: E402
 from models.lrm.fields import DensityField  # noqa: E402
-from models.lrm.occupancy import FLOOR, OccupiedSpace, raw_density  # noqa: E402
+from models.lrm.occupancy import FLOOR, OccupiedSpace, faintest  # noqa: E402
 from models.lrm.pictures import film, shown, view  # noqa: E402
 from models.lrm.single_view_tiny import tiny_single_view  # noqa: E402
 from models.lrm.volume import Noise, box_limits, render_rays  # noqa: E402
@@ -19,7 +19,7 @@ GREY = 0.25
 
 def fog(density: float):
     """A box full of even fog, as a field; the raw number whose softplus(x − 1) is the density."""
-    raw = 1 + math.log(math.expm1(density))
+    raw = raw_density(density)
 
     def ask(points):
         assert (points.abs() <= 1).all(), "nothing is asked outside the box"
@@ -189,7 +189,7 @@ def test_empty_space_is_skipped_and_the_picture_stays(blob) -> None:
     points = torch.rand(50_000, 3, generator=torch.Generator().manual_seed(2)) * 2 - 1
     empty = ~space(points)
     assert 0.3 < empty.float().mean() < 0.9
-    assert field(points)[1][empty].max() <= raw_density(FLOOR), "nothing to be seen where it says so"
+    assert field(points)[1][empty].max() <= faintest(FLOOR), "nothing to be seen where it says so"
     for pose in orbit_poses("openlrm-1.1", 4)[:3]:
         field.asked = []
         plain = view(field, pose, 24, 32)

@@ -1,4 +1,4 @@
-"""A tiny run as a program: `python run_small.py FOLDER [--gradients] [--slow] [--broken] [table.field=value …]`; torchrun too.
+"""A tiny run as a program, under torchrun too: `run_small.py FOLDER [--gradients] [--slow] [--broken] [table.field=…]`.
 
 The objects are in the folder `data` beside; values are JSON.
 """

@@ -11,12 +11,12 @@ import pytest
 
 pytest.importorskip("torch")
 
-from models.optimisation.processes import ALONE  # noqa: E402
-from tests.training.mira.shapes import shape, write_openlrm  # noqa: E402
-from training.mira.bank import DataError, Shown, keep, premultiplied, resampled, sources_of  # noqa: E402
-from training.mira.config import Data  # noqa: E402
-from training.mira.objects import divided, objects_of  # noqa: E402
-from training.views import open_views  # noqa: E402
+from models.optimisation.processes import ALONE
+from tests.training.mira.shapes import shape, write_openlrm
+from training.mira.bank import DataError, Shown, keep, premultiplied, resampled, sources_of
+from training.mira.config import Data
+from training.mira.objects import divided, objects_of
+from training.views import open_views
 
 
 def test_sixteen_bits_and_alpha_give_what_eight_bits_give() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from training.mira.config import Config, ConfigError, read_config
+from training.mira.config import Config, ConfigError, read_config, tables
 
 LEAST = '[data]\nfolder = "objects"\n[run]\nfolder = "out"\nsteps = 10\n'
 
@@ -62,3 +62,8 @@ def test_every_field_says_what_it_is() -> None:
         if part is not Config:
             for name, field in part.model_fields.items():  # type: ignore[attr-defined]
                 assert field.description and len(field.description) > 10, f"{part.__name__}.{name}"
+
+
+def test_the_page_shows_every_field() -> None:
+    page = Path(__file__).parents[3].joinpath("docs", "training.md").read_text(encoding="utf-8")
+    assert tables() in page, "python -m training.mira --fields"

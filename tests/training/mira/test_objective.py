@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -106,8 +107,8 @@ def test_matrices_decay_and_norms_biases_and_tokens_do_not(config: Config) -> No
 def test_the_rate_falls_with_every_step() -> None:
     rate = warm_up_then_cosine(10, 100)
     values = [rate(step) for step in range(100)]
-    assert all(a < b for a, b in zip(values[:9], values[1:10], strict=True)) and max(values) == 1
-    assert all(a > b for a, b in zip(values[10:-1], values[11:], strict=True)) and values[-1] < 0.001
+    assert all(a < b for a, b in pairwise(values[:10])) and max(values) == 1
+    assert all(a > b for a, b in pairwise(values[10:])) and values[-1] < 0.001
 
 
 def test_the_level_is_reached_where_it_is_said() -> None:
