@@ -43,3 +43,29 @@ def test_what_does_not_fit_is_a_sentence(options: tuple[str, ...], said: str, pi
         _, error = process.communicate(timeout=60)
     assert process.returncode == 2 and said in error, error
     assert not (tmp_path / "out" / "result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "There is neither a picture nor a text to make something of."),
+        (("--text", " "), "the sentence is empty; write what is to be made"),
+        (("--text", "a cup", "--image", "PICTURE"), "Text makes the picture itself, but a picture came too."),
+        (("--text", "a cup", "--pipeline", "pairs"), "Pairs takes 2 pictures; Text makes one."),
+    ],
+)
+def test_words_in_place_of_a_picture_are_checked(
+    options: tuple[str, ...], said: str, picture: Path, tmp_path: Path
+) -> None:
+    chosen = [str(picture) if option == "PICTURE" else option for option in options]
+    with started(tmp_path / "home", "generate", "--pipeline", "steady", "--out", tmp_path / "out", *chosen) as process:
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 2 and said in error, error
+
+
+def test_a_made_picture_takes_the_place_of_an_image(tmp_path: Path) -> None:
+    arguments = ("generate", "--pipeline", "steady", "--drawn-how", "cut out", "--out", tmp_path / "out", "--quiet")
+    with started(tmp_path / "home", *arguments) as process:
+        _, error = process.communicate(timeout=120)
+    assert (process.returncode, error) == (0, "")
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["inputs"] == []

@@ -118,10 +118,11 @@ def halves(shot: Shot, parameters: FakeParameters, context: Context) -> Prepared
 
 
 def drawn(shot: Shot, parameters: FakeParameters, context: Context) -> Prepared:
-    """A red disc on white, which is larger with every seed."""
+    """A red disc, which is larger with every seed, on white; on nothing if `how` is "cut out"."""
     with context.stage("draw"):
         row, column = np.mgrid[:96, :96]
         picture = np.full((96, 96, 4), 255, np.uint8)
+        picture[..., 3] = 0 if parameters.how == "cut out" else 255
         picture[(row - 48) ** 2 + (column - 48) ** 2 < (20 + context.seed) ** 2] = (200, 40, 30, 255)
     return Prepared(shot_of(picture), {"sheet": shot.image.shape}, "Disc")
 

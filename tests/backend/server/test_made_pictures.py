@@ -23,7 +23,7 @@ def post(server: RunningServer, request: dict[str, Any], **files: bytes) -> http
 
 def done(server: RunningServer, answer: httpx.Response) -> dict[str, Any]:
     assert answer.status_code == 201, answer.text
-    job = server.wait(answer.json()["id"])
+    job = server.wait(answer.json()["id"], seconds=60)
     assert job["state"] == "done", job
     result: dict[str, Any] = server.client.get(f"/jobs/{job['id']}/files/result.json").json()
     return result
@@ -46,8 +46,9 @@ def test_it_is_made_again_with_another_seed_and_by_another_pipeline(server: Runn
     first = done(server, post(server, DRAWN))
     larger = done(server, server.client.post(f"/jobs/{first['job']}/again", json={"seed": 12}))
     assert larger["props"][0]["mask_pixels"] > 1.5 * first["props"][0]["mask_pixels"]
-    other = server.client.post(f"/jobs/{first['job']}/again", json={"pipeline": "steady", "parameters": {}})
-    assert done(server, other)["prepared"].keys() == {"drawn"}
+    changes = {"pipeline": "steady", "prepare": {"drawn": {"how": "cut out"}}}
+    other = done(server, server.client.post(f"/jobs/{first['job']}/again", json=changes))
+    assert (other["pipeline"]["id"], other["instance_source"]) == ("steady", "alpha")
     bare = server.client.post(f"/jobs/{first['job']}/again", json={"prepare": {}})
     assert (bare.status_code, bare.json()["code"]) == (422, "request-invalid"), bare.text
 
@@ -55,9 +56,9 @@ def test_it_is_made_again_with_another_seed_and_by_another_pipeline(server: Runn
 def test_objects_can_be_found_in_it(server: RunningServer) -> None:
     answer = post(server, {**DRAWN, "pipeline": "steady", "parameters": {}, "prepare": {"halves": {}, "drawn": {}}})
     job = answer.json()["id"]
-    server.wait(job, "needs_input")
+    server.wait(job, "needs_input", seconds=60)
     server.client.post(f"/jobs/{job}/input", json={"answer": {"chosen": [0, 1]}}).raise_for_status()
-    assert server.wait(job)["state"] == "done"
+    assert server.wait(job, seconds=60)["state"] == "done"
     result = server.client.get(f"/jobs/{job}/files/result.json").json()
     assert list(result["prepared"]) == ["drawn", "halves"]
     assert result["prepared"]["halves"]["record"] == {"pixels": 96 * 96}

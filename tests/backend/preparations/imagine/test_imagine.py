@@ -312,7 +312,7 @@ def test_weights_that_are_not_there_are_asked_for(tmp_path: Path, monkeypatch: p
 
 
 def test_it_is_offered_before_objects_are_looked_for() -> None:
-    assert next(iter(preparations())) == "imagine"
+    assert list(preparations())[:3] == ["text", "imagine", "segment"]
     assert ImagineParameters(model="sdxl").needed_weights() == ("sdxl", "controlnet-depth-sdxl")
     for name, field in ImagineParameters.model_fields.items():
         assert field.title and field.description, name
