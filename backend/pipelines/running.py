@@ -211,6 +211,28 @@ def each(
     return done
 
 
+def each_beside(
+    numbers: Sequence[int], work: Callable[[int, Tell], object], shot: Shot, context: Context, hint: str = ""
+) -> None:
+    """Make something beside each prop. The props are there, so what cannot be made is told and nothing else.
+
+    Args:
+        numbers, work, hint: see `each`.
+    """
+    for index, number in enumerate(numbers):
+
+        def tell(share: float, index: int = index, number: int = number) -> None:
+            context.progress((index + share) / len(numbers), shot.title(number))
+
+        tell(0.0)
+        try:
+            work(number, tell)
+        except FieldError as error:
+            context.warn("geometry-failed", f"{shot.title(number)}: {error}", hint, number)
+        except Problem as problem:
+            context.warn(problem.code, problem.detail, problem.hint, number)
+
+
 def _of_one(error: Exception, title: str, hint: str) -> tuple[str, Problem]:
     """The code of the warning, and the problem, with which an object is left out. Raises what concerns all objects."""
     if isinstance(error, EmptySurface):

@@ -9,8 +9,6 @@ from typing import Any
 import torch
 
 from backend.devices import release
-from backend.errors import Problem
-from backend.geometry.cleanup import Cleaned
 from backend.memory import Plan
 from backend.pipelines import ending
 from backend.pipelines.context import Context
@@ -25,7 +23,7 @@ from backend.pipelines.instantmesh.plans import reconstruction_plans, view_plans
 from backend.pipelines.instantmesh.reconstruct import HINT, Solid, open_model, reconstruct, size_of
 from backend.pipelines.instantmesh.sheets import VIEW_WEIGHTS, Sheet, Wanted, make_sheets, read_sizes, usable
 from backend.pipelines.instantmesh.turntable import keep_turntable
-from backend.pipelines.running import Running, Tell, each, seen
+from backend.pipelines.running import Running, Tell, each, each_beside, seen
 from backend.residency import Loaded
 from backend.scene import Mesh, Prop, Scene
 from backend.shot import Shot
@@ -147,30 +145,14 @@ def _finish(
         props = each(meshes, placed, shot, context)
     for number, prop in props.items():
         prop.quality |= {"removed_pieces": shapes[number].removed_pieces, **_choice(solids[number].picked)}
+
+    def filmed(number: int, tell: Tell) -> object:
+        return keep_turntable(solids[number], shapes[number], parameters.colour != "none", context, tell)
+
     if parameters.turntable:
         with context.stage("turntable"):
-            _turntables(list(props), solids, shapes, parameters, context)
+            each_beside(list(props), filmed, shot, context, HINT)
     return props
-
-
-def _turntables(
-    numbers: Sequence[int],
-    solids: Mapping[int, Solid],
-    shapes: Mapping[int, Cleaned],
-    parameters: InstantMeshParameters,
-    context: Context,
-) -> None:
-    """A video of each prop. The props are there, so one that cannot be made is only told."""
-    for index, number in enumerate(numbers):
-        solid = solids[number]
-
-        def tell(share: float, index: int = index, title: str = solid.picked.subject.title) -> None:
-            context.progress((index + share) / len(numbers), title)
-
-        try:
-            keep_turntable(solid, shapes[number], parameters.colour != "none", context, tell)
-        except Problem as problem:
-            context.warn(problem.code, problem.detail, problem.hint, number)
 
 
 def _choice(picked: Picked) -> dict[str, Any]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from backend.devices import release
-from backend.errors import Problem
 from backend.imaging.png import as_png
 from backend.memory import Plan
 from backend.pipelines import ending
@@ -22,12 +21,12 @@ from backend.pipelines.mira.keeping import keep_ply, keep_video
 from backend.pipelines.mira.planes import DISTANCES, Planes, claims_of, found, make_planes, open_model
 from backend.pipelines.mira.plans import mira_plans
 from backend.pipelines.mira.sources import Source, framed
-from backend.pipelines.running import Running, Tell, each, seen
+from backend.pipelines.running import Running, Tell, each, each_beside, seen
 from backend.registration.pose import upright
 from backend.residency import Loaded
 from backend.scene import Mesh, Prop, Scene
 from backend.shot import Shot
-from models.isosurface import FieldError, Triangles
+from models.isosurface import Triangles
 from models.lrm.decoding import density_surface
 from models.lrm.fields import DensityField
 from models.lrm.single_view import SingleViewModel
@@ -212,20 +211,4 @@ def _keep(
     for stage, wanted, work in (("ply", parameters.ply, ply), ("video", parameters.video != "none", video)):
         if wanted:
             with context.stage(stage):
-                _each_or_told(numbers, work, shot, context)
-
-
-def _each_or_told(numbers: Sequence[int], work: Callable[[int, Tell], object], shot: Shot, context: Context) -> None:
-    """The props are there, so what cannot be kept beside them is only told."""
-    for index, number in enumerate(numbers):
-
-        def tell(share: float, index: int = index, number: int = number) -> None:
-            context.progress((index + share) / len(numbers), shot.title(number))
-
-        tell(0.0)
-        try:
-            work(number, tell)
-        except FieldError as error:
-            context.warn("geometry-failed", f"{shot.title(number)}: {error}", HINT, number)
-        except Problem as problem:
-            context.warn(problem.code, problem.detail, problem.hint, number)
+                each_beside(numbers, work, shot, context, HINT)
