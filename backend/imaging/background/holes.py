@@ -53,8 +53,9 @@ SMALLEST, BORDER, WITNESSES = 12, 0.15, 0.75
 ROUNDS = 6
 """How many spots, one behind the other, are opened."""
 
-LOOKS, DOUBTED = 3, 0.85
-"""Closer looks, at the largest groups of spots; a spot opens if its mean cover in them is less."""
+LOOKS, WORTH, DOUBTED = 3, 0.003, 0.85
+"""Closer looks, at the largest groups of spots, none of them at a smaller share of the object than WORTH; a spot opens
+if its mean cover in them is less than DOUBTED."""
 
 TOGETHER = 5
 """Spots that are as near to each other are looked at together."""
@@ -79,7 +80,7 @@ def open_holes(colours: Pixels, cover: Floats, box: Box, look: Callable[[Pixels,
     holes, ground = _like_ground(lab, covered)
     if not holes.any():
         return cover
-    holes = _doubted(holes, _closer(colours, box, holes, look))
+    holes = _doubted(holes, _closer(colours, box, holes, WORTH * (covered > 0.5).sum(), look))
     if not holes.any():
         return cover
     opened = cover.copy()
@@ -130,8 +131,11 @@ def _spots(found: Mask, near: Mask, alike: Mask, depth: Floats) -> Mask:
     return like
 
 
-def _closer(colours: Pixels, box: Box, holes: Mask, look: Callable[[Pixels, Box], Floats]) -> Floats:
-    """The least cover that closer looks at the largest groups of spots show, at the size of `holes`; 1 elsewhere."""
+def _closer(colours: Pixels, box: Box, holes: Mask, smallest: float, look: Callable[[Pixels, Box], Floats]) -> Floats:
+    """The least cover that closer looks at the largest groups of spots show, at the size of `holes`; 1 elsewhere.
+
+    smallest: pixels of a group that is worth a look.
+    """
     from scipy import ndimage
 
     left, top, right, bottom = box
@@ -141,7 +145,7 @@ def _closer(colours: Pixels, box: Box, holes: Mask, look: Callable[[Pixels, Box]
     sizes = np.bincount(groups[holes], minlength=1)
     least: Floats = np.ones(holes.shape, np.float32)
     for number in np.argsort(-sizes, kind="stable")[:LOOKS]:
-        if sizes[number] < SMALLEST:
+        if sizes[number] < max(SMALLEST, smallest):
             break
         rows, columns = np.nonzero(groups == number)
         room = 0.5 * max(np.ptp(rows), np.ptp(columns)) + TOGETHER

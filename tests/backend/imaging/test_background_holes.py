@@ -68,6 +68,15 @@ def test_one_witness_alone_opens_nothing(pane: tuple[int, int, int] | None, seen
     assert len(look.boxes) == looks
 
 
+@pytest.mark.parametrize(("side", "looks"), [(9, 0), (14, 1)])
+def test_an_opening_that_hardly_counts_is_not_worth_a_look(side: int, looks: int) -> None:
+    image, _ = frame(pane=(60, 40, 30))
+    image[60 : 60 + side, 50 : 50 + side] = image[60, 30]
+    look = Look(0.0)
+    cover = open_holes(image, filled(), BOX, look)
+    assert len(look.boxes) == looks and (cover[65, 55] < 0.5) == (looks > 0)
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0], ids=["no object", "no ground"])
 def test_without_an_object_or_without_ground_the_cover_stays(value: float) -> None:
     image, _ = frame()
