@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+from models.optimisation.chance import Step
+from models.optimisation.hooks import Hooks
 from models.optimisation.loop import Loop, NotFinite
 from models.writing import write_safetensors
 from tests.training.mira.shapes import Shape, shape, write_openlrm
@@ -83,45 +85,51 @@ def write_objects(root: Path) -> Path:
     return root
 
 
-def main(folder: Path, options: list[str]) -> int:
-    torch.set_num_threads(1)
-    logging.basicConfig(level=logging.INFO)
+def main(folder: Path, options: Sequence[str]) -> int:
+    """0: to the end. 2: a loss was no number, and the sentence is on standard error."""
     changed = {name: json.loads(value) for name, value in (each.split("=") for each in options if "=" in each)}
-    slow, broken = "--slow" in options, "--broken" in options
-    with started() as (processes, device):
-        if "--gradients" in options:
-            _keep_gradients(folder / f"gradients-{processes.rank}")
-        forward = Objective.forward
-
-        def changed_forward(self: Objective, step: Any) -> Any:
-            if slow:
-                time.sleep(0.05)
-            losses = dict(forward(self, step))
-            if broken and step.number == 2:
-                losses["colour"] = losses["colour"] * float("nan")
-            return losses
-
-        Objective.forward = changed_forward  # type: ignore[method-assign]
-        try:
-            outcome = run(small(folder, folder.parent / "data", **changed), objects, processes, device)
-        except NotFinite as error:
-            sys.stderr.write(f"{error}\n")
-            return 2
-    print("early" if outcome.early else "whole", outcome.steps, os.getpid())
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with started() as (processes, device), pytest.MonkeyPatch.context() as patch:
+            if "--gradients" in options:
+                _keep_gradients(patch, folder / f"gradients-{processes.rank}")
+            _disturb(patch, slow="--slow" in options, broken="--broken" in options)
+            run(small(folder, folder.parent / "data", **changed), objects, processes, device)
+    except NotFinite as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    finally:
+        torch.set_num_threads(threads)
     return 0
 
 
-def _keep_gradients(place: Path) -> None:
-    """Writes the gradients of every step beside."""
+def _disturb(patch: pytest.MonkeyPatch, slow: bool, broken: bool) -> None:
+    """Steps take longer, or the third one has a loss that is no number."""
+    forward = Objective.forward
+
+    def disturbed(self: Objective, step: Step) -> Mapping[str, torch.Tensor]:
+        time.sleep(0.05 * slow)
+        losses = dict(forward(self, step))
+        if broken and step.number == 2:
+            losses["colour"] = losses["colour"] * float("nan")
+        return losses
+
+    patch.setattr(Objective, "forward", disturbed)
+
+
+def _keep_gradients(patch: pytest.MonkeyPatch, place: Path) -> None:
+    """The gradients of every step are written into a folder."""
     advance = Loop._advance
 
-    def kept(self: Loop, hooks: Any) -> None:
+    def kept(self: Loop, hooks: Hooks) -> None:
         advance(self, hooks)
         found = {name: each.grad for name, each in self.parameters.items() if each.grad is not None}
         write_safetensors(place / f"{self.step}.safetensors", found)
 
-    Loop._advance = kept  # type: ignore[method-assign]
+    patch.setattr(Loop, "_advance", kept)
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
     sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
