@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from pydantic import ValidationError
+
 
 @dataclass(frozen=True)
 class ErrorKind:
@@ -266,3 +268,13 @@ class Problem(Exception):
 
 def _rebuild(code: str, detail: str, hint: str, extra: dict[str, Any]) -> Problem:
     return Problem(code, detail, hint, **extra)
+
+
+def faults(error: ValidationError, whole: str) -> list[str]:
+    """What is wrong in each field, as "field: sentence"; `whole` stands for what is wrong in no single one."""
+    return [f"{'.'.join(map(str, item['loc'])) or whole}: {said(item['msg'])}" for item in error.errors()]
+
+
+def said(message: str) -> str:
+    """A fault as the code that found it puts it, without pydantic's own beginning."""
+    return message.removeprefix("Value error, ")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from backend.camera import Whole
 from backend.contract import MAXIMUM_SEED, Name, Strict
-from backend.errors import Problem
+from backend.errors import Problem, faults
 
 Model = TypeVar("Model", bound=BaseModel)
 Index = Annotated[Whole, Field(ge=0)]
@@ -213,5 +213,5 @@ def _read(kind: type[Model], answer: dict[str, Any]) -> Model:
     try:
         return kind.model_validate(answer)
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, item['loc'])) or 'answer'}: {item['msg']}" for item in error.errors()]
+        wrong = faults(error, "answer")
         raise Problem("answer-invalid", f"The answer does not fit: {'; '.join(wrong)}.", fields=wrong) from error

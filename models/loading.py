@@ -65,6 +65,8 @@ def read_json(file: Path) -> dict[str, Any]:
         raise
     except (ValueError, RecursionError) as error:
         raise CheckpointDamaged(f"{file} is not readable JSON: {error}") from error
+    except IsADirectoryError as error:
+        raise CheckpointDamaged(f"{file} is a folder where a file of that name is expected.") from error
     if not isinstance(content, dict):
         raise CheckpointDamaged(f"{file} holds no JSON object.")
     return content

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from models.headers import CheckpointDamaged, CheckpointForeign
 from models.optimisation.hooks import Hooks, Report
 from models.optimisation.loop import Loop, Outcome
 from models.optimisation.state import read_state
@@ -28,6 +29,7 @@ def train(
     *,
     preview: Callable[[int], None] | None = None,
     told: Callable[[Report], None] | None = None,
+    begun: Callable[[], None] | None = None,
     preview_every: int = 1000,
     checkpoint_every: int = 1000,
     log_every: int = 10,
@@ -40,6 +42,7 @@ def train(
     Args:
         preview: is told the number of steps done, in the first process.
         told: is given every report of the loop, in the first process.
+        begun: is called once the state to go on from has been found to fit; up to there nothing is written.
 
     Raises:
         NotFinite: see `Loop.run`.
@@ -47,8 +50,17 @@ def train(
     """
     checkpoints = Checkpoints(folder / "checkpoints")
     if (latest := checkpoints.latest()) is not None:
-        read_state(loop, latest)
+        try:
+            read_state(loop, latest)
+        except CheckpointForeign as error:
+            raise CheckpointForeign(
+                f"{error} Go on with the settings that {folder} was begun with, or choose another folder."
+            ) from error
+        except CheckpointDamaged as error:
+            raise CheckpointDamaged(f"{error} Remove {latest} to go on from the state before.") from error
         logger.info("Going on from %s.", latest)
+    if begun is not None:
+        begun()
     log = _Log(folder / LOSSES, loop.step, log_every)
 
     def progress(report: Report) -> None:

@@ -27,6 +27,9 @@ FILLED = 0.25
 
 ALIKE, ASPECT = 0.72, 1.25
 SMALL, LARGE = 2, 5
+HARD, NEAR = (10, 70), (40, 20)
+"""Unless it is said how many: one in so many objects is held out, and no more than that."""
+
 AT_ONCE = 512
 logger = logging.getLogger("training.split")
 
@@ -154,8 +157,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     parser = argparse.ArgumentParser(prog="python -m training.split", description=__doc__.partition("\n\n")[0])
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a data set with solids")
-    parser.add_argument("--hard", type=int, default=70, metavar="N", help="objects unlike all others (default: 70)")
-    parser.add_argument("--near", type=int, default=20, metavar="N", help="objects like others (default: 20)")
+    parser.add_argument("--hard", type=int, metavar="N", help="objects unlike all others (default: 10 %%, 70 at most)")
+    parser.add_argument("--near", type=int, metavar="N", help="objects like others (default: 2.5 %%, 20 at most)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--afresh", action="store_true", help="forget an earlier split of the folder")
     chosen = parser.parse_args(arguments)
@@ -174,7 +177,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _split_folder(folder: Path, hard: int, near: int, seed: int, before: Split | None) -> tuple[Split, int]:
+def _split_folder(
+    folder: Path, hard: int | None, near: int | None, seed: int, before: Split | None
+) -> tuple[Split, int]:
     names, cells, lengths = [], [], []
     for each in open_views(folder):
         solid = each.solid()
@@ -185,7 +190,17 @@ def _split_folder(folder: Path, hard: int, near: int, seed: int, before: Split |
         cells.append(filled)
         lengths.append(sides)
     groups = clusters(np.stack(cells), np.stack(lengths))
-    return split(names, groups, hard, near, seed, before), len(set(groups.tolist()))
+    counts = [
+        min(most, len(names) // share) if given is None else given
+        for given, (share, most) in ((hard, HARD), (near, NEAR))
+    ]
+    result = split(names, groups, max(counts[0], int(hard is None)), counts[1], seed, before)
+    if not result.train:
+        raise ViewsError(
+            f"Of the {len(names)} objects in {folder} none is left to learn from. "
+            "Hold out fewer with --hard and --near and --afresh, or render more models."
+        )
+    return result, len(set(groups.tolist()))
 
 
 def _resampled(cells: NDArray[np.float32], first: int, last: int, side: int) -> NDArray[np.float32]:

@@ -8,8 +8,10 @@ faces −y. Poses have OpenGL axes: x right, y up, −z ahead.
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
@@ -87,8 +89,8 @@ class ObjectViews:
             return None
         try:
             return read_solid(file.read_bytes())
-        except (ValueError, KeyError, OSError, EOFError) as error:
-            raise ViewsError(f"{file} is not a solid: {error}") from error
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ViewsError(f"{file} is not a solid, or cut: {error}. Render the object again.") from error
 
 
 def open_views(root: Path, layout: Layout | None = None, poses: Poses | None = None) -> list[ObjectViews]:
@@ -135,7 +137,7 @@ def read_picture(file: Path) -> NDArray[np.uint8] | NDArray[np.uint16]:
             return np.asarray(image.convert("RGBA"))
     except FileNotFoundError as error:
         raise ViewsError(f"{file} is missing.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise ViewsError(f"{file} is not a picture, or cut: {error}") from error
 
 
@@ -189,6 +191,8 @@ def _ours(folder: Path, metadata: dict[str, Any]) -> ObjectViews:
         span = float(metadata["settings"]["span"])
         if poses.shape != (len(files), 4, 4) or lenses.shape != (len(files), 3, 3) or not files:
             raise ValueError(f"{len(files)} views with poses {poses.shape} and intrinsics {lenses.shape}")
+        if any(PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts for file in files):
+            raise ValueError("a picture in it lies outside the folder")
         if not (np.isfinite(poses).all() and np.isfinite(lenses).all() and span > 0):
             raise ValueError("a camera in it is not finite")
     except (KeyError, TypeError, ValueError) as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from backend.errors import Problem
+from backend.errors import Problem, faults
 
 
 def read_file(path: Path, what: str) -> bytes:
@@ -36,5 +36,5 @@ def checked(value: Any, kind: Any, code: str, what: str) -> Any:
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, item['loc'])) or 'document'}: {item['msg']}" for item in error.errors()]
+        wrong = faults(error, "document")
         raise Problem(code, f"{what} is not valid: {'; '.join(wrong)}.", fields=wrong) from error

@@ -18,7 +18,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from backend.contract import MAXIMUM_INSTANCES
-from backend.errors import Problem
+from backend.errors import Problem, faults
 from backend.pipelines.context import Cancelled as Cancelled
 from backend.pipelines.context import Context as Context
 from backend.pipelines.former import FORMERLY, migrate
@@ -149,7 +149,7 @@ class MethodInfo:
         try:
             return self.parameters.model_validate(values)
         except ValidationError as error:
-            wrong = [f"{'.'.join(map(str, item['loc'])) or 'parameters'}: {item['msg']}" for item in error.errors()]
+            wrong = faults(error, "parameters")
             detail = f"{self.title} cannot use these parameters: {'; '.join(wrong)}."
             raise Problem("parameters-invalid", detail, fields=wrong) from error
 

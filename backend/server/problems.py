@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Match, Route
 
-from backend.errors import ERRORS, Problem
+from backend.errors import ERRORS, Problem, said
 
 MEDIA_TYPE = "application/problem+json"
 ANY_TIME = ("request-invalid", "token-wrong", "host-refused", "internal", "disk-full")
@@ -50,7 +50,7 @@ def invalid(error: ValidationError | RequestValidationError) -> Problem:
     """Names what is wrong in a request; `camera-invalid` if only the camera is."""
     quiet: dict[str, bool] = {"include_url": False, "include_context": False, "include_input": False}
     errors: Iterable[Any] = error.errors(**quiet) if isinstance(error, ValidationError) else error.errors()
-    wrong = [(tuple(map(str, item["loc"])), str(item["msg"])) for item in errors]
+    wrong = [(tuple(map(str, item["loc"])), said(str(item["msg"]))) for item in errors]
     fields = [f"{'.'.join(place) or 'request'}: {message}" for place, message in wrong[:MOST_FIELDS]]
     if len(wrong) > MOST_FIELDS:
         fields.append(f"and {len(wrong) - MOST_FIELDS} more")

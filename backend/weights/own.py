@@ -48,11 +48,15 @@ def place_of_all() -> Path | None:
 
 
 def names() -> list[str]:
-    """Those that are there."""
+    """Those that are there with all their files."""
     place = place_of_all()
     if place is None or not is_folder(place):
         return []
-    return sorted(folder.name for folder in place.iterdir() if is_name(folder.name) and is_folder(folder))
+    return sorted(
+        folder.name
+        for folder in place.iterdir()
+        if is_name(folder.name) and all((folder / file).is_file() for file in _required(folder))
+    )
 
 
 def own_row(identifier: str) -> Weights:

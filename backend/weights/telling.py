@@ -77,6 +77,9 @@ def how_to_get(weights: Weights) -> str:
     if weights.source == "local":
         return INSTALL_AGAIN
     if weights.source == "own":
+        place = place_of_all()
+        if place is not None and is_folder(place / weights.title):
+            return f"Its folder is there, but not what belongs into it. {OWN_LAYOUTS}"
         there = ", ".join(names())
         return f"There are: {there}." if there else f"Put its folder there. {OWN_LAYOUTS}"
     own = own_folder()

@@ -45,6 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigError, DataError, CheckpointError, NotFinite) as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except OSError as error:
+        # A full disk tells no file; it is the run that writes.
+        place = error.filename or f"The run of {chosen.config}"
+        sys.stderr.write(f"{place}: {error.strerror or error}. The same command goes on when that is mended.\n")
+        return 2
     return 3 if outcome.early else 0
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from models.lrm.single_view import Generation
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Momentum = Annotated[float, Field(ge=0.0, lt=1.0)]
 Range = tuple[float, float]
 
 
@@ -22,7 +24,7 @@ class ConfigError(ValueError):
 class Part(BaseModel):
     """A table of the file. Names that nobody knows are refused: a slip of the pen must not become a default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _ascending(name: str, limits: Range, above_zero: bool = False) -> None:
@@ -56,6 +58,14 @@ class Data(Part):
         default=1.0,
         description="What the world is multiplied with, so that objects fit the field's box of [-1, 1] when turned.",
     )
+
+    @field_validator("held_out", mode="before")
+    @classmethod
+    def _share_or_file(cls, given: object) -> object:
+        share = given if isinstance(given, int | float) and not isinstance(given, bool) else -1
+        if isinstance(given, str | Path) or 0 <= share <= 1:
+            return given
+        raise ValueError(f"the name of a file, or a share from 0 to 1, not {given!r}")
 
     @model_validator(mode="after")
     def _in_order(self) -> Data:
@@ -221,7 +231,7 @@ class Optimiser(Part):
     encoder_rate: Annotated[float, Field(gt=0.0)] = Field(
         default=1.0, description="What it is multiplied with for the encoder."
     )
-    betas: tuple[Share, Share] = Field(default=(0.9, 0.95), description="Of the moments.")
+    betas: tuple[Momentum, Momentum] = Field(default=(0.9, 0.95), description="Of the moments.")
     decay: Annotated[float, Field(ge=0.0)] = Field(default=0.05, description="Weight decay, decoupled.")
     warm_up: int = Field(
         default=3000, ge=0, description="Steps over which the rate grows; then it falls along a cosine."
@@ -241,7 +251,7 @@ class Run(Part):
     steps: Positive = Field(description="Steps of the optimiser in all.")
     batch: Positive = Field(default=16, description="Objects of a step over all processes and parts.")
     accumulation: Positive = Field(default=1, description="Parts that each process works its share off in.")
-    seed: int = Field(default=42, ge=0, description="Of all chance.")
+    seed: int = Field(default=42, ge=0, lt=2**63, description="Of all chance.")
     precision: Literal["float32", "bfloat16", "float16"] = Field(default="bfloat16", description="Of the forward pass.")
     workers: int = Field(
         default=2, ge=0, description="Processes that prepare data beside each training process; 0: itself."
@@ -321,7 +331,8 @@ def read_config(file: Path, **changed: Any) -> Config:
             raise ConfigError(f"{file}: {table} is a table, [{table}], not a value.")
         inner[name] = value
     try:
-        return Config.model_validate(content)
+        # As JSON, where a list is a tuple and a text a path, while 2.0 and true and "2" are no whole numbers.
+        return Config.model_validate_json(json.dumps(content, default=str), strict=True)
     except ValidationError as error:
         raise ConfigError("\n".join(_sentence(file, each) for each in error.errors())) from error
 

@@ -42,6 +42,7 @@ def objects_of(settings: Data, cache: Path, seed: int, open_views: Open, process
 
     Raises:
         DataError: there is no folder, nothing usable in it, or nothing left to train on.
+        OSError: the cache cannot be written.
     """
     root = settings.folder
     try:
@@ -57,7 +58,12 @@ def objects_of(settings: Data, cache: Path, seed: int, open_views: Open, process
     by_name = {each.name: each for each in shown}
     trained, groups = divided(list(by_name), settings.held_out, seed)
     if not trained:
-        raise DataError(f"{root}: none of its {len(shown)} objects is to be trained on.")
+        why = "hold out fewer" if isinstance(settings.held_out, float) else "make that split again"
+        raise DataError(
+            f"{root}: none of {len(shown)} objects is to be trained on (data.held_out is {settings.held_out}); {why}."
+        )
+    if (left := len(by_name) - len(trained) - sum(map(len, groups.values()))) and processes.rank == 0:
+        logger.warning("%d objects are left out: %s does not have them, or for neither.", left, settings.held_out)
     return Objects(
         [by_name[name] for name in trained], {group: [by_name[name] for name in some] for group, some in groups.items()}
     )
@@ -89,7 +95,7 @@ def _kept(found: Sequence[Views], root: Path, cache: Path, longest: int, told: b
     def one(views: Views) -> Shown | str:
         try:
             return keep(views, root / views.name, cache, longest)
-        except (DataError, ViewsError, ValueError, OSError) as error:
+        except (DataError, ViewsError, ValueError) as error:
             return f"{views.name} is left out: {error}"
 
     with ThreadPoolExecutor(OPENERS) as pool:

@@ -10,10 +10,12 @@ from pathlib import Path
 import torch
 
 from models.lrm.single_view import SingleViewModel
+from models.lrm.single_view_configs import check_writable
 from models.lrm.single_view_files import write_mira, write_openlrm
 from models.optimisation.hooks import Report
 from models.optimisation.loop import Loop, Outcome, Settings, warm_up_then_cosine
 from models.optimisation.processes import Processes
+from models.writing import write_whole
 from training.mira.bank import DataError, sources_of
 from training.mira.config import Config
 from training.mira.feed import Feed
@@ -38,8 +40,10 @@ def run(config: Config, open_views: Open, processes: Processes, device: torch.de
         DataError, CheckpointError, NotFinite: see `objects_of`, `network_of`, `training.run.train`.
     """
     folder, first = config.run.folder, processes.rank == 0
-    folder.mkdir(parents=True, exist_ok=True)
     network, source_size, render_size = network_of(config.model, config.run.seed)
+    # What could not be written in the end is not worth a step.
+    check_writable(network.config, {"source_size": source_size, "render_size": render_size})
+    folder.mkdir(parents=True, exist_ok=True)
     network = network.to(device).train()
     found = objects_of(config.data, config.data.cache or folder / CACHE, config.run.seed, open_views, processes)
     sources = sources_of(found.trained, config.data.elevations)
@@ -84,6 +88,7 @@ def run(config: Config, open_views: Open, processes: Processes, device: torch.de
             folder,
             preview=writer.validate if writer else None,
             told=writer.told if writer else None,
+            begun=writer.begin if writer else None,
             preview_every=run.validate_every,
             checkpoint_every=run.checkpoint_every,
             log_every=run.log_every,
@@ -115,9 +120,17 @@ class _Writer:
         }
         self._board = _board(self._folder) if config.run.tensorboard else None
         groups = {"trained": found.trained, **found.held_out}
-        names = {group: [each.name for each in some] for group, some in groups.items()}
-        (self._folder / OBJECTS).write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
-        (self._folder / SETTINGS).write_text(config.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        self._names = {group: [each.name for each in some] for group, some in groups.items()}
+
+    def begin(self) -> None:
+        """Writes down what is trained on and how."""
+        file, names = self._folder / OBJECTS, f"{json.dumps(self._names, indent=1)}\n".encode()
+        if file.is_file() and file.read_bytes() != names:
+            logger.warning(
+                "This run was begun with other objects. What it is judged on now, it may have been trained on before."
+            )
+        write_whole(file, [names])
+        write_whole(self._folder / SETTINGS, [f"{self._config.model_dump_json(indent=1)}\n".encode()])
 
     def told(self, report: Report) -> None:
         """Losses, for TensorBoard and the log."""
@@ -131,7 +144,8 @@ class _Writer:
         with (self._folder / VALIDATION).open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"step": step, **figures}) + "\n")
         self._add(step, figures)
-        logger.info("Step %d: %s", step, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+        told = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        logger.info("Step %d: %s", step, told or "no object is held out, so nothing is judged")
         export(self._network, self._folder / EXPORTED, step, self._sizes)
 
     def _add(self, step: int, figures: Mapping[str, float]) -> None:

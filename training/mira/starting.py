@@ -19,7 +19,7 @@ from models.lrm.single_view_files import claims, open_single_view
 from models.lrm.transformer import PLANES, Attention
 from models.lrm.triplane import HEIGHT_AXES, WIDTH_AXES
 from models.optimisation.chance import seed_of
-from training.mira.config import Model, Optimiser
+from training.mira.config import ConfigError, Model, Optimiser
 
 GIVES_NOTHING = re.compile(
     r"^transformer\.layers\.\d+\.((cross|self)_attn\.out_proj|mlp\.3|norm\d\.mlp\.1)\."
@@ -41,6 +41,7 @@ def network_of(settings: Model, seed: int) -> tuple[SingleViewModel, int, int]:
 
     Raises:
         CheckpointError: the checkpoint to go on from cannot be used.
+        ConfigError: a new network cannot have these sizes.
     """
     if settings.start is not None:
         facts = claims(settings.start)
@@ -50,7 +51,10 @@ def network_of(settings: Model, seed: int) -> tuple[SingleViewModel, int, int]:
     else:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(seed, "start"))
-            network = SingleViewModel(config_of(settings))
+            try:
+                network = SingleViewModel(config_of(settings))
+            except ValueError as error:
+                raise ConfigError(f"[model]: {error}") from error
             if settings.aligned_start:
                 align(network)
         sizes = settings.source_size, settings.render_size

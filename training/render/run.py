@@ -64,6 +64,10 @@ def render_all(
         SettingsError: another run is writing to the folder, or one before this had other settings.
         OSError: it cannot be written to.
     """
+    if models.resolve().is_relative_to(out.resolve()):
+        raise SettingsError(f"The models are in {out}, and so would their views be. Choose another folder.")
+    if out.exists() and not out.is_dir():
+        raise SettingsError(f"{out} is a file. Choose a folder.")
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / LOCK, timeout=0):
@@ -79,9 +83,15 @@ def _same_settings(out: Path, settings: Settings) -> None:
     """Half a set of one kind and half of another would look like one."""
     file, mine = out / SETTINGS, json.loads(json.dumps(asdict(settings)))
     if file.is_file():
-        theirs = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            theirs = dict(json.loads(file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise SettingsError(
+                f"{file} does not tell with which settings the folder was begun ({error}). Choose another folder."
+            ) from error
         other = [f"{name} {theirs.get(name)}, not {value}" for name, value in mine.items() if theirs.get(name) != value]
-        if other:
+        begun = any(path.is_dir() and not path.name.startswith(".") for path in out.iterdir())
+        if other and begun:
             raise SettingsError(f"{out} was rendered with other settings ({'; '.join(other)}). Choose another folder.")
     write_json(file, mine)
 

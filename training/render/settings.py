@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,10 +65,12 @@ class Settings:
     def __post_init__(self) -> None:
         for name, least in (("distance", 1e-3), ("focal", 1e-3), ("elevation", -90.0)):
             low, high = getattr(self, name)
-            if not least <= low <= high:
+            if not least <= low <= high < math.inf:
                 raise SettingsError(f"The {name} range {low} … {high} is not one.")
         if not self.elevation[1] <= 90.0:
             raise SettingsError(f"An elevation of {self.elevation[1]}° is above the zenith.")
+        if not math.isfinite(self.height):
+            raise SettingsError(f"An orbit cannot be at a height of {self.height}.")
         if self.depth not in (8, 16):
             raise SettingsError(f"Pictures have 8 or 16 bits, not {self.depth}.")
         for name, least in (("views", 1), ("size", 8), ("samples", 1), ("solid", 0), ("seed", 0), ("azimuths", 1)):

@@ -74,6 +74,15 @@ def test_a_model_of_ones_own_that_is_not_named_is_answered_with_those_there_are(
     assert "hf download" not in problem.hint
 
 
+def test_a_folder_without_a_checkpoint_is_not_offered(copied: Path) -> None:
+    (copied / "own" / "empty").mkdir()
+    with pytest.raises(Problem, match="mine, stand") as caught:
+        MIRA.check({"model": "own"})
+    assert "empty" not in caught.value.detail and "Value error" not in caught.value.detail
+    problem = refused(ONE, PLAIN.model_copy(update={**OWN, "checkpoint": "empty"}))
+    assert problem.code == "weights-missing" and "Its folder is there" in problem.hint
+
+
 @pytest.fixture
 def copied(mira_checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of models to break."""
@@ -97,6 +106,11 @@ def pointer(file: Path) -> None:
 
 def removed(file: Path) -> None:
     file.unlink()
+
+
+def a_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
 
 
 def without(name: str) -> Callable[[Path], None]:
@@ -148,6 +162,7 @@ CASES: list[tuple[str, str, Callable[[Path], None], str, str]] = [
     (MINE, "checkpoint_1.pt", cut, "weights-damaged", "Put a whole copy"),
     (MINE, "checkpoint_1.pt", of_something_else, "weights-foreign", "It holds config.json and model.safetensors"),
     (MINE, "config.json", removed, "weights-missing", "It holds config.json and model.safetensors"),
+    (MINE, "config.json", a_folder, "weights-missing", "It holds config.json and model.safetensors"),
     (MINE, "config.json", without("num_heads"), "weights-foreign", "It holds config.json and model.safetensors"),
     (MINE, "config.json", with_other("surprise", 1), "weights-foreign", "It holds config.json and model.safetensors"),
 ]

@@ -126,6 +126,24 @@ def test_nothing_to_render_is_told(program: str, tmp_path: Path, caplog: pytest.
     assert "a: The file is missing." in caplog.text
 
 
+def test_a_folder_that_cannot_be_written_to_is_told(
+    program: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = models(tmp_path / "models", a="model")
+    assert run(program, folder, folder) == run(program, folder, tmp_path) == 1
+    assert caplog.text.count("Choose another folder") == 2
+    assert [path.name for path in folder.iterdir()] == ["a.obj"] and not (tmp_path / "render.json").exists()
+    assert run(program, folder, folder / "a.obj") == 1 and "is a file" in caplog.text
+    (tmp_path / "out").mkdir()
+    for content in ("{", "[1]", "3"):
+        (tmp_path / "out" / "render.json").write_text(content)
+        assert run(program, folder, tmp_path / "out") == 1
+    assert caplog.text.count("does not tell with which settings") == 3
+    for wrong in (["--distance", "1", "inf"], ["--height", "nan"]):
+        assert run(program, folder, tmp_path / "new", *wrong) == 1
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_program_that_is_no_blender_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = models(tmp_path / "models", a="model")
     assert run(str(tmp_path / "none"), folder, tmp_path / "out") == 1
@@ -135,6 +153,8 @@ def test_a_program_that_is_no_blender_is_told(tmp_path: Path, caplog: pytest.Log
     other.chmod(0o755)
     assert run(str(other), folder, tmp_path / "out") == 1
     assert "no Blender that renders" in caplog.text and whole(tmp_path / "out") == []
+    assert run(str(other), folder, tmp_path / "out", "--seed", "1") == 1
+    assert "other settings" not in caplog.text, "nothing has been rendered with the first ones"
 
 
 def test_blender_is_found_where_it_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -96,3 +96,14 @@ def test_the_program_writes_what_it_reads(tmp_path: Path) -> None:
 def test_a_set_without_solids_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_ours(tmp_path / "chair", "mira", cameras(1))
     assert main([str(tmp_path)]) == 1 and "has no solid" in caplog.text
+
+
+def test_of_a_small_set_most_is_learned_from(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    solids = (corner(40), table(40), bar((0, 20), (0, 20), (0, 20)), bar((0, 40), (0, 20), (0, 4)))
+    for number, solid in enumerate(solids):
+        write_ours(tmp_path / f"object-{number}", "mira", cameras(1), solid)
+    assert main([str(tmp_path)]) == 0
+    made = read_split(tmp_path / SPLIT)
+    assert (len(made.train), len(made.hard), len(made.near)) == (3, 1, 0)
+    assert main([str(tmp_path), "--hard", "70", "--afresh"]) == 1
+    assert "none is left to learn from" in caplog.text and read_split(tmp_path / SPLIT) == made

@@ -168,6 +168,11 @@ def test_a_picture_without_alpha_is_opaque_and_others_are_refused(tmp_path: Path
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ViewsError, match="or cut"):
         read_picture(tmp_path / "cut.png")
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 8, 6, 0, 0, 0)
+    huge = whole[:12] + header + struct.pack(">I", zlib.crc32(header)) + whole[33:]
+    (tmp_path / "huge.png").write_bytes(huge)
+    with pytest.raises(ViewsError, match="is not a picture"):
+        read_picture(tmp_path / "huge.png")
     with pytest.raises(ViewsError, match="is missing"):
         read_picture(tmp_path / "none.png")
 
@@ -207,6 +212,16 @@ def test_metadata_that_tells_nothing_gets_a_sentence(tmp_path: Path) -> None:
 
 def test_a_solid_that_is_none_gets_a_sentence(tmp_path: Path) -> None:
     folder = write_ours(tmp_path / "chair", "mira", cameras())
-    (folder / SOLID).write_bytes(b"PK no")
-    with pytest.raises(ViewsError, match="not a solid"):
-        open_views(tmp_path)[0].solid()
+    for content in (b"PK no", b"PK\x03\x04" + bytes(40), b""):
+        (folder / SOLID).write_bytes(content)
+        with pytest.raises(ViewsError, match="not a solid"):
+            open_views(tmp_path)[0].solid()
+
+
+def test_a_picture_outside_of_its_folder_is_not_read(tmp_path: Path) -> None:
+    file = write_ours(tmp_path / "chair", "mira", cameras()) / METADATA
+    for place in ("../other/000.png", "/000.png"):
+        content = json.loads(file.read_text())
+        content["views"][0]["picture"] = place
+        file.write_text(json.dumps(content))
+        assert "outside the folder" in sentence(tmp_path)

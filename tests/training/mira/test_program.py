@@ -65,6 +65,9 @@ def test_openlrm_is_trained_too(tmp_path: Path, data: Path) -> None:
         ({}, ["--start", "nowhere.pt"], "nowhere.pt"),
         ({"data.elevations": (80.0, 90.0)}, [], "no view shows an object from an elevation that is allowed"),
         ({"data.held_out": 1.0}, [], "is to be trained on"),
+        ({"model.samples_per_ray": 5000}, [], "5000 samples along a ray"),
+        ({"model.render_size": 9999}, [], "render_size is 9999"),
+        ({}, ["--folder", "config.toml/run"], "config.toml/run: Not a directory"),
     ],
 )
 def test_what_cannot_be_done_gets_a_sentence(
@@ -79,6 +82,15 @@ def test_what_cannot_be_done_gets_a_sentence(
     places = [each if each.startswith("--") else str(tmp_path / each) for each in options]
     assert main(["--config", str(written(tmp_path, data, **changes)), *places]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_other_settings_leave_a_run_as_it_was(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    assert main(["--config", str(written(tmp_path, data, **{"run.checkpoint_every": 1}))]) == 0
+    before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+    assert main(["--config", str(written(tmp_path, data, **{"run.seed": 99}))]) == 2
+    assert "was begun with, or choose another folder" in capsys.readouterr().err
+    assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file()} == before
 
 
 def test_a_file_with_a_slip_gets_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
