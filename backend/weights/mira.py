@@ -1,4 +1,5 @@
-"""What the pipeline `mira` runs: the nine models that OpenLRM has published. MIRA itself has published none.
+"""What the pipeline `mira` runs: a small model of our own that comes along, and the nine that OpenLRM has published. MIRA
+itself has published none.
 
 Sizes: those of `mix-base` 1.1 and of `large` 1.0 were read on their pages, as were the digests; those of `small` 1.0
 and of the other 1.1 as their pages round them, else they follow from the numbers of parameters at 32 bit.
@@ -50,6 +51,23 @@ def _old(name: str, size: int, revision: str | None = None, digest: str | None =
 
 
 ROWS = (
+    Weights(
+        id="mira-small",
+        repository="set-dresser/mira-small",
+        revision=None,
+        files=("config.json", "checkpoint_5300.pt"),
+        required=("config.json", "checkpoint_5300.pt"),
+        bytes=9_790_870,
+        licence="GPL-3.0-or-later",
+        licence_note=(
+            "It has the licence of this program. It was trained on models of furniture that are in the public domain or "
+            "CC BY 3.0; ATTRIBUTION.md beside it names their authors. What it makes is yours."
+        ),
+        memory_bytes=19_480_464,
+        source="local",
+        page="https://www.gnu.org/licenses/gpl-3.0.html",
+        digests={"checkpoint_5300.pt": "55b47b9ed2893555863759ff7ba831cb59dde7b897e5d99113071644e25c0dde"},
+    ),
     _new("mix-small", 446_000_000),
     _new(
         "mix-base",

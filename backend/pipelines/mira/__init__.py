@@ -29,6 +29,7 @@ OWN = "own"
 SIZES = ("small", "base", "large")
 
 WEIGHTS: dict[str, Any] = {
+    "mira-small": ["mira-small"],
     **{f"mix-{size}": [f"openlrm-mix-{size}-1.1"] for size in SIZES},
     **{f"obj-{size}": [f"openlrm-obj-{size}-1.1"] for size in SIZES},
     **{f"obj-{size}-1.0": [f"openlrm-{size}-obj-1.0"] for size in SIZES},
@@ -54,6 +55,7 @@ class MiraParameters(MeshParameters, TextureParameters, PlacingParameters, Compu
     """What an artist can turn."""
 
     model: Literal[
+        "mira-small",
         "mix-small", "mix-base", "mix-large",
         "obj-small", "obj-base", "obj-large",
         "obj-small-1.0", "obj-base-1.0", "obj-large-1.0",
@@ -62,7 +64,8 @@ class MiraParameters(MeshParameters, TextureParameters, PlacingParameters, Compu
         "mix-base", title="Model",
         description=(
             "Larger ones are finer and need more memory. Mix has seen photographs beside rendered objects, Obj "
-            "rendered objects alone; 1.0 is the first version. My Own takes the checkpoint that is named below."
+            "rendered objects alone; 1.0 is the first version. The draft needs no download and gives rough shapes. My "
+            "Own takes the checkpoint that is named below."
         ),
         json_schema_extra={"group": "making", "weights": WEIGHTS, "titles": TITLES, **PROMINENT},
     )  # fmt: skip
