@@ -369,7 +369,11 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     if (chosen.write is None) is not (chosen.models is None):
         parser.error("--write needs --models, and the other way round.")
-    torch.set_grad_enabled(False)
+    with torch.no_grad():
+        _measured(chosen)
+
+
+def _measured(chosen: argparse.Namespace) -> None:
     result = compare(chosen.data, chosen.run, chosen.views, chosen.tuned_on, chosen.most)
     text = json.dumps(result, indent=1)
     print(text)

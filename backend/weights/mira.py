@@ -1,5 +1,5 @@
-"""What the pipeline `mira` runs: a small model of our own that comes along, and the nine that OpenLRM has published. MIRA
-itself has published none.
+"""What the pipeline `mira` runs: a small model that comes along, and the nine that OpenLRM has published. MIRA itself
+has published none.
 
 Sizes: those of `mix-base` 1.1 and of `large` 1.0 were read on their pages, as were the digests; those of `small` 1.0
 and of the other 1.1 as their pages round them, else they follow from the numbers of parameters at 32 bit.
@@ -60,8 +60,8 @@ ROWS = (
         bytes=9_790_870,
         licence="GPL-3.0-or-later",
         licence_note=(
-            "It has the licence of this program. It was trained on models of furniture that are in the public domain or "
-            "CC BY 3.0; ATTRIBUTION.md beside it names their authors. What it makes is yours."
+            "It has the licence of this program. It was trained on models of furniture that are in the public domain "
+            "or CC BY 3.0; ATTRIBUTION.md beside it names their authors. What it makes is yours."
         ),
         memory_bytes=19_480_464,
         source="local",

@@ -25,7 +25,7 @@ def test_it_measures_every_stage_both_ways(tmp_path: Path, capsys: Any) -> None:
     measured, card = (documented.table(part) for part in said.split("On a graphics card"))
     titles = list(mira.TITLES.values())
     assert [row[0] for row in measured] == [row[0] for row in card] == titles
-    assert all(re.fullmatch(r"[\d.]+ s", row[1]) and re.fullmatch(r"[\d.]+ GB|–", row[3]) for row in measured)
+    assert all(re.fullmatch(r"[\d.]+ s", row[1]) and re.fullmatch(r"-?[\d.]+ GB|–", row[3]) for row in measured)
     assert all(row[1:] == ["not run"] * 4 for row in card)
     figures = json.loads(file.read_text(encoding="utf-8"))["figures"]
     assert figures["mesh published"]["apart"] <= mira.SAME
