@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from scipy.spatial import cKDTree
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.instantmesh_stages import Meter
 from models.isosurface.marching import march
@@ -90,11 +89,6 @@ class Counted(DensityField):
 
     queries = 0
 
-    @property
-    def network(self) -> nn.Sequential:
-        """Behind the planes."""
-        return self._decoder.net
-
     def __call__(self, points: Tensor) -> tuple[Tensor, Tensor]:
         self.queries += len(points)
         return super().__call__(points)
@@ -109,7 +103,7 @@ class Published(Counted):
 
     def __call__(self, points: Tensor) -> tuple[Tensor, Tensor]:
         self.queries += len(points)
-        raw = self.network(sample(self.planes, points))
+        raw = self._decoder.net(sample(self.planes, points))
         return radiance(raw[:, 1:]), raw[:, 0]
 
 
@@ -167,31 +161,16 @@ def published_mesh(size: Size, device: torch.device, planes: Path, whole: Path |
     figures: dict[str, Any] = {"stages": _stages(meter, count / len(points)), "queries": count}
     if whole is not None:
         del colours
-        whole_lattice(field, axis, densities.view(*[size.resolution] * 3))
+        # The field of `mesh`, because where a value is almost the level another order of sums makes other triangles.
+        same = _field(Counted, size, device, planes)
+        for start in range(0, count, PUBLISHED_CHUNK):
+            part = same.density(lattice(start, PUBLISHED_CHUNK))
+            densities[start : start + len(part)] = part.cpu()
         vertices, faces = march((SINGLE_VIEW_THRESHOLD - densities).view(*[size.resolution] * 3).numpy())
         places, sparse = vertices * (2 / (size.resolution - 1)) - 1, torch.load(whole)["vertices"].numpy()
-        # Where a value is almost the level, rounding decides which of the edges around the point have the vertex.
         apart = max(cKDTree(one).query(other)[0].max() for one, other in ((places, sparse), (sparse, places)))
         figures |= {"faces": len(faces), "apart": float(apart)}
     return figures
-
-
-def whole_lattice(field: Counted, axis: Tensor, densities: Tensor) -> None:
-    """Fills [n, n, n] with the densities at all points of a lattice whose coordinates along each axis are `axis`.
-
-    A plane is interpolated at the n² pairs of coordinates that occur, after the network's first layer, which is linear.
-    """
-    first, *rest = (layer for layer in field.network if isinstance(layer, nn.Linear))
-    weight = first.weight.view(first.out_features, 3, -1)
-    tables = torch.einsum("hpc,pcyx->phyx", weight, field.planes)
-    across, down = torch.meshgrid(axis, axis, indexing="xy")
-    places = torch.stack([across, down], dim=2).expand(3, -1, -1, -1)
-    xy, xz, zy = F.grid_sample(tables, places, align_corners=False).permute(0, 3, 2, 1)  # [width, height, hidden] each
-    for index in range(len(axis)):
-        hidden = xy[index, :, None] + xz[index, None] + zy.transpose(0, 1) + first.bias
-        for layer in rest:
-            hidden = layer(hidden.relu_())
-        densities[index] = density(hidden[..., 0]).cpu()
 
 
 @torch.no_grad()
