@@ -46,14 +46,14 @@ def config(data: Path, folder: Path, steps: int, rays: int, size: int) -> Config
             "width": 64,
             "layers": 1,
             "heads": 2,
-            "low_resolution": 32,
-            "plane_channels": 32,
+            "low_resolution": 24,
+            "plane_channels": 24,
             "samples_per_ray": 96,
             "dropout": 0.0,
         },
         "rays": {"patch": 1, "count": rays // 4, "resolution": (size, size), "samples": 64, "on_object": 0.7},
         "losses": {"perceptual": 0.0, "variation": 0.0},
-        "optimiser": {"rate": 4e-3, "warm_up": 50, "decay": 0.0, "averaging": 0.99, "least": 0.02},
+        "optimiser": {"rate": 3e-3, "warm_up": 50, "decay": 0.0, "averaging": 0.99, "least": 0.02},
         "validation": {"size": size},
     }
     return Config.model_validate(content)
@@ -72,8 +72,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.mira_overfit", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path, help="rendered objects")
     parser.add_argument("object", help="name of one of them")
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--rays", type=int, default=1024, help="of a step")
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--rays", type=int, default=512, help="of a step")
     parser.add_argument("--size", type=int, default=128, help="pixels of the views")
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
