@@ -38,6 +38,7 @@ WEIGHTS: dict[str, Any] = {
 """Ids of `backend/weights` for each model."""
 
 TITLES: dict[str, Any] = {
+    "mira-small": "Draft, Comes Along",
     **{f"mix-{size}": f"Mix, {size.capitalize()}" for size in SIZES},
     **{f"obj-{size}": f"Obj, {size.capitalize()}" for size in SIZES},
     **{f"obj-{size}-1.0": f"Obj, {size.capitalize()} (1.0)" for size in SIZES},

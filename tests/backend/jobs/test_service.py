@@ -292,7 +292,7 @@ def test_looking_needs_no_lock_and_submitting_does(tmp_path: Path) -> None:
 
 def test_jobs_wait_while_no_worker_starts_and_run_once_one_does(service: JobService, stage: Stage) -> None:
     problem = Problem("worker-start-failed", "It does not start.", "Look after it.")
-    stage.cooling = Cooling(problem, time.monotonic() + 0.5)
+    stage.cooling = Cooling(problem, time.monotonic() + 2.0)
     tried: list[Cooling | None] = []
 
     def warm() -> None:
