@@ -82,11 +82,12 @@ class Texels:
     corners: Tensor
     weights: Tensor
 
-    def interpolate(self, values: Tensor) -> Tensor:
-        """`[N, C]` at the texels from values `[V, C]` at the vertices of the mesh."""
-        total = self.weights[:, :1] * values[self.corners[:, 0]]
+    def interpolate(self, values: Tensor, some: slice = slice(None)) -> Tensor:
+        """`[N, C]` at the texels, or at some of them, from values `[V, C]` at the vertices of the mesh."""
+        corners, weights = self.corners[some], self.weights[some]
+        total = weights[:, :1] * values[corners[:, 0]]
         for corner in (1, 2):
-            total = total + self.weights[:, corner : corner + 1] * values[self.corners[:, corner]]
+            total = total + weights[:, corner : corner + 1] * values[corners[:, corner]]
         return total
 
     def painted(self, colours: Tensor) -> Baked:
