@@ -36,7 +36,7 @@ WAYS = {
 }
 HEAD = ("triangles", "picture", "what", "seconds", "by the floor", "peak memory", "a covered pixel")
 TRIANGLES, SIDES = (20_000, 200_000, 800_000), (512, 1024)
-BAR = 8.0
+BAR = 6.0
 """Times the floor that a picture with gradients may take, there and back."""
 
 
