@@ -33,6 +33,9 @@ WIDE, NARROW = 2, 8
 STRAY = 0.15
 """Difference of coarse colours from which on a view counts as showing something else than the others do."""
 
+TRUSTING = 4
+"""Power of how much less a view agrees with the others than the middle one of the views does."""
+
 FAINT = 0.05
 """Weight below which a colour is more and more taken from what surrounds it."""
 
@@ -42,7 +45,7 @@ class Blend:
     """Views of a mesh as one colour for each place on it.
 
     Attributes:
-        sight: what views see. gains: `[V, 3]`, see `levelling`. trust: `[V]`, how much each view counts.
+        sight: what views see. gains: `[V, 3]`, see `levelling`. trust: `[V]`, how much each view counts, 0 to 1.
     """
 
     sight: Sight
@@ -53,15 +56,16 @@ class Blend:
     def of(
         cls, views: Views, vertices: Tensor, faces: Tensor, trust: Tensor | None = None, level: bool = True
     ) -> Blend:
-        """Look at a mesh and level the views' exposures; for the arguments see `texture`."""
+        """Look at a mesh, find which views agree, and level their exposures; for the arguments see `texture`."""
         sight = Sight(views, vertices, faces)
-        trusted = torch.ones(len(views)) if trust is None else trust
-        trusted = trusted.to(vertices)
+        given = (torch.ones(len(views)) if trust is None else trust).to(vertices)
         gains = torch.ones(len(views), 3).to(vertices)
+        some = slice(None, None, max(1, len(vertices) // SAMPLES))
+        seen = sight.at(vertices[some], vertex_normals(vertices, faces)[some])
+        trusted = given * trust_of(seen.coarse, seen.weight * given)
         if level:
-            some = slice(None, None, max(1, len(vertices) // SAMPLES))
-            seen = sight.at(vertices[some], vertex_normals(vertices, faces)[some])
             gains = levelled(seen.coarse, seen.weight.square() * trusted)
+            trusted = given * trust_of(seen.coarse * gains, seen.weight * given)
         return cls(sight, gains, trusted)
 
     def at(self, points: Tensor, normals: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,6 +127,27 @@ def vertex_colours(blend: Blend, vertices: Tensor, faces: Tensor) -> Tensor:
     found = [blend.at(*each) for each in zip(vertices.split(CHUNK), normals.split(CHUNK), strict=True)]
     colours, weight = (torch.cat(parts) for parts in zip(*found, strict=True))
     return filled(colours, 100 * (weight / FAINT).square(), faces)
+
+
+def trust_of(coarse: Tensor, weight: Tensor) -> Tensor:
+    """`[V]`, 0 to 1: how far each view as a whole shows what the others show where they see the same.
+
+    Args:
+        coarse: `[P, V, 3]` of places as views see them. weight: `[P, V]`.
+    """
+    count = weight.shape[1]
+    shared, agreed = (torch.zeros(count, count).to(weight) for _ in range(2))
+    for view in range(count):
+        both = weight * weight[:, view : view + 1]
+        apart = (coarse - coarse[:, view : view + 1]).square().sum(2) / STRAY**2
+        shared[view], agreed[view] = both.sum(0), (both / (1 + apart)).sum(0)
+    others = ~torch.eye(count, dtype=torch.bool, device=weight.device)
+    total = (shared * others).sum(1)
+    found = (agreed * others).sum(1) / total.clamp(min=1e-12)
+    known = total > 0
+    if not known.any():
+        return torch.ones_like(found)
+    return torch.where(known, (found / found[known].median().clamp(min=1e-12)).clamp(max=1) ** TRUSTING, 1)
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:
