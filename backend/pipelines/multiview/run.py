@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from backend.devices import release
 from backend.geometry.cleanup import Cleaned
@@ -19,6 +17,7 @@ from backend.pipelines.context import Context
 from backend.pipelines.multiview import MultiviewParameters
 from backend.pipelines.multiview.framing import Frame, frame_of, framed, square_of, views_of
 from backend.pipelines.multiview.judging import judged
+from backend.pipelines.multiview.keeping import Made, kept
 from backend.pipelines.multiview.pictures import Taken, pictures_of
 from backend.pipelines.multiview.plans import multiview_plans
 from backend.pipelines.running import Running, Tell, each
@@ -39,20 +38,11 @@ SHEET = 4
 """Views side by side in the preview."""
 
 
-@dataclass(frozen=True, eq=False)
-class Solid:
-    """What was reconstructed, in the frame of the views. record: of the reconstruction, for result.json."""
-
-    vertices: NDArray[np.float32]
-    faces: NDArray[np.int64]
-    record: dict[str, Any]
-
-
 def run(shot: Shot, parameters: MultiviewParameters, context: Context) -> Scene:
     """Make one prop of the object that all pictures show; it stands in the world of their cameras.
 
-    The same shot, parameters and seed give the same scene on the same device. The surface is kept as a checkpoint: a
-    job that was cut off does not make it again.
+    The same shot, parameters and seed give the same scene on the same device. Surface and texture are kept as
+    checkpoints: a job that was cut off does not make them again.
 
     Raises:
         Problem: "camera-invalid", "instances-too-many", "image-empty", "background-unclear"; "out-of-memory";
@@ -111,56 +101,55 @@ def settings_of(parameters: MultiviewParameters, seed: int) -> Settings:
 
 def _made(views: Views, frame: Frame, shot: Shot, parameters: MultiviewParameters, context: Context) -> dict[int, Prop]:
     (instance,) = shot.instances.names
+    earlier, step = kept(context), max(parameters.chosen_steps, 1)
 
-    def surfaced(number: int, tell: Tell) -> Solid:
-        return _solid(views, parameters, context)
+    def surfaced(number: int, tell: Tell) -> Made:
+        return earlier or _surface(views, parameters, context)
 
     with context.stage("surface"):
-        solids = each([instance], surfaced, shot, context, HINT)
+        made = each([instance], surfaced, shot, context, HINT)
+        if earlier is None and not context.finished_early:  # what was ended early is no state to go on from
+            made[instance].keep(context, step)
+    shapes: dict[int, Cleaned] = {}
     with context.stage("clean"):
-        surfaces = {number: (solid.vertices, solid.faces) for number, solid in solids.items()}
-        shapes = ending.cleaned(surfaces, shot, context, faces=parameters.faces, floaters=parameters.floaters)
+        if made[instance].mesh is None:
+            surfaces = {number: (found.vertices, found.faces) for number, found in made.items()}
+            shapes = ending.cleaned(surfaces, shot, context, faces=parameters.faces, floaters=parameters.floaters)
 
-    def coloured(number: int, tell: Tell) -> Mesh:
-        others = [index for index in range(len(views)) if index not in solids[number].record["left_out"]]
-        return _coloured(shapes[number], views.chosen(others), parameters, shot.title(number), tell)
+    def coloured(number: int, tell: Tell) -> Made:
+        found, title = made[number], shot.title(number)
+        if found.mesh is not None:
+            return found
+        others = [index for index in range(len(views)) if index not in found.left_out]
+        mesh = _coloured(shapes[number], views.chosen(others), parameters, title, tell)
+        return replace(found, mesh=mesh, removed_pieces=shapes[number].removed_pieces)
 
     with context.stage("texture"):
-        meshes = each(shapes, coloured, shot, context, HINT)
+        made = each(made, coloured, shot, context, HINT)
+        if shapes and not context.finished_early:
+            made[instance].keep(context, step + 1)
 
     def placed(number: int, tell: Tell) -> Prop:
-        mesh = meshes[number]
-        quality = {**solids[number].record, **judged(mesh, views), "removed_pieces": shapes[number].removed_pieces}
-        mesh.vertices, place = stand_up(frame.to_world(mesh.vertices), shot.camera, shot.boxes.get(number))
-        return Prop(number, shot.instances.names[number], mesh, place, "cameras", quality)
+        found, name = made[number], shot.instances.names[number]
+        assert found.mesh is not None
+        quality = {"left_out": list(found.left_out), "removed_pieces": found.removed_pieces}
+        quality |= judged(found.mesh, views)
+        vertices, place = stand_up(frame.to_world(found.mesh.vertices), shot.camera, shot.boxes.get(number))
+        return Prop(number, name, replace(found.mesh, vertices=vertices), place, "cameras", quality)
 
     with context.stage("place"):
-        return each(meshes, placed, shot, context)
+        return each(made, placed, shot, context)
 
 
-def _solid(views: Views, parameters: MultiviewParameters, context: Context) -> Solid:
-    """The surface, or that of an earlier attempt."""
-    kept = context.checkpoints.latest()
-    if kept is not None:
-        with np.load(kept.folder / "surface.npz") as file:
-            return Solid(file["vertices"], file["faces"], {"left_out": file["left_out"].tolist()})
+def _surface(views: Views, parameters: MultiviewParameters, context: Context) -> Made:
     hooks = Hooks(
         progress=lambda report: context.progress(report.step / max(report.steps, 1), str(report)),
         finish=lambda: context.finish_wanted,
         tell=lambda sentence: context.warn("views-disagree", sentence, HINT),
     )
     found = reconstruct(views, settings_of(parameters, context.seed), hooks)
-    solid = Solid(
-        found.vertices.detach().float().cpu().numpy(),
-        found.faces.cpu().numpy(),
-        {"left_out": found.report.get("left_out", [])},
-    )
-
-    def write(folder: Path) -> None:
-        np.savez(folder / "surface.npz", vertices=solid.vertices, faces=solid.faces, left_out=solid.record["left_out"])
-
-    context.checkpoints.save(max(parameters.chosen_steps, 1), write)
-    return solid
+    vertices, faces = found.vertices.detach().float().cpu().numpy(), found.faces.cpu().numpy()
+    return Made(vertices, faces, tuple(found.report.get("left_out", ())))
 
 
 @torch.no_grad()
