@@ -28,7 +28,7 @@ def import_times(folder: Path, amount: Amount) -> list[dict[str, Any]]:
     """Seconds to import n props; medians."""
     import bpy
 
-    from blender_addon import importer
+    from blender_addon.props import importer
 
     rows = []
     for count in amount.props:

@@ -17,38 +17,27 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import (
-    asking,
-    environment,
-    folders,
-    going_on,
-    job_list,
-    jobs,
-    leftovers,
-    moments,
-    parameters,
-    redrawing,
-    results,
-    sending,
-    setting_up,
-    thumbnails,
-)
-from .client import Client
-from .installation import Installation
-from .jobs import JobRecord
-from .keeping import Keeping
-from .lists import Lists
-from .messages import SetDresserError, as_error
-from .models import Models
-from .preview_fetching import PreviewFetching
-from .privacy import private_folder
-from .questions import Question
-from .references import Place
-from .server_life import ServerLife
-from .server_process import ServerProcess, ServerState
-from .slices import Slices
-from .tasks import Steps, Tasks
-from .telling import SERVER, Telling
+from .answers import asking, thumbnails
+from .answers.questions import Question
+from .backend_process import environment, leftovers, setting_up
+from .backend_process.installation import Installation
+from .backend_process.server_process import ServerProcess, ServerState
+from .ground import folders, moments, redrawing
+from .ground.messages import SetDresserError, as_error
+from .ground.privacy import private_folder
+from .ground.references import Place
+from .ground.slices import Slices
+from .settings import parameters
+from .state.telling import SERVER, Telling
+from .wire.client import Client
+from .wire.tasks import Steps, Tasks
+from .work import going_on, job_list, jobs, results, sending
+from .work.jobs import JobRecord
+from .work.keeping import Keeping
+from .work.lists import Lists
+from .work.models import Models
+from .work.preview_fetching import PreviewFetching
+from .work.server_life import ServerLife
 
 BUDGET = 0.004
 MOVING, FOLLOWING, INSTALLING, WATCHING = 0.01, 0.05, 0.1, 1.0

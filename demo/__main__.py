@@ -52,7 +52,8 @@ def dress_the_room(say: Callable[[str], None]) -> bool:
     import bpy
 
     import blender_addon
-    from blender_addon import block_outs, session
+    from blender_addon import session
+    from blender_addon.capture import block_outs
     from demo import blockout, measure
 
     began = time.monotonic()
@@ -91,7 +92,7 @@ def render(path: Path) -> None:
     """What the active camera sees, as the scene is set up to render."""
     import bpy
 
-    from blender_addon import render_settings, rendering
+    from blender_addon.capture import render_settings, rendering
 
     scene = bpy.context.scene
     with render_settings.Overrides() as overrides:

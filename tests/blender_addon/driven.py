@@ -102,7 +102,8 @@ def pick_and_wait_to_be_killed(picture: str) -> None:
     import blender_addon
 
     blender_addon.register()
-    from blender_addon import asking, session
+    from blender_addon import session
+    from blender_addon.answers import asking
 
     job = blender_addon.generate(source=picture, pipeline="test-views", wait=True)
     session.pump()

@@ -13,7 +13,8 @@ if __name__ == "__main__":
     import bpy
 
     import blender_addon
-    from blender_addon import session, setting_up
+    from blender_addon import session
+    from blender_addon.backend_process import setting_up
     from blender_addon.installer.plan import read_plan
     from tests.blender_addon.driven import tell
 

@@ -10,11 +10,13 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import asking, folders, session, thumbnails
-from blender_addon.client import ServerEvent
-from blender_addon.jobs import JobRecord
-from blender_addon.messages import SetDresserError
-from blender_addon.questions import Question
+from blender_addon import session
+from blender_addon.answers import asking, thumbnails
+from blender_addon.answers.questions import Question
+from blender_addon.ground import folders
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.wire.client import ServerEvent
+from blender_addon.work.jobs import JobRecord
 from tests.blender_addon.test_session import PATIENCE, pump_until
 
 

@@ -9,9 +9,10 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import recipes, session
-from blender_addon.messages import SetDresserError
-from blender_addon.results import THUMBNAIL
+from blender_addon import session
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.props import recipes
+from blender_addon.work.results import THUMBNAIL
 from tests.blender_addon.test_session import pump_until
 
 

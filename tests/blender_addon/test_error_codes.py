@@ -10,12 +10,13 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import folders, session
+from blender_addon import session
+from blender_addon.ground import folders
+from blender_addon.ground.messages import SetDresserError
 from blender_addon.installer import records
 from blender_addon.installer import run as installer_run
 from blender_addon.installer.events import Failure
-from blender_addon.jobs import JobRecord, _take, read_result
-from blender_addon.messages import SetDresserError
+from blender_addon.work.jobs import JobRecord, _take, read_result
 
 
 def code_of(action: Callable[[], Any]) -> str:
@@ -110,5 +111,5 @@ def _act(module: str, name: str) -> None:
     """Press a button whose poll would keep it grey."""
     import importlib
 
-    operators = importlib.import_module(f"blender_addon.operators.{module}")
+    operators = importlib.import_module(f"blender_addon.ui.operators.{module}")
     getattr(operators, name).act(None, bpy.context)

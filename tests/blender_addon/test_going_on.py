@@ -8,14 +8,16 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import preview_images, session, temporary
-from blender_addon.block_outs import HIDDEN
-from blender_addon.client import ServerEvent
-from blender_addon.jobs import JobRecord
-from blender_addon.messages import SetDresserError
-from blender_addon.panels.running import progress_text
-from blender_addon.parameters import Groups
-from blender_addon.references import Place
+from blender_addon import session
+from blender_addon.capture.block_outs import HIDDEN
+from blender_addon.ground import temporary
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.ground.references import Place
+from blender_addon.settings.parameters import Groups
+from blender_addon.ui.panels.running import progress_text
+from blender_addon.wire.client import ServerEvent
+from blender_addon.work import preview_images
+from blender_addon.work.jobs import JobRecord
 from tests.blender_addon.test_panels import buttons_of, draw, mark
 from tests.blender_addon.test_session import PATIENCE, pump_until
 

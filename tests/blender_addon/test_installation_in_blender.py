@@ -15,12 +15,13 @@ import bpy
 import pytest
 
 import blender_addon
-from blender_addon import session, setting_up
-from blender_addon.installation import InstallationState, Progress
+from blender_addon import session
+from blender_addon.backend_process import setting_up
+from blender_addon.backend_process.installation import InstallationState, Progress
+from blender_addon.ground.messages import SetDresserError
 from blender_addon.installer import records
 from blender_addon.installer.builds import AUTOMATIC, NONE
-from blender_addon.messages import SetDresserError
-from blender_addon.panels import draw_installation
+from blender_addon.ui.panels import draw_installation
 from tests.addon_without_blender.test_installation import bundle, hold_at, index, let_go, reached, uv
 from tests.backend.waiting import is_gone, until
 from tests.blender_addon.conftest import HERE, ROOT

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from blender_addon import keeping, preferences
-from blender_addon.server_process import ServerState
+from blender_addon.backend_process.server_process import ServerState
+from blender_addon.ground import preferences
+from blender_addon.work import keeping
 from tests.blender_addon.recorder import Recorder
 
 HELD = {"jobs": 18, "bytes": 18 * 10**9, "keep_bytes": None, "surplus": None}
@@ -129,7 +130,7 @@ def test_lists_are_fetched_one_after_the_other_and_the_newest_wins(
         yield
         running -= 1
 
-    monkeypatch.setattr(sys.modules["blender_addon.jobs"], "refresh", fetch)
+    monkeypatch.setattr(sys.modules["blender_addon.work.jobs"], "refresh", fetch)
     for _ in range(10):
         current.refresh()
     for _ in range(20):

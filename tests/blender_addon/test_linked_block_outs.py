@@ -8,7 +8,8 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import arriving, block_outs
+from blender_addon.capture import block_outs
+from blender_addon.props import arrival as arriving
 from tests.blender_addon.test_references import fetched
 
 pytestmark = pytest.mark.usefixtures("addon")

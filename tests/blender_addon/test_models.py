@@ -11,12 +11,13 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import panels, session
-from blender_addon.messages import SetDresserError
-from blender_addon.models import Model, at_fault, needed
-from blender_addon.panels import SET_DRESSER_PT_main, SET_DRESSER_PT_models
-from blender_addon.panels.models import models_hindrance, needed_models, progress_text, state_text
-from blender_addon.server_process import ServerState
+from blender_addon import session
+from blender_addon.backend_process.server_process import ServerState
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.ui import panels
+from blender_addon.ui.panels import SET_DRESSER_PT_main, SET_DRESSER_PT_models
+from blender_addon.ui.panels.models import models_hindrance, needed_models, progress_text, state_text
+from blender_addon.work.models import Model, at_fault, needed
 from tests.backend.downloads.hostile_hub import Fault, HostileHub
 from tests.blender_addon.recorder import Recorder
 from tests.blender_addon.small_hub import LARGEST, small_hub
@@ -256,7 +257,7 @@ def test_a_choice_that_is_left_out_counts_as_its_default() -> None:
 def test_a_folder_of_ones_own_holds_the_models(
     hub: HostileHub, addon: Any, online: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from blender_addon import preferences
+    from blender_addon.ground import preferences
 
     chosen = preferences.get()
     chosen.models_folder = str(tmp_path / "shared models")

@@ -10,7 +10,7 @@ import bpy
 import pytest
 
 from blender_addon import session
-from blender_addon.operators.copy_error import report
+from blender_addon.ui.operators.copy_error import report
 from tests.blender_addon.test_session import pump_until
 
 
@@ -45,7 +45,7 @@ def test_generate_uses_what_the_panel_says(addon: Any, current: Any) -> None:
 def test_generate_takes_picture_files_and_label_images(addon: Any, picture: Path, tmp_path: Path) -> None:
     import numpy as np
 
-    from blender_addon.pictures import png
+    from blender_addon.capture.pictures import png
 
     addon.pipelines()
     labels = np.zeros((48, 64), np.uint8)

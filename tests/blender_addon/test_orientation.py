@@ -12,12 +12,13 @@ import pytest
 from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Euler, Matrix, Vector
 
-from blender_addon import orientation, session
-from blender_addon.boxes import Box
-from blender_addon.image_capture import capture_image
-from blender_addon.messages import SetDresserError
-from blender_addon.operators import boxes as box_operators
-from blender_addon.operators import generate
+from blender_addon import session
+from blender_addon.capture import orientation
+from blender_addon.capture.image_capture import capture_image
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.settings.boxes import Box
+from blender_addon.ui.operators import boxes as box_operators
+from blender_addon.ui.operators import generate
 from tests.blender_addon.small_room import read
 from tests.blender_addon.test_panels import PREPARATIONS
 from tests.blender_addon.turned_photos import BOX, SIZE, write_turned_photos

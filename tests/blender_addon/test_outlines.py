@@ -8,8 +8,9 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import compat, exr, outlines, rendering
-from blender_addon.capture import capture_camera
+from blender_addon.capture import exr, outlines, rendering
+from blender_addon.capture.capture import capture_camera
+from blender_addon.ground import compat
 from tests.blender_addon import snapshots
 from tests.blender_addon.small_room import add, empty, labels_of, read
 

@@ -13,13 +13,16 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import job_list, panels, parameters, properties, session
-from blender_addon.condition import condition
-from blender_addon.installation import InstallationState
-from blender_addon.jobs import JobRecord
-from blender_addon.messages import SetDresserError
-from blender_addon.panels import SET_DRESSER_PT_jobs, SET_DRESSER_PT_main
-from blender_addon.server_process import ServerState
+from blender_addon import session
+from blender_addon.backend_process.installation import InstallationState
+from blender_addon.backend_process.server_process import ServerState
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.settings import parameters, properties
+from blender_addon.state.condition import condition
+from blender_addon.ui import panels
+from blender_addon.ui.panels import SET_DRESSER_PT_jobs, SET_DRESSER_PT_main
+from blender_addon.work import job_list
+from blender_addon.work.jobs import JobRecord
 from tests.blender_addon.recorder import Recorder
 
 PIPELINES = [

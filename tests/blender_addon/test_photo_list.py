@@ -10,10 +10,12 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import photo_files, photo_list, session
-from blender_addon.operators.generate import _shot
-from blender_addon.panels.photos import SET_DRESSER_UL_photos, azimuth_text
-from blender_addon.pictures import png
+from blender_addon import session
+from blender_addon.capture import photo_files
+from blender_addon.capture.pictures import png
+from blender_addon.settings import photo_list
+from blender_addon.ui.operators.generate import _shot
+from blender_addon.ui.panels.photos import SET_DRESSER_UL_photos, azimuth_text
 from tests.blender_addon import snapshots
 from tests.blender_addon.recorder import Recorder
 from tests.blender_addon.small_room import ROUND, camera_at

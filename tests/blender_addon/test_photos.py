@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from mathutils import Vector
 
-from blender_addon import azimuths, block_outs, folders, photos, render_settings, rendering, session
-from blender_addon.capture import capture_camera
-from blender_addon.intrinsics import CaptureError
-from blender_addon.messages import SetDresserError
-from blender_addon.pictures import png
-from blender_addon.rendering import finished
+from blender_addon import session
+from blender_addon.capture import azimuths, block_outs, photos, render_settings, rendering
+from blender_addon.capture.capture import capture_camera
+from blender_addon.capture.intrinsics import CaptureError
+from blender_addon.capture.pictures import png
+from blender_addon.capture.rendering import finished
+from blender_addon.ground import folders
+from blender_addon.ground.messages import SetDresserError
 from tests.blender_addon import snapshots
 from tests.blender_addon.small_room import ROUND, add, camera_at, labels_of, read
 from tests.blender_addon.test_session import pump_until
@@ -403,7 +405,7 @@ def test_undo_between_two_pictures_is_no_hindrance(several: Any, around: list[An
 
 def test_a_photo_waits_for_a_render_or_a_move(several: Any, around: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     busy = ["Waiting for the render to end"]
-    monkeypatch.setattr("blender_addon.moments.capture_hindrance", lambda: busy[0])
+    monkeypatch.setattr("blender_addon.ground.moments.capture_hindrance", lambda: busy[0])
     job = start(several, around)
     for _ in range(5):
         session.pump()

@@ -9,15 +9,20 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import block_outs_api, folders, parameters, properties, remaking, restoring, results, session
-from blender_addon.block_outs import HIDDEN, BlockOutRef
-from blender_addon.jobs import JobRecord
-from blender_addon.messages import SetDresserError
-from blender_addon.operators import models as model_buttons
-from blender_addon.operators.base import LONGEST_REPORT, tell
-from blender_addon.panels import fields, generate_hindrance
-from blender_addon.panels.cures import CURES
-from blender_addon.references import Place, Reference
+from blender_addon import session
+from blender_addon.api import block_outs as block_outs_api
+from blender_addon.api import remaking
+from blender_addon.capture.block_outs import HIDDEN, BlockOutRef
+from blender_addon.ground import folders
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.ground.references import Place, Reference
+from blender_addon.settings import parameters, properties
+from blender_addon.ui.operators import models as model_buttons
+from blender_addon.ui.operators.base import LONGEST_REPORT, tell
+from blender_addon.ui.panels import fields, generate_hindrance
+from blender_addon.ui.panels.cures import CURES
+from blender_addon.work import restoring, results
+from blender_addon.work.jobs import JobRecord
 from tests.blender_addon.recorder import Recorder
 from tests.blender_addon.test_panels import PIPELINES, draw
 

@@ -13,14 +13,17 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import pictures, preview_fetching, preview_images, session, temporary
-from blender_addon.client import ServerEvent
-from blender_addon.jobs import JobRecord
-from blender_addon.panels.running import draw_running
-from blender_addon.pictures import png
-from blender_addon.preview_fetching import INTERVAL, PreviewFetching
-from blender_addon.previews import MOST_SLOTS, Preview, newest, of_view
-from blender_addon.server_process import ServerState
+from blender_addon import session
+from blender_addon.backend_process.server_process import ServerState
+from blender_addon.capture import pictures
+from blender_addon.capture.pictures import png
+from blender_addon.ground import temporary
+from blender_addon.state.previews import MOST_SLOTS, Preview, newest, of_view
+from blender_addon.ui.panels.running import draw_running
+from blender_addon.wire.client import ServerEvent
+from blender_addon.work import preview_fetching, preview_images
+from blender_addon.work.jobs import JobRecord
+from blender_addon.work.preview_fetching import INTERVAL, PreviewFetching
 from tests.blender_addon.recorder import Recorder
 
 KEY = ("abc", "surface")

@@ -10,9 +10,12 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import arriving, block_outs, photo_list, photos, variants
-from blender_addon.jobs import JobRecord
-from blender_addon.references import Place, Reference, contains
+from blender_addon.capture import block_outs, photos
+from blender_addon.ground.references import Place, Reference, contains
+from blender_addon.props import arrival as arriving
+from blender_addon.props import variants
+from blender_addon.settings import photo_list
+from blender_addon.work.jobs import JobRecord
 from tests.blender_addon import glb
 from tests.blender_addon.conftest import ROOT
 from tests.blender_addon.glb import Node

@@ -11,7 +11,10 @@ import bpy
 import pytest
 
 import blender_addon
-from blender_addon import box_overlay, folders, panels, session, thumbnails
+from blender_addon import session
+from blender_addon.answers import thumbnails
+from blender_addon.ground import folders
+from blender_addon.ui import box_overlay, panels
 from tests.backend.waiting import is_gone
 from tests.blender_addon.conftest import ROOT
 

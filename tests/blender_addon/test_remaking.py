@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
-from blender_addon import recipes, remaking, session, variants
-from blender_addon.block_outs import HIDDEN
+from blender_addon import session
+from blender_addon.api import remaking
+from blender_addon.capture.block_outs import HIDDEN
+from blender_addon.props import recipes, variants
 from tests.blender_addon.recorder import Recorder
 from tests.blender_addon.test_session import PATIENCE, pump_until
 from tests.blender_addon.test_variants import close, stands
@@ -99,7 +101,7 @@ def test_several_props_of_a_job_are_made_together(addon: Any, dressed: list[Any]
 
 
 def test_the_menu_lists_the_other_pipelines_that_are_ready(addon: Any, dressed: list[Any]) -> None:
-    from blender_addon.panels.prop import draw_prop
+    from blender_addon.ui.panels.prop import draw_prop
 
     views = session.current.pipelines
     for view in views:

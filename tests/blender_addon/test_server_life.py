@@ -15,14 +15,18 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import client, folders, leftovers, preferences, resting, server_life, server_process, session
-from blender_addon.condition import Condition, condition
-from blender_addon.http_exchange import Timeouts
-from blender_addon.installation import InstallationState
-from blender_addon.jobs import JobRecord
-from blender_addon.messages import SetDresserError
-from blender_addon.panels import SET_DRESSER_PT_main
-from blender_addon.server_process import ServerState
+from blender_addon import session
+from blender_addon.backend_process import leftovers, server_process
+from blender_addon.backend_process.installation import InstallationState
+from blender_addon.backend_process.server_process import ServerState
+from blender_addon.ground import folders, preferences
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.state.condition import Condition, condition
+from blender_addon.ui.panels import SET_DRESSER_PT_main
+from blender_addon.wire import client
+from blender_addon.wire.http_exchange import Timeouts
+from blender_addon.work import resting, server_life
+from blender_addon.work.jobs import JobRecord
 from tests.backend.waiting import is_gone, until
 from tests.blender_addon.processes import listen
 from tests.blender_addon.processes import start as start_blender

@@ -11,9 +11,10 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import folders, redrawing, session
-from blender_addon.messages import SetDresserError
-from blender_addon.server_process import ServerState
+from blender_addon import session
+from blender_addon.backend_process.server_process import ServerState
+from blender_addon.ground import folders, redrawing
+from blender_addon.ground.messages import SetDresserError
 from tests.backend.waiting import is_gone
 from tests.blender_addon.conftest import script
 

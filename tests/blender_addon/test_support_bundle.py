@@ -13,7 +13,7 @@ import bpy
 import pytest
 
 from blender_addon import session
-from blender_addon.messages import SetDresserError
+from blender_addon.ground.messages import SetDresserError
 
 NAME = "wilhelmina"
 HUB_TOKEN = "hf_aTokenThatNobodyElseMaySee"
@@ -36,7 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def used(addon: Any, home: Path, picture: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The add-on after a job, with the data folder in the user's home, and logs that say too much."""
-    from blender_addon import preferences
+    from blender_addon.ground import preferences
 
     chosen = preferences.get()
     chosen.data_folder = str(home / "set dresser data")

@@ -12,10 +12,12 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import asking, drafts, folders, session, thumbnails
-from blender_addon.jobs import show_questions
-from blender_addon.messages import SetDresserError
-from blender_addon.questions import Question
+from blender_addon import session
+from blender_addon.answers import asking, drafts, thumbnails
+from blender_addon.answers.questions import Question
+from blender_addon.ground import folders
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.work.jobs import show_questions
 from tests.addon_without_blender.test_views import document
 from tests.backend.waiting import is_gone, until
 from tests.blender_addon.processes import listen, start
@@ -107,7 +109,7 @@ def test_slots_are_moved_and_cleared(question: Question) -> None:
 
 def test_nothing_but_the_slots_changes(question: Question) -> None:
     """No undo step, no change of the file."""
-    from blender_addon.operators import views as operators
+    from blender_addon.ui.operators import views as operators
     from tests.blender_addon.snapshots import everything
 
     assert not [each for each in operators.CLASSES if "UNDO" in each.bl_options]
@@ -199,7 +201,7 @@ def test_the_views_of_a_photo_are_folded_away(question: Question) -> None:
 
 @pytest.mark.parametrize(("width", "columns"), [(160, 1), (280, 3), (420, 3), (700, 6)])
 def test_views_fit_the_width_of_the_panel(question: Question, width: int, columns: int) -> None:
-    from blender_addon.panels.question import draw_question
+    from blender_addon.ui.panels.question import draw_question
 
     preferences = bpy.context.preferences
     layout = Recorder()

@@ -1,0 +1,68 @@
+"""Start and stop the backend"""
+
+from __future__ import annotations
+
+import bpy
+
+from ... import session
+from .base import Thin
+
+
+class SET_DRESSER_OT_start_server(Thin, bpy.types.Operator):
+    bl_idname = "set_dresser.start_server"
+    bl_label = "Start Backend"
+    bl_description = "Start the backend now; it also starts by itself when it is needed"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if session.current.server.running:
+            cls.poll_message_set("The backend is running already")
+            return False
+        return True
+
+    def act(self, context: bpy.types.Context) -> None:
+        session.current.start_server()
+
+
+class SET_DRESSER_OT_stop_server(Thin, bpy.types.Operator):
+    bl_idname = "set_dresser.stop_server"
+    bl_label = "Stop Backend"
+    bl_description = "End the backend and free its memory; unfinished jobs go on when it starts again"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not session.current.server.running:
+            cls.poll_message_set("The backend is not running")
+            return False
+        return True
+
+    def act(self, context: bpy.types.Context) -> None:
+        session.current.stop_server()
+
+
+class SET_DRESSER_OT_restart_server(Thin, bpy.types.Operator):
+    bl_idname = "set_dresser.restart_server"
+    bl_label = "Restart Backend"
+    bl_description = "End the backend, whatever it does, and start it again; unfinished jobs go on"
+
+    def act(self, context: bpy.types.Context) -> None:
+        session.current.life.restart(session.current)
+
+
+class SET_DRESSER_OT_rest(Thin, bpy.types.Operator):
+    bl_idname = "set_dresser.rest"
+    bl_label = "Free Memory"
+    bl_description = "Have the backend give its memory back now, the graphics card's too; the next job takes it again"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not session.current.life.can_rest(session.current):
+            cls.poll_message_set("The backend is not running, or a job needs it")
+            return False
+        return True
+
+    def act(self, context: bpy.types.Context) -> None:
+        session.current.life.rest(session.current)
+
+
+CLASSES = (SET_DRESSER_OT_restart_server, SET_DRESSER_OT_rest, SET_DRESSER_OT_start_server, SET_DRESSER_OT_stop_server)
