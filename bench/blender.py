@@ -55,9 +55,9 @@ def slices(folder: Path, amount: Amount) -> dict[str, float]:
     run_backend("bench.files", str(image), str(instances), str(amount.side), str(INSTANCES))
     for _ in range(amount.repeats):
         blender_addon.generate(source=image, labels=instances, wait=True, timeout=120)
-    measured = session.current.slices
+    measured = session.current.line.slices
     figures = {"p95": measured.percentile(95), "longest": measured.longest(), "slices": float(len(measured.seconds))}
-    figures["longest_import"] = session.current.imports.longest()
+    figures["longest_import"] = session.current.line.imports.longest()
     blender_addon.shutdown()
     return figures
 

@@ -13,21 +13,18 @@ from . import session
 from .answers import asking, thumbnails
 from .api.assets import mark_as_asset
 from .api.block_outs import hide_block_outs, show_block_outs
-from .api.generating import (
+from .api.catalogue import pipelines, preparations
+from .api.generating import generate
+from .api.installing import install, installation
+from .api.jobs import (
     Job,
-    SetDresserError,
     answer,
     cancel,
     continue_job,
     delete_job,
     finish_job,
-    generate,
     import_job,
-    install,
-    installation,
     jobs,
-    pipelines,
-    preparations,
     question,
 )
 from .api.models import download_model, models, pause_model, remove_model, verify_model
@@ -37,8 +34,10 @@ from .api.support_bundle import support_bundle
 from .api.views import pick_views, regenerate_views
 from .capture import block_outs, photo_files
 from .ground import copies, moments, temporary, translations
+from .ground.messages import SetDresserError
 from .settings import properties
 from .ui import box_overlay, menus, operators, panels, preferences
+from .ui.operators.reimport import place
 from .work import job_list, preview_images, resting
 
 __all__ = [
@@ -111,6 +110,7 @@ def register() -> None:
         for each in _CLASSES:
             bpy.utils.register_class(each)
             _undo.append(partial(bpy.utils.unregister_class, each))
+        session.place = place
         for room in _ROOMS:
             room.register()
             _undo.append(room.unregister)

@@ -7,11 +7,11 @@ from typing import Any
 import bpy
 import numpy as np
 
-from .. import session
 from ..ground.messages import SetDresserError
 from ..props import recipes, variants
-from ..settings.properties import view_of
-from ..work.results import THUMBNAIL
+from ..settings.properties import description_of
+from ..state import desk
+from ..work import results
 
 TAG = "Set Dresser"
 
@@ -51,7 +51,7 @@ def mark_as_asset(prop: bpy.types.Object | None = None, *, tags: tuple[str, ...]
 
 def licence(pipeline: str) -> str:
     """What the backend says of a pipeline's licence; empty while it is not known."""
-    view: dict[str, Any] = view_of(session.current.pipelines, pipeline) or {}
+    view: dict[str, Any] = description_of(desk.current.pipelines, pipeline) or {}
     return ". ".join(filter(None, (str(view.get("licence") or ""), str(view.get("licence_note") or ""))))
 
 
@@ -62,7 +62,7 @@ def _description(recipe: Any) -> str:
 
 def _show_result(prop: bpy.types.Object, job: str) -> None:
     """The picture of the result as the preview, if it has been fetched."""
-    path = session.current.result_folder(job, create=False) / THUMBNAIL
+    path = results.folder_of(job, create=False) / results.THUMBNAIL
     if not path.is_file():
         return
     image = bpy.data.images.load(str(path), check_existing=False)

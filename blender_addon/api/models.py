@@ -11,8 +11,10 @@ import bpy
 
 from .. import session
 from ..ground.messages import SetDresserError
+from ..state import desk
+from ..state.models import READY
 from ..wire.tasks import Steps
-from ..work.models import READY
+from ..work import models as work
 from .waiting import SHORT_TIMEOUT, refresh_lists, wait_until
 
 __all__ = ["download_model", "models", "pause_model", "remove_model", "verify_model"]
@@ -30,7 +32,7 @@ def models(*, refresh: bool = True, timeout: float = SHORT_TIMEOUT) -> list[dict
     """
     if refresh:
         refresh_lists(timeout)
-    return [model.describe() for model in session.current.models.known.values()]
+    return [model.describe() for model in desk.current.models.known.values()]
 
 
 def download_model(
@@ -47,28 +49,27 @@ def download_model(
     Returns its entry of `models()`. Raises SetDresserError: if Blender must not go online, or, if it waits, if it
     fails.
     """
-    current = session.current
-    task = current.models.download(current, model, accept_licence)
+    task = work.download(session.current.line, model, accept_licence)
     if _waits(wait):
         _follow(model, task, timeout)
-        if current.models.known[model].state != READY:
+        if desk.current.models.known[model].state != READY:
             raise SetDresserError("The download was stopped.", "Start it again; it goes on where it was.", "paused")
     return _entry(model)
 
 
 def pause_model(model: str, *, wait: bool | None = None, timeout: float = SHORT_TIMEOUT) -> dict[str, Any]:
     """End a download; what has come is kept. As `download_model`."""
-    return _do(model, session.current.models.pause(session.current, model), wait, timeout)
+    return _do(model, work.pause(session.current.line, model), wait, timeout)
 
 
 def verify_model(model: str, *, wait: bool | None = None, timeout: float = 3600.0) -> dict[str, Any]:
     """Hash every file. As `download_model`; what is damaged is an error, if it waits."""
-    return _do(model, session.current.models.verify(session.current, model), wait, timeout)
+    return _do(model, work.verify(session.current.line, model), wait, timeout)
 
 
 def remove_model(model: str, *, wait: bool | None = None, timeout: float = SHORT_TIMEOUT) -> dict[str, Any]:
     """Remove what was downloaded here. As `download_model`."""
-    return _do(model, session.current.models.remove(session.current, model), wait, timeout)
+    return _do(model, work.remove(session.current.line, model), wait, timeout)
 
 
 def _do(model: str, task: Steps, wait: bool | None, timeout: float) -> dict[str, Any]:
@@ -83,17 +84,17 @@ def _waits(wait: bool | None) -> bool:
 
 def _follow(model: str, task: Steps, timeout: float) -> None:
     """Wait until the backend has answered, and has done what it was asked to do."""
-    current = session.current
+    line = session.current.line
 
     def done() -> bool:
-        known = current.models.known.get(model)
-        return not current.tasks.runs(task) and (known is None or not known.busy)
+        known = line.desk.models.known.get(model)
+        return not line.tasks.runs(task) and (known is None or not known.busy)
 
     wait_until(done, timeout, "The model is still being worked on")
-    if (problem := current.models.problem(model)) is not None:
+    if (problem := line.desk.models.problem(model)) is not None:
         raise problem
 
 
 def _entry(model: str) -> dict[str, Any]:
-    known = session.current.models.known.get(model)
+    known = desk.current.models.known.get(model)
     return known.describe() if known else {"id": model}

@@ -15,9 +15,10 @@ from ..capture.sentences import TEXT
 from ..ground.messages import SetDresserError
 from ..ground.references import Place
 from ..props import recipes, variants
-from ..settings.properties import IMAGINE, MAXIMUM_SEED, view_of
-from . import generating as api
-from .generating import Job
+from ..settings.properties import IMAGINE, MAXIMUM_SEED, description_of
+from ..state import desk
+from ..work import jobs, sending
+from .jobs import Job, check_can_be_sent
 
 NO_CHANCE = "Chance has no part in what made this prop: another seed makes the same."
 
@@ -27,7 +28,7 @@ def new_variant(
     *,
     seed: int | None = None,
     wait: bool | None = None,
-    timeout: float = 600.0,
+    timeout: float | None = None,
 ) -> Job:
     """Make another one of a prop, or of several of one job, with a new seed. What comes takes the prop's place; the
     prop stays as a hidden variant.
@@ -57,7 +58,7 @@ def again(
     prepare: dict[str, dict[str, Any]] | None = None,
     pipeline: str | None = None,
     wait: bool | None = None,
-    timeout: float = 600.0,
+    timeout: float | None = None,
 ) -> Job:
     """Run a job again on the pictures it was made from; what is left out stays as it was.
 
@@ -73,10 +74,10 @@ def again(
     """
     given = {"seed": seed, "parameters": parameters, "prepare": prepare, "pipeline": pipeline}
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    api.check_can_be_sent(changes)
+    check_can_be_sent(changes)
     if isinstance(what, (Job, str)):
         former = what.id if isinstance(what, Job) else what
-        known = session.current.jobs.get(former)
+        known = desk.current.jobs.get(former)
         values: dict[str, Any] = {"name": known.name if known else "", "pipeline": known.pipeline if known else ""}
     else:
         props = _chosen(what)
@@ -94,8 +95,8 @@ def again(
             changes["only"] = sorted(values["variant_of"])
     values["pipeline"] = pipeline or values["pipeline"]
     place = Place.of(bpy.context.scene, bpy.context.view_layer)
-    record = session.current.new_job(import_when_done=True, place=place, **values)
-    session.current.again(record, former, changes)
+    record = jobs.make(desk.current, import_when_done=True, place=place, **values)
+    sending.again(session.current.line, record, former, changes)
     job = Job(record)
     if bpy.app.background if wait is None else wait:
         job.wait(timeout)
@@ -105,7 +106,7 @@ def again(
 def has_chance(prop: bpy.types.Object) -> bool:
     """Whether another seed would make another prop: its pipeline takes chance, or its picture was painted."""
     recipe = recipes.of(prop)
-    view = view_of(session.current.pipelines, str(recipe.get("pipeline") or "")) or {}
+    view = description_of(desk.current.pipelines, str(recipe.get("pipeline") or "")) or {}
     return bool(view.get("chance", True)) or bool({IMAGINE, TEXT} & set(str(recipe.get("prepared") or "").split()))
 
 
@@ -113,7 +114,7 @@ def other_pipelines(prop: bpy.types.Object) -> list[dict[str, Any]]:
     """The pipelines, as `pipelines` tells of them, that could make this prop too and are ready; asks nobody."""
     made_with, pictures = recipes.of(prop).get("pipeline"), recipes.pictures(prop)
     found = []
-    for view in session.current.pipelines:
+    for view in desk.current.pipelines:
         images = view.get("images") or {}
         fits = images.get("least", 1) <= pictures <= images.get("most", pictures)
         if view["id"] != made_with and view.get("ready", True) and fits:

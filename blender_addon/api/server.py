@@ -9,6 +9,8 @@ import bpy
 from .. import session
 from ..backend_process.server_process import ServerState
 from ..ground.messages import SetDresserError
+from ..state import desk
+from ..work import server_life
 from .waiting import SHORT_TIMEOUT, refresh_lists, wait_until
 
 __all__ = ["free_memory", "restart_server", "server_status", "shutdown", "start_server"]
@@ -16,7 +18,7 @@ __all__ = ["free_memory", "restart_server", "server_status", "shutdown", "start_
 
 def start_server(*, wait: bool | None = None, timeout: float = SHORT_TIMEOUT) -> dict[str, Any]:
     """Start the server, if it does not run; returns `server_status()`."""
-    session.current.start_server()
+    session.current.line.start_server()
     if bpy.app.background if wait is None else wait:
         refresh_lists(timeout)
     return server_status()
@@ -24,12 +26,12 @@ def start_server(*, wait: bool | None = None, timeout: float = SHORT_TIMEOUT) ->
 
 def restart_server(*, wait: bool | None = None, timeout: float = SHORT_TIMEOUT) -> dict[str, Any]:
     """End the server, whatever it does, and start it again; returns `server_status()`. Unfinished jobs go on."""
-    current = session.current
-    former = current.server.pid
-    current.problem = None
-    current.life.restart(current)
+    server = desk.current.server
+    former = server.pid
+    desk.current.problem = None
+    server_life.restart(session.current.line)
     if bpy.app.background if wait is None else wait:
-        wait_until(lambda: current.server.pid not in (None, former), timeout, "The backend has not started again")
+        wait_until(lambda: server.pid not in (None, former), timeout, "The backend has not started again")
         refresh_lists(timeout)
     return server_status()
 
@@ -39,22 +41,22 @@ def free_memory(*, wait: bool | None = None, timeout: float = SHORT_TIMEOUT) -> 
 
     Raises SetDresserError: if the server does not run, or a job needs it. One that waits for an answer does not.
     """
-    current = session.current
-    if not current.life.can_rest(current):
-        running = current.server.state is ServerState.READY
+    line = session.current.line
+    if not server_life.can_rest(line.desk):
+        running = line.desk.server.state is ServerState.READY
         message = "A job needs the backend." if running else "The backend does not run."
         raise SetDresserError(
             message, "Wait for it, or cancel it." if running else "It holds no memory.", "server-busy"
         )
-    resting = current.life.rest(current)
+    resting = server_life.rest(line)
     assert resting is not None
     if bpy.app.background if wait is None else wait:
-        wait_until(lambda: not current.tasks.runs(resting), timeout, "The backend has not answered")
+        wait_until(lambda: not line.tasks.runs(resting), timeout, "The backend has not answered")
 
 
 def server_status() -> dict[str, Any]:
     """{"state", "message", "hint", "version", "pid", "log"} of the server, as far as is known; asks nobody."""
-    server = session.current.server
+    server = desk.current.server
     state, problem = server.poll(), server.problem
     return {
         "state": state.name.lower(),
@@ -68,5 +70,5 @@ def server_status() -> dict[str, Any]:
 
 def shutdown() -> None:
     """End the server, within two seconds. What it has not finished goes on when it is started again."""
-    session.current.stop_server()
-    session.current.server.end_now()
+    server_life.stop(session.current.line)
+    desk.current.server.end_now()

@@ -18,12 +18,12 @@ from typing import Any
 
 import bpy
 
-from .. import session
 from ..backend_process import setting_up
 from ..ground import folders, package, preferences
 from ..ground.messages import SetDresserError
 from ..ground.privacy import private_opener
 from ..ground.redaction import Redaction
+from ..state import desk
 
 LOG_BYTES = 1_000_000
 """Of each log the end."""
@@ -71,7 +71,7 @@ def support_bundle(path: str | os.PathLike[str], *, pictures: bool = False) -> P
 
 
 def _redaction() -> Redaction:
-    current = session.current
+    current = desk.current
     variables = [os.environ[name] for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") if os.environ.get(name)]
     return Redaction([current.server.token, *variables])
 
@@ -91,7 +91,7 @@ def _texts() -> Iterator[tuple[str, str]]:
 
 
 def _versions() -> dict[str, Any]:
-    python = session.current.life.wanted.python if session.current.life.wanted else None
+    python = desk.current.wanted.python if desk.current.wanted else None
     site = _site_packages(python) if python else None
     return {
         "blender": bpy.app.version_string,
@@ -103,7 +103,7 @@ def _versions() -> dict[str, Any]:
         "graphics": _graphics(),
         "cycles_devices": _cycles_devices(),
         "addon": _addon_version(),
-        "backend": session.current.server.version or "not started",
+        "backend": desk.current.server.version or "not started",
         "python_of_blender": sys.version,
         "python_of_backend": _python_version(python) if python else "none",
         "packages": _packages(site) if site else {},
@@ -173,12 +173,12 @@ def _values(holder: Any, names: Any) -> dict[str, Any]:
 
 
 def _state() -> dict[str, Any]:
-    current = session.current
+    current = desk.current
     server = current.server
     return {
         "server": server.state.name.lower(),
         "server_problem": server.problem.report() if server.problem else "",
-        "health": current.life.health,
+        "health": current.health,
         "installation": setting_up.describe(current.installation),
         "last_error": current.problem.report() if current.problem else "",
         "models": {model.id: model.describe() for model in current.models.known.values()},
@@ -199,10 +199,10 @@ def _state() -> dict[str, Any]:
 
 def _logs() -> list[Path]:
     """The backend's, newest first, the worker's and the installer's."""
-    current = session.current
+    current = desk.current
     found = sorted((folders.place() / "logs").glob("*.log"), key=_age)
-    if current.life.wanted is not None:
-        found += sorted((current.life.wanted.data / "owners").glob("*.log"), key=_age)[:3]
+    if current.wanted is not None:
+        found += sorted((current.wanted.data / "owners").glob("*.log"), key=_age)[:3]
     if current.installation.plan is not None and current.installation.plan.log.is_file():
         found.append(current.installation.plan.log)
     return list({path.name: path for path in found}.values())
@@ -210,7 +210,7 @@ def _logs() -> list[Path]:
 
 def _last_job() -> Path | None:
     """The folder of the newest job in the data folder of this Blender's backend."""
-    wanted = session.current.life.wanted
+    wanted = desk.current.wanted
     folders_of_jobs = sorted((wanted.data / "jobs").glob("*/request.json"), key=_age) if wanted is not None else []
     return folders_of_jobs[0].parent if folders_of_jobs else None
 

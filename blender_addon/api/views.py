@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from ..answers import picks as views
 from ..answers.questions import Question
 from ..ground.messages import SetDresserError
-from . import generating as api
-from .generating import Job
+from . import jobs
+from .jobs import Job
 from .waiting import SHORT_TIMEOUT
 
 
@@ -34,7 +34,7 @@ def pick_views(
 
     Raises SetDresserError: if the job does not ask for views, a view is not there, and as `answer`.
     """
-    api.answer(job, {"chosen": views.indices(_asked(job), picks)}, wait=wait, timeout=timeout)
+    jobs.answer(job, {"chosen": views.indices(_asked(job), picks)}, wait=wait, timeout=timeout)
 
 
 def regenerate_views(
@@ -59,11 +59,11 @@ def regenerate_views(
         hint = f"Photos are counted from 0 to {photos - 1}."
         raise SetDresserError(f"There is no photo {photo}.", hint, "answer-invalid")
     given = {"photo": photo} if seed is None else {"photo": photo, "seed": seed}
-    api.answer(job, {"regenerate": given}, wait=wait, timeout=timeout)
+    jobs.answer(job, {"regenerate": given}, wait=wait, timeout=timeout)
 
 
 def _asked(job: Job | str) -> Question:
-    question = api.find_record(job).question
+    question = jobs.find_record(job).question
     if question is None or question.kind != "views":
         hint = "It may have gone on, or asks something else."
         raise SetDresserError("The job does not ask for views.", hint, "input-not-expected")

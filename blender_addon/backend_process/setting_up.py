@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bpy
 
@@ -16,9 +16,6 @@ from ..installer.plan import PYTHON, Plan, blenders_python
 from ..installer.records import python_of
 from . import environment, offline_folder
 from .installation import Installation, InstallationState
-
-if TYPE_CHECKING:
-    from ..session import Session
 
 
 def make_plan(build: str = "", offline: str | os.PathLike[str] | None = None, repair: bool = False) -> Plan:
@@ -106,20 +103,8 @@ def check_permission(plan: Plan) -> None:
         raise SetDresserError("Blender is not allowed to go online to fetch the backend.", hint, "online-access")
 
 
-def install(
-    session: Session, build: str = "", offline: str | os.PathLike[str] | None = None, repair: bool = False
-) -> None:
-    """Begin to install what the preferences, or the arguments, ask for. Raises SetDresserError."""
-    plan = make_plan(build, offline, repair)
-    check_permission(plan)
-    if repair and session.server.running:
-        session.stop_server()  # the installer waits for it to be gone
-    session.installation.start(plan)
-    session.changed()
-
-
 def describe(installation: Installation) -> dict[str, Any]:
-    """As `api.installation` says."""
+    """As `api.installing.installation` says."""
     plan, problem, progress = installation.plan, installation.problem, installation.progress
     folder, record = installation.folder, installation.record
     return {

@@ -43,20 +43,20 @@ SHIPPED = package.ROOT
 """Where the add-on has what it shows before a server has told anything, written by build_docs.py."""
 
 
-def read_views(kind: str) -> list[dict[str, Any]]:
+def read_descriptions(kind: str) -> list[dict[str, Any]]:
     """The "pipelines" or "preparations" that the last server told of. If there was none, or the file is damaged: those
     that run on every machine."""
-    return _views(place() / f"{kind}.json") or _views(SHIPPED / f"{kind}.json")
+    return _descriptions(place() / f"{kind}.json") or _descriptions(SHIPPED / f"{kind}.json")
 
 
-def _views(path: Path) -> list[dict[str, Any]]:
+def _descriptions(path: Path) -> list[dict[str, Any]]:
     try:
-        views = json.loads(path.read_text(encoding="utf-8"))
-        return [view for view in views if isinstance(view["id"], str) and isinstance(view["parameters"], dict)]
+        descriptions = json.loads(path.read_text(encoding="utf-8"))
+        return [each for each in descriptions if isinstance(each["id"], str) and isinstance(each["parameters"], dict)]
     except (OSError, ValueError, TypeError, KeyError):
         return []
 
 
-def keep_views(kind: str, views: list[dict[str, Any]]) -> None:
+def keep_descriptions(kind: str, descriptions: list[dict[str, Any]]) -> None:
     """Write them for the next time, so that the panel is complete before the server runs."""
-    write_whole(user() / f"{kind}.json", json.dumps(views).encode())
+    write_whole(user() / f"{kind}.json", json.dumps(descriptions).encode())

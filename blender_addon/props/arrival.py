@@ -10,19 +10,20 @@ from bpy.types import Context, Object, Scene, ViewLayer
 from ..capture import block_outs
 from ..capture.block_outs import resolve
 from ..ground.references import Reference
-from ..work.jobs import JobRecord, read_result
+from ..state.job import JobRecord
 from . import importer, photo_places, variants
 
 CODE = "import"
 """Of the warnings that an import adds to its job; the next import of the job takes them back."""
 
 
-def place_result(context: Context, record: JobRecord) -> list[Object]:
+def place_result(context: Context, record: JobRecord, result: dict[str, Any]) -> list[Object]:
     """Import a fetched result; returns the new objects, which the record remembers.
+
+    result: its `result.json`.
 
     One import is one undo step if an operator with undo calls this (`set_dresser.place_result`).
     """
-    result = read_result(record)
     assert record.folder is not None
     scene, layer, note = _destination(context, record)
     former = variants.awaiting(record.id, record.variant_of)

@@ -7,10 +7,10 @@ from typing import Any
 
 import bpy
 
-from .. import session
 from ..capture import photo_files, sentences
 from ..capture.sentences import PROMPT, TEXT
 from ..props import photo_places
+from ..state import desk
 from . import parameters
 
 SOURCES = [
@@ -85,7 +85,7 @@ def _picture_changed(self: Any, context: bpy.types.Context) -> None:
 def _items(self: SetDresserSettings | None, context: bpy.types.Context | None) -> list[tuple[str, str, str, int]]:
     """The pipelines that the server has, or had when it last ran."""
     global _pipeline_items
-    views = session.current.pipelines
+    views = desk.current.pipelines
     items = [
         (v["id"], v.get("title", v["id"]), v.get("description", "").removesuffix("."), n) for n, v in enumerate(views)
     ]
@@ -95,12 +95,12 @@ def _items(self: SetDresserSettings | None, context: bpy.types.Context | None) -
 
 
 def _chosen_number(self: SetDresserSettings) -> int:
-    known = [view["id"] for view in session.current.pipelines]
+    known = [view["id"] for view in desk.current.pipelines]
     return known.index(self.pipeline_id) if self.pipeline_id in known else 0
 
 
 def _choose_number(self: SetDresserSettings, number: int) -> None:
-    self.pipeline_id = session.current.pipelines[number]["id"]
+    self.pipeline_id = desk.current.pipelines[number]["id"]
 
 
 class SetDresserBox(bpy.types.PropertyGroup):
@@ -228,30 +228,30 @@ CLASSES = (SetDresserBox, SetDresserPhoto, SetDresserSettings)
 
 def chosen_pipeline(settings: SetDresserSettings) -> str:
     """The pipeline that is chosen; the first one if that is not there any more, "" if none is known."""
-    views = session.current.pipelines
+    views = desk.current.pipelines
     return views[_chosen_number(settings)]["id"] if views else ""
 
 
-def view_of(views: list[dict[str, Any]], identifier: str) -> dict[str, Any] | None:
+def description_of(views: list[dict[str, Any]], identifier: str) -> dict[str, Any] | None:
     """What the server says about a pipeline or a preparation; None if it does not have it."""
     return next((view for view in views if view["id"] == identifier), None)
 
 
 def takes_several(settings: SetDresserSettings) -> bool:
     """Whether the chosen pipeline takes more than one picture."""
-    view = view_of(session.current.pipelines, chosen_pipeline(settings)) or {}
+    view = description_of(desk.current.pipelines, chosen_pipeline(settings)) or {}
     return bool(view.get("images", {}).get("most", 1) > 1)
 
 
 def takes_one(settings: SetDresserSettings) -> bool:
     """Whether the chosen pipeline is content with one picture."""
-    view = view_of(session.current.pipelines, chosen_pipeline(settings)) or {}
+    view = description_of(desk.current.pipelines, chosen_pipeline(settings)) or {}
     return bool(view.get("images", {}).get("least", 1) <= 1)
 
 
 def has_chance(settings: SetDresserSettings) -> bool:
     """Whether another seed would make something else with what is chosen."""
-    view = view_of(session.current.pipelines, chosen_pipeline(settings)) or {}
+    view = description_of(desk.current.pipelines, chosen_pipeline(settings)) or {}
     return bool(view.get("chance", True)) or chosen_preparation(settings) in (IMAGINE, TEXT)
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from ..backend_process import setting_up
 from ..backend_process.installation import InstallationState
 from ..backend_process.server_process import ServerState
-
-if TYPE_CHECKING:
-    from ..session import Session
+from .desk import Desk
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Look:
 
 
 class Condition(Enum):
-    """Every state there is. What installs is in `installation.py`, what runs in `server_process.py`."""
+    """Every state there is. What installs is in `backend_process/installation.py`, what runs in `server_process.py`."""
 
     NOT_INSTALLED = Look("Not set up", "ERROR")
     INSTALLING = Look("Installing", "IMPORT")
@@ -71,14 +68,28 @@ _OF_SERVER = {
 }
 
 
-def condition(session: Session) -> Condition:
+def condition(desk: Desk) -> Condition:
     """What the backend is now. Asks nobody."""
-    server, installation = session.server, session.installation
-    if not server.running and session.set_up_problem is not None:
+    server, installation = desk.server, desk.installation
+    if not server.running and desk.set_up_problem is not None:
         private = installation.plan is not None and not setting_up.uses_another_python()
         installing = private and installation.state is InstallationState.INSTALLING
         return Condition.INSTALLING if installing else Condition.NOT_INSTALLED
     now = _OF_SERVER[server.state]
-    if now is Condition.READY and any(job.state in ("queued", "running") for job in session.jobs.values()):
+    if now is Condition.READY and any(job.state in ("queued", "running") for job in desk.jobs.values()):
         return Condition.BUSY
     return now
+
+
+def holds_memory(desk: Desk) -> bool:
+    """Whether the worker process was there when the server was last asked."""
+    return desk.health.get("worker", "asleep") != "asleep"
+
+
+def why_jobs_wait(desk: Desk) -> str:
+    """What keeps the server from running the jobs that are queued, as sentences; "" if nothing does."""
+    for kind in ("waiting", "problem"):
+        told = desk.health.get(kind)
+        if isinstance(told, dict) and isinstance(told.get("detail"), str):
+            return f"{told['detail']} {told.get('hint', '')}".strip()
+    return ""

@@ -40,7 +40,7 @@ def add(known: dict[str, Preview], document: Mapping[str, Any]) -> None:
         known[slot] = Preview(slot, revision, caption[:LONGEST_CAPTION], file)
 
 
-def of_view(documents: Any) -> dict[str, Preview]:
+def of_descriptions(documents: Any) -> dict[str, Preview]:
     """By slot, out of what the server's list says about a job."""
     known: dict[str, Preview] = {}
     for document in documents if isinstance(documents, list) else ():

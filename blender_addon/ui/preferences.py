@@ -5,19 +5,23 @@ from __future__ import annotations
 import bpy
 
 from ..backend_process.installation import build_items
+from ..ground import tick
 from ..ground.package import NAME
+from ..state import desk
+from ..state.storage import GIGABYTE
+from ..work.keeping import WISHED
+from .panels.installation import draw_installation
+from .panels.server import draw_server
 
 
 def _changed(self: SetDresserPreferences, context: bpy.types.Context) -> None:
-    from .. import session
-
-    session.current.check_set_up()
+    desk.current.set_up_stale = True
+    tick.wake()
 
 
 def _limit_changed(self: SetDresserPreferences, context: bpy.types.Context) -> None:
-    from .. import session
-
-    session.current.keeping.wished()
+    desk.current.limit_wished = True
+    tick.wake()
 
 
 class SetDresserPreferences(bpy.types.AddonPreferences):
@@ -79,17 +83,29 @@ class SetDresserPreferences(bpy.types.AddonPreferences):
     )
 
     def draw(self, context: bpy.types.Context) -> None:
-        from .. import session
-        from ..work import keeping
-        from . import panels
-
         self.layout.use_property_split = True
         self.layout.prop(self, "python_path")
         self.layout.prop(self, "data_folder")
         self.layout.prop(self, "models_folder")
         self.layout.prop(self, "idle_minutes")
-        keeping.draw(self.layout.column(), self, session.current.keeping)
+        _draw_limit(self.layout.column(), self)
         self.layout.prop(self, "offline_folder")
-        panels.draw_installation(self.layout, context, everything=True)
-        panels.draw_server(self.layout, context)
+        draw_installation(self.layout, context, everything=True)
+        draw_server(self.layout, context)
         self.layout.operator("set_dresser.support_bundle", icon="PACKAGE")
+
+
+def _draw_limit(layout: bpy.types.UILayout, chosen: SetDresserPreferences) -> None:
+    """The preference; below it what it would remove, with the two answers."""
+    layout.prop(chosen, WISHED)
+    over = desk.current.surplus
+    if over is None:
+        return
+    box = layout.box()
+    jobs = "1 job" if over.jobs == 1 else f"{over.jobs} jobs"
+    box.label(
+        text=f"To hold {over.limit:.1f} GB, {jobs} with {over.bytes / GIGABYTE:.2f} GB would be removed", icon="ERROR"
+    )
+    row = box.row(align=True)
+    row.operator("set_dresser.agree_to_limit", icon="TRASH")
+    row.operator("set_dresser.take_back_limit", icon="LOOP_BACK")

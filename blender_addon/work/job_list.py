@@ -6,15 +6,11 @@ nothing else. They belong to the window manager, and are saved nowhere.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import bpy
 
-from . import results
-
-if TYPE_CHECKING:
-    from ..session import Session
-    from .jobs import JobRecord
+from ..state import listing
+from ..state.desk import Desk
+from ..state.job import JobRecord
 
 ROWS, ACTIVE = "set_dresser_jobs", "set_dresser_job_index"
 
@@ -23,10 +19,10 @@ class SetDresserJobRow(bpy.types.PropertyGroup):
     """`name` is the job's id."""
 
 
-def sync(session: Session) -> None:
+def sync(desk: Desk) -> None:
     """Have a row for each job that has ended, newest first; what was marked stays marked."""
     manager = bpy.context.window_manager
-    rows, wanted = manager.set_dresser_jobs, [record.id for record in results.listed(session)]
+    rows, wanted = manager.set_dresser_jobs, [record.id for record in listing.listed(desk)]
     if [row.name for row in rows] == wanted:
         return
     marked = rows[manager.set_dresser_job_index].name if 0 <= manager.set_dresser_job_index < len(rows) else ""
@@ -36,11 +32,11 @@ def sync(session: Session) -> None:
     manager.set_dresser_job_index = wanted.index(marked) if marked in wanted else 0
 
 
-def active(session: Session) -> JobRecord | None:
+def active(desk: Desk) -> JobRecord | None:
     """The job that is marked; None if there is none."""
     manager = bpy.context.window_manager
     rows, index = manager.set_dresser_jobs, manager.set_dresser_job_index
-    return session.jobs.get(rows[index].name) if 0 <= index < len(rows) else None
+    return desk.jobs.get(rows[index].name) if 0 <= index < len(rows) else None
 
 
 CLASSES = (SetDresserJobRow,)

@@ -1,448 +1,159 @@
-"""A job as Blender knows it, and what happens to it between the press of the button and the props in the scene."""
+"""What is done with jobs: they are made, seen through, cancelled, imported, and taken off the list."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import itertools
+from collections.abc import Mapping
+from typing import Any
 
-from ..answers import asking, drafts, thumbnails
-from ..answers.questions import Question
-from ..capture.block_outs import BlockOutRef
+import bpy
+
+from ..ground import tick
 from ..ground.messages import SetDresserError, as_error
-from ..ground.references import Place, Reference
-from ..state import previews
-from ..state.previews import Preview
-from ..wire.client import Client, EventParser, ServerEvent, ServerProblem, answer
-from ..wire.http_exchange import Exchange
-from ..wire.http_framing import ConnectionProblem
+from ..ground.references import Place
+from ..state.desk import Desk
+from ..state.job import PROVISIONAL, UNSENT, JobRecord
+from ..wire.client import ServerProblem
 from ..wire.tasks import Steps
-from . import keeping
-
-if TYPE_CHECKING:
-    from ..session import Session
-
-ENDED = ("done", "failed", "cancelled")
-UNSENT = ("preparing", "capturing", "sending")
-"""States before the server has it."""
-
-PROVISIONAL = "new-"
-RECONNECTIONS = 6
-RESULT_FILES = ("result.json", "scene.glb")
+from . import following, results
+from .line import Line, told
 
 
-@dataclass
-class JobRecord:
-    """What is known of a job.
-
-    id: the server's; until the server has it, one of our own ("new-1").
-    state: "preparing", "capturing" and "sending" here, then the server's: queued, running, needs_input, done, failed,
-        cancelled.
-    stage, message, fraction, eta: its progress; eta in seconds, None while unknown.
-    warnings: what the user should know, as {"code", "message", "hint", "instance"}: what was noticed here when its
-        pictures were taken, and what the server tells.
-    block_outs: instance id -> reference to the block-out (`capture.BlockOutRef`), never the object itself.
-    one_with: further objects that are one block-out with the only one in `block_outs`.
-    left_out: block-outs that were asked for and are not in the result.
-    request: what was asked for beside the pictures, if it was asked for here.
-    folder: where the result's files are kept, once they have been fetched.
-    arrival: "", "fetching", "waiting" (for a moment in which Blender can import), or "imported".
-    props: the objects that the last import made; import_count counts imports.
-    place: the scene that the props belong to, and the layer in which block-outs are hidden; None for the one in sight.
-    height, place_at: of a set whose camera was assumed; None for what the panel says when the props come in.
-    question: what it asks, while it is in needs_input.
-    files: names of the files that the server has of it, once it has ended.
-    thumbnail: "", "fetching", "ready", or "missing" if it could not be had.
-    variant_of: instance id -> the prop that its new prop is a variant of; only these instances are imported then.
-    last_event: number of the last event that is known; following starts after it.
-    can_finish: whether it can end early with what it has; can_continue: whether it can go on although it has ended.
-    finished_early: whether it was ended so. finishing, continuing: that was asked for, and has not come yet.
-    result_imported: whether the result that it has now was imported: one that is continued has another one later.
-    previews: what it shows while it runs, by slot, the newest last.
-    """
-
-    id: str
-    name: str = ""
-    pipeline: str = ""
-    state: str = "preparing"
-    created: str = ""
-    position: int | None = None
-    stage: str = ""
-    message: str = ""
-    fraction: float = 0.0
-    eta: float | None = None
-    problem: SetDresserError | None = None
-    noticed: list[dict[str, Any]] = field(default_factory=list)
-    warnings: list[dict[str, Any]] = field(default_factory=list)
-    block_outs: dict[int, Any] = field(default_factory=dict)
-    one_with: list[BlockOutRef] = field(default_factory=list)
-    left_out: list[BlockOutRef] = field(default_factory=list)
-    request: dict[str, Any] = field(default_factory=dict)
-    folder: Path | None = None
-    arrival: str = ""
-    props: list[Reference] = field(default_factory=list)
-    import_count: int = 0
-    import_when_done: bool = False
-    hide_block_outs: bool = True
-    keep_moves: bool = True
-    height: float | None = None
-    place_at: str | None = None
-    place: Place | None = None
-    last_event: int = 0
-    cancelling: bool = False
-    task: Steps | None = None
-    question: Question | None = None
-    files: list[str] = field(default_factory=list)
-    thumbnail: str = ""
-    variant_of: dict[int, BlockOutRef] = field(default_factory=dict)
-    can_finish: bool = False
-    can_continue: bool = False
-    finished_early: bool = False
-    finishing: bool = False
-    continuing: bool = False
-    result_imported: bool = False
-    previews: dict[str, Preview] = field(default_factory=dict)
-
-    @property
-    def imported(self) -> list[str]:
-        """What the objects of the last import were called when they came."""
-        return [prop.name for prop in self.props]
-
-    @property
-    def ended(self) -> bool:
-        return self.state in ENDED
-
-    @property
-    def busy(self) -> bool:
-        """Whether something still happens to it by itself."""
-        return self.task is not None or self.continuing
-
-    @property
-    def sent(self) -> bool:
-        """Whether the server has it."""
-        return not self.id.startswith(PROVISIONAL)
-
-    @property
-    def has_result(self) -> bool:
-        """Whether there are props of it to import: also those of an early end, if what came after did not end well."""
-        return self.state == "done" or (self.ended and self.finished_early)
-
-    @property
-    def awaited(self) -> bool:
-        """Whether its props are still to come in by themselves."""
-        return self.state == "done" and self.import_when_done and not self.result_imported and self.problem is None
-
-    @property
-    def asks(self) -> bool:
-        """Whether it waits for an answer that nobody has sent yet."""
-        return self.question is not None and not self.question.sending
-
-    def take_view(self, view: Mapping[str, Any]) -> None:
-        """What the server's list says about it."""
-        self.last_event = max(self.last_event, int(view.get("last_event") or 0))
-        self.id = str(view["id"])
-        self.name = str(view.get("name") or "")
-        self.pipeline = str(view.get("pipeline") or "")
-        self.created = str(view.get("created") or "")
-        self.position = view.get("position")
-        self._take_progress(view.get("progress"))
-        self._take_state(str(view["state"]), view.get("problem"))
-        self._take_question(view.get("question"))
-        self._take_files(view.get("files"))
-        self.take_chances(view)
-        self.previews = previews.of_view(view.get("previews"))
-
-    def take_event(self, event: ServerEvent) -> None:
-        """What an event says about it; kinds of events that are not known are left aside."""
-        self.last_event = max(self.last_event, event.id)
-        if event.type == "warning":
-            self.warnings.append(event.data)
-        elif event.type == "state":
-            self._take_state(str(event.data.get("state", self.state)), event.data.get("problem"))
-            self._take_files(event.data.get("files"))
-        elif event.type == "progress":
-            self._take_progress(event.data)
-        elif event.type == "needs_input":
-            self._take_question(event.data.get("question"))
-        elif event.type == "preview":
-            previews.add(self.previews, event.data)
-
-    def take_chances(self, view: Mapping[str, Any]) -> None:
-        """What can be asked of it, which no event tells, and how far it was before; nothing if it has gone on since."""
-        if view["state"] == self.state:
-            if self.state == "running" and not self.stage:
-                self._take_progress(view.get("progress"))
-            self.can_finish = bool(view.get("can_finish"))
-            self.can_continue = bool(view.get("can_continue"))
-            self.finished_early = bool(view.get("finished_early"))
-
-    def go_on(self) -> None:
-        """Its question was answered."""
-        self._take_state("running", None)
-
-    def put_back(self) -> None:
-        """Its server has left; it goes on when there is one again."""
-        self.message = ""
-        self._take_state("queued", None)
-
-    def file_opened(self, same: bool) -> None:
-        """Another file is open, or the `same` one again: what belonged to it must not land in it by itself."""
-        if same:
-            self.block_outs = {number: each.reopened() for number, each in self.block_outs.items()}
-            self.variant_of = {number: each.reopened() for number, each in self.variant_of.items()}
-            self.one_with = [each.reopened() for each in self.one_with]
-            self.left_out = [each.reopened() for each in self.left_out]
-            self.props = [each.reopened() for each in self.props]
-            self.place = self.place and self.place.reopened()
-        else:
-            self.block_outs, self.variant_of, self.place = {}, {}, None
-            self.one_with, self.left_out, self.props = [], [], []
-        self.import_when_done, self.arrival = False, ""
-
-    def fail(self, error: Exception) -> None:
-        self.state = "failed"
-        self.problem = as_error(error)
-
-    def _take_question(self, document: Any) -> None:
-        if not isinstance(document, dict) or self.state != "needs_input":
-            return
-        if self.question is None or self.question.document != document:
-            self.question = Question(self.id, document)
-
-    def _take_state(self, state: str, problem: Any) -> None:
-        if state != "needs_input":
-            self.question = None
-        if state != self.state:
-            self.can_finish = self.can_continue = False
-        if state == "queued":
-            self.stage, self.message, self.fraction, self.eta = "", "", 0.0, None
-        elif state == "done":
-            self.fraction, self.eta = 1.0, None
-        self.state = state
-        if isinstance(problem, dict):
-            self.problem = ServerProblem.from_document(problem, int(problem.get("status", 500)))
-
-    def _take_files(self, names: Any) -> None:
-        if self.ended and isinstance(names, list):
-            self.files = [str(name) for name in names]
-
-    def _take_progress(self, progress: Any) -> None:
-        if not isinstance(progress, dict):
-            return
-        self.stage = str(progress.get("stage", ""))
-        self.message = str(progress.get("message", ""))
-        fraction, eta = _number(progress.get("fraction")), _number(progress.get("eta"))
-        self.fraction = self.fraction if fraction is None else min(max(fraction, 0.0), 1.0)
-        self.eta = eta
+def make(desk: Desk, **values: Any) -> JobRecord:
+    """A job that the server does not have yet, on the list from now on; values: as in `JobRecord`."""
+    desk.made += 1
+    desk.settle()
+    record = JobRecord(id=f"{PROVISIONAL}{desk.made}", **values)
+    desk.jobs, desk.pressed = {record.id: record, **desk.jobs}, record
+    desk.changed()
+    return record
 
 
-def _number(value: Any) -> float | None:
-    """None for what is no number that anything could be drawn of."""
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+def older_unsent(desk: Desk, record: JobRecord) -> bool:
+    """Whether a job that was made before this one still has to be sent."""
+    older = itertools.takewhile(lambda job: job is not record, reversed(desk.jobs.values()))
+    return any(not job.sent and not job.ended for job in older)
 
 
-def attend(session: Session, record: JobRecord) -> Steps:
-    """From a job that the server has to props in the scene."""
-    yield from follow(session, record)
-    looking = session.tasks.start(look(session, record), lambda error: session.report(error, record.id))
-    session.keeping.look_soon()
-    if record.state == "failed" and record.problem is not None:
-        session.report(record.problem, record.id)
-    if record.state == "done" and record.import_when_done:
-        yield from bring_in(session, record)
-    while record.state != "done" and session.tasks.runs(looking):
-        yield  # whoever waits for the end wants to know whether it can go on
+def run(line: Line, record: JobRecord, steps: Steps) -> None:
+    """Have these steps be what happens to the job by itself; what ends them is its problem."""
 
-
-def follow(session: Session, record: JobRecord) -> Steps:
-    """Read the job's events until it has ended; a cut stream goes on where it was, also with a restarted server."""
-    failures = 0
-    while not record.ended:
+    def whole() -> Steps:
         try:
-            came = yield from _read_events(session, record)
-        except ConnectionProblem:
-            failures += 1
-            if failures > RECONNECTIONS:
-                raise
+            yield from steps
+        finally:
+            record.task = None
+            line.desk.changed()
+
+    def failed(error: Exception) -> None:
+        if record.has_result:
+            record.problem, record.arrival = as_error(error), ""
         else:
-            failures = 0 if came else failures + 1
-        if not record.ended:
-            yield from session.tasks.pause(min(0.1 * 2**failures, 2.0))
+            record.fail(error)
+        assert record.problem is not None
+        line.desk.report(record.problem, record.id)
+
+    record.task = whole()
+    line.begin(record.task, failed)
 
 
-def look(session: Session, record: JobRecord) -> Steps:
-    """Ask the server what can be asked of the job, which its events do not tell."""
-    client = yield from session.ready_client()
-    exchange = client.job(record.id)
-    yield from session.tasks.finish(exchange)
-    _take(record.take_chances, answer(exchange))
-    session.changed()
+def stop(line: Line, record: JobRecord) -> None:
+    """Nothing happens to the job by itself any more."""
+    if record.task is not None:
+        line.tasks.stop(record.task)
+        record.task = None
 
 
-def _read_events(session: Session, record: JobRecord) -> Steps:
-    """One connection's worth of events; returns whether any came."""
-    client = yield from session.ready_client()
-    parser = EventParser()
-    exchange = client.events(record.id, record.last_event, parser)
-    came = False
-    try:
-        complete = False
-        while not complete and not record.ended:
-            try:
-                complete = exchange.advance(session.tasks.deadline)
-            finally:
-                for event in parser.take():
-                    former = record.state
-                    record.take_event(event)
-                    if record.state == "running" and former != "running":
-                        # Unless it can be had, nothing is offered; a server that has gone is told of by this stream.
-                        session.tasks.start(look(session, record), lambda error: session.changed())
-                    session.changed()
-                    came = True
-            if not complete and not record.ended:
-                yield
-        if complete:
-            answer(exchange)
-    finally:
-        exchange.close()
-    return came
+def attend(line: Line, record: JobRecord) -> None:
+    """See a job through that the server has."""
+    if not record.ended:
+        results.forget(record)
+    run(line, record, following.until_placed(line, record))
 
 
-def bring_in(session: Session, record: JobRecord) -> Steps:
-    """Fetch the result, unless it is here, and import it as soon as Blender can."""
-    yield from fetch(session, record)
-    record.arrival = "waiting"
-    session.changed()
-    while session.import_hindrance():
-        yield
-    session.place(record)
+def adopt(line: Line, record: JobRecord, description: Mapping[str, Any]) -> None:
+    """The server has the job now, and has given it an id."""
+    twin = line.desk.jobs.pop(str(description["id"]), None)
+    if twin is not None:  # the list came in between
+        stop(line, twin)
+    record.take_description(description)
+    line.desk.jobs = {job.id: job for job in line.desk.jobs.values()}
+    line.desk.changed()
 
 
-def fetch(session: Session, record: JobRecord) -> Steps:
-    """Have `result.json` and `scene.glb` in the job's folder."""
-    record.arrival = "fetching"
-    session.changed()
-    folder = session.result_folder(record.id)
-    for name in RESULT_FILES:
-        if not (folder / name).is_file():
-            client = yield from session.ready_client()
-            exchange = client.download(record.id, name, folder / name)
-            yield from session.tasks.finish(exchange)
-            answer(exchange)
-    record.folder = folder
+def cancel(line: Line, record: JobRecord) -> None:
+    """Cancel a job wherever it is."""
+    if record.state == "sending" or record.continuing:  # the server may have it: it is told once it has answered
+        record.cancelling = True
+    elif record.state in UNSENT:
+        stop(line, record)
+        record.state = "cancelled"
+    elif not record.ended:
+        record.cancelling = True
+        line.tasks.start(tell_cancelled(line, record), line.report)
+    elif record.arrival in ("fetching", "waiting"):
+        stop(line, record)
+        record.arrival = "imported" if record.imported else ""
+    line.desk.changed()
+    tick.wake()
 
 
-def read_result(record: JobRecord) -> dict[str, Any]:
-    """The fetched `result.json`. Raises SetDresserError."""
-    if record.folder is None:
-        raise SetDresserError("The result has not been fetched yet.", "Import the job again.", "not-fetched")
-    try:
-        result = json.loads((record.folder / "result.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SetDresserError(
-            "The job's result.json cannot be read.", "Generate it again.", "result-invalid"
-        ) from error
-    if not isinstance(result, dict):
-        raise SetDresserError("The job's result.json is not an object.", "Generate it again.", "result-invalid")
-    return result
-
-
-def show_questions(session: Session) -> None:
-    """Begin to show what is asked, and end to show what is not asked any more."""
-    waiting = [record for record in session.jobs.values() if record.question is not None]
-    asked = {record.question.key: record.question for record in waiting if record.question is not None}
-    asking.keep(asked, {record.id for record in session.jobs.values() if record.ended})
-    thumbnails.keep(asked)
-    for record in waiting:
-        question = record.question
-        if question is not None and not question.shown:
-            question.shown = True
-            session.tasks.start(fetch_pictures(session, record, question), question.fail)
-
-
-def fetch_pictures(session: Session, record: JobRecord, question: Question) -> Steps:
-    """Have the pictures that a question mentions in the job's folder, and small ones of them for the panel."""
-    for name in question.files:
-        path = session.picture_path(question, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        client = yield from session.ready_client()
-        exchange = client.download(record.id, name, path)
-        yield from session.tasks.finish(exchange)
-        answer(exchange)
-        thumbnails.load(question.key, name, path)
-        session.changed()
-
-
-def send_answer(session: Session, record: JobRecord, question: Question, given: dict[str, Any]) -> Steps:
-    """Answer the job's question. If the server refuses the answer, the question stays and says why."""
-    question.sending, question.problem = True, None
-    try:
-        client = yield from session.ready_client()
-        exchange = client.answer(record.id, given)
-        yield from session.tasks.finish(exchange)
-        answer(exchange)
-        drafts.answered(record.id, given)
-        if record.question is question:  # the events may have told more by now
-            record.go_on()
-    finally:
-        question.sending = False
-        session.changed()
-
-
-def refresh(session: Session) -> Steps:
-    """Fetch the pipelines, the preparations, the models and the list of jobs, and follow what has not ended."""
-    client = yield from session.ready_client()
-    lists = (
-        (client.pipelines(), session.take_pipelines),
-        (client.preparations(), session.take_preparations),
-        (client.models(), session.models.listener(session)),
-        (client.jobs(), session.take_jobs),
-        (client.limit_storage(keeping.limit()), session.take_storage),
-    )
-    for exchange, take in lists:
-        yield from session.tasks.finish(exchange)
-        _take(take, answer(exchange))
-        session.changed()
-
-
-def cancel(session: Session, record: JobRecord) -> Steps:
+def tell_cancelled(line: Line, record: JobRecord) -> Steps:
     """Ask the server to cancel; that it is cancelled comes as an event."""
-    yield from tell(session, record, lambda client: client.cancel(record.id))
+    yield from following.tell(line, record, lambda client: client.cancel(record.id))
 
 
-def tell(session: Session, record: JobRecord, ask: Callable[[Client], Exchange]) -> Steps:
-    """Ask something of a job of the server's, whose answer is the job as it is then."""
-    client = yield from session.ready_client()
-    exchange = ask(client)
-    yield from session.tasks.finish(exchange)
-    view = answer(exchange)
-    if not record.busy:  # whoever follows it hears more, and sooner
-        record.take_view(view)
-    session.changed()
+def delete(line: Line, record: JobRecord) -> None:
+    """Remove an ended job from the list and from the disk; the objects in the scene stay."""
+    if not record.sent:
+        drop(line.desk, record)
+    else:
+        stop(line, record)
+        line.tasks.start(_delete(line, record), line.report)
+        tick.wake()
 
 
-def forget(session: Session, record: JobRecord) -> Steps:
-    """Remove an ended job, here and on the server. One that is gone already counts as removed."""
-    client = yield from session.ready_client()
-    exchange = client.forget(record.id)
-    yield from session.tasks.finish(exchange)
+def _delete(line: Line, record: JobRecord) -> Steps:
+    """One that is gone from the server already counts as removed."""
     try:
-        answer(exchange)
+        yield from line.ask(lambda client: client.forget(record.id))
     except ServerProblem as problem:
         if problem.status != 404:
             raise
-    session.drop(record)
-    exchange = client.storage()
-    yield from session.tasks.finish(exchange)
-    _take(session.take_storage, answer(exchange))
+    drop(line.desk, record)
+    told((yield from line.ask(lambda client: client.storage())), line.desk.take_storage)
 
 
-def _take(take: Callable[[Any], None], value: Any) -> None:
-    try:
-        take(value)
-    except (KeyError, TypeError, ValueError) as error:
-        hint = "Install the same version of add-on and backend, then restart Blender."
-        raise SetDresserError("The backend's list cannot be understood.", hint, "invalid", repr(error)) from error
+def drop(desk: Desk, record: JobRecord) -> None:
+    """Take a job off the list here."""
+    desk.jobs.pop(record.id, None)
+    results.remove(record.id)
+    desk.changed()
+
+
+def bring_in(line: Line, record: JobRecord) -> None:
+    """Import a finished job, again if need be."""
+    if record.task is None:
+        record.problem, line.desk.pressed = None, record
+        record.place = Place.of(bpy.context.scene, bpy.context.view_layer)
+        run(line, record, results.bring_in(line, record))
+
+
+def server_leaves(line: Line) -> None:
+    """What was not sent fails; what the server has goes on when it starts again."""
+    for record in line.desk.jobs.values():
+        record.task, record.arrival = None, "imported" if record.imported else ""
+        if record.state in UNSENT:
+            hint = "Generate it again."
+            record.fail(SetDresserError("The backend was stopped before it had the job.", hint, "stopped"))
+        elif not record.ended:
+            record.put_back()
+
+
+def file_loaded(line: Line, same: bool) -> None:
+    """Another file is open, or the `same` one again."""
+    for record in line.desk.jobs.values():
+        if record.arrival in ("fetching", "waiting"):
+            stop(line, record)
+        record.file_opened(same)
+    line.desk.changed()

@@ -5,19 +5,16 @@ from __future__ import annotations
 import hashlib
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..backend_process.server_process import ServerState
 from ..capture import pictures
 from ..ground.slices import Slices
+from ..state.desk import Desk
+from ..state.job import JobRecord
 from ..state.previews import Preview
-from ..wire.client import answer
 from ..wire.tasks import Steps
-from . import preview_images
-
-if TYPE_CHECKING:
-    from ..session import Session
-    from .jobs import JobRecord
+from . import preview_images, results
+from .line import Line
 
 INTERVAL = 0.5
 """Seconds from the beginning of one fetch to that of the next."""
@@ -44,48 +41,46 @@ class PreviewFetching:
         self._begun = -INTERVAL
         self._task: Steps | None = None
 
-    def show(self, session: Session) -> None:
+    def show(self, line: Line) -> None:
         """Begin to fetch what is new, and let go of what jobs showed that do not run any more."""
-        wanted = _wanted(session)
+        wanted = _wanted(line.desk)
         preview_images.keep(wanted)
         self.fetched = {key: revision for key, revision in self.fetched.items() if key in wanted}
-        if session.server.state is not ServerState.READY or self._newest(session) is None:
+        if line.desk.server.state is not ServerState.READY or self._newest(line.desk) is None:
             return
-        if self._task is None or not session.tasks.runs(self._task):
+        if self._task is None or not line.tasks.runs(self._task):
             # A job whose picture cannot be had is as good a job; the picture before it stays.
-            self._task = session.tasks.start(self._fetch(session), lambda error: session.changed())
+            self._task = line.tasks.start(self._fetch(line), lambda error: line.desk.changed())
 
-    def _newest(self, session: Session) -> tuple[JobRecord, Preview] | None:
+    def _newest(self, desk: Desk) -> tuple[JobRecord, Preview] | None:
         """What is to be fetched next: of the slot that has waited longest."""
-        wanted = _wanted(session)
+        wanted = _wanted(desk)
         news = [key for key, (_, preview) in wanted.items() if preview.revision > self.fetched.get(key, -1)]
         return wanted[min(news, key=lambda key: self.fetched.get(key, -1))] if news else None
 
-    def _fetch(self, session: Session) -> Steps:
-        while self._newest(session) is not None:
+    def _fetch(self, line: Line) -> Steps:
+        while self._newest(line.desk) is not None:
             yield from self._pause()
-            found = self._newest(session)  # there may be a newer one by now, or none
+            found = self._newest(line.desk)  # there may be a newer one by now, or none
             if found is None:
                 return
             record, preview = found
             key = record.id, preview.slot
             self._begun, self.fetched[key] = time.monotonic(), preview.revision
-            path = path_of(session, record, preview)
+            path = path_of(record, preview)
             path.parent.mkdir(parents=True, exist_ok=True)
-            client = yield from session.ready_client()
             come = path.with_suffix(".come")
-            exchange = client.download(record.id, preview.file, come, MOST_BYTES)
-            yield from session.tasks.finish(exchange)
-            answer(exchange)
+            client = yield from line.ready_client()
+            yield from line.finish(client.download(record.id, preview.file, come, MOST_BYTES))
             try:
                 pictures.check_png(come, MOST_PIXELS)  # before it takes the place of a good one
                 come.replace(path)
             finally:
                 come.unlink(missing_ok=True)
-            if key in _wanted(session):
-                with session.holding(self.slices):
+            if key in _wanted(line.desk):
+                with line.holding(self.slices):
                     preview_images.show(key, path)
-                session.changed()
+                line.desk.changed()
 
     def _pause(self) -> Steps:
         self.pausing = True
@@ -96,14 +91,12 @@ class PreviewFetching:
             self.pausing = False
 
 
-def path_of(session: Session, record: JobRecord, preview: Preview) -> Path:
+def path_of(record: JobRecord, preview: Preview) -> Path:
     """Where a slot's picture lies here; a newer one takes its place."""
-    return (
-        session.result_folder(record.id) / "previews" / f"{hashlib.sha256(preview.slot.encode()).hexdigest()[:16]}.png"
-    )
+    return results.folder_of(record.id) / "previews" / f"{hashlib.sha256(preview.slot.encode()).hexdigest()[:16]}.png"
 
 
-def _wanted(session: Session) -> dict[preview_images.Key, tuple[JobRecord, Preview]]:
+def _wanted(desk: Desk) -> dict[preview_images.Key, tuple[JobRecord, Preview]]:
     """The previews of all jobs that have not ended, those that were painted last first."""
-    going_on = [record for record in session.jobs.values() if not record.ended]
+    going_on = [record for record in desk.jobs.values() if not record.ended]
     return {(job.id, each.slot): (job, each) for job in going_on for each in reversed(job.previews.values())}

@@ -7,10 +7,11 @@ import time
 import bpy
 from bpy.app.handlers import persistent
 
-from .. import session
 from ..ground import temporary
+from ..state import desk
 from ..wire.http_exchange import Exchange
 from ..wire.http_framing import ConnectionProblem
+from . import server_life
 
 LONGEST_ASKING = 0.1
 """Seconds that a render without a window waits for the backend to hear of it; it takes a few milliseconds."""
@@ -26,13 +27,13 @@ def renders_on_the_gpu(scene: bpy.types.Scene) -> bool:
 def _render_begins(scene: bpy.types.Scene, *_: object) -> None:
     """Blender calls this in the render's own thread if there is a window: nothing is touched there but a flag, and the
     tick, which goes on meanwhile, does the rest."""
-    current = session.current
+    current = desk.current
     ours = temporary.MARK in scene  # a capture: a job follows at once
     if ours or not renders_on_the_gpu(scene):
         return
     if not bpy.app.background:
-        current.life.rest_wanted = True
-    elif current.life.can_rest(current) and current.server.client is not None:
+        current.rest_wanted = True
+    elif server_life.can_rest(current) and current.server.client is not None:
         _ask_at_once(current.server.client.rest())
 
 
@@ -43,7 +44,7 @@ def _ask_at_once(exchange: Exchange) -> None:
         while not exchange.advance(end) and time.perf_counter() < end:
             time.sleep(0.001)
     except ConnectionProblem as problem:
-        session.current.report(problem)
+        desk.current.report(problem)
     finally:
         exchange.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bpy
 
@@ -13,42 +13,35 @@ from ..capture import sentences
 from ..ground.messages import SetDresserError
 from ..ground.references import of_session
 from ..settings import parameters, properties
-from ..wire.client import answer
+from ..state.desk import Desk
+from ..state.job import JobRecord
 from ..wire.tasks import Steps
-
-if TYPE_CHECKING:
-    from ..session import Session
-    from .jobs import JobRecord
-
-RESULT = "result.json"
+from . import results
+from .line import Line
 
 
 def hindrance(record: JobRecord) -> str:
     """Why the settings of a job cannot be had; "" if they can."""
-    known = bool(record.request) or RESULT in record.files
+    known = bool(record.request) or results.RESULT in record.files
     return "" if known else "Nothing is kept of the settings of this job"
 
 
-def restore(session: Session, record: JobRecord, scene: bpy.types.Scene) -> None:
+def restore(line: Line, record: JobRecord, scene: bpy.types.Scene) -> None:
     """Put them into the scene's panel: at once if this Blender made the job, else when its result has come.
 
     Raises SetDresserError: if nothing is kept of them, or the pipeline is not there any more.
     """
     if record.request:
-        put(session, scene, record.request)
+        put(line.desk, scene, record.request)
         return
     if reason := hindrance(record):
         raise SetDresserError(f"{reason}.", "Only jobs that are done keep them after a restart.", "settings-unknown")
-    session.begin(_fetched(session, record, scene.session_uid), lambda error: session.report(error, record.id))
+    line.begin(_fetched(line, record, scene.session_uid), lambda error: line.desk.report(error, record.id))
 
 
-def _fetched(session: Session, record: JobRecord, scene: int) -> Steps:
-    path = session.result_folder(record.id) / RESULT
-    if not path.is_file():
-        client = yield from session.ready_client()
-        exchange = client.download(record.id, RESULT, path)
-        yield from session.tasks.finish(exchange)
-        answer(exchange)
+def _fetched(line: Line, record: JobRecord, scene: int) -> Steps:
+    path = results.folder_of(record.id) / results.RESULT
+    yield from results.fetch_file(line, record.id, results.RESULT, path)
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         request = of_result(result)
@@ -57,8 +50,8 @@ def _fetched(session: Session, record: JobRecord, scene: int) -> Steps:
         raise SetDresserError(message, "Generate it again.", "result-invalid", repr(error)) from error
     found = of_session(bpy.data.scenes, scene)
     if found is not None:  # else it was closed meanwhile
-        put(session, found, request)
-    session.changed()
+        put(line.desk, found, request)
+    line.desk.changed()
 
 
 def of_result(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,10 +68,10 @@ def of_result(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def put(session: Session, scene: bpy.types.Scene, request: Mapping[str, Any]) -> None:
+def put(desk: Desk, scene: bpy.types.Scene, request: Mapping[str, Any]) -> None:
     """Set the panel. Raises SetDresserError if the pipeline is not there any more."""
     settings, pipeline = scene.set_dresser, str(request["pipeline"])
-    if properties.view_of(session.pipelines, pipeline) is None:
+    if properties.description_of(desk.pipelines, pipeline) is None:
         message = f"The pipeline '{pipeline[:40]}' is not there any more."
         raise SetDresserError(message, "Refresh the list of jobs, or choose another pipeline.", "pipeline-unknown")
     settings.pipeline_id = pipeline

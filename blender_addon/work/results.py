@@ -1,84 +1,91 @@
-"""The small pictures of results in the list of jobs: fetched one after the other, for as many as are shown."""
+"""What a job has made: fetched into a folder of this Blender's, and brought into the scene."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import shutil
+from pathlib import Path
+from typing import Any
 
-from ..answers import thumbnails
-from ..backend_process.server_process import ServerState
-from ..wire.client import answer
+from ..answers.questions import Question
+from ..ground import folders, moments
+from ..ground.messages import SetDresserError
+from ..ground.privacy import private_folder
+from ..state.job import JobRecord
 from ..wire.tasks import Steps
+from .line import Line
 
-if TYPE_CHECKING:
-    from ..session import Session
-    from .jobs import JobRecord
-
-SHOWN = 20
-"""Jobs in the panel's list."""
-
-NAMED = 2
-"""Block-outs in the title of a job; the rest is a number."""
-
-QUEUED = ("preparing", "sending", "queued")
-THUMBNAIL = "thumbnail.png"
+RESULT, SCENE, THUMBNAIL = "result.json", "scene.glb", "thumbnail.png"
 
 
-def listed(session: Session) -> list[JobRecord]:
-    """The jobs that the list is about: those that have ended, newest first."""
-    return [record for record in session.jobs.values() if record.ended and not record.busy]
+def folder_of(identifier: str, create: bool = True) -> Path:
+    """Where a job's fetched result lies, for as long as this Blender runs."""
+    folder = folders.temporary() / "results" / identifier
+    if create:
+        private_folder(folders.temporary())
+        private_folder(folder)
+    return folder
 
 
-def title(names: list[str]) -> str:
-    """What to call a job after its block-outs, like "Sofa, Rug + 4"; "" without any."""
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" + {more}" if more > 0 else "")
+def picture_path(question: Question, name: str) -> Path:
+    """Where a picture of a question lies, once it has been fetched."""
+    return folder_of(question.job, create=False) / question.digest / name
 
 
-def of_the_last_press(session: Session) -> JobRecord | None:
-    """The job of the last press that was to bring props in, Generate or Import; None before the first, and if nothing
-    can come of it any more: it was refused or cancelled, or the job is off the list or belongs to another file."""
-    record = session.pressed
-    if record is None or session.jobs.get(record.id) is not record:
-        return None
-    return record if record.place and record.state != "cancelled" else None
+def bring_in(line: Line, record: JobRecord) -> Steps:
+    """Fetch the result, unless it is here, and import it as soon as Blender can."""
+    yield from fetch(line, record)
+    record.arrival, record.problem = "waiting", None
+    line.desk.changed()
+    while moments.import_hindrance():
+        yield
+    with line.holding(line.imports):
+        line.place(record)
+    record.arrival = "imported"
+    line.desk.settle(record.id)
+    line.desk.changed()
 
 
-def waiting(session: Session) -> int:
-    """How many jobs wait for their turn."""
-    return sum(record.state in QUEUED for record in session.jobs.values())
+def fetch(line: Line, record: JobRecord) -> Steps:
+    """Have `result.json` and `scene.glb` in the job's folder."""
+    record.arrival = "fetching"
+    line.desk.changed()
+    folder = folder_of(record.id)
+    for name in (RESULT, SCENE):
+        yield from fetch_file(line, record.id, name, folder / name)
+    record.folder = folder
 
 
-def show_thumbnails(session: Session) -> None:
-    """Begin to have the pictures of the jobs that are listed, and free those of others."""
-    shown = listed(session)[:SHOWN]
-    thumbnails.keep_results([record.id for record in session.jobs.values() if record.ended])
-    wanted = [record for record in shown if THUMBNAIL in record.files and not record.thumbnail]
-    if not wanted or session.server.state is not ServerState.READY:
-        return
-    record = wanted[0]
-    if any(each.thumbnail == "fetching" for each in session.jobs.values()):
-        return
-
-    def failed(error: Exception) -> None:
-        """A result without a picture is as good a result: the list shows its name alone."""
-        record.thumbnail = "missing"
-        session.changed()
-
-    record.thumbnail = "fetching"
-    session.tasks.start(_fetch(session, record), failed)
+def fetch_file(line: Line, identifier: str, name: str, path: Path) -> Steps:
+    """Have one of a job's files here, unless it is."""
+    if not path.is_file():
+        yield from line.ask(lambda client: client.download(identifier, name, path))
 
 
-def _fetch(session: Session, record: JobRecord) -> Steps:
+def read(record: JobRecord) -> dict[str, Any]:
+    """The fetched `result.json`. Raises SetDresserError."""
+    if record.folder is None:
+        raise SetDresserError("The result has not been fetched yet.", "Import the job again.", "not-fetched")
     try:
-        path = session.result_folder(record.id) / THUMBNAIL
-        if not path.is_file():
-            client = yield from session.ready_client()
-            exchange = client.download(record.id, THUMBNAIL, path)
-            yield from session.tasks.finish(exchange)
-            answer(exchange)
-        thumbnails.load_result(record.id, path)
-        record.thumbnail = "ready"
-        session.changed()
-    finally:
-        if record.thumbnail == "fetching":  # it was stopped, with the server, say
-            record.thumbnail = ""
+        result = json.loads((record.folder / RESULT).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SetDresserError(
+            "The job's result.json cannot be read.", "Generate it again.", "result-invalid"
+        ) from error
+    if not isinstance(result, dict):
+        raise SetDresserError("The job's result.json is not an object.", "Generate it again.", "result-invalid")
+    return result
+
+
+def forget(record: JobRecord) -> None:
+    """What is here of an earlier end of the job goes: it will have another one. The objects in the scene stay."""
+    folder = folder_of(record.id, create=False)
+    for name in (RESULT, SCENE, THUMBNAIL):
+        (folder / name).unlink(missing_ok=True)
+    record.folder, record.problem, record.files, record.thumbnail = None, None, [], ""
+    record.cancelling = record.finishing = record.continuing = record.result_imported = False
+
+
+def remove(identifier: str) -> None:
+    """All that is here of a job goes."""
+    shutil.rmtree(folder_of(identifier, create=False), ignore_errors=True)

@@ -24,13 +24,13 @@ if __name__ == "__main__":
     blender_addon.register()
     if sys.argv[2] == "install_until_killed":
         blender_addon.install(wait=False)
-        tell(pid=session.current.installation.pid)
+        tell(pid=session.current.desk.installation.pid)
         while True:
             time.sleep(min(session.pump(), 0.01))
     elif sys.argv[2] == "look":
-        tell(**blender_addon.installation(), problem=session.current.set_up_problem is not None)
+        tell(**blender_addon.installation(), problem=session.current.desk.set_up_problem is not None)
     elif sys.argv[2] == "install":
-        tell(**blender_addon.install(wait=True), problem=session.current.set_up_problem is not None)
+        tell(**blender_addon.install(wait=True), problem=session.current.desk.set_up_problem is not None)
     elif sys.argv[2] == "leave":
         blender_addon.install(wait=False)
-        tell(pid=session.current.installation.pid)
+        tell(pid=session.current.desk.installation.pid)

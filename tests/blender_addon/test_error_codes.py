@@ -16,7 +16,7 @@ from blender_addon.ground.messages import SetDresserError
 from blender_addon.installer import records
 from blender_addon.installer import run as installer_run
 from blender_addon.installer.events import Failure
-from blender_addon.work.jobs import JobRecord, _take, read_result
+from blender_addon.state.job import JobRecord, _take, read_result
 
 
 def code_of(action: Callable[[], Any]) -> str:
@@ -26,7 +26,7 @@ def code_of(action: Callable[[], Any]) -> str:
     except (SetDresserError, Failure) as error:
         problem: Any = error
     except RuntimeError:  # an operator's report of an error
-        problem = session.current.problem
+        problem = session.current.desk.problem
     else:
         raise AssertionError("nothing went wrong")
     assert problem.message.endswith((".", "!", "?")) and problem.hint.endswith(".")
@@ -56,16 +56,16 @@ def test_a_folder_of_the_users_that_cannot_be_made(addon: Any, tmp_path: Path, m
     try:
         addon.unregister()
         addon.register()
-        assert session.current.set_up_problem.code == "user-folder"
-        assert str(place) in session.current.set_up_problem.message
-        assert code_of(session.current.start_server) == "user-folder"
+        assert session.current.desk.set_up_problem.code == "user-folder"
+        assert str(place) in session.current.desk.set_up_problem.message
+        assert code_of(session.current.line.start_server) == "user-folder"
         assert [*tmp_path.iterdir()] == [] and tmp_path.stat().st_mode & 0o777 == 0o755
     finally:
         place.unlink()
 
 
 def test_a_log_that_is_not_there(addon: Any) -> None:
-    assert session.current.server.log is None
+    assert session.current.desk.server.log is None
     assert code_of(lambda: _act("open_log", "SET_DRESSER_OT_open_log")) == "no-log"
 
 

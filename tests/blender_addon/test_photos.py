@@ -14,6 +14,7 @@ import pytest
 from mathutils import Vector
 
 from blender_addon import session
+from blender_addon.backend_process import setting_up
 from blender_addon.capture import azimuths, block_outs, photos, render_settings, rendering
 from blender_addon.capture.capture import capture_camera
 from blender_addon.capture.intrinsics import CaptureError
@@ -287,7 +288,7 @@ def test_files_images_and_cameras_mix_and_keep_their_bytes(several: Any, around:
     ]
     assert told["sizes"] == [[64, 48], [24, 16], [96, 64], [96, 64]]
     assert (told["instance_source"], told["camera_source"], told["depth"]) == ("alpha", "default", False)
-    inputs = session.current.environment().data / "jobs" / job.id / "inputs"
+    inputs = setting_up.server_environment(session.current.desk.installation).data / "jobs" / job.id / "inputs"
     assert (inputs / "image-0.bin").read_bytes() == picture.read_bytes()
     assert job.name == "Chair"
 
@@ -311,7 +312,7 @@ def test_the_wrong_number_of_photos_is_refused_before_the_first_is_taken(
         assert caught.value.message == sentence
     with pytest.raises(SetDresserError, match="stand for themselves"):
         several.generate(source=picture, photos=[picture, picture], pipeline="test-photos")
-    assert session.current.jobs == {}
+    assert session.current.desk.jobs == {}
     assert not list((folders.temporary()).glob("shots/*"))
 
 
@@ -330,12 +331,12 @@ def test_one_picture_is_taken_in_each_turn(several: Any, around: list[Any]) -> N
     turns, message = [], []
     while job.state == "capturing":
         before = taken()
-        message.append(session.current.jobs[job.id].message)
+        message.append(session.current.desk.jobs[job.id].message)
         session.pump()
         turns.append(taken() - before)
     assert max(turns) == 1 and sum(turns) == 4
     assert list(dict.fromkeys(message)) == [f"Shot {number}, {number} of 4" for number in (1, 2, 3, 4)]
-    counted = session.current.slices.longest(), sum(session.current.captures.seconds)
+    counted = session.current.line.slices.longest(), sum(session.current.line.captures.seconds)
     assert counted[0] < counted[1] / 2, "what was rendered is counted apart"
     job.wait()
     assert len(came(job)["photos"]) == 4
@@ -410,7 +411,7 @@ def test_a_photo_waits_for_a_render_or_a_move(several: Any, around: list[Any], m
     for _ in range(5):
         session.pump()
     assert taken() == 0
-    assert session.current.jobs[job.id].message == busy[0]
+    assert session.current.desk.jobs[job.id].message == busy[0]
     busy[0] = ""
     pump_until(lambda: taken() == 4, "the pictures")
 

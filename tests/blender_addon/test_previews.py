@@ -18,11 +18,11 @@ from blender_addon.backend_process.server_process import ServerState
 from blender_addon.capture import pictures
 from blender_addon.capture.pictures import png
 from blender_addon.ground import temporary
-from blender_addon.state.previews import MOST_SLOTS, Preview, newest, of_view
+from blender_addon.state.job import JobRecord
+from blender_addon.state.previews import MOST_SLOTS, Preview, newest, of_descriptions
 from blender_addon.ui.panels.running import draw_running
 from blender_addon.wire.client import ServerEvent
 from blender_addon.work import preview_fetching, preview_images
-from blender_addon.work.jobs import JobRecord
 from blender_addon.work.preview_fetching import INTERVAL, PreviewFetching
 from tests.blender_addon.recorder import Recorder
 
@@ -67,8 +67,8 @@ def test_the_newest_picture_is_the_one_that_was_painted_last() -> None:
     for number, told in enumerate((event("a", 1), event("b", 2), event("a", 3, "Step 9"), {"slot": 5}), 1):
         record.take_event(ServerEvent(number, "preview", told))
     assert newest(record.previews) == Preview("a", 3, "Step 9", "preview-a.png")
-    assert newest(of_view([event("b", 7), event("a", 3)])).slot == "b", "the list may have any order"
-    assert newest(of_view(None)) is None
+    assert newest(of_descriptions([event("b", 7), event("a", 3)])).slot == "b", "the list may have any order"
+    assert newest(of_descriptions(None)) is None
 
 
 def test_what_comes_late_or_makes_no_sense_changes_nothing() -> None:
@@ -292,9 +292,9 @@ def pace(current: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(preview_fetching, "time", clock)
     monkeypatch.setattr(preview_images, "show", lambda key, path: log.append(f"shown {key[1]}"))
     monkeypatch.setattr(current, "ready_client", ready)
-    current.server.state = ServerState.READY
+    current.desk.server.state = ServerState.READY
     record = JobRecord(id="abc", state="running")
-    current.jobs = {"abc": record}
+    current.desk.jobs = {"abc": record}
     here = SimpleNamespace(session=current, clock=clock, log=log, record=record, fetching=PreviewFetching())
     here.picture = png(np.zeros((4, 4, 3), np.uint8))
     return here
@@ -360,7 +360,7 @@ def test_the_panel_shows_it_beside_the_bar_with_a_button_for_each_slot(addon: An
     record = JobRecord(id="abc", state="running", name="Shot", stage="surface", message="Sofa", fraction=0.25, eta=5400)
     for told in (event("a", 1), event("b", 2, "Step 9")):
         record.take_event(ServerEvent(1, "preview", told))
-    session.current.jobs = {"abc": record}
+    session.current.desk.jobs = {"abc": record}
     layout = Recorder()
     draw_running(layout, bpy.context)
     assert not [drawn for drawn in layout.drawn if drawn.function == "template_icon"], "not before it is here"

@@ -12,11 +12,11 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import session
 from blender_addon.backend_process import leftovers
 from blender_addon.ground import files, folders
 from blender_addon.ground.privacy import private_folder
 from blender_addon.wire.http_exchange import FileSink
+from blender_addon.work import results
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the user's profile sees to it on Windows")
 
@@ -39,7 +39,7 @@ def test_the_users_folder_is_closed_also_one_that_was_open(addon: Any) -> None:
 
 
 def test_results_notes_reports_and_pictures_are_closed(addon: Any, tmp_path: Path) -> None:
-    folder = session.current.result_folder("0" * 24)
+    folder = results.folder_of("0" * 24)
     assert folder.is_relative_to(bpy.app.tempdir)
     sink = FileSink(folder / "scene.glb")
     sink.write(b"glTF")

@@ -15,7 +15,7 @@ from blender_addon.ground.references import Place, Reference, contains
 from blender_addon.props import arrival as arriving
 from blender_addon.props import variants
 from blender_addon.settings import photo_list
-from blender_addon.work.jobs import JobRecord
+from blender_addon.state.job import JobRecord
 from tests.blender_addon import glb
 from tests.blender_addon.conftest import ROOT
 from tests.blender_addon.glb import Node
@@ -213,7 +213,7 @@ def test_in_the_same_file_opened_again_names_and_libraries_decide(tmp_path: Path
 def test_the_session_tells_the_same_file_from_another(addon: Any, current: Any, tmp_path: Path) -> None:
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "set.blend"))
     record = fetched(tmp_path / "job", bpy.data.objects["Cube"], import_when_done=True)
-    current.jobs[record.id] = record
+    current.desk.jobs[record.id] = record
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "set.blend"))
     assert block_outs.resolve(record.block_outs[1]) == bpy.data.objects["Cube"]
     assert not record.import_when_done

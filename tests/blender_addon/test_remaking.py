@@ -103,7 +103,7 @@ def test_several_props_of_a_job_are_made_together(addon: Any, dressed: list[Any]
 def test_the_menu_lists_the_other_pipelines_that_are_ready(addon: Any, dressed: list[Any]) -> None:
     from blender_addon.ui.panels.prop import draw_prop
 
-    views = session.current.pipelines
+    views = session.current.desk.pipelines
     for view in views:
         view["ready"] = view["id"] in ("test-planks", "test-turned", "test-box", "test-views")
     views[[view["id"] for view in views].index("test-box")]["images"] = {"least": 2, "most": 8}
@@ -121,7 +121,7 @@ def test_the_menu_lists_the_other_pipelines_that_are_ready(addon: Any, dressed: 
     for wrong in ("test-box", "test-planks", "nobody", ""):
         with pytest.raises(RuntimeError, match="cannot be made with"):
             bpy.ops.set_dresser.remake(pipeline=wrong)
-        assert session.current.problem.code == "pipeline-unknown"
+        assert session.current.desk.problem.code == "pipeline-unknown"
     for view in views:
         view["ready"] = False
     layout = Recorder()

@@ -298,7 +298,7 @@ def test_a_file_opened_again_knows_whose_variant_is_coming(addon: Any, prop: Any
 
 def test_when_the_pictures_are_gone_a_sentence_says_what_to_do(addon: Any, prop: Any, current: Any) -> None:
     addon.delete_job(recipes.job(prop))
-    pump_until(lambda: not current.jobs, "the removal")
+    pump_until(lambda: not current.desk.jobs, "the removal")
     with pytest.raises(SetDresserError) as caught:
         addon.new_variant(prop)
     assert caught.value.code == "job-not-found"
@@ -368,6 +368,6 @@ def test_results_are_shown_in_the_list_also_after_a_restart(addon: Any, prop: An
     SET_DRESSER_UL_jobs.draw_item(None, bpy.context, row, None, type("Item", (), {"name": job})(), 0, None, "")
     assert row.drawn[0].icon_value == thumbnails.result_icon(job)
     addon.delete_job(job)
-    pump_until(lambda: not session.current.jobs, "the removal")
-    pump_until(lambda: session.current.storage["jobs"] == 0, "the disk's figure")
+    pump_until(lambda: not session.current.desk.jobs, "the removal")
+    pump_until(lambda: session.current.desk.storage["jobs"] == 0, "the disk's figure")
     assert thumbnails.result_icon(job) is None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import bpy
 
-from ... import session
 from ...answers import asking
 from ...answers.questions import Question
-from ...api import generating as api
+from ...api import jobs as job_calls
 from ...ground.messages import SetDresserError
+from ...state import desk
+from ...work import results
 from .base import ForJob, image_editor
 
 
@@ -17,7 +18,7 @@ class ForQuestion(ForJob):
 
     def question(self) -> Question:
         """Raises SetDresserError if the job asks nothing."""
-        found = api.find_record(self.job).question
+        found = job_calls.find_record(self.job).question
         if found is None:
             raise SetDresserError("The job asks nothing.", "It may have gone on or ended.", "input-not-expected")
         return found
@@ -33,7 +34,7 @@ class SET_DRESSER_OT_choose(ForQuestion, bpy.types.Operator):
 
     def act(self, context: bpy.types.Context) -> None:
         asking.choose(self.question(), self.index)
-        session.current.changed()
+        desk.current.changed()
 
 
 class SET_DRESSER_OT_merge_found(ForQuestion, bpy.types.Operator):
@@ -50,7 +51,7 @@ class SET_DRESSER_OT_merge_found(ForQuestion, bpy.types.Operator):
                 "Fewer than two objects are selected.", "Tick those that are one.", "nothing-selected"
             )
         asking.merge(question)
-        session.current.changed()
+        desk.current.changed()
 
 
 class SET_DRESSER_OT_begin_again(ForQuestion, bpy.types.Operator):
@@ -61,7 +62,7 @@ class SET_DRESSER_OT_begin_again(ForQuestion, bpy.types.Operator):
 
     def act(self, context: bpy.types.Context) -> None:
         asking.begin(self.question())
-        session.current.changed()
+        desk.current.changed()
 
 
 class SET_DRESSER_OT_answer(ForQuestion, bpy.types.Operator):
@@ -74,7 +75,7 @@ class SET_DRESSER_OT_answer(ForQuestion, bpy.types.Operator):
         reason = asking.hindrance(question)
         if reason:
             raise SetDresserError(f"{reason}.", "Look at the question and answer again.", "answer-invalid")
-        api.answer(self.job, asking.answer(question), wait=False)
+        job_calls.answer(self.job, asking.answer(question), wait=False)
 
 
 class SET_DRESSER_OT_open_picture(ForQuestion, bpy.types.Operator):
@@ -89,7 +90,7 @@ class SET_DRESSER_OT_open_picture(ForQuestion, bpy.types.Operator):
         question = self.question()
         if self.file not in question.files:
             raise SetDresserError("The question does not mention this picture.", "Open another one.", "not-fetched")
-        path = session.current.picture_path(question, self.file)
+        path = results.picture_path(question, self.file)
         try:
             image = asking.open_image(question, path)
         except RuntimeError as error:

@@ -6,8 +6,8 @@ import textwrap
 
 import bpy
 
-from ... import session
 from ...ground.messages import SetDresserError
+from ...state import desk
 
 LONGEST_REPORT = 90
 """Characters of what the status bar shows."""
@@ -36,11 +36,11 @@ class Thin:
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         if not self.about_error:
-            session.current.settle()
+            desk.current.settle()
         try:
             self.act(context)
         except SetDresserError as error:
-            session.current.report(error)
+            desk.current.report(error)
             tell(self, error)
             return {"CANCELLED"}
         return {"FINISHED"}

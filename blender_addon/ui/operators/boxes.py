@@ -6,7 +6,7 @@ from pathlib import Path
 
 import bpy
 
-from ...ground import redrawing
+from ...ground import tick
 from ...ground.messages import SetDresserError
 from ...settings.boxes import Box, Drawing
 from .. import box_overlay
@@ -150,13 +150,13 @@ class SET_DRESSER_OT_edit_boxes(bpy.types.Operator):
             if drawn.release(point, reach):
                 add(settings, drawn.boxes[-1])
             settings.box_index = drawn.active
-            redrawing.redraw()
+            tick.redraw()
         elif event.type == "MOUSEMOVE":
             drawn.move(point)
         elif event.type in ("X", "DEL") and event.value == "PRESS":
             if (index := drawn.delete()) >= 0:
                 remove(settings, index)
-                redrawing.redraw()
+                tick.redraw()
         else:
             return {"PASS_THROUGH"}  # zooming and panning go on as ever
         return {"RUNNING_MODAL"}

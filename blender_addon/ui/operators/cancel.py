@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from ...api import generating as api
+from ...api import jobs as job_calls
 from .base import ForJob
 
 
@@ -14,7 +14,7 @@ class SET_DRESSER_OT_cancel(ForJob, bpy.types.Operator):
     bl_description = "Cancel this job"
 
     def act(self, context: bpy.types.Context) -> None:
-        api.cancel(self.job)
+        job_calls.cancel(self.job)
 
 
 CLASSES = (SET_DRESSER_OT_cancel,)

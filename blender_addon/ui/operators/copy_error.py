@@ -6,7 +6,7 @@ import platform
 
 import bpy
 
-from ... import session
+from ...state import desk
 from .base import Thin
 
 
@@ -18,7 +18,7 @@ class SET_DRESSER_OT_copy_error(Thin, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if session.current.problem is None:
+        if desk.current.problem is None:
             cls.poll_message_set("There is no error")
             return False
         return True
@@ -34,12 +34,12 @@ class SET_DRESSER_OT_dismiss_error(Thin, bpy.types.Operator):
     bl_description = "Take the error off the panel"
 
     def act(self, context: bpy.types.Context) -> None:
-        session.current.settle()
+        desk.current.settle()
 
 
 def report() -> str:
     """The last error as text, with versions and the end of the log."""
-    current = session.current
+    current = desk.current
     server = current.server
     lines = [current.problem.report()] if current.problem else []
     lines.append(f"Blender {bpy.app.version_string}, {platform.platform()}, backend {server.version or 'unknown'}")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import bpy
 
-from ... import session
 from ...capture import photo_files
-from ...ground import redrawing
+from ...ground import tick
 from ...ground.messages import SetDresserError
 from ...props import photo_places
+from ...state import desk
 from .base import Thin
 
 
@@ -49,10 +49,10 @@ class SET_DRESSER_OT_allow_online(Thin, bpy.types.Operator):
         if not bpy.app.online_access:
             message = "Blender was started offline, which its preferences cannot change."
             raise SetDresserError(message, "Start it without --offline-mode.", "online-access")
-        installation = session.current.installation
+        installation = desk.current.installation
         if installation.problem is not None and installation.problem.code == "online-access":
             installation.problem = None
-        redrawing.redraw()
+        tick.redraw()
 
 
 class SET_DRESSER_OT_match_render_size(Thin, bpy.types.Operator):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from ...api import generating as api
+from ...api import jobs as job_calls
 from .base import ForJob
 
 
@@ -17,7 +17,7 @@ class SET_DRESSER_OT_delete_job(ForJob, bpy.types.Operator):
         return context.window_manager.invoke_confirm(self, event)
 
     def act(self, context: bpy.types.Context) -> None:
-        api.delete_job(self.job)
+        job_calls.delete_job(self.job)
 
 
 CLASSES = (SET_DRESSER_OT_delete_job,)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import bpy
 
-from ...api import generating as api
+from ...api import generating
 from ...capture import block_outs, sources
 from ...settings import parameters, photo_list, properties
-from ...work import results
+from ...state import listing
 from .. import panels
 from .base import Thin
 
@@ -28,7 +28,7 @@ class SET_DRESSER_OT_generate(Thin, bpy.types.Operator):
         scene = context.scene
         settings = scene.set_dresser
         pipeline = properties.chosen_pipeline(settings) or "inflate"
-        api.generate(
+        generating.generate(
             **_shot(settings),
             pipeline=pipeline,
             parameters=parameters.pipelines.values(scene, pipeline),
@@ -52,12 +52,12 @@ def prepared(scene: bpy.types.Scene) -> dict:
 
 
 def _shot(settings: properties.SetDresserSettings) -> dict:
-    """What the panel's settings mean as arguments of `api.generate`."""
+    """What the panel's settings mean as arguments of `generating.generate`."""
     if settings.source == "CAMERA":
         chosen = block_outs.roots(photo_list.block_out(bpy.context, settings))
         return {
             "objects": settings.collection if settings.instances == "COLLECTION" else None,
-            "name": results.title([each.name for each in chosen]),
+            "name": listing.title([each.name for each in chosen]),
         }
     if settings.source == properties.SENTENCE[0]:
         return {"text": settings.text}

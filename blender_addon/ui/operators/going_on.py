@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from ...api import generating as api
+from ...api import jobs as job_calls
 from ...ground.messages import SetDresserError
 from ...state import previews
 from ...work import preview_images
@@ -17,7 +17,7 @@ class SET_DRESSER_OT_finish(ForJob, bpy.types.Operator):
     bl_description = "End this job early, with the best that it has by now. It can be continued later"
 
     def act(self, context: bpy.types.Context) -> None:
-        api.finish_job(self.job, import_result=True)
+        job_calls.finish_job(self.job, import_result=True)
 
 
 class SET_DRESSER_OT_continue(ForJob, bpy.types.Operator):
@@ -26,7 +26,7 @@ class SET_DRESSER_OT_continue(ForJob, bpy.types.Operator):
     bl_description = "Go on from where this job was; props that it has brought before give way to the better ones"
 
     def act(self, context: bpy.types.Context) -> None:
-        api.continue_job(self.job, wait=False)
+        job_calls.continue_job(self.job, wait=False)
 
 
 class SET_DRESSER_OT_open_preview(ForJob, bpy.types.Operator):
@@ -40,7 +40,7 @@ class SET_DRESSER_OT_open_preview(ForJob, bpy.types.Operator):
     )
 
     def act(self, context: bpy.types.Context) -> None:
-        record = api.find_record(self.job)
+        record = job_calls.find_record(self.job)
         preview = record.previews.get(self.slot) if self.slot else previews.newest(record.previews)
         if preview is None or preview_images.icon((record.id, preview.slot)) is None:
             raise SetDresserError("There is no picture yet.", "Wait a moment.", "not-fetched")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import bpy
 
-from ... import session
-from ...api import generating as api
-from ...ground import preferences
+from ...api import installing
+from ...ground import preferences, tick
 from ...ground.messages import SetDresserError
+from ...state import desk
 from .base import Thin, tell
 from .open_log import show_log
 
@@ -32,7 +32,7 @@ class SET_DRESSER_OT_install(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if session.current.installation.busy and session.current.installation.state.name == "INSTALLING":
+        if desk.current.installation.busy and desk.current.installation.state.name == "INSTALLING":
             cls.poll_message_set("It is being installed")
             return False
         return True
@@ -44,10 +44,10 @@ class SET_DRESSER_OT_install(bpy.types.Operator):
         if self.build and isinstance(chosen := preferences.get(), bpy.types.AddonPreferences):
             chosen.torch_build = self.build  # so that it is not told to be out of date afterwards
         try:
-            api.install(self.build, repair=self.repair, wait=False)
+            installing.install(self.build, repair=self.repair, wait=False)
         except SetDresserError as error:  # told where the button is, and gone with the next press
-            session.current.installation.problem = error
-            session.current.changed()
+            desk.current.installation.problem = error
+            desk.current.changed()
             tell(self, error)
             return {"CANCELLED"}
         return {"FINISHED"}
@@ -60,11 +60,11 @@ class SET_DRESSER_OT_cancel_install(Thin, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return session.current.installation.installing
+        return desk.current.installation.installing
 
     def act(self, context: bpy.types.Context) -> None:
-        session.current.installation.cancel()
-        session.wake()
+        desk.current.installation.cancel()
+        tick.wake()
 
 
 class SET_DRESSER_OT_open_installation_log(Thin, bpy.types.Operator):
@@ -73,7 +73,7 @@ class SET_DRESSER_OT_open_installation_log(Thin, bpy.types.Operator):
     bl_description = "Open what the installer has written in a text editor of Blender's"
 
     def act(self, context: bpy.types.Context) -> None:
-        plan = session.current.installation.plan
+        plan = desk.current.installation.plan
         if plan is None or not plan.log.is_file():
             raise SetDresserError("There is no log.", "Nothing has been installed yet.", "no-log")
         show_log(context, plan.log)

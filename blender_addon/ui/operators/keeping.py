@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ... import session
+from ...state import desk
 from .base import Thin
 
 
@@ -13,7 +14,7 @@ class ForLimit(Thin):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return session.current.keeping.surplus is not None
+        return desk.current.surplus is not None
 
 
 class SET_DRESSER_OT_agree_to_limit(ForLimit, bpy.types.Operator):
@@ -22,7 +23,7 @@ class SET_DRESSER_OT_agree_to_limit(ForLimit, bpy.types.Operator):
     bl_description = "Remove the oldest jobs with their files until the rest fits; props that were imported stay"
 
     def act(self, context: bpy.types.Context) -> None:
-        session.current.keeping.agree(session.current)
+        session.current.keeping.agree(session.current.line)
 
 
 class SET_DRESSER_OT_take_back_limit(ForLimit, bpy.types.Operator):
@@ -31,7 +32,7 @@ class SET_DRESSER_OT_take_back_limit(ForLimit, bpy.types.Operator):
     bl_description = "Leave the limit as it was; no job is removed"
 
     def act(self, context: bpy.types.Context) -> None:
-        session.current.keeping.take_back()
+        session.current.keeping.take_back(desk.current)
 
 
 CLASSES = (SET_DRESSER_OT_agree_to_limit, SET_DRESSER_OT_take_back_limit)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bpy
 
-from ... import session
 from ...api import models as models_api
-from ...ground import redrawing
+from ...ground import tick
+from ...state import desk
 from .base import Thin
 
 TICK_FIRST = "Read the licence and tick the box above first"
@@ -24,9 +24,9 @@ class SET_DRESSER_OT_agree_to_licence(ForModel, bpy.types.Operator):
     bl_description = "Tick this when you have read what the licence says; without it the model is not downloaded"
 
     def act(self, context: bpy.types.Context) -> None:
-        session.current.models.agree(self.model)
-        session.current.changed()
-        redrawing.redraw()
+        desk.current.models.agree(self.model)
+        desk.current.changed()
+        tick.redraw()
 
 
 class SET_DRESSER_OT_download_model(ForModel, bpy.types.Operator):
@@ -37,7 +37,7 @@ class SET_DRESSER_OT_download_model(ForModel, bpy.types.Operator):
     @classmethod
     def description(cls, context: bpy.types.Context, chosen: bpy.types.OperatorProperties) -> str:
         """The tooltip; of a grey button what is missing."""
-        models = session.current.models
+        models = desk.current.models
         model = models.known.get(chosen.model)
         locked = model is not None and model.licence_needed and model.id not in models.agreed
         missing: str = bpy.app.translations.pgettext_tip(TICK_FIRST)
@@ -45,7 +45,7 @@ class SET_DRESSER_OT_download_model(ForModel, bpy.types.Operator):
         return f"{missing}.\n{said}" if locked else said
 
     def act(self, context: bpy.types.Context) -> None:
-        agreed = self.model in session.current.models.agreed
+        agreed = self.model in desk.current.models.agreed
         models_api.download_model(self.model, accept_licence=agreed, wait=False)
 
 

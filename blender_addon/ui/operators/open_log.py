@@ -6,8 +6,8 @@ from pathlib import Path
 
 import bpy
 
-from ... import session
 from ...ground.messages import SetDresserError
+from ...state import desk
 from .base import Thin
 
 
@@ -19,13 +19,13 @@ class SET_DRESSER_OT_open_log(Thin, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if session.current.server.log is None:
+        if desk.current.server.log is None:
             cls.poll_message_set("The backend has not been started yet")
             return False
         return True
 
     def act(self, context: bpy.types.Context) -> None:
-        log = session.current.server.log
+        log = desk.current.server.log
         if log is None or not log.is_file():
             raise SetDresserError("There is no log.", "Start the backend first.", "no-log")
         show_log(context, log)

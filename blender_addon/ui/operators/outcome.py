@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ... import session
-from ...api import generating as api
+from ...api import jobs as job_calls
 from ...capture import block_outs
 from ...ground.messages import SetDresserError
 from ...ground.references import contains
@@ -31,11 +31,11 @@ class SET_DRESSER_OT_select_outcome(ForJob, bpy.types.Operator):
         return True
 
     def act(self, context: bpy.types.Context) -> None:
-        record = api.find_record(self.job)
+        record = job_calls.find_record(self.job)
         if self.left_out:
             found = [each for each in map(block_outs.resolve, record.left_out) if each is not None]
         else:
-            found = api.Job(record).objects
+            found = job_calls.Job(record).objects
         layer = context.view_layer
         here = [each for each in found if contains(layer.objects, each)]
         if not here:
@@ -52,7 +52,7 @@ class SET_DRESSER_OT_restore_settings(ForJob, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     def act(self, context: bpy.types.Context) -> None:
-        restoring.restore(session.current, api.find_record(self.job), context.scene)
+        restoring.restore(session.current.line, job_calls.find_record(self.job), context.scene)
 
 
 CLASSES = (SET_DRESSER_OT_select_outcome, SET_DRESSER_OT_restore_settings)

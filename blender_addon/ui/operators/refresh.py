@@ -14,7 +14,7 @@ class SET_DRESSER_OT_refresh(Thin, bpy.types.Operator):
     bl_description = "Ask the backend for its pipelines and jobs; starts it if need be"
 
     def act(self, context: bpy.types.Context) -> None:
-        session.current.refresh()
+        session.current.line.refresh()
 
 
 CLASSES = (SET_DRESSER_OT_refresh,)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import bpy
 
-from ... import session
-from ...api import generating as api
-from ...ground.messages import as_error
-from ...props import arrival as arriving
+from ...api import jobs as job_calls
+from ...ground.messages import SetDresserError
+from ...props import arrival
+from ...state import desk
+from ...state.job import JobRecord
+from ...work import results
 from .base import ForJob
 
 
@@ -24,7 +26,7 @@ class SET_DRESSER_OT_import_job(ForJob, bpy.types.Operator):
         return True
 
     def act(self, context: bpy.types.Context) -> None:
-        api.import_job(self.job, keep_moves=context.scene.set_dresser.keep_moves, wait=False)
+        job_calls.import_job(self.job, keep_moves=context.scene.set_dresser.keep_moves, wait=False)
 
 
 class SET_DRESSER_OT_place_result(ForJob, bpy.types.Operator):
@@ -34,18 +36,29 @@ class SET_DRESSER_OT_place_result(ForJob, bpy.types.Operator):
     bl_options = {"UNDO", "INTERNAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        record = session.current.jobs.get(self.job)
+        record = desk.current.jobs.get(self.job)
         if record is None:
             return {"CANCELLED"}
         try:
-            arriving.place_result(context, record)
-        except Exception as error:  # noqa: BLE001 - an operator that raises is printed, not shown; the panel shows this
-            record.problem, record.arrival = as_error(error), ""
-            session.current.report(error)
+            arrival.place_result(context, record, results.read(record))
+        except Exception as error:  # noqa: BLE001 - whoever has called the operator raises it again
+            _raised.append(error)
             return {"CANCELLED"}
-        record.arrival = "imported"
-        session.current.changed()
         return {"FINISHED"}
+
+
+_raised: list[Exception] = []
+"""What the operator has ended with. Blender would make a text of it, so that it is handed to `place` this way."""
+
+
+def place(record: JobRecord) -> None:
+    """Import a fetched job as one undo step, for which an operator is needed. Raises what the import raises."""
+    _raised.clear()
+    ended = bpy.ops.set_dresser.place_result("EXEC_DEFAULT", True, job=record.id)
+    if _raised:
+        raise _raised.pop()
+    if "FINISHED" not in ended:  # only if the operator's poll or the list stood in the way
+        raise SetDresserError("The props could not be imported.", "Press Import in the list of jobs.", "import")
 
 
 CLASSES = (SET_DRESSER_OT_import_job, SET_DRESSER_OT_place_result)

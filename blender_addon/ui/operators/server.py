@@ -5,6 +5,8 @@ from __future__ import annotations
 import bpy
 
 from ... import session
+from ...state import desk
+from ...work import server_life
 from .base import Thin
 
 
@@ -15,13 +17,13 @@ class SET_DRESSER_OT_start_server(Thin, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if session.current.server.running:
+        if desk.current.server.running:
             cls.poll_message_set("The backend is running already")
             return False
         return True
 
     def act(self, context: bpy.types.Context) -> None:
-        session.current.start_server()
+        session.current.line.start_server()
 
 
 class SET_DRESSER_OT_stop_server(Thin, bpy.types.Operator):
@@ -31,13 +33,13 @@ class SET_DRESSER_OT_stop_server(Thin, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not session.current.server.running:
+        if not desk.current.server.running:
             cls.poll_message_set("The backend is not running")
             return False
         return True
 
     def act(self, context: bpy.types.Context) -> None:
-        session.current.stop_server()
+        server_life.stop(session.current.line)
 
 
 class SET_DRESSER_OT_restart_server(Thin, bpy.types.Operator):
@@ -46,7 +48,7 @@ class SET_DRESSER_OT_restart_server(Thin, bpy.types.Operator):
     bl_description = "End the backend, whatever it does, and start it again; unfinished jobs go on"
 
     def act(self, context: bpy.types.Context) -> None:
-        session.current.life.restart(session.current)
+        server_life.restart(session.current.line)
 
 
 class SET_DRESSER_OT_rest(Thin, bpy.types.Operator):
@@ -56,13 +58,13 @@ class SET_DRESSER_OT_rest(Thin, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not session.current.life.can_rest(session.current):
+        if not server_life.can_rest(desk.current):
             cls.poll_message_set("The backend is not running, or a job needs it")
             return False
         return True
 
     def act(self, context: bpy.types.Context) -> None:
-        session.current.life.rest(session.current)
+        server_life.rest(session.current.line)
 
 
 CLASSES = (SET_DRESSER_OT_restart_server, SET_DRESSER_OT_rest, SET_DRESSER_OT_start_server, SET_DRESSER_OT_stop_server)

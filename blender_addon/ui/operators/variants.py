@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import bpy
 
-from ... import session
 from ...api import assets, remaking
 from ...ground.messages import SetDresserError
 from ...props import variants
 from ...settings import parameters, properties
+from ...state import desk
 from .base import Thin
 
 
@@ -102,7 +102,7 @@ class SET_DRESSER_OT_remake(ForProp, bpy.types.Operator):
     @classmethod
     def description(cls, context: bpy.types.Context, chosen: bpy.types.OperatorProperties) -> str:
         """The tooltip: what the pipeline is, then what a click does."""
-        view = properties.view_of(session.current.pipelines, chosen.pipeline) or {}
+        view = properties.description_of(desk.current.pipelines, chosen.pipeline) or {}
         said: str = bpy.app.translations.pgettext_tip(cls.bl_description)
         about = str(view.get("description") or "").removesuffix(".")
         return f"{about}.\n{said}" if about else said

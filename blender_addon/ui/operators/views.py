@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import bpy
 
-from ... import session
 from ...answers import asking
 from ...answers import picks as views
 from ...answers.questions import Question
-from ...api import generating as api
+from ...api import jobs as job_calls
 from ...api import views as views_api
 from ...ground.messages import SetDresserError
+from ...state import desk
 from .answer import ForQuestion
 
 
@@ -26,7 +26,7 @@ class ForSlots(ForQuestion):
         if question.kind != "views" or not 0 <= self.slot < len(question.slots):
             raise SetDresserError("The job asks for no views like that.", "Look at the question.", "answer-invalid")
         asking.pick(question, self.changed(asking.picks(question)))
-        session.current.changed()
+        desk.current.changed()
 
     def changed(self, picks: views.Picks) -> views.Picks:
         raise NotImplementedError
@@ -42,7 +42,7 @@ class SET_DRESSER_OT_pick_view(ForSlots, bpy.types.Operator):
     @classmethod
     def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
         """The tooltip: which view it is, then what a click does."""
-        record = session.current.jobs.get(properties.job)
+        record = desk.current.jobs.get(properties.job)
         question = record.question if record is not None else None
         said: str = bpy.app.translations.pgettext_tip(cls.bl_description)
         if question is None or not 0 <= properties.index < len(question.views):
@@ -109,7 +109,7 @@ class SET_DRESSER_OT_regenerate_views(ForQuestion, bpy.types.Operator):
 
     def act(self, context: bpy.types.Context) -> None:
         self.question()
-        views_api.regenerate_views(api.find_record(self.job).id, self.photo, wait=False)
+        views_api.regenerate_views(job_calls.find_record(self.job).id, self.photo, wait=False)
 
 
 CLASSES = (

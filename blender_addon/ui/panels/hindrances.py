@@ -6,12 +6,12 @@ from typing import Any
 
 import bpy
 
-from ... import session
 from ...backend_process.installation import InstallationState
 from ...backend_process.server_process import ServerState
 from ...capture import sentences
 from ...capture.photos import wrong_number
 from ...settings import properties
+from ...state import desk
 from .models import WORDS, lack, models_hindrance
 from .photos import NO_CAMERA, block_out_hindrance, photos_hindrance
 
@@ -29,10 +29,10 @@ LACKING = {
 def generate_hindrance(context: bpy.types.Context) -> str:
     """Why Generate cannot be pressed; "" if it can."""
     settings = context.scene.set_dresser
-    if session.current.set_up_problem is not None:
-        installing = session.current.installation.state is InstallationState.INSTALLING
+    if desk.current.set_up_problem is not None:
+        installing = desk.current.installation.state is InstallationState.INSTALLING
         return "The backend is being installed" if installing else "The backend is not set up"
-    if session.current.server.state is ServerState.INCOMPATIBLE:
+    if desk.current.server.state is ServerState.INCOMPATIBLE:
         return ServerState.INCOMPATIBLE.value
     reason = _shot_hindrance(context, settings) or _preparation_hindrance(context, settings)
     return reason or _pipeline_hindrance(settings) or models_hindrance(context.scene)
@@ -85,24 +85,24 @@ def _preparation_hindrance(context: bpy.types.Context, settings: properties.SetD
 
 
 def _pipeline_hindrance(settings: properties.SetDresserSettings) -> str:
-    view = properties.view_of(session.current.pipelines, properties.chosen_pipeline(settings))
+    view = properties.description_of(desk.current.pipelines, properties.chosen_pipeline(settings))
     pictures = len(settings.photos) if settings.source == "PHOTOS" else 1
     return "" if view is None else wrong_number(view, pictures) or _not_ready(view)
 
 
 def preparation_lack(identifier: str) -> str:
     """Why a preparation cannot be used with this backend; "" if it can, or if the backend has not run yet."""
-    views = session.current.preparations
-    if not views and not session.current.pipelines:
+    views = desk.current.preparations
+    if not views and not desk.current.pipelines:
         return ""
-    view = properties.view_of(views, identifier)
+    view = properties.description_of(views, identifier)
     return LACKING[identifier] if view is None else _not_ready(view)
 
 
 def _not_ready(view: dict[str, Any]) -> str:
     if view.get("ready", True):
         return ""
-    title, wanted, known = view.get("title", view["id"]), view.get("weights", ()), session.current.models
+    title, wanted, known = view.get("title", view["id"]), view.get("weights", ()), desk.current.models
     if missing := known.not_ready(wanted):
         return lack(missing)
     if wanted and all(each in known.known for each in wanted):

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import bpy
 
-from ... import session
 from ...backend_process import setting_up
 from ...backend_process.installation import Installation, InstallationState
 from ...ground import preferences
 from ...installer.builds import AUTOMATIC, BUILDS, NONE
 from ...installer.plan import Plan
+from ...state import desk
 from .cures import draw_cures
 from .text import draw_text
 
@@ -25,7 +25,7 @@ BUTTONS = {
 
 def draw_installation(layout: bpy.types.UILayout, context: bpy.types.Context, everything: bool = False) -> None:
     """The installation, as long as there is something to do about it; with `everything` also when there is not."""
-    installation = session.current.installation
+    installation = desk.current.installation
     if installation.plan is None or setting_up.uses_another_python():
         return
     if installation.state is InstallationState.COMPLETE and installation.problem is None and not everything:

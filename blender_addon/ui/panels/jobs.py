@@ -6,12 +6,12 @@ from typing import Any
 
 import bpy
 
-from ... import session
 from ...answers import thumbnails
 from ...ground.messages import SetDresserError
 from ...settings import properties
-from ...work import job_list, restoring, results
-from ...work.jobs import JobRecord
+from ...state import desk, listing
+from ...state.job import JobRecord
+from ...work import job_list, restoring
 from .cures import draw_cures
 from .fields import is_narrow
 from .models import amount, draw_model_at_fault
@@ -25,7 +25,7 @@ ROWS = 5
 
 def draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The last error: what is wrong, what to do, and its details for a report."""
-    problem = session.current.problem
+    problem = desk.current.problem
     if problem is None:
         return
     box = layout.box()
@@ -42,16 +42,16 @@ def draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
 
 def draw_jobs(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The jobs that have ended, newest first, and what can be done with the one that is marked."""
-    manager, ended = context.window_manager, results.listed(session.current)
+    manager, ended = context.window_manager, listing.listed(desk.current)
     row = layout.row()
     row.label(text=f"{len(ended)} ended" if ended else "No job has ended yet")
     row.operator("set_dresser.refresh", text="", icon="FILE_REFRESH")
     if ended:
         owner = (manager, job_list.ROWS, manager, job_list.ACTIVE)
         layout.template_list("SET_DRESSER_UL_jobs", "", *owner, rows=ROWS, maxrows=ROWS)
-        if (record := job_list.active(session.current)) is not None:
+        if (record := job_list.active(desk.current)) is not None:
             _draw_active(layout, context, record)
-    if storage := session.current.storage:
+    if storage := desk.current.storage:
         draw_text(layout, context, f"{storage_text(storage)} on disk", icon="DISK_DRIVE")
 
 
@@ -68,7 +68,7 @@ def _draw_active(layout: bpy.types.UILayout, context: bpy.types.Context, record:
     about = " · ".join(part for part in (_pipeline_title(record), ago(record.created), _outcome(record)) if part)
     draw_text(column, context, about)
     problem: SetDresserError | None = record.problem
-    if problem is not None and problem is not session.current.problem:
+    if problem is not None and problem is not desk.current.problem:
         draw_text(column, context, problem.message, icon="ERROR")
         draw_text(column, context, problem.hint)
     if record.can_continue:
@@ -99,7 +99,7 @@ def _outcome(record: JobRecord) -> str:
 
 
 def _pipeline_title(record: JobRecord) -> str:
-    view = properties.view_of(session.current.pipelines, record.pipeline) or {}
+    view = properties.description_of(desk.current.pipelines, record.pipeline) or {}
     return str(view.get("title") or record.pipeline)
 
 
@@ -118,7 +118,7 @@ class SET_DRESSER_UL_jobs(bpy.types.UIList):
         index: int = 0,
         flt_flag: int = 0,
     ) -> None:
-        record = session.current.jobs.get(item.name)
+        record = desk.current.jobs.get(item.name)
         if record is None:  # it goes with the next tick
             layout.label(text="")
             return

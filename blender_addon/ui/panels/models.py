@@ -6,10 +6,10 @@ from typing import Any
 
 import bpy
 
-from ... import session
 from ...ground.messages import SetDresserError
 from ...settings import parameters, properties
-from ...work.models import BROKEN, DOWNLOADING, PARTIAL, READY, Model, at_fault, needed
+from ...state import desk
+from ...state.models import BROKEN, DOWNLOADING, PARTIAL, READY, Model, at_fault, needed
 from .cures import draw_cures
 from .text import draw_text, duration
 
@@ -28,11 +28,14 @@ WORDS = "labels"
 
 def needed_models(scene: bpy.types.Scene) -> list[str]:
     """The ids of the models that the chosen pipeline and preparation need, with the parameters that are set."""
-    current, settings = session.current, scene.set_dresser
+    current, settings = desk.current, scene.set_dresser
     pipeline, preparation = properties.chosen_pipeline(settings), properties.chosen_preparation(settings)
     methods = [
-        (properties.view_of(current.preparations, preparation), parameters.preparations.values(scene, preparation)),
-        (properties.view_of(current.pipelines, pipeline), parameters.pipelines.values(scene, pipeline)),
+        (
+            properties.description_of(current.preparations, preparation),
+            parameters.preparations.values(scene, preparation),
+        ),
+        (properties.description_of(current.pipelines, pipeline), parameters.pipelines.values(scene, pipeline)),
     ]
     found: list[str] = []
     for view, values in methods:
@@ -45,7 +48,7 @@ def needed_models(scene: bpy.types.Scene) -> list[str]:
 
 def models_hindrance(scene: bpy.types.Scene) -> str:
     """Why a job could not run for want of models; "" if it could, as far as is known."""
-    return lack(session.current.models.not_ready(needed_models(scene)))
+    return lack(desk.current.models.not_ready(needed_models(scene)))
 
 
 def lack(missing: list[Model]) -> str:
@@ -61,9 +64,9 @@ def lack(missing: list[Model]) -> str:
 def draw_missing_models(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """What Generate waits for, with the buttons that get it."""
     wanted = needed_models(context.scene)
-    for model in session.current.models.not_ready(wanted):
+    for model in desk.current.models.not_ready(wanted):
         _draw_model(layout.box(), context, model)
-    if wanted and not session.current.models.known and _lacking(context.scene):
+    if wanted and not desk.current.models.known and _lacking(context.scene):
         layout.operator("set_dresser.refresh", text="Look for Models", icon="VIEWZOOM")
 
 
@@ -71,8 +74,8 @@ def _lacking(scene: bpy.types.Scene) -> bool:
     """Whether the backend said, when it ran last, that the pipeline could not run."""
     settings = scene.set_dresser
     views = [
-        properties.view_of(session.current.pipelines, properties.chosen_pipeline(settings)),
-        properties.view_of(session.current.preparations, properties.chosen_preparation(settings)),
+        properties.description_of(desk.current.pipelines, properties.chosen_pipeline(settings)),
+        properties.description_of(desk.current.preparations, properties.chosen_preparation(settings)),
     ]
     return any(view is not None and not view.get("ready", True) for view in views)
 
@@ -81,14 +84,14 @@ def draw_model_at_fault(
     layout: bpy.types.UILayout, context: bpy.types.Context, problem: SetDresserError | None
 ) -> None:
     """Below an error: the model that it says is missing or damaged, unless it is here by now or shown anyway."""
-    model = session.current.models.known.get(at_fault(problem))
+    model = desk.current.models.known.get(at_fault(problem))
     if model is not None and model.state != READY and model.id not in needed_models(context.scene):
         _draw_model(layout, context, model)
 
 
 def draw_models(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """All of them: those that are needed now first, each folded away."""
-    known = session.current.models.known
+    known = desk.current.models.known
     row = layout.row()
     row.label(text=_summary(list(known.values())))
     row.operator("set_dresser.refresh", text="", icon="FILE_REFRESH")
@@ -112,7 +115,7 @@ def _icon(model: Model) -> str:
 
 def _draw_model(layout: bpy.types.UILayout, context: bpy.types.Context, model: Model, titled: bool = True) -> None:
     """One model: its state in a sentence, its licence until that is accepted, and what can be done."""
-    models = session.current.models
+    models = desk.current.models
     column = layout.column()
     if titled:
         column.label(text=model.title, icon=_icon(model))

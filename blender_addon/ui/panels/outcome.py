@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import bpy
 
-from ... import session
-from ...api import generating as api
-from ...work import results
-from ...work.jobs import JobRecord
+from ...api import jobs as job_calls
+from ...state import desk, listing
+from ...state.job import JobRecord
 from .text import draw_text
 
 NAMES_TOLD = 4
@@ -19,10 +18,10 @@ FINISHED_EARLY = "Finished early: it can go on from here, now or later."
 def draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The job of the last press: its props and what it left out, each with a click that selects them; and Continue, if
     there is more to be had of it."""
-    record = results.of_the_last_press(session.current)
+    record = listing.of_the_last_press(desk.current)
     if record is None:
         return
-    props = api.Job(record).objects
+    props = job_calls.Job(record).objects
     warnings = list(dict.fromkeys(str(warning.get("message", "")) for warning in record.warnings))
     goes_on = record.can_continue and not record.busy
     told = bool(record.imported and props) or record.left_out or warnings or goes_on

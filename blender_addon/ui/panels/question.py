@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bpy
 
-from ... import session
 from ...answers import asking, thumbnails
 from ...answers.questions import Question, pixel_count
+from ...state import desk
 from .pictures import draw_opener, draw_picture, width_for_pictures
 from .text import UNIT_PIXELS, count, draw_text
 from .views import draw_views
@@ -19,7 +19,7 @@ ROWS = 8
 
 def draw_questions(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """What jobs ask. They wait for it, so it comes first."""
-    for record in session.current.jobs.values():
+    for record in desk.current.jobs.values():
         if record.question is not None:
             draw_question(layout.box(), context, record.question)
 

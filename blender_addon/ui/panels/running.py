@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import bpy
 
-from ... import session
+from ...ground import moments
+from ...state import condition, desk
+from ...state.job import JobRecord
 from ...state.previews import Preview, newest
 from ...work import preview_images
-from ...work.jobs import JobRecord
 from .fields import DECORATION_PIXELS, is_narrow, text_width
 from .text import UNIT_PIXELS, draw_text, duration, region_width
 
@@ -26,7 +27,7 @@ MOST_OPENERS = 4
 
 def draw_running(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Progress, stage, time left and picture of every job that has not ended."""
-    for record in session.current.jobs.values():
+    for record in desk.current.jobs.values():
         if not record.ended or record.busy:
             _draw_job(layout.box(), context, record)
 
@@ -39,7 +40,7 @@ def _draw_job(box: bpy.types.UILayout, context: bpy.types.Context, record: JobRe
         button = row.operator("set_dresser.finish", **({"text": "", "icon": "CHECKMARK"} | words))
         button.job = record.id
     row.operator("set_dresser.cancel", text="", icon="X").job = record.id
-    hindrance = session.current.import_hindrance() if record.arrival == "waiting" else ""
+    hindrance = moments.import_hindrance() if record.arrival == "waiting" else ""
     column = _beside_its_picture(box, context, record)
     full = record.ended and not hindrance and not record.continuing
     factor = 1.0 if full else record.fraction * (DONE_YET_WAITING if hindrance else 1.0)
@@ -50,7 +51,7 @@ def _draw_job(box: bpy.types.UILayout, context: bpy.types.Context, record: JobRe
         draw_text(column, context, about, pixels=pixels)
     if hindrance:
         draw_text(box, context, hindrance, icon="INFO")
-    if record.state == "queued" and (reason := session.current.life.why_jobs_wait):
+    if record.state == "queued" and (reason := condition.why_jobs_wait(desk.current)):
         draw_text(box, context, reason, icon="INFO")
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bpy
 
-from ... import session
 from ...backend_process import setting_up
-from ...state.condition import Condition, condition
+from ...state import desk
+from ...state.condition import Condition, condition, holds_memory
 from .fields import is_narrow
 from .text import draw_text
 
@@ -15,12 +15,12 @@ SENTENCES = {
     Condition.INSTALLING: "The backend is being installed",
 }
 TOLD_BY_THE_ERROR = (Condition.CRASHED, Condition.INCOMPATIBLE)
-"""Why is in `session.problem`, unless that was dismissed."""
+"""Why is in `desk.problem`, unless that was dismissed."""
 
 
 def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The line, and larger buttons where the user must do something."""
-    current = session.current
+    current = desk.current
     now = condition(current)
     if now in (Condition.NOT_INSTALLED, Condition.INSTALLING):
         if current.installation.plan is None or setting_up.uses_another_python():  # else `draw_installation` tells
@@ -33,7 +33,7 @@ def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row.label(text=now.value.text, icon=now.value.icon)
     for action in now.value.small:
         row.operator(action.operator, text="", icon=action.icon)
-    if now is Condition.READY and current.life.holds_memory:
+    if now is Condition.READY and holds_memory(current):
         row.operator("set_dresser.rest", text="", icon="GHOST_DISABLED")
     problem = current.server.problem
     if problem is not None and now.value.large and not (now in TOLD_BY_THE_ERROR and problem is current.problem):

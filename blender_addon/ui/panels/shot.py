@@ -6,11 +6,10 @@ from typing import Any
 
 import bpy
 
-from ... import session
 from ...capture import photo_files, sentences
 from ...props import photo_places
 from ...settings import parameters, photo_list, properties
-from ...work import results
+from ...state import desk, listing
 from .cures import draw_cures
 from .fields import draw_choice, draw_field, draw_parameter, draw_text_field, is_narrow
 from .hindrances import generate_hindrance, hindrance_code, preparation_lack
@@ -125,7 +124,7 @@ def _draw_how(layout: bpy.types.UILayout, context: bpy.types.Context, method: st
     for attribute in groups.attributes(method):
         if attribute != besides:
             draw_parameter(body, context, groups, method, attribute)
-    _draw_notes(body, context, properties.view_of(session.current.preparations, method))
+    _draw_notes(body, context, properties.description_of(desk.current.preparations, method))
 
 
 def draw_imagine(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -146,7 +145,7 @@ def draw_imagine(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     body.active = settings.imagine
     for attribute in parameters.preparations.attributes(properties.IMAGINE):
         draw_parameter(body, context, parameters.preparations, properties.IMAGINE, attribute)
-    _draw_notes(body, context, properties.view_of(session.current.preparations, properties.IMAGINE))
+    _draw_notes(body, context, properties.description_of(desk.current.preparations, properties.IMAGINE))
 
 
 def draw_prominent(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -172,7 +171,7 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     row = layout.row(align=True)
     row.scale_y = 1.5
     row.operator("set_dresser.generate", icon="SHADERFX")
-    if waiting := results.waiting(session.current):
+    if waiting := listing.waiting(desk.current):
         number = row.row(align=True)
         number.ui_units_x = 2.5
         number.label(text=str(waiting), icon="SORTTIME")
@@ -203,7 +202,7 @@ def draw_rest(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         draw_field(column, context, settings, "picture_quality")
         draw_field(column, context, settings, "hide_block_outs")
         draw_field(column, context, settings, "keep_moves")
-    view = properties.view_of(session.current.pipelines, pipeline)
+    view = properties.description_of(desk.current.pipelines, pipeline)
     if view is not None and properties.takes_several(settings) and settings.source != "PHOTOS":
         most = view["images"]["most"]
         draw_text(column, context, f"Takes up to {most} pictures of one object: choose Photos as the source")
