@@ -29,7 +29,7 @@ def test_metadata_comes_from_the_recipe_and_the_licence_from_the_pipeline(
     addon: Any, prop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     views = [{**view, "licence_note": "Not in space."} for view in session.current.desk.pipelines]
-    monkeypatch.setattr(session.current, "pipelines", views)
+    monkeypatch.setattr(session.current.desk, "pipelines", views)
     addon.mark_as_asset(prop, tags=("set 12",))
     data = prop.asset_data
     assert {tag.name for tag in data.tags} == {"Set Dresser", "inflate", "square", "set 12"}

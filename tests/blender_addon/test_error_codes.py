@@ -16,7 +16,9 @@ from blender_addon.ground.messages import SetDresserError
 from blender_addon.installer import records
 from blender_addon.installer import run as installer_run
 from blender_addon.installer.events import Failure
-from blender_addon.state.job import JobRecord, _take, read_result
+from blender_addon.state.job import JobRecord
+from blender_addon.work import results
+from blender_addon.work.line import told
 
 
 def code_of(action: Callable[[], Any]) -> str:
@@ -75,18 +77,18 @@ def test_a_build_that_is_not_made(addon: Any) -> None:
 
 def test_a_result_that_is_no_result(addon: Any, tmp_path: Path) -> None:
     record = JobRecord(id="0" * 24)
-    assert code_of(lambda: read_result(record)) == "not-fetched"
+    assert code_of(lambda: results.read(record)) == "not-fetched"
     record.folder = tmp_path
     for text in ("{", "[]"):
         (tmp_path / "result.json").write_text(text)
-        assert code_of(lambda: read_result(record)) == "result-invalid"
+        assert code_of(lambda: results.read(record)) == "result-invalid"
 
 
 def test_a_list_that_no_backend_would_send(addon: Any) -> None:
     def take(value: Any) -> None:
         raise KeyError(value)
 
-    assert code_of(lambda: _take(take, "id")) == "invalid"
+    assert code_of(lambda: told("id", take)) == "invalid"
 
 
 def test_an_environment_that_is_in_use_or_being_made_elsewhere(

@@ -177,7 +177,7 @@ def test_the_panels_finish_now_brings_the_props_into_the_file_that_is_open(
     addon: Any, current: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a restart of Blender, say; a script that wants no import keeps its word."""
-    monkeypatch.setattr(current, "ready_client", waiting)
+    monkeypatch.setattr(current.line, "ready_client", waiting)
     record = listed(state="running", can_finish=True)
     addon.finish_job("abc")
     assert record.finishing
@@ -205,7 +205,7 @@ def test_finish_now_that_came_too_late_is_no_error(addon: Any, current: Any, sta
 def test_a_backend_that_is_stopped_before_it_lets_a_job_go_on_leaves_it_as_it_was(
     addon: Any, current: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(current, "ready_client", waiting)
+    monkeypatch.setattr(current.line, "ready_client", waiting)
     record = listed(state="failed", can_continue=True)
     addon.continue_job("abc", wait=False)
     assert (record.busy, progress_text(record)) == (True, "Continuing")

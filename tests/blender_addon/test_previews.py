@@ -291,11 +291,11 @@ def pace(current: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     monkeypatch.setattr(preview_fetching, "time", clock)
     monkeypatch.setattr(preview_images, "show", lambda key, path: log.append(f"shown {key[1]}"))
-    monkeypatch.setattr(current, "ready_client", ready)
+    monkeypatch.setattr(current.line, "ready_client", ready)
     current.desk.server.state = ServerState.READY
     record = JobRecord(id="abc", state="running")
     current.desk.jobs = {"abc": record}
-    here = SimpleNamespace(session=current, clock=clock, log=log, record=record, fetching=PreviewFetching())
+    here = SimpleNamespace(line=current.line, clock=clock, log=log, record=record, fetching=PreviewFetching())
     here.picture = png(np.zeros((4, 4, 3), np.uint8))
     return here
 
@@ -304,8 +304,8 @@ def tell(pace: Any, told: dict[str, Any], turns: int = 1, seconds: float = 0.05)
     pace.record.take_event(ServerEvent(told["revision"], "preview", told))
     for _ in range(turns):
         pace.clock.now += seconds / turns
-        pace.fetching.show(pace.session)
-        pace.session.tasks.advance(0.001)
+        pace.fetching.show(pace.line)
+        pace.line.tasks.advance(0.001)
 
 
 def test_two_pictures_a_second_one_at_a_time_and_none_that_is_stale(pace: Any) -> None:
@@ -323,15 +323,15 @@ def test_the_last_picture_comes_although_nothing_follows_it(pace: Any) -> None:
     tell(pace, event("a", 2))
     for _ in range(20):
         pace.clock.now += 0.1
-        pace.session.tasks.advance(0.001)
+        pace.line.tasks.advance(0.001)
     assert pace.fetching.fetched == {("abc", "a"): 2}
     assert pace.log.count("shown a") == 2
-    assert len(pace.session.tasks) == 0
+    assert len(pace.line.tasks) == 0
 
 
 def test_a_picture_that_is_none_leaves_the_one_before(pace: Any) -> None:
     tell(pace, event("a", 1), turns=8)
-    path = preview_fetching.path_of(pace.session, pace.record, pace.record.previews["a"])
+    path = preview_fetching.path_of(pace.record, pace.record.previews["a"])
     assert path.read_bytes() == pace.picture
     pace.picture, good = b"no picture", pace.picture
     tell(pace, event("a", 2), turns=8, seconds=2.0)
@@ -347,9 +347,9 @@ def test_a_picture_of_a_job_that_has_ended_meanwhile_is_dropped(pace: Any) -> No
     tell(pace, event("a", 1), turns=2)
     pace.record.state = "cancelled"
     for _ in range(8):
-        pace.session.tasks.advance(0.001)
+        pace.line.tasks.advance(0.001)
     assert pace.log[-1] == "end preview-a.png"
-    pace.fetching.show(pace.session)
+    pace.fetching.show(pace.line)
     assert pace.fetching.fetched == {}
 
 

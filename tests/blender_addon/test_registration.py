@@ -45,7 +45,7 @@ def test_registering_twice_leaves_nothing(
 ) -> None:
     monkeypatch.setenv("SET_DRESSER_PYTHON", str(python_with_plugin))
     monkeypatch.setenv("SET_DRESSER_PLUGINS", "box_pipeline")
-    monkeypatch.setattr(session, "_timers_fire", lambda: True)
+    monkeypatch.setattr(tick, "timers_fire", lambda: True)
     before = remains()
     for _ in range(2):
         blender_addon.register()

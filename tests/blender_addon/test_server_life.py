@@ -143,7 +143,7 @@ def render(device: str) -> None:
 
 
 def ask_health() -> None:
-    session.current.life._next = 0.0
+    session.current.desk.health_stale = True
     session.current.desk.health = {}
     pump_until(lambda: session.current.desk.health, "the answer")
 
@@ -176,7 +176,7 @@ def test_with_a_window_the_handler_only_leaves_word(addon: Any, current: Any) ->
     scene.cycles.device = "GPU"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resting, "bpy", SimpleNamespace(app=SimpleNamespace(background=False)))
-        patch.setattr(server_life.ServerLife, "can_rest", lambda *_: asked.append("can_rest"))
+        patch.setattr(server_life, "can_rest", lambda *_: asked.append("can_rest"))
         resting._render_begins(scene)
         assert (current.desk.rest_wanted, asked) == (True, [])
         session.pump()

@@ -12,6 +12,7 @@ import bpy
 import pytest
 
 from blender_addon import session
+from blender_addon.backend_process import setting_up
 from blender_addon.backend_process.server_process import ServerState
 from blender_addon.ground import folders, moments, tick
 from blender_addon.ground.messages import SetDresserError
@@ -262,7 +263,7 @@ def test_jobs_of_an_earlier_session_can_be_imported(addon: Any, picture: Path) -
 
 def test_a_deleted_job_is_gone_everywhere(addon: Any, picture: Path, current: Any) -> None:
     job = addon.generate(source=picture, pipeline="test-box")
-    data = current.environment().data
+    data = setting_up.server_environment(current.desk.installation).data
     assert (data / "jobs" / job.id).is_dir()
     addon.delete_job(job)
     pump_until(lambda: not current.desk.jobs, "the removal")
@@ -379,7 +380,7 @@ def test_no_blender_object_is_kept_between_ticks(addon: Any, picture: Path, curr
 def test_the_tick_is_a_timer_only_while_it_is_needed(
     addon: Any, picture: Path, current: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "_timers_fire", lambda: True)
+    monkeypatch.setattr(tick, "timers_fire", lambda: True)
     timers = bpy.app.timers
     assert not timers.is_registered(tick._tick)
     start(addon, picture)

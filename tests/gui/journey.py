@@ -31,9 +31,7 @@ def install_the_zip(trip: Trip) -> None:
     )
     assert trip.blender.ask("addon() is not None")
     trip.show_panel()
-    trip.blender.wait(
-        "desk().installation.plan is not None and not desk().installation.busy", "the plan", 30.0
-    )
+    trip.blender.wait("desk().installation.plan is not None and not desk().installation.busy", "the plan", 30.0)
     assert trip.blender.ask("desk().set_up_problem is not None"), "a fresh user has no backend yet"
     trip.blender.rest()
 
@@ -44,9 +42,7 @@ def set_up_the_backend(trip: Trip) -> None:
     blender.ask("bpy.context.preferences.system.use_online_access = True")
     trip.shot("offer")
     blender.click('bpy.ops.set_dresser.install(build="none"')
-    blender.wait(
-        "desk().installation.installing or desk().installation.problem is not None", "a start", 20.0
-    )
+    blender.wait("desk().installation.installing or desk().installation.problem is not None", "a start", 20.0)
     shown: set[str] = set()
 
     def ended() -> bool:
@@ -165,9 +161,7 @@ def quit_and_start_again(trip: Trip) -> None:
     trip.start(str(STAGE / "set.blend"))
     trip.show_panel()
     trip.blender.click("bpy.ops.set_dresser.refresh(", RIGHT)
-    trip.blender.wait(
-        "{'test-box', 'test-asking'} <= {view['id'] for view in desk().pipelines}", "the list", 60.0
-    )
+    trip.blender.wait("{'test-box', 'test-asking'} <= {view['id'] for view in desk().pipelines}", "the list", 60.0)
     trip.build_room()
     trip.blender.rest()
 
@@ -261,9 +255,7 @@ def pick_views(trip: Trip) -> None:
     blender.rest()
     trip.shot("after a kill")
     assert blender.ask(f"{_PICKS.format(identifier)}") == [1, 0, 2, 3, 8, 5]
-    blender.ask(
-        f"question = desk().jobs[{identifier!r}].question; asking = sys.modules[ADDON + '.answers.asking']"
-    )
+    blender.ask(f"question = desk().jobs[{identifier!r}].question; asking = sys.modules[ADDON + '.answers.asking']")
     blender.ask("for photo in asking.draft(question).photos: photo.unfolded = False")
     blender.rest()
     trip.shot("folded")
