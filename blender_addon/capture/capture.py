@@ -140,7 +140,7 @@ def capture_camera(context: Context, block_outs: Sequence[Object], folder: Path,
     return finished(take(ask_camera(context, block_outs, quality), folder))
 
 
-def take(sitter: Sitter, folder: Path, told: Told = rendering.untold) -> Steps:
+def take(sitter: Sitter, folder: Path, told: Told = rendering.untold) -> Steps[Capture]:
     """Render what the camera sees and which pixel is which block-out; returns the `Capture`. Each render is a step.
 
     Writes `image.png`, `instances.png` (grey, 8 bits up to 255 block-outs, else 16) and `depth.npy` (float32 metres
@@ -160,7 +160,7 @@ def take(sitter: Sitter, folder: Path, told: Told = rendering.untold) -> Steps:
     return (yield from _take(sitter, folder, told))
 
 
-def _take(sitter: Sitter, folder: Path, told: Told) -> Steps:
+def _take(sitter: Sitter, folder: Path, told: Told) -> Steps[Capture]:
     if not bpy.app.background:  # a scene is not copied while Blender's own threads read it
         yield from rendering.free_moment(told)
     stands = sitter.place.find()
@@ -214,8 +214,11 @@ def _take(sitter: Sitter, folder: Path, told: Told) -> Steps:
         moved = pictures.move(files, folder)
     if sitter.cut_out:
         return Capture(image=moved[0], warnings=warnings)
+    image, instances, depth_file = moved[:3]
     return Capture(
-        *moved[:3],
+        image=image,
+        instances=instances,
+        depth=depth_file,
         outlines=moved[3::2],
         outline_depths=moved[4::2],
         camera=pose,

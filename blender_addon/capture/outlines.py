@@ -84,7 +84,7 @@ def whole(
     sight: Sight,
     what: Scenery,
     path: Path,
-) -> Steps:
+) -> Steps[Outlines]:
     """The `Outlines` of block-outs, on the stage on which `sight` was had. Each render is a step.
 
     Args:
@@ -150,7 +150,7 @@ def _groups(extents: Mapping[int, Extent]) -> list[list[int]]:
     return groups
 
 
-def _alone(stage: Stage, parts: Mapping[int, int], what: Scenery, path: Path) -> Steps:
+def _alone(stage: Stage, parts: Mapping[int, int], what: Scenery, path: Path) -> Steps[Sight]:
     """`Sight` of some block-outs with all else out of the camera's sight."""
     shown = scenery.shown_by(parts, what.makers)
     hidden = {each.session_uid for each in bpy.data.objects} - shown

@@ -116,7 +116,7 @@ def ask(
     )
 
 
-def take(sitting: Sitting, number: int, folder: Path, told: Told = untold) -> Steps:
+def take(sitting: Sitting, number: int, folder: Path, told: Told = untold) -> Steps[Capture]:
     """Take one of the photos, into a folder of its own; returns its `Capture`.
 
     Raises CaptureError: also if something it needs is gone, or was moved.
@@ -161,7 +161,7 @@ def joined(sitting: Sitting, shots: Sequence[Capture]) -> Capture:
     warnings = {each["message"]: each for each in [*told, *(each for shot in shots for each in shot.warnings)]}
     return replace(
         shots[0],
-        further=[shot.image for shot in shots[1:]],
+        further=[shot.image for shot in shots[1:] if shot.image is not None],
         photos=[{"name": photo.name, "azimuth": photo.azimuth} for photo in sitting.photos],
         warnings=list(warnings.values()),
     )

@@ -9,6 +9,7 @@ import bpy
 from ...ground import tick
 from ...ground.messages import SetDresserError
 from ...settings.boxes import Box, Drawing
+from ...settings.properties import SetDresserSettings
 from .. import box_overlay
 from .base import Thin, image_editor
 
@@ -16,7 +17,7 @@ CLICK_PIXELS = 4.0
 """On screen: a drag that is shorter is a click."""
 
 
-def picture(settings: bpy.types.PropertyGroup) -> bpy.types.Image:
+def picture(settings: SetDresserSettings) -> bpy.types.Image:
     """The chosen picture as an image of this file; a file on disk is opened. Raises SetDresserError."""
     image = settings.image
     if settings.source == "FILE":
@@ -31,13 +32,13 @@ def picture(settings: bpy.types.PropertyGroup) -> bpy.types.Image:
     return image
 
 
-def drawing(settings: bpy.types.PropertyGroup, size: tuple[int, int]) -> Drawing:
+def drawing(settings: SetDresserSettings, size: tuple[int, int]) -> Drawing:
     """The boxes of the settings, ready to be drawn on a picture of this size."""
     boxes = [Box(box.left, box.top, box.right, box.bottom) for box in settings.boxes]
     return Drawing(boxes, settings.box_index, size)
 
 
-def add(settings: bpy.types.PropertyGroup, box: Box) -> None:
+def add(settings: SetDresserSettings, box: Box) -> None:
     """Add a box to the settings, with a name that no other has."""
     taken = {each.name for each in settings.boxes}
     item = settings.boxes.add()
@@ -46,7 +47,7 @@ def add(settings: bpy.types.PropertyGroup, box: Box) -> None:
     settings.box_index = len(settings.boxes) - 1
 
 
-def remove(settings: bpy.types.PropertyGroup, index: int) -> None:
+def remove(settings: SetDresserSettings, index: int) -> None:
     settings.boxes.remove(index)
     settings.box_index = max(0, min(index, len(settings.boxes) - 1))
 
@@ -140,7 +141,7 @@ class SET_DRESSER_OT_edit_boxes(bpy.types.Operator):
         box_overlay.hide()
 
     def _act(
-        self, settings: bpy.types.PropertyGroup, event: bpy.types.Event, point: tuple[float, float], reach: float
+        self, settings: SetDresserSettings, event: bpy.types.Event, point: tuple[float, float], reach: float
     ) -> set[str]:
         """What an event at a point of the picture does."""
         drawn = self._drawing

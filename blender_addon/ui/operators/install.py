@@ -41,8 +41,8 @@ class SET_DRESSER_OT_install(bpy.types.Operator):
         return self.execute(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        if self.build and isinstance(chosen := preferences.get(), bpy.types.AddonPreferences):
-            chosen.torch_build = self.build  # so that it is not told to be out of date afterwards
+        if self.build and isinstance(preferences.get(), bpy.types.AddonPreferences):
+            preferences.get().torch_build = self.build  # so that it is not told to be out of date afterwards
         try:
             installing.install(self.build, repair=self.repair, wait=False)
         except SetDresserError as error:  # told where the button is, and gone with the next press

@@ -73,7 +73,8 @@ class SET_DRESSER_OT_remove_model(ForModel, bpy.types.Operator):
     bl_description = "Remove the files that were downloaded here; files that others have put there stay"
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        return context.window_manager.invoke_confirm(self, event)
+        answer: set[str] = context.window_manager.invoke_confirm(self, event)
+        return answer
 
     def act(self, context: bpy.types.Context) -> None:
         models_api.remove_model(self.model, wait=False)

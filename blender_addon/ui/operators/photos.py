@@ -80,7 +80,8 @@ class SET_DRESSER_OT_add_photo_image(_ListChange, bpy.types.Operator):
         return True
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        return context.window_manager.invoke_props_dialog(self)
+        answer: set[str] = context.window_manager.invoke_props_dialog(self)
+        return answer
 
     def draw(self, context: bpy.types.Context) -> None:
         self.layout.prop_search(self, "image", bpy.data, "images")
@@ -104,7 +105,8 @@ class SET_DRESSER_OT_add_photo_cameras(_ListChange, bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if any(each.type == "CAMERA" for each in context.selected_objects):
             return self.execute(context)
-        return context.window_manager.invoke_props_dialog(self)
+        answer: set[str] = context.window_manager.invoke_props_dialog(self)
+        return answer
 
     def draw(self, context: bpy.types.Context) -> None:
         self.layout.prop_search(self, "collection", bpy.data, "collections")
