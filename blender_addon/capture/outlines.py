@@ -42,12 +42,12 @@ class Outlines:
 
     layers: ((H, W) uint16 ids, (H, W) float32 depth in Blender's units, NaN where nothing is), each id in one at most,
     and only those of which something is hidden; before: id of a block-out that is not seen at all, though it stands in
-    the picture -> number of what hides most of it; crowded: ids that were not looked at because there are too many.
+    the picture -> number of what hides most of it; too_many: ids that were not looked at because there are too many.
     """
 
     layers: list[tuple[Any, Any]] = field(default_factory=list)
     before: dict[int, int] = field(default_factory=dict)
-    crowded: list[int] = field(default_factory=list)
+    too_many: list[int] = field(default_factory=list)
 
 
 def extent(view_layer: ViewLayer, block_out: Object, metres: float, camera: Mapping[str, Any]) -> Extent | None:
@@ -103,7 +103,7 @@ def whole(
             stage, {part: number for part, number in parts.items() if number in group}, what, path
         )
         _keep(found, sight, alone, group)
-    found.crowded = [number for group in groups[most:] for number in group]
+    found.too_many = [number for group in groups[most:] for number in group]
     return found
 
 

@@ -36,8 +36,8 @@ def ask(
         chosen = context.selected_objects if objects is None else objects
         if isinstance(chosen, bpy.types.Collection):
             chosen = chosen.all_objects
-        sitter = capture.ask_camera(context, list(chosen), quality)
-        return lambda told: capture.take(sitter, folder, told)
+        planned = capture.ask_camera(context, list(chosen), quality)
+        return lambda told: capture.take(planned, folder, told)
     shot = picture(context, folder, source, labels, match_camera)
     return lambda _: taken(shot)
 

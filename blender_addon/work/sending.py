@@ -10,7 +10,7 @@ from typing import Any
 from ..backend_process.server_process import ServerState
 from ..capture import photos
 from ..capture.capture import Capture
-from ..capture.photos import Sitting
+from ..capture.photos import PlannedPhotos
 from ..capture.rendering import TAKING, Told
 from ..ground import moments
 from ..ground.messages import SetDresserError
@@ -65,11 +65,11 @@ def take(line: Line, record: JobRecord, steps: Callable[[Told], Steps[Capture]])
     return shot
 
 
-def take_photos(line: Line, record: JobRecord, sitting: Sitting, folder: Path) -> Steps[Capture]:
+def take_photos(line: Line, record: JobRecord, planned: PlannedPhotos, folder: Path) -> Steps[Capture]:
     """Take one photo after the other; cancelling is possible all the time."""
     shots: list[Capture] = []
-    count = len(sitting.photos)
-    for number, photo in enumerate(sitting.photos):
+    count = len(planned.photos)
+    for number, photo in enumerate(planned.photos):
         waiting = f"{photo.name}, {number + 1} of {count}"
 
         def tell(message: str, fraction: float, waiting: str = waiting, number: int = number) -> None:
@@ -81,9 +81,9 @@ def take_photos(line: Line, record: JobRecord, sitting: Sitting, folder: Path) -
             tell(reason, 0.0)
             yield
         tell(TAKING, 0.0)
-        shots.append((yield from _held(line, photos.take(sitting, number, folder / str(number), tell))))
+        shots.append((yield from _held(line, photos.take(planned, number, folder / str(number), tell))))
     _tell(line.desk, record, "", 0.0, "preparing")
-    return photos.joined(sitting, shots)
+    return photos.joined(planned, shots)
 
 
 def _held(line: Line, steps: Steps[T]) -> Steps[T]:

@@ -29,7 +29,7 @@ else:  # Blender registers what is derived from its own class beside this one
     _Operator = object
 
 
-class Thin(_Operator):
+class OneCall(_Operator):
     """An operator that is one call: `act` does it, and may raise SetDresserError.
 
     about_error: it does something with the error that the panel shows; any other press takes that off the panel.
@@ -56,7 +56,7 @@ class Thin(_Operator):
         raise NotImplementedError
 
 
-class ForJob(Thin):
+class ForJob(OneCall):
     """An operator on one job of the list."""
 
     job: bpy.props.StringProperty(name="Job", description="Its id", options={"HIDDEN", "SKIP_SAVE"})

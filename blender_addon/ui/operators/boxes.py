@@ -11,7 +11,7 @@ from ...ground.messages import SetDresserError
 from ...settings.boxes import Box, Drawing
 from ...settings.properties import SetDresserSettings
 from .. import box_overlay
-from .base import Thin, image_editor
+from .base import OneCall, image_editor
 
 CLICK_PIXELS = 4.0
 """On screen: a drag that is shorter is a click."""
@@ -52,7 +52,7 @@ def remove(settings: SetDresserSettings, index: int) -> None:
     settings.box_index = max(0, min(index, len(settings.boxes) - 1))
 
 
-class SET_DRESSER_OT_add_box(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_add_box(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.add_box"
     bl_label = "Add Box"
     bl_description = "Add a box in the middle of the picture"
@@ -64,7 +64,7 @@ class SET_DRESSER_OT_add_box(Thin, bpy.types.Operator):
         add(settings, Box(width // 4, height // 4, max(width * 3 // 4, 1), max(height * 3 // 4, 1)))
 
 
-class SET_DRESSER_OT_remove_box(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_remove_box(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.remove_box"
     bl_label = "Remove Box"
     bl_description = "Remove the selected box"
@@ -83,7 +83,7 @@ class SET_DRESSER_OT_remove_box(Thin, bpy.types.Operator):
         remove(settings, settings.box_index)
 
 
-class SET_DRESSER_OT_draw_boxes(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_draw_boxes(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.draw_boxes"
     bl_label = "Draw Boxes"
     bl_description = "Draw boxes around objects, on the picture in an Image Editor"

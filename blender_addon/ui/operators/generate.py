@@ -11,10 +11,10 @@ from ...capture import block_outs, sources
 from ...settings import parameters, photo_list, properties
 from ...state import listing
 from .. import panels
-from .base import Thin
+from .base import OneCall
 
 
-class SET_DRESSER_OT_generate(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_generate(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.generate"
     bl_label = "Generate"
     bl_description = "Make props of what the picture shows. Work on meanwhile; they come in when they are done"

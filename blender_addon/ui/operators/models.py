@@ -7,12 +7,12 @@ import bpy
 from ...api import models as models_api
 from ...ground import tick
 from ...state import desk
-from .base import Thin
+from .base import OneCall
 
 TICK_FIRST = "Read the licence and tick the box above first"
 
 
-class ForModel(Thin):
+class ForModel(OneCall):
     """An operator on one model of the list."""
 
     model: bpy.props.StringProperty(name="Model", description="Its id", options={"HIDDEN", "SKIP_SAVE"})

@@ -9,12 +9,12 @@ import bpy
 from ...capture import photo_files
 from ...ground.messages import SetDresserError
 from ...settings import photo_list
-from .base import Thin
+from .base import OneCall
 
 PICTURES = "*.png;*.jpg;*.jpeg;*.webp;*.tif;*.tiff;*.bmp"
 
 
-class _ListChange(Thin):
+class _ListChange(OneCall):
     """An operator that changes the list, and is one step to undo."""
 
     bl_options = {"REGISTER", "UNDO"}
