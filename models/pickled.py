@@ -127,12 +127,12 @@ def converted(file: Path, place: Path | None = None, rename: Rename = str) -> Pa
         CheckpointError: see `read_pickled`; CheckpointUnwritable where the place cannot be written to.
     """
     target = converted_form(file, place)
-    if target.is_file() and _origin(target) == (_fingerprint(file) if file.is_file() else _origin(target)):
+    if target.is_file() and _origin(target) == (fingerprint(file) if file.is_file() else _origin(target)):
         return target
     tensors = {kept: tensor for name, tensor in read_pickled(file).items() if (kept := rename(name)) is not None}
     examine(file)
     try:
-        return write_safetensors(target, tensors, {"converted_from": _fingerprint(file)})
+        return write_safetensors(target, tensors, {"converted_from": fingerprint(file)})
     except OSError as error:
         raise CheckpointUnwritable(
             f"{target}, the converted form of {file.name}, cannot be written: {error}"
@@ -152,7 +152,7 @@ def _origin(target: Path) -> str | None:
         return None
 
 
-def _fingerprint(file: Path) -> str:
+def fingerprint(file: Path) -> str:
     """Tells two files apart by the sizes and checksums that their tables of contents state, without reading them."""
     stated: object = (file.stat().st_size, file.stat().st_mtime_ns)
     if zipfile.is_zipfile(file):

@@ -9,6 +9,10 @@ import pytest
 from tests.structure.source import ROOT, gradient_stops, sources
 
 REASONS = {
+    "models/hi3d/autoencoding.py": ({"detach"}, "a glimpse is looked at, and no more"),
+    "models/hi3d/denoising.py": ({"detach"}, "a checkpoint has no gradients"),
+    "models/hi3d/pictures.py": ({"detach"}, "numpy has no gradients"),
+    "models/hi3d/tiny.py": ({"requires_grad_"}, "writes the values that parameters begin with"),
     "models/isosurface/sampling.py": ({"detach"}, "marching cubes works on numbers; FlexiCubes has the gradients"),
     "models/loading.py": ({"requires_grad_"}, "a loaded network is for inference until it is told to learn"),
     "models/lrm/single_view_tiny.py": ({"no_grad"}, "writes the values that parameters begin with"),
