@@ -11,9 +11,12 @@ from backend.errors import Problem
 from backend.imaging.background import Remover, Way
 from backend.imaging.intake import find_the_object
 from backend.pipelines.context import Context
-from backend.pipelines.cut_outs import Pixels, cut_out, extent, remark
+from backend.pipelines.cut_outs import Pixels, cut_out, remark
 from backend.pipelines.multiview import FEWEST, MULTIVIEW
 from backend.shot import Shot
+
+HAZE = 26
+"""Alpha below which, a tenth, nothing is there: what a background's removal leaves over, and shadows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,7 @@ def pictures_of(shot: Shot, context: Context, background: Way) -> tuple[list[Tak
         else:
             cut, record = _cut(picture, number, remover)
             records.append(record)
+        cut = _without_haze(cut, number)
         if _ends_at_the_border(cut):
             message = f"{title} is cut by the border of picture {number}, which was left out."
             context.warn("view-cut", message, "Move that camera until all of the object is seen.", instance)
@@ -74,7 +78,16 @@ def _cut(picture: Pixels, number: int, remover: Remover) -> tuple[Pixels, Mappin
     return found.on_nothing(picture), found.record
 
 
+def _without_haze(cut: Pixels, number: int) -> Pixels:
+    """The same picture, transparent where it nearly is. Raises Problem("image-empty") if nothing is left."""
+    clear = cut.copy()
+    clear[cut[..., 3] < HAZE] = 0
+    if not clear[..., 3].any():
+        raise Problem("image-empty", f"Picture {number}: the object is transparent everywhere.")
+    return clear
+
+
 def _ends_at_the_border(cut: Pixels) -> bool:
-    """Whether the object goes on outside of the picture."""
-    top, bottom, left, right = extent(cut)
-    return top == 0 or left == 0 or bottom == cut.shape[0] or right == cut.shape[1]
+    """Whether the object goes on outside of the picture: more than half of a pixel of the border shows it."""
+    alpha = cut[..., 3]
+    return any(bool((side > 127).any()) for side in (alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]))

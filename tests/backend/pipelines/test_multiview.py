@@ -178,6 +178,18 @@ def test_a_picture_without_an_object_is_named(tmp_path: Path, change: Any, code:
     assert raised.value.code == code
 
 
+def test_haze_around_the_object_is_nothing(tmp_path: Path) -> None:
+    """As the removal of a background may leave it: it neither reaches the border nor widens the square."""
+    folder = shots.write_views(tmp_path, 5, QUICK, 0)
+    for index, camera in enumerate(shots.cameras(5)):
+        pixels = shots.picture(camera)
+        pixels[..., 3] = np.maximum(pixels[..., 3], 12)
+        (folder / "inputs" / f"image-{index}.bin").write_bytes(shots.as_file(pixels))
+    result = run(folder)
+    assert result.record["pictures_used"] == [1, 2, 3, 4, 5]
+    assert min(result.props[0].quality["view_ious"]) > 0.9
+
+
 def test_pictures_without_alpha_are_cut_out(tmp_path: Path) -> None:
     folder = shots.write_views(tmp_path, 6, {**QUICK, "background": "plain"}, 0)
     for index, camera in enumerate(shots.cameras(6)):
