@@ -38,6 +38,7 @@ DEFAULTS = {
     "back": "mirror",
     "quality": "final",
     "maybe": 3,
+    "places": [],
     "name": "x",
     "class": False,
 }
