@@ -66,7 +66,8 @@ class Views(Asked):
         default = [int(index) for index in document["default"]]
         if not slots or any(not 0 <= view.photo < len(photos) for view in views):
             raise ValueError("a view of no photo, or no slot")
-        angles = [angle for place in (*views, *slots) for angle in (place.azimuth, place.elevation)]
+        angles = [angle for view in views for angle in (view.azimuth, view.elevation)]
+        angles += [angle for slot in slots for angle in (slot.azimuth, slot.elevation)]
         if not all(map(math.isfinite, [*angles, *(photo.azimuth for photo in photos)])):
             raise ValueError("an angle that is no number")
         if len(set(default)) != len(slots) or any(not 0 <= index < len(views) for index in default):
@@ -75,7 +76,7 @@ class Views(Asked):
 
     @property
     def files(self) -> list[str]:
-        return [each.file for each in (*self.photos, *self.views)]
+        return [photo.file for photo in self.photos] + [view.file for view in self.views]
 
     def default_answer(self) -> dict[str, Any]:
         return {"chosen": list(self.default)}

@@ -176,8 +176,8 @@ def _list(
         return _text(common, "words", default, _read_words, _write_words)
     if kinds and kinds <= {"integer", "number"}:
         number: Callable[[str], Any] = int if kinds == {"integer"} else float
-        length = field.get("minItems")
-        if length == field.get("maxItems") == len(default) and 0 < length <= LONGEST_VECTOR:
+        fixed = field.get("minItems") == field.get("maxItems") == len(default)
+        if fixed and 0 < len(default) <= LONGEST_VECTOR:
             return _vector(items[0] if len(items) == 1 else {}, common, default, number)
         return _text(common, "numbers", default, lambda text: _read_numbers(text, number), _write_numbers)
     return _text(common, "list", default, _read_json(list, "a list, […]"), json.dumps)

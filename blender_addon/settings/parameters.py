@@ -79,7 +79,8 @@ class Groups:
 
     def folded(self, method: str, most: int = PROMINENT) -> dict[str, list[str]]:
         """The names of the other properties, by group; "" has those that belong to none."""
-        shown, found = self.prominent(method, most), {group: [] for group in GROUPS}
+        shown = self.prominent(method, most)
+        found: dict[str, list[str]] = {group: [] for group in GROUPS}
         for control in self._controls.get(method, ()):
             if control.attribute not in shown:
                 found.setdefault(str(control.field.get("group") or ""), []).append(control.attribute)
@@ -123,8 +124,10 @@ class Groups:
     def put(self, scene: bpy.types.Scene, method: str, given: Mapping[str, Any]) -> None:
         """Set what a former job was made with; what is not a parameter any more, or does not fit, is passed over."""
         holder = self.group(scene, method)
+        if holder is None:
+            return
         given = former.of_today(given, self._schemas.get(method, {}).get("properties", {}))
-        for control in self._controls.get(method, ()) if holder is not None else ():
+        for control in self._controls[method]:
             holder.property_unset(control.attribute)
             with contextlib.suppress(KeyError, TypeError, ValueError):  # another version of the method made that job
                 value: Any = given
@@ -137,7 +140,8 @@ class Groups:
         holder = self.group(scene, method)
         if holder is None:
             return {}
-        carried, found = self._carried(holder, method), {}
+        carried = self._carried(holder, method)
+        found: dict[str, Any] = {}
         for control in self._controls[method]:
             value = carried[control.attribute] if control.attribute in carried else control.value(holder)
             inside: dict[str, Any] = found

@@ -10,10 +10,10 @@ from ...props import variants
 from ...settings import parameters, properties
 from ...state import desk
 from ...state.catalogue import description_of
-from .base import Thin
+from .base import OneCall
 
 
-class ForProp(Thin):
+class ForProp(OneCall):
     """An operator on the selected prop."""
 
     bl_options = {"REGISTER", "UNDO"}

@@ -91,7 +91,7 @@ def _wanted(description: dict[str, Any], values: dict[str, Any]) -> str:
     lacking = catalogue.lacking(description, values)
     if not lacking:
         return ""
-    marks = {field.get("control") for field in lacking}
+    marks = {str(field.get("control") or "") for field in lacking}
     if description.get("makes_picture") and marks == {catalogue.SENTENCE}:
         return "Write what is to be made"
     if description.get("finds_instances") and marks <= set(FINDING):
