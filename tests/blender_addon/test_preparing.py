@@ -205,10 +205,9 @@ def test_the_switch_of_a_file_of_the_first_version_counts(addon: Any, tmp_path: 
 
 STORED = {
     "blender_addon/settings/preparing.py": {"imagine"},
-    "blender_addon/settings/properties.py": set(),
-    "blender_addon/capture/sentences.py": {"text"},
 }
-"""Words that files and scripts have: the switch of 0.1, and what `api.generate` calls a sentence as its source."""
+"""A word that files and scripts have: the switch of 0.1. What `api.generate` calls a sentence as its source is another
+"text"."""
 
 
 def test_no_preparation_of_ours_is_known_by_its_name() -> None:
