@@ -110,7 +110,8 @@ def pick_and_wait_to_be_killed(picture: str) -> None:
     for index in (1, 4, 7):
         bpy.ops.set_dresser.pick_view(job=job.id, index=index)
     session.pump()
-    picks = asking.picks(session.current.desk.jobs[job.id].question)
+    question = session.current.desk.jobs[job.id].question
+    picks = question.asked.picks(asking.draft(question))
     tell(pid=session.current.desk.server.pid, id=job.id, picks=picks)
     while True:
         time.sleep(min(session.pump(), 0.01))
