@@ -135,9 +135,7 @@ class JobStore:
         with self._database.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO owners VALUES (?, ?)", (owner, signature()))
 
-    def add(
-        self, job: str, owner: str, name: str, pipeline: str, origin: Mapping[str, Any] | None = None
-    ) -> StoredJob:
+    def add(self, job: str, owner: str, name: str, pipeline: str, origin: Mapping[str, Any] | None = None) -> StoredJob:
         """A new job at the end of its owner's queue."""
         with self._database.transaction(HASTE_SECONDS) as connection:
             connection.execute(

@@ -93,7 +93,7 @@ def cancel(line: Line, record: JobRecord) -> None:
         line.tasks.start(tell_cancelled(line, record), line.report)
     elif record.arrival in ("fetching", "waiting"):
         stop(line, record)
-        record.arrival = "imported" if record.imported else ""
+        record.arrival, record.import_when_done = "imported" if record.imported else "", False
     line.desk.changed()
     tick.wake()
 
@@ -148,12 +148,3 @@ def server_leaves(line: Line) -> None:
             record.fail(SetDresserError("The backend was stopped before it had the job.", hint, "stopped"))
         elif not record.ended:
             record.put_back()
-
-
-def file_loaded(line: Line, same: bool) -> None:
-    """Another file is open, or the `same` one again."""
-    for record in line.desk.jobs.values():
-        if record.arrival in ("fetching", "waiting"):
-            stop(line, record)
-        record.file_opened(same)
-    line.desk.changed()

@@ -9,7 +9,7 @@ from ..ground import folders
 from ..state.desk import LISTS, Desk
 from ..state.job import JobRecord
 from ..wire.tasks import Steps
-from . import jobs, keeping, models
+from . import jobs, keeping, models, origins
 from .line import Line, told
 
 
@@ -70,8 +70,11 @@ def take_jobs(line: Line, descriptions: Iterable[Mapping[str, Any]]) -> None:
     desk = line.desk
     listed: dict[str, JobRecord] = {}
     for description in descriptions:
-        record = desk.jobs.get(str(description["id"])) or JobRecord(id=str(description["id"]))
-        if record.last_event and record.busy:  # its events tell more, and sooner
+        record = desk.jobs.get(str(description["id"]))
+        if record is None:
+            record = JobRecord(id=str(description["id"]))
+            origins.take(desk, record, description)
+        if record.busy:  # its events tell more, and sooner
             record.position = description.get("position")
         else:
             record.take_description(description)
