@@ -123,8 +123,8 @@ class Question:
     @property
     def files(self) -> list[str]:
         """The pictures it mentions, each once."""
-        mentioned = (*self.choices, *self.photos, *self.views)
-        return list(dict.fromkeys([each.file for each in mentioned] + self.pictures)) if self.kind else []
+        mentioned = [each.file for kind in (self.choices, self.photos, self.views) for each in kind]
+        return list(dict.fromkeys(mentioned + self.pictures)) if self.kind else []
 
     def default_answer(self) -> dict[str, Any]:
         """What the question itself proposes. Raises SetDresserError for a kind that is not known here."""

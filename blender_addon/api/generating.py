@@ -116,10 +116,10 @@ def generate(
         if source != "camera" or labels is not None:
             message = "Photos stand for themselves: they come without a source and a label image."
             raise CaptureError(message, "Leave source and labels out.")
-        sitting = photo_steps.ask(context, photos, objects, match_camera, picture_quality)
-        photo_steps.check_number(description_of(desk.current.pipelines, pipeline), len(sitting.photos))
-        record = jobs.make(desk.current, name=printable(name or sitting.name), **values)
-        taking = sending.take_photos(session.current.line, record, sitting, folder)
+        planned = photo_steps.ask(context, photos, objects, match_camera, picture_quality)
+        photo_steps.check_number(description_of(desk.current.pipelines, pipeline), len(planned.photos))
+        record = jobs.make(desk.current, name=printable(name or planned.name), **values)
+        taking = sending.take_photos(session.current.line, record, planned, folder)
     sending.submit(session.current.line, record, {**request, "name": record.name}, taking, folder)
     job = Job(record)
     if bpy.app.background if wait is None else wait:

@@ -72,7 +72,7 @@ def remove_model(model: str, *, wait: bool | None = None, timeout: float = SHORT
     return _do(model, work.remove(session.current.line, model), wait, timeout)
 
 
-def _do(model: str, task: Steps, wait: bool | None, timeout: float) -> dict[str, Any]:
+def _do(model: str, task: Steps[Any], wait: bool | None, timeout: float) -> dict[str, Any]:
     if _waits(wait):
         _follow(model, task, timeout)
     return _entry(model)
@@ -82,7 +82,7 @@ def _waits(wait: bool | None) -> bool:
     return bpy.app.background if wait is None else wait
 
 
-def _follow(model: str, task: Steps, timeout: float) -> None:
+def _follow(model: str, task: Steps[Any], timeout: float) -> None:
     """Wait until the backend has answered, and has done what it was asked to do."""
     line = session.current.line
 

@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import subprocess
-import sys
 import tempfile
 import time
 from collections import deque
@@ -18,6 +17,7 @@ from typing import BinaryIO
 
 from ..ground.messages import SetDresserError
 from ..ground.privacy import private_folder, private_opener
+from ..installer.events import NO_WINDOW
 from ..wire.client import PROTOCOL_VERSION, Client
 from . import leftovers, start_failures
 from .environment import Environment
@@ -182,7 +182,7 @@ class ServerProcess:
             # Not the add-on's folder: on Windows a process's current folder cannot be removed or updated.
             cwd=environment.user,
             env=_variables(environment),
-            creationflags=subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0,
+            creationflags=NO_WINDOW,
         )
 
     def _hand_over_token(self, process: subprocess.Popen[bytes]) -> None:

@@ -14,8 +14,10 @@ import numpy as np
 from bpy.types import Object
 from numpy.typing import NDArray
 
-from ..ground.references import Reference as BlockOutRef
-from ..ground.references import contains
+from ..ground.references import Reference, contains
+
+BlockOutRef = Reference
+"""A block-out as a job remembers it."""
 
 HIDDEN = "set_dresser_hidden"
 """Custom property of a block-out that its prop has replaced: how it was before it was hidden."""

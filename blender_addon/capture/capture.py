@@ -32,7 +32,7 @@ __all__ = [
     "BlockOutRef",
     "Capture",
     "CaptureError",
-    "Sitter",
+    "PlannedPicture",
     "ask_camera",
     "ask_photo",
     "capture_camera",
@@ -88,7 +88,7 @@ class Capture:
 
 
 @dataclass(frozen=True)
-class Sitter:
+class PlannedPicture:
     """What is to be captured: ids of this session and values, which outlive undo and whatever the artist does.
 
     place: scene and view layer; camera, block_outs: session ids; quality: of the picture, "FAST" or "SCENE".
@@ -104,7 +104,7 @@ class Sitter:
     cut_out: bool = False
 
 
-def ask_camera(context: Context, block_outs: Sequence[Object], quality: str = FAST) -> Sitter:
+def ask_camera(context: Context, block_outs: Sequence[Object], quality: str = FAST) -> PlannedPicture:
     """Check all that can be checked before a picture is taken of what the active camera sees; see `take`.
 
     Raises CaptureError: without block-outs, or without a perspective camera.
@@ -121,7 +121,7 @@ def ask_camera(context: Context, block_outs: Sequence[Object], quality: str = FA
 
 def ask_photo(
     context: Context, camera: Object, block_outs: Sequence[Object], *, cut_out: bool, quality: str = FAST
-) -> Sitter:
+) -> PlannedPicture:
     """As `ask_camera`, for one of several pictures of one prop: what any camera sees of the block-outs, which count as
     one object, id 1, named after the first.
 
@@ -140,7 +140,7 @@ def capture_camera(context: Context, block_outs: Sequence[Object], folder: Path,
     return finished(take(ask_camera(context, block_outs, quality), folder))
 
 
-def take(sitter: Sitter, folder: Path, told: Told = rendering.untold) -> Steps:
+def take(planned: PlannedPicture, folder: Path, told: Told = rendering.untold) -> Steps[Capture]:
     """Render what the camera sees and which pixel is which block-out; returns the `Capture`. Each render is a step.
 
     Writes `image.png`, `instances.png` (grey, 8 bits up to 255 block-outs, else 16) and `depth.npy` (float32 metres
@@ -154,53 +154,53 @@ def take(sitter: Sitter, folder: Path, told: Told = rendering.untold) -> Steps:
     """
     for _ in range(ATTEMPTS - 1):
         try:
-            return (yield from _take(sitter, folder, told))
+            return (yield from _take(planned, folder, told))
         except Disturbed:
             yield
-    return (yield from _take(sitter, folder, told))
+    return (yield from _take(planned, folder, told))
 
 
-def _take(sitter: Sitter, folder: Path, told: Told) -> Steps:
+def _take(planned: PlannedPicture, folder: Path, told: Told) -> Steps[Capture]:
     if not bpy.app.background:  # a scene is not copied while Blender's own threads read it
         yield from rendering.free_moment(told)
-    stands = sitter.place.find()
+    stands = planned.place.find()
     if stands is None:
         raise gone("The scene")
     scene, layer = stands
-    camera = found(bpy.data.objects, sitter.camera, "The camera")
-    chosen = [found(bpy.data.objects, uid, "A block-out") for uid in sitter.block_outs]
+    camera = found(bpy.data.objects, planned.camera, "The camera")
+    chosen = [found(bpy.data.objects, uid, "A block-out") for uid in planned.block_outs]
     _flush(layer)
-    pose, camera_name = _pose(scene, layer, camera, sitter.quality), camera.name
-    numbered = [(1, chosen)] if sitter.alone else [(number, [root]) for number, root in enumerate(chosen, 1)]
+    pose, camera_name = _pose(scene, layer, camera, planned.quality), camera.name
+    numbered = [(1, chosen)] if planned.alone else [(number, [root]) for number, root in enumerate(chosen, 1)]
     ids = {part.session_uid: number for number, whole in numbered for root in whole for part in relation.members(root)}
     rows = {number: _label(scene, layer, number, whole) for number, whole in numbered}
     references = {number: [BlockOutRef.of(root) for root in whole] for number, whole in numbered}
     metres = np.float32(scene.unit_settings.scale_length)
-    engine = "CYCLES" if render_settings.will_be_cycles(scene, sitter.quality) else scene.render.engine
+    engine = "CYCLES" if render_settings.will_be_cycles(scene, planned.quality) else scene.render.engine
     what, extents, whole = scenery.survey(layer, engine), {}, outlines.Outlines()
-    if not sitter.alone:
+    if not planned.alone:
         extents = {number: outlines.extent(layer, root, float(metres), pose) for number, (root,) in numbered}
     folder.mkdir(parents=True, exist_ok=True)
     with pictures.scratch(folder) as scratch:
-        with _stage(scene, layer, camera, pose, sitter, what, told) as stage:
+        with _stage(scene, layer, camera, pose, planned, what, told) as stage:
             sight = yield from identity.look(stage, ids, what, scratch / "identity.exr")
-            if not sitter.alone:
+            if not planned.alone:
                 whole = yield from outlines.whole(stage, ids, extents, sight, what, scratch / "identity.exr")
         labels = sight.labels
         seen = [number for number in references if np.any(labels == number)]
-        if sitter.alone and not seen:
+        if planned.alone and not seen:
             raise unseen(camera_name)
         left_out = [each for number, whole in references.items() if number not in seen for each in whole]
         named = {number: each[0].name for number, each in references.items()}
-        warnings = _unseen(named, seen, whole, sight) + _crowded(named, whole)
+        warnings = _unseen(named, seen, whole, sight) + _too_many(named, whole)
         warnings += noticing.cut_by_the_frame(labels, {number: named[number] for number in seen})
-        with _stage(scene, layer, camera, pose, sitter, what, told) as stage:
-            note = render_settings.for_picture(stage.scene, sitter.quality)
+        with _stage(scene, layer, camera, pose, planned, what, told) as stage:
+            note = render_settings.for_picture(stage.scene, planned.quality)
             yield from stage.render(scratch / "image.png", counts=True)
         warnings += [noticing.warning("engine", note)] if note else []
         warnings += noticing.darkness(pictures.read_floats(scratch / "image.png")[..., :3], labels > 0)
         files = [scratch / "image.png"]
-        if sitter.cut_out:
+        if planned.cut_out:
             _cut_out(files[0], labels)
         else:
             kind = np.uint8 if len(references) <= 255 else np.uint16
@@ -212,10 +212,13 @@ def _take(sitter: Sitter, folder: Path, told: Told) -> Steps:
                 files.append(write_whole(scratch / f"{map_name}.png", pictures.png(ids_there.astype(kind))))
                 files.append(write_whole(scratch / f"{depth_name}.npy", pictures.npy(depth * metres)))
         moved = pictures.move(files, folder)
-    if sitter.cut_out:
+    if planned.cut_out:
         return Capture(image=moved[0], warnings=warnings)
+    image, instances, depth_file = moved[:3]
     return Capture(
-        *moved[:3],
+        image=image,
+        instances=instances,
+        depth=depth_file,
         outlines=moved[3::2],
         outline_depths=moved[4::2],
         camera=pose,
@@ -223,7 +226,7 @@ def _take(sitter: Sitter, folder: Path, told: Told) -> Steps:
         block_outs={number: references[number][0] for number in seen},
         warnings=warnings,
         left_out=left_out,
-        one_with=references[1][1:] if sitter.alone else [],
+        one_with=references[1][1:] if planned.alone else [],
     )
 
 
@@ -249,11 +252,13 @@ def gone(called: str) -> CaptureError:
     return CaptureError(f"{called} is not there any more.", "Generate again with what is there.")
 
 
-def _asked(scene: Scene, view_layer: ViewLayer, camera: Object, chosen: Sequence[Object], **values: Any) -> Sitter:
+def _asked(
+    scene: Scene, view_layer: ViewLayer, camera: Object, chosen: Sequence[Object], **values: Any
+) -> PlannedPicture:
     if not chosen:
         message = "Nothing is chosen that could become a prop."
         raise CaptureError(message, "Select the objects that block out your props, or choose their collection.")
-    sitter = Sitter(
+    planned = PlannedPicture(
         Place.of(scene, view_layer),
         camera.session_uid,
         tuple(each.session_uid for each in chosen),
@@ -261,8 +266,8 @@ def _asked(scene: Scene, view_layer: ViewLayer, camera: Object, chosen: Sequence
     )
     check_size(*picture_size(scene.render), "Lower the resolution in Output properties.")
     _flush(view_layer)
-    _pose(scene, view_layer, camera, sitter.quality)
-    return sitter
+    _pose(scene, view_layer, camera, planned.quality)
+    return planned
 
 
 def _flush(view_layer: ViewLayer) -> None:
@@ -281,13 +286,19 @@ def _pose(scene: Scene, view_layer: ViewLayer, camera: Object, quality: str) -> 
 
 @contextlib.contextmanager
 def _stage(
-    scene: Scene, view_layer: ViewLayer, camera: Object, pose: dict[str, Any], sitter: Sitter, what: Scenery, told: Told
+    scene: Scene,
+    view_layer: ViewLayer,
+    camera: Object,
+    pose: dict[str, Any],
+    planned: PlannedPicture,
+    what: Scenery,
+    told: Told,
 ) -> Iterator[Stage]:
     """Look through a camera as it stands now; `alone`: at nothing but the block-outs."""
     parts = frozenset(
         part.session_uid
         for root in bpy.data.objects
-        if root.session_uid in sitter.block_outs
+        if root.session_uid in planned.block_outs
         for part in relation.members(root)
     )
     with rendering.stage(scene, view_layer, told) as stage:
@@ -298,7 +309,7 @@ def _stage(
             overrides.set(stage.scene.camera.data.dof, "use_dof", False)
             shown = [each for each in bpy.data.objects if each.session_uid in parts]
             _show_block_outs(overrides, shown)
-            if sitter.alone:
+            if planned.alone:
                 _hide_others(overrides, stage.scene, scenery.shown_by(parts, what.makers), what.engine == "CYCLES")
 
         stage.always = always
@@ -363,11 +374,11 @@ def _unseen(named: Mapping[int, str], seen: Sequence[int], whole: Outlines, sigh
     raise CaptureError(message, hint)
 
 
-def _crowded(named: Mapping[int, str], whole: Outlines) -> list[dict[str, Any]]:
+def _too_many(named: Mapping[int, str], whole: Outlines) -> list[dict[str, Any]]:
     """A warning naming block-outs of which the hidden part is not known."""
-    if not whole.crowded:
+    if not whole.too_many:
         return []
-    names = noticing.listed([named[number] for number in whole.crowded])
+    names = noticing.listed([named[number] for number in whole.too_many])
     message = f"Too many block-outs stand before each other: {names} may be incomplete where hidden."
     return [noticing.warning("outlines-crowded", message, "Generate fewer of them at a time.")]
 

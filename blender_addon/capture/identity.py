@@ -68,7 +68,7 @@ class Sight:
     names: dict[int, str]
 
 
-def look(stage: Stage, ids: Mapping[int, int], what: Scenery, path: Path) -> Steps:
+def look(stage: Stage, ids: Mapping[int, int], what: Scenery, path: Path) -> Steps[Sight]:
     """What the camera of a stage sees, a `Sight`. Each render is a step.
 
     Args:
@@ -99,7 +99,8 @@ def _numbered(ids: Mapping[int, int], what: Scenery) -> Numbers:
     for thing in what.standing:
         if thing not in own and free < SHARED:
             own[thing], free = free, free + 1
-    passes, sharers, wanted = dict(own), set(), set(ids.values())
+    sharers: set[int] = set()
+    passes, wanted = dict(own), set(ids.values())
     for shown, by in what.makers.items():
         claims = {own.get(maker, 0) for maker in by}
         if len(claims) > 1 and claims & wanted:
@@ -110,7 +111,7 @@ def _numbered(ids: Mapping[int, int], what: Scenery) -> Numbers:
     return Numbers(own, passes, sharers)
 
 
-def _who_shows(stage: Stage, borrowed: Borrow, numbers: Numbers, wanted: set[int], path: Path) -> Steps:
+def _who_shows(stage: Stage, borrowed: Borrow, numbers: Numbers, wanted: set[int], path: Path) -> Steps[Any]:
     """(H, W) whose instance each pixel sees where an object is shown by several: an id, or 0 for those without.
 
     Each look has other makers as holdouts, whose instances hide but have no number: it tells one bit of a code.
@@ -132,7 +133,7 @@ def _who_shows(stage: Stage, borrowed: Borrow, numbers: Numbers, wanted: set[int
     return np.array([0, *claimed])[np.minimum(found, len(claimed))]
 
 
-def _examine(stage: Stage, borrowed: Borrow, path: Path) -> Steps:
+def _examine(stage: Stage, borrowed: Borrow, path: Path) -> Steps[tuple[Any, Any]]:
     """(H, W) int64 pass index of what each pixel sees, 0 for nothing, and (H, W) float32 depth, NaN for nothing."""
     stage.scene.render.use_border = False
     things, depth, by_chance = yield from _glance(stage, borrowed, path, 0)
@@ -146,7 +147,7 @@ def _examine(stage: Stage, borrowed: Borrow, path: Path) -> Steps:
     return things, depth
 
 
-def _glance(stage: Stage, borrowed: Borrow, path: Path, number: int) -> Steps:
+def _glance(stage: Stage, borrowed: Borrow, path: Path, number: int) -> Steps[tuple[Any, Any, Any]]:
     """One ray for each pixel: indices, depth, and where it ended by chance."""
     stage.scene.cycles.seed = number
     yield from stage.render(path, borrowed)

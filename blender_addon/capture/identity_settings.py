@@ -32,9 +32,9 @@ def for_identity(stage: Stage, what: Scenery) -> None:
             setattr(cycles, name, value)
     render.film_transparent, render.use_freestyle = True, False
     scene.world = None
-    for name, value in (("world_override", None), ("use_volumes", False)):
+    for name, without in (("world_override", None), ("use_volumes", False)):
         if hasattr(view_layer, name):
-            setattr(view_layer, name, value)
+            setattr(view_layer, name, without)
     if what.engine == "BLENDER_WORKBENCH":  # it knows no materials
         plain = bpy.data.materials.new("Set Dresser plain")
         stage.keep(plain)

@@ -42,12 +42,12 @@ class Outlines:
 
     layers: ((H, W) uint16 ids, (H, W) float32 depth in Blender's units, NaN where nothing is), each id in one at most,
     and only those of which something is hidden; before: id of a block-out that is not seen at all, though it stands in
-    the picture -> number of what hides most of it; crowded: ids that were not looked at because there are too many.
+    the picture -> number of what hides most of it; too_many: ids that were not looked at because there are too many.
     """
 
     layers: list[tuple[Any, Any]] = field(default_factory=list)
     before: dict[int, int] = field(default_factory=dict)
-    crowded: list[int] = field(default_factory=list)
+    too_many: list[int] = field(default_factory=list)
 
 
 def extent(view_layer: ViewLayer, block_out: Object, metres: float, camera: Mapping[str, Any]) -> Extent | None:
@@ -84,7 +84,7 @@ def whole(
     sight: Sight,
     what: Scenery,
     path: Path,
-) -> Steps:
+) -> Steps[Outlines]:
     """The `Outlines` of block-outs, on the stage on which `sight` was had. Each render is a step.
 
     Args:
@@ -103,7 +103,7 @@ def whole(
             stage, {part: number for part, number in parts.items() if number in group}, what, path
         )
         _keep(found, sight, alone, group)
-    found.crowded = [number for group in groups[most:] for number in group]
+    found.too_many = [number for group in groups[most:] for number in group]
     return found
 
 
@@ -150,7 +150,7 @@ def _groups(extents: Mapping[int, Extent]) -> list[list[int]]:
     return groups
 
 
-def _alone(stage: Stage, parts: Mapping[int, int], what: Scenery, path: Path) -> Steps:
+def _alone(stage: Stage, parts: Mapping[int, int], what: Scenery, path: Path) -> Steps[Sight]:
     """`Sight` of some block-outs with all else out of the camera's sight."""
     shown = scenery.shown_by(parts, what.makers)
     hidden = {each.session_uid for each in bpy.data.objects} - shown

@@ -48,7 +48,7 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class Sitting:
+class PlannedPhotos:
     """All that is needed to take the photos.
 
     name: what to call it; place: the scene and its layer; block_outs: session ids of the objects that the cameras
@@ -73,7 +73,7 @@ def ask(
     objects: Iterable[Object] | Collection | None,
     match_camera: bool,
     quality: str = capture.FAST,
-) -> Sitting:
+) -> PlannedPhotos:
     """Check everything that can be checked before the first photo is taken.
 
     Args:
@@ -90,7 +90,7 @@ def ask(
     cameras = [source for source, _ in given if isinstance(source, Object)]
     if not cameras:
         where = Place.of(context.scene, context.view_layer)
-        return Sitting(photos[0].name, tuple(photos), where, (), (), match_camera, (), quality)
+        return PlannedPhotos(photos[0].name, tuple(photos), where, (), (), match_camera, (), quality)
     block_outs = _block_outs(context, objects)
     box = azimuths.corners(block_outs)
     for camera in cameras:
@@ -104,7 +104,7 @@ def ask(
             photos[number] = replace(photo, azimuth=None if angle is None else round(angle, DECIMALS))
             if angle is None:
                 warnings.append(f"{photo.name} looks from straight above or below: from which side is not known.")
-    return Sitting(
+    return PlannedPhotos(
         block_outs[0].name,
         tuple(photos),
         Place.of(context.scene, context.view_layer),
@@ -116,38 +116,38 @@ def ask(
     )
 
 
-def take(sitting: Sitting, number: int, folder: Path, told: Told = untold) -> Steps:
+def take(planned: PlannedPhotos, number: int, folder: Path, told: Told = untold) -> Steps[Capture]:
     """Take one of the photos, into a folder of its own; returns its `Capture`.
 
     Raises CaptureError: also if something it needs is gone, or was moved.
     """
-    photo = sitting.photos[number]
+    photo = planned.photos[number]
     if photo.kind == "CAMERA":
-        return (yield from capture.take(_sitter(sitting, number), folder, told))
-    if photo.kind == "FILE" and (number or not sitting.match_camera):
+        return (yield from capture.take(_sitter(planned, number), folder, told))
+    if photo.kind == "FILE" and (number or not planned.match_camera):
         return image_capture.capture_image_file(photo.path, folder)
-    with _looking(sitting):
+    with _looking(planned):
         image = photo.path if photo.kind == "FILE" else capture.found(bpy.data.images, photo.session_uid, photo.name)
-        return sources.picture(bpy.context, folder, image, None, sitting.match_camera and not number)
+        return sources.picture(bpy.context, folder, image, None, planned.match_camera and not number)
 
 
-def _sitter(sitting: Sitting, number: int) -> capture.Sitter:
-    with _looking(sitting) as layer:
-        wanted = [each.session_uid for each in sitting.photos if each.kind == "CAMERA"]
+def _sitter(planned: PlannedPhotos, number: int) -> capture.PlannedPicture:
+    with _looking(planned) as layer:
+        wanted = [each.session_uid for each in planned.photos if each.kind == "CAMERA"]
         cameras = {uid: capture.found(bpy.data.objects, uid, "A camera of the list") for uid in wanted}
-        block_outs = [capture.found(bpy.data.objects, uid, "The block-out") for uid in sitting.block_outs]
+        block_outs = [capture.found(bpy.data.objects, uid, "The block-out") for uid in planned.block_outs]
         layer.update()
-        if _places([*(cameras[uid] for uid in wanted), *block_outs]) != sitting.places:
+        if _places([*(cameras[uid] for uid in wanted), *block_outs]) != planned.places:
             message = "The block-out or a camera was moved before all pictures were taken."
             raise CaptureError(message, "Generate again, and leave them where they are until the job is sent.")
-        camera = cameras[sitting.photos[number].session_uid]
-        return capture.ask_photo(bpy.context, camera, block_outs, cut_out=number > 0, quality=sitting.quality)
+        camera = cameras[planned.photos[number].session_uid]
+        return capture.ask_photo(bpy.context, camera, block_outs, cut_out=number > 0, quality=planned.quality)
 
 
 @contextlib.contextmanager
-def _looking(sitting: Sitting) -> Iterator[ViewLayer]:
+def _looking(planned: PlannedPhotos) -> Iterator[ViewLayer]:
     """Within one turn: the scene that the photos are of."""
-    where = sitting.place.find()
+    where = planned.place.find()
     if where is None:
         raise capture.gone("The scene")
     scene, layer = where
@@ -155,14 +155,14 @@ def _looking(sitting: Sitting) -> Iterator[ViewLayer]:
         yield layer
 
 
-def joined(sitting: Sitting, shots: Sequence[Capture]) -> Capture:
+def joined(planned: PlannedPhotos, shots: Sequence[Capture]) -> Capture:
     """All photos as one shot: the first one's, with the further pictures and what is known of each."""
-    told = [noticing.warning("azimuth", text) for text in sitting.warnings]
+    told = [noticing.warning("azimuth", text) for text in planned.warnings]
     warnings = {each["message"]: each for each in [*told, *(each for shot in shots for each in shot.warnings)]}
     return replace(
         shots[0],
-        further=[shot.image for shot in shots[1:]],
-        photos=[{"name": photo.name, "azimuth": photo.azimuth} for photo in sitting.photos],
+        further=[shot.image for shot in shots[1:] if shot.image is not None],
+        photos=[{"name": photo.name, "azimuth": photo.azimuth} for photo in planned.photos],
         warnings=list(warnings.values()),
     )
 

@@ -13,7 +13,6 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import bpy
 from bpy.app.handlers import persistent
@@ -21,7 +20,7 @@ from bpy.types import Scene, ViewLayer
 
 from ..ground import compat, moments, temporary
 from ..ground.references import Place, of_session
-from ..wire.tasks import Steps
+from ..wire.tasks import Steps, T
 from .intrinsics import CaptureError
 from .render_settings import Overrides
 
@@ -92,7 +91,7 @@ class Stage:
         """A datablock that was made for the pictures, and goes with the copy."""
         self._kept.append(temporary.keep(datablock))
 
-    def render(self, path: Path, borrow: Borrow = nothing_borrowed, counts: bool = False) -> Steps:
+    def render(self, path: Path, borrow: Borrow = nothing_borrowed, counts: bool = False) -> Steps[None]:
         """Render the frame of the copy to a file.
 
         Args:
@@ -156,7 +155,7 @@ class Stage:
         temporary.give_back(self._kept)
 
 
-def free_moment(told: Told) -> Steps:
+def free_moment(told: Told) -> Steps[None]:
     """Give a turn away, and wait until Blender neither renders nor has something moved."""
     told(TAKING, 0.0)
     yield
@@ -193,13 +192,14 @@ def _state(scene: Scene, view_layer: ViewLayer) -> int:
     return hash((scene.frame_current, scene.frame_subframe, *objects))
 
 
-def finished(steps: Steps) -> Any:
+def finished(steps: Steps[T]) -> T:
     """What the steps return, done at once: for background mode, where nobody handles events in between."""
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            return end.value
+            value: T = end.value
+            return value
 
 
 def untold(_: str, __: float) -> None:

@@ -24,7 +24,7 @@ def ask(
     labels: str | os.PathLike[str] | bpy.types.Image | None,
     match_camera: bool,
     quality: str,
-) -> Callable[[Told], Steps]:
+) -> Callable[[Told], Steps[capture.Capture]]:
     """Capture what `api.generate` was given, into `folder`; its arguments mean what they mean there.
 
     What can be checked is checked now, and a picture that is there is taken now. What is returned gives the steps,
@@ -36,13 +36,13 @@ def ask(
         chosen = context.selected_objects if objects is None else objects
         if isinstance(chosen, bpy.types.Collection):
             chosen = chosen.all_objects
-        sitter = capture.ask_camera(context, list(chosen), quality)
-        return lambda told: capture.take(sitter, folder, told)
+        planned = capture.ask_camera(context, list(chosen), quality)
+        return lambda told: capture.take(planned, folder, told)
     shot = picture(context, folder, source, labels, match_camera)
     return lambda _: taken(shot)
 
 
-def taken(shot: capture.Capture) -> Steps:
+def taken(shot: capture.Capture) -> Steps[capture.Capture]:
     """A shot that was taken already."""
     return shot
     yield
@@ -73,8 +73,8 @@ def picture(
 def name(context: bpy.types.Context, source: str | os.PathLike[str] | bpy.types.Image) -> str:
     """What to call a job that was not given a name."""
     if source == "camera":
-        return context.scene.camera.name
-    return source.name if isinstance(source, bpy.types.Image) else absolute(source).stem
+        return str(context.scene.camera.name)
+    return str(source.name) if isinstance(source, bpy.types.Image) else absolute(source).stem
 
 
 def absolute(text: str | os.PathLike[str]) -> Path:

@@ -68,7 +68,7 @@ def loses_contexts() -> bool:
     Seen in 4.3.2, and not in 5.2.2, where a render that is held at its beginning crashes. Nothing that Python sees
     tells it, so it is the number here.
     """
-    return bpy.app.version < (4, 4)
+    return bool(bpy.app.version < (4, 4))
 
 
 def set_choice(owner: Any, attribute: str, *choices: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import bpy
 from bpy.app.handlers import persistent
@@ -27,7 +28,7 @@ _EVENTS = {
 """What calls handlers, and between which of its handlers it is going on."""
 
 _going_on: list[str] = []
-_registered: list[tuple[list, Callable[..., None]]] = []
+_registered: list[tuple[list[Any], Callable[..., None]]] = []
 
 
 def import_hindrance() -> str:
@@ -86,7 +87,7 @@ def _moving() -> bool:
     return any(tool.bl_idname.startswith("TRANSFORM_OT") for tool in tools)
 
 
-def _listen(event: str, begins: list, ends: list[list]) -> None:
+def _listen(event: str, begins: list[Any], ends: list[list[Any]]) -> None:
     """Note that an event goes on from its first handler to its last one."""
 
     @persistent

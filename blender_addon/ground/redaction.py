@@ -49,8 +49,8 @@ class Redaction:
             text = re.sub(rf"{re.escape(home)}(?![\w-])", HOME, text, flags=re.IGNORECASE)
         for name in self._names:
             word = re.escape(name)
-            pattern = rf"(?<=[/\\]){word}(?=[/\\])" if name.lower() in EVERYBODY else rf"(?<![^\W_]){word}(?![^\W_])"
-            text = re.sub(pattern, USER, text, flags=re.IGNORECASE)
+            apart = rf"(?<=[/\\]){word}(?=[/\\])" if name.lower() in EVERYBODY else rf"(?<![^\W_]){word}(?![^\W_])"
+            text = re.sub(apart, USER, text, flags=re.IGNORECASE)
         return text
 
 

@@ -157,7 +157,8 @@ class _File:
         found = self.rows(name)
         if not 0 <= _integer(number) < len(found):
             raise Refused(f"it refers to {name} that it does not have")
-        return found[number]
+        row: dict[str, Any] = found[number]
+        return row
 
     def _extensions(self) -> None:
         for name in _list(self.document.get("extensionsRequired", [])):
@@ -327,7 +328,8 @@ class _File:
     def _values(self, number: int) -> Any:
         """(N, width) what an accessor has."""
         accessor = self.row("accessors", number)
-        kind, width = _COMPONENTS.get(accessor.get("componentType")), _WIDTHS.get(accessor.get("type"))
+        named: tuple[Any, Any] = accessor.get("componentType"), accessor.get("type")
+        kind, width = _COMPONENTS.get(named[0]), _WIDTHS.get(named[1])
         if "sparse" in accessor or kind is None or width is None:
             raise Refused("a mesh has an odd kind of data")
         begin, length = self._view(accessor.get("bufferView"))

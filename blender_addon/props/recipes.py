@@ -28,7 +28,7 @@ def make(number: int, record: Mapping[str, Any], result: Mapping[str, Any]) -> d
     pipeline = result.get("pipeline") or {}
     measured = ("mask_iou", "placement", "quality", "dimensions", "mask_pixels")
     about = [each for each in result.get("warnings") or () if each.get("instance") in (None, number)]
-    return storable(
+    recipe: dict[str, Any] = storable(
         {
             "format": 1,
             "job": result.get("job"),
@@ -50,6 +50,7 @@ def make(number: int, record: Mapping[str, Any], result: Mapping[str, Any]) -> d
             "versions": result.get("versions"),
         }
     )
+    return recipe
 
 
 def storable(value: Any) -> Any:

@@ -218,7 +218,7 @@ def _delta_rotation(prop: Object) -> Quaternion:
 def _close(one: tuple[Vector, Quaternion, Vector], two: tuple[Vector, Quaternion, Vector]) -> bool:
     size = max(1.0, *map(abs, two[0]))
     near = (one[0] - two[0]).length < _SAME * size and (one[2] - two[2]).length < _SAME * max(1.0, two[2].length)
-    return near and abs(one[1].dot(two[1])) > 1.0 - _SAME**2
+    return bool(near and abs(one[1].dot(two[1])) > 1.0 - _SAME**2)
 
 
 def take_children(prop: Object, other: Object) -> None:

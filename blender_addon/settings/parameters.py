@@ -83,7 +83,8 @@ class Groups:
     def folded(self, method: str, most: int = PROMINENT) -> dict[str, list[str]]:
         """The names of the other properties, by group; "" has those that belong to none."""
         names, fields = self._names.get(method, {}), self._schemas.get(method, {}).get("properties", {})
-        shown, found = self.prominent(method, most), {group: [] for group in GROUPS}
+        shown = self.prominent(method, most)
+        found: dict[str, list[str]] = {group: [] for group in GROUPS}
         for name, attribute in names.items():
             if attribute not in shown:
                 found.setdefault(str(fields[name].get("group") or ""), []).append(attribute)
@@ -103,8 +104,10 @@ class Groups:
     def put(self, scene: bpy.types.Scene, method: str, given: Mapping[str, Any]) -> None:
         """Set what a former job was made with; what is not a parameter any more, or does not fit, is passed over."""
         holder = self.group(scene, method)
+        if holder is None:
+            return
         given = former.of_today(given, self._schemas.get(method, {}).get("properties", {}))
-        for name, attribute in self._names.get(method, {}).items() if holder is not None else ():
+        for name, attribute in self._names[method].items():
             holder.property_unset(attribute)
             if name in given:
                 with contextlib.suppress(TypeError, ValueError):  # another version of the method made that job

@@ -28,7 +28,7 @@ def natural(name: str) -> list[Any]:
 
 def add_files(settings: Settings, paths: Iterable[str | os.PathLike[str]]) -> None:
     """Add picture files, in the natural order of their names."""
-    for path in sorted(map(os.fspath, paths), key=lambda each: natural(Path(each).name)):
+    for path in sorted((os.fspath(path) for path in paths), key=lambda each: natural(Path(each).name)):
         _add(settings, "FILE", Path(path).stem).path = path
 
 
@@ -79,9 +79,9 @@ def active(settings: Settings) -> Any | None:
 def title(photo: Any) -> str:
     """What a photo is called now; "" if what it shows was removed from the file."""
     if photo.kind == "FILE":
-        return bpy.path.basename(photo.path)
+        return str(bpy.path.basename(photo.path))
     source = photo.image if photo.kind == "IMAGE" else photo.camera
-    return "" if source is None else source.name
+    return "" if source is None else str(source.name)
 
 
 def entries(settings: Settings) -> list[tuple[Source | None, float | None]]:

@@ -71,7 +71,7 @@ def _choose_source(self: SetDresserSettings, number: int) -> None:
 
 
 def _is_camera(self: Any, candidate: bpy.types.Object) -> bool:
-    return candidate.type == "CAMERA"
+    return bool(candidate.type == "CAMERA")
 
 
 def _files_changed(self: Any, context: bpy.types.Context) -> None:

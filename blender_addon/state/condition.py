@@ -83,7 +83,7 @@ def condition(desk: Desk) -> Condition:
 
 def holds_memory(desk: Desk) -> bool:
     """Whether the worker process was there when the server was last asked."""
-    return desk.health.get("worker", "asleep") != "asleep"
+    return bool(desk.health.get("worker", "asleep") != "asleep")
 
 
 def why_jobs_wait(desk: Desk) -> str:

@@ -87,7 +87,7 @@ class JobRecord:
     away: bool = False
     last_event: int = 0
     cancelling: bool = False
-    task: Steps | None = None
+    task: Steps[Any] | None = None
     question: Question | None = None
     files: list[str] = field(default_factory=list)
     thumbnail: str = ""

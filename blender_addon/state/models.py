@@ -117,7 +117,7 @@ class Models:
         self.problems: dict[str, SetDresserError] = {}
         self.agreed: set[str] = set()
         self.pausing = False
-        self.follower: Steps | None = None
+        self.follower: Steps[Any] | None = None
         self.moment = 0
         self.acted: dict[str, int] = {}
 

@@ -51,4 +51,4 @@ def of_descriptions(documents: Any) -> dict[str, Preview]:
 
 def newest(known: Mapping[str, Preview]) -> Preview | None:
     """The one that was painted last; None if there is none."""
-    return next(reversed(known.values()), None)
+    return next(reversed(list(known.values())), None)

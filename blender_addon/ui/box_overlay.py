@@ -48,7 +48,8 @@ def to_picture(region: bpy.types.Region, size: tuple[int, int], x: float, y: flo
 
 def to_region(region: bpy.types.Region, size: tuple[int, int], point: Point) -> Point:
     """The way back."""
-    return region.view2d.view_to_region(point[0] / size[0], 1.0 - point[1] / size[1], clip=False)
+    there: Point = region.view2d.view_to_region(point[0] / size[0], 1.0 - point[1] / size[1], clip=False)
+    return there
 
 
 def _draw(area: int, drawing: Drawing, names: Callable[[], list[str]]) -> None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, TypeVar
 
 from .http_exchange import Exchange
 
-Steps = Generator[None, None, Any]
-"""A task. `yield` gives the turn away; `yield from` a part of it; what it owns is released in `finally`."""
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+"""A task that returns a T. `yield` gives the turn away, `yield from` does a part of it; what it owns is released in
+`finally`."""
 
 
 class Tasks:
@@ -20,12 +22,12 @@ class Tasks:
 
     def __init__(self) -> None:
         self.deadline = 0.0
-        self._running: list[tuple[Steps, Callable[[Exception], None]]] = []
+        self._running: list[tuple[Steps[Any], Callable[[Exception], None]]] = []
 
     def __len__(self) -> int:
         return len(self._running)
 
-    def start(self, steps: Steps, failed: Callable[[Exception], None]) -> Steps:
+    def start(self, steps: Steps[T], failed: Callable[[Exception], None]) -> Steps[T]:
         """Give a task its first turn, so that it holds what it owns, and further ones from now on; `failed` gets the
         exception that ends it, if one does."""
         self._running.append((steps, failed))
@@ -33,10 +35,10 @@ class Tasks:
         self._turn(steps, failed)
         return steps
 
-    def runs(self, steps: Steps) -> bool:
+    def runs(self, steps: Steps[Any]) -> bool:
         return any(entry[0] is steps for entry in self._running)
 
-    def stop(self, steps: Steps) -> None:
+    def stop(self, steps: Steps[Any]) -> None:
         """End a task where it waits; its `finally` parts run now."""
         self._running = [entry for entry in self._running if entry[0] is not steps]
         steps.close()
@@ -56,7 +58,7 @@ class Tasks:
                 self._turn(steps, failed)
         self._running = self._running[1:] + self._running[:1]
 
-    def finish(self, exchange: Exchange) -> Steps:
+    def finish(self, exchange: Exchange) -> Steps[None]:
         """Advance an exchange until its answer is complete; it is closed whatever happens."""
         try:
             while not exchange.advance(self.deadline):
@@ -64,12 +66,12 @@ class Tasks:
         finally:
             exchange.close()
 
-    def pause(self, seconds: float) -> Steps:
+    def pause(self, seconds: float) -> Steps[None]:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             yield
 
-    def _turn(self, steps: Steps, failed: Callable[[Exception], None]) -> None:
+    def _turn(self, steps: Steps[Any], failed: Callable[[Exception], None]) -> None:
         try:
             next(steps)
         except StopIteration:
@@ -78,5 +80,5 @@ class Tasks:
             self._leave(steps)
             failed(error)
 
-    def _leave(self, steps: Steps) -> None:
+    def _leave(self, steps: Steps[Any]) -> None:
         self._running = [entry for entry in self._running if entry[0] is not steps]

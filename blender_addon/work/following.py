@@ -15,7 +15,7 @@ from .line import Line, told
 RECONNECTIONS = 6
 
 
-def until_placed(line: Line, record: JobRecord) -> Steps:
+def until_placed(line: Line, record: JobRecord) -> Steps[None]:
     """From a job that the server has to props in the scene."""
     yield from follow(line, record)
     looking = line.tasks.start(look(line, record), lambda error: line.desk.report(error, record.id))
@@ -28,7 +28,7 @@ def until_placed(line: Line, record: JobRecord) -> Steps:
         yield  # whoever waits for the end wants to know whether it can go on
 
 
-def follow(line: Line, record: JobRecord) -> Steps:
+def follow(line: Line, record: JobRecord) -> Steps[None]:
     """Read the job's events until it has ended; a cut stream goes on where it was, also with a restarted server."""
     failures = 0
     while not record.ended:
@@ -44,13 +44,13 @@ def follow(line: Line, record: JobRecord) -> Steps:
             yield from line.tasks.pause(min(0.1 * 2**failures, 2.0))
 
 
-def look(line: Line, record: JobRecord) -> Steps:
+def look(line: Line, record: JobRecord) -> Steps[None]:
     """Ask the server what can be asked of the job, which its events do not tell."""
     told((yield from line.ask(lambda client: client.job(record.id))), record.take_chances)
     line.desk.changed()
 
 
-def tell(line: Line, record: JobRecord, ask: Callable[[Client], Exchange]) -> Steps:
+def tell(line: Line, record: JobRecord, ask: Callable[[Client], Exchange]) -> Steps[None]:
     """Ask something of a job of the server's, whose answer is the job as it is then."""
     description = yield from line.ask(ask)
     if not record.busy:  # whoever follows it hears more, and sooner
@@ -58,7 +58,7 @@ def tell(line: Line, record: JobRecord, ask: Callable[[Client], Exchange]) -> St
     line.desk.changed()
 
 
-def _read_events(line: Line, record: JobRecord) -> Steps:
+def _read_events(line: Line, record: JobRecord) -> Steps[bool]:
     """One connection's worth of events; returns whether any came."""
     client = yield from line.ready_client()
     parser = EventParser()

@@ -56,7 +56,7 @@ def go_on(line: Line, record: JobRecord, import_result: bool = True) -> None:
     line.begin(_go_on(line, record), failed)
 
 
-def _go_on(line: Line, record: JobRecord) -> Steps:
+def _go_on(line: Line, record: JobRecord) -> Steps[None]:
     try:
         description = yield from line.ask(lambda client: client.go_on(record.id))
         cancelled = record.cancelling

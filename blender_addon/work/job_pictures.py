@@ -32,7 +32,7 @@ def show(line: Line) -> None:
     line.tasks.start(_fetch(line, record), failed)
 
 
-def _fetch(line: Line, record: JobRecord) -> Steps:
+def _fetch(line: Line, record: JobRecord) -> Steps[None]:
     try:
         path = results.folder_of(record.id) / results.THUMBNAIL
         yield from results.fetch_file(line, record.id, results.THUMBNAIL, path)

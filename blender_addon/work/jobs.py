@@ -35,10 +35,10 @@ def older_unsent(desk: Desk, record: JobRecord) -> bool:
     return any(not job.sent and not job.ended for job in older)
 
 
-def run(line: Line, record: JobRecord, steps: Steps) -> None:
+def run(line: Line, record: JobRecord, steps: Steps[Any]) -> None:
     """Have these steps be what happens to the job by itself; what ends them is its problem."""
 
-    def whole() -> Steps:
+    def whole() -> Steps[None]:
         try:
             yield from steps
         finally:
@@ -98,7 +98,7 @@ def cancel(line: Line, record: JobRecord) -> None:
     tick.wake()
 
 
-def tell_cancelled(line: Line, record: JobRecord) -> Steps:
+def tell_cancelled(line: Line, record: JobRecord) -> Steps[None]:
     """Ask the server to cancel; that it is cancelled comes as an event."""
     yield from following.tell(line, record, lambda client: client.cancel(record.id))
 
@@ -113,7 +113,7 @@ def delete(line: Line, record: JobRecord) -> None:
         tick.wake()
 
 
-def _delete(line: Line, record: JobRecord) -> Steps:
+def _delete(line: Line, record: JobRecord) -> Steps[None]:
     """One that is gone from the server already counts as removed."""
     try:
         yield from line.ask(lambda client: client.forget(record.id))

@@ -7,6 +7,7 @@ many and agreed; until then the former one holds. What the jobs hold is asked fo
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ..backend_process.server_process import ServerState
 from ..ground import preferences
@@ -36,7 +37,7 @@ class Keeping:
     def __init__(self) -> None:
         self._rests: float | None = None
         self._looks: float | None = None
-        self._task: Steps | None = None
+        self._task: Steps[Any] | None = None
 
     def poll(self, line: Line) -> None:
         """Move on; called by every tick."""
@@ -67,7 +68,7 @@ class Keeping:
         setattr(chosen, WISHED, getattr(chosen, AGREED))
         desk.limit_wished, desk.surplus, self._rests = False, None, None
 
-    def _consider(self, line: Line) -> Steps:
+    def _consider(self, line: Line) -> Steps[None]:
         desk, chosen = line.desk, preferences.get()
         wish, agreed = getattr(chosen, WISHED, DEFAULT), getattr(chosen, AGREED, DEFAULT)
         if wish == agreed:
@@ -85,12 +86,12 @@ class Keeping:
         yield from _apply(line)
 
 
-def _apply(line: Line) -> Steps:
+def _apply(line: Line) -> Steps[None]:
     yield from line.ask(lambda client: client.limit_storage(limit()))
     yield from line.tasks.pause(REMOVAL_SECONDS)
     line.refresh()  # the list of jobs too
 
 
-def _look(line: Line) -> Steps:
+def _look(line: Line) -> Steps[None]:
     line.desk.take_storage((yield from line.ask(lambda client: client.storage())))
     line.desk.changed()

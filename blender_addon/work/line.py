@@ -37,7 +37,7 @@ class Line:
 
     # tasks
 
-    def begin(self, steps: Steps, failed: Callable[[Exception], None]) -> Steps:
+    def begin(self, steps: Steps[Any], failed: Callable[[Exception], None]) -> Steps[None]:
         """Start a task, and have the tick called; `failed` gets the exception that ends it, if one does."""
         self.tasks.start(steps, failed)
         self.desk.changed()
@@ -61,17 +61,17 @@ class Line:
 
     # the server
 
-    def ask(self, request: Callable[[Client], Exchange]) -> Steps:
+    def ask(self, request: Callable[[Client], Exchange]) -> Steps[Any]:
         """Ask the server, starting it first if need be; returns its answer. Raises ServerProblem if it refuses."""
         client = yield from self.ready_client()
         return (yield from self.finish(request(client)))
 
-    def finish(self, exchange: Exchange) -> Steps:
+    def finish(self, exchange: Exchange) -> Steps[Any]:
         """See an exchange through; returns the answer. Raises ServerProblem if it is a refusal."""
         yield from self.tasks.finish(exchange)
         return answer(exchange)
 
-    def ready_client(self) -> Steps:
+    def ready_client(self) -> Steps[Client]:
         """Wait until the server answers, starting it first if need be; returns the client.
 
         Raises SetDresserError if it does not start. A server that has crashed is started anew for whoever asks

@@ -18,7 +18,7 @@ class Lists:
     has them fetched once more."""
 
     def __init__(self) -> None:
-        self._task: Steps | None = None
+        self._task: Steps[Any] | None = None
 
     def poll(self, line: Line) -> None:
         """Called by every tick."""
@@ -26,14 +26,14 @@ class Lists:
             self._task = line.begin(_fetch(line), lambda error: line.desk.report(error, LISTS))
 
 
-def _fetch(line: Line) -> Steps:
+def _fetch(line: Line) -> Steps[None]:
     while line.desk.lists_stale:
         line.desk.lists_stale = False
         yield from fetch(line)
     line.desk.settle(LISTS)
 
 
-def fetch(line: Line) -> Steps:
+def fetch(line: Line) -> Steps[None]:
     """Fetch the lists, and follow what has not ended."""
     client = yield from line.ready_client()
     desk = line.desk

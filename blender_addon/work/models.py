@@ -50,7 +50,7 @@ def take(line: Line, descriptions: Iterable[Mapping[str, Any]]) -> None:
     line.desk.changed()
 
 
-def _follow(line: Line) -> Steps:
+def _follow(line: Line) -> Steps[None]:
     models = line.desk.models
     try:
         while models.busy:
@@ -78,7 +78,7 @@ def _settle(models: Models) -> None:
 # what the user wants
 
 
-def download(line: Line, identifier: str, accept_licence: bool) -> Steps:
+def download(line: Line, identifier: str, accept_licence: bool) -> Steps[None]:
     """Begin, or go on; returns the task, which ends when the backend has answered, as all of these do.
 
     Raises SetDresserError if Blender must not go online.
@@ -93,19 +93,19 @@ def download(line: Line, identifier: str, accept_licence: bool) -> Steps:
     return _act(line, identifier, lambda client: client.get_model(identifier, accept_licence))
 
 
-def pause(line: Line, identifier: str) -> Steps:
+def pause(line: Line, identifier: str) -> Steps[None]:
     return _act(line, identifier, lambda client: client.pause_model(identifier))
 
 
-def verify(line: Line, identifier: str) -> Steps:
+def verify(line: Line, identifier: str) -> Steps[None]:
     return _act(line, identifier, lambda client: client.verify_model(identifier))
 
 
-def remove(line: Line, identifier: str) -> Steps:
+def remove(line: Line, identifier: str) -> Steps[None]:
     return _act(line, identifier, lambda client: client.remove_model(identifier))
 
 
-def _act(line: Line, identifier: str, ask: Callable[[Client], Exchange]) -> Steps:
+def _act(line: Line, identifier: str, ask: Callable[[Client], Exchange]) -> Steps[None]:
     models = line.desk.models
 
     def failed(error: Exception) -> None:
@@ -116,7 +116,7 @@ def _act(line: Line, identifier: str, ask: Callable[[Client], Exchange]) -> Step
     return line.begin(_ask(line, identifier, ask), failed)
 
 
-def _ask(line: Line, identifier: str, ask: Callable[[Client], Exchange]) -> Steps:
+def _ask(line: Line, identifier: str, ask: Callable[[Client], Exchange]) -> Steps[None]:
     models = line.desk.models
     description = yield from line.ask(ask)
     models.moment += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from pathlib import Path
+from typing import Any
 
 from ..backend_process.server_process import ServerState
 from ..capture import pictures
@@ -39,7 +40,7 @@ class PreviewFetching:
         self.slices = Slices()
         self.pausing = False
         self._begun = -INTERVAL
-        self._task: Steps | None = None
+        self._task: Steps[Any] | None = None
 
     def show(self, line: Line) -> None:
         """Begin to fetch what is new, and let go of what jobs showed that do not run any more."""
@@ -58,7 +59,7 @@ class PreviewFetching:
         news = [key for key, (_, preview) in wanted.items() if preview.revision > self.fetched.get(key, -1)]
         return wanted[min(news, key=lambda key: self.fetched.get(key, -1))] if news else None
 
-    def _fetch(self, line: Line) -> Steps:
+    def _fetch(self, line: Line) -> Steps[None]:
         while self._newest(line.desk) is not None:
             yield from self._pause()
             found = self._newest(line.desk)  # there may be a newer one by now, or none
@@ -82,7 +83,7 @@ class PreviewFetching:
                     preview_images.show(key, path)
                 line.desk.changed()
 
-    def _pause(self) -> Steps:
+    def _pause(self) -> Steps[None]:
         self.pausing = True
         try:
             while time.monotonic() < self._begun + INTERVAL:

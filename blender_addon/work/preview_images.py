@@ -168,7 +168,7 @@ def _name(key: Key) -> str:
 
 @persistent
 def _before_saving(*_: object) -> None:
-    for address, (key, _) in list(_editors.items()):
+    for address, (key, _shown_before) in list(_editors.items()):
         if not any(_shows(editor, key) for editor in _editors_at(address)):
             del _editors[address]
     for key in list(_uids):

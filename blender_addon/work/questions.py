@@ -25,7 +25,7 @@ def show(line: Line) -> None:
             line.tasks.start(_fetch_pictures(line, record, question), question.fail)
 
 
-def _fetch_pictures(line: Line, record: JobRecord, question: Question) -> Steps:
+def _fetch_pictures(line: Line, record: JobRecord, question: Question) -> Steps[None]:
     """Have the pictures that a question mentions in the job's folder, and small ones of them for the panel."""
     for name in question.files:
         path = results.picture_path(question, name)
@@ -43,7 +43,7 @@ def answer(line: Line, record: JobRecord, given: dict[str, Any]) -> None:
         line.begin(_send(line, record, question, given), question.fail)
 
 
-def _send(line: Line, record: JobRecord, question: Question, given: dict[str, Any]) -> Steps:
+def _send(line: Line, record: JobRecord, question: Question, given: dict[str, Any]) -> Steps[None]:
     """If the server refuses the answer, the question stays and says why."""
     question.sending, question.problem = True, None
     try:

@@ -39,7 +39,7 @@ def restore(line: Line, record: JobRecord, scene: bpy.types.Scene) -> None:
     line.begin(_fetched(line, record, scene.session_uid), lambda error: line.desk.report(error, record.id))
 
 
-def _fetched(line: Line, record: JobRecord, scene: int) -> Steps:
+def _fetched(line: Line, record: JobRecord, scene: int) -> Steps[None]:
     path = results.folder_of(record.id) / results.RESULT
     yield from results.fetch_file(line, record.id, results.RESULT, path)
     try:

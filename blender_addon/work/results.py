@@ -32,7 +32,7 @@ def picture_path(question: Question, name: str) -> Path:
     return folder_of(question.job, create=False) / question.digest / name
 
 
-def bring_in(line: Line, record: JobRecord) -> Steps:
+def bring_in(line: Line, record: JobRecord) -> Steps[None]:
     """Fetch the result, unless it is here, and import it as soon as Blender can.
 
     It is fetched only when it can come in: what somebody has had does not come by itself after a crash.
@@ -48,7 +48,7 @@ def bring_in(line: Line, record: JobRecord) -> Steps:
     line.desk.changed()
 
 
-def _wait(line: Line, record: JobRecord) -> Steps:
+def _wait(line: Line, record: JobRecord) -> Steps[None]:
     while moments.import_hindrance():
         if record.arrival != "waiting":
             record.arrival = "waiting"
@@ -56,7 +56,7 @@ def _wait(line: Line, record: JobRecord) -> Steps:
         yield
 
 
-def fetch(line: Line, record: JobRecord) -> Steps:
+def fetch(line: Line, record: JobRecord) -> Steps[None]:
     """Have `result.json` and `scene.glb` in the job's folder."""
     record.arrival = "fetching"
     line.desk.changed()
@@ -66,7 +66,7 @@ def fetch(line: Line, record: JobRecord) -> Steps:
     record.folder = folder
 
 
-def fetch_file(line: Line, identifier: str, name: str, path: Path) -> Steps:
+def fetch_file(line: Line, identifier: str, name: str, path: Path) -> Steps[None]:
     """Have one of a job's files here, unless it is."""
     if not path.is_file():
         yield from line.ask(lambda client: client.download(identifier, name, path))

@@ -10,7 +10,7 @@ from typing import Any
 from ..backend_process.server_process import ServerState
 from ..capture import photos
 from ..capture.capture import Capture
-from ..capture.photos import Sitting
+from ..capture.photos import PlannedPhotos
 from ..capture.rendering import TAKING, Told
 from ..ground import moments
 from ..ground.messages import SetDresserError
@@ -19,12 +19,12 @@ from ..state.desk import Desk
 from ..state.job import JobRecord
 from ..wire.client import Client, ServerProblem
 from ..wire.http_exchange import Exchange
-from ..wire.tasks import Steps
+from ..wire.tasks import Steps, T
 from . import following, jobs, origins
 from .line import Line
 
 
-def submit(line: Line, record: JobRecord, request: dict[str, Any], taking: Steps, folder: Path) -> None:
+def submit(line: Line, record: JobRecord, request: dict[str, Any], taking: Steps[Capture], folder: Path) -> None:
     """Take a new job's pictures, send it as soon as the server is ready, and see it through; see `_submit`."""
     record.request = request
     jobs.run(line, record, _submit(line, record, request, taking, folder))
@@ -35,7 +35,9 @@ def again(line: Line, record: JobRecord, former: str, changes: dict[str, Any]) -
     jobs.run(line, record, _again(line, record, former, changes))
 
 
-def _submit(line: Line, record: JobRecord, request: dict[str, Any], taking: Steps, folder: Path) -> Steps:
+def _submit(
+    line: Line, record: JobRecord, request: dict[str, Any], taking: Steps[Capture], folder: Path
+) -> Steps[None]:
     """A new job: take the pictures while the server starts if need be, send them, follow the job, bring the result in.
 
     Args:
@@ -58,18 +60,18 @@ def _submit(line: Line, record: JobRecord, request: dict[str, Any], taking: Step
     yield from following.until_placed(line, record)
 
 
-def take(line: Line, record: JobRecord, steps: Callable[[Told], Steps]) -> Steps:
+def take(line: Line, record: JobRecord, steps: Callable[[Told], Steps[Capture]]) -> Steps[Capture]:
     """Take a picture while Blender lives: the panel tells what is going on, and cancelling is possible all the time."""
     shot = yield from _held(line, steps(lambda message, fraction: _tell(line.desk, record, message, fraction)))
     _tell(line.desk, record, "", 0.0, "preparing")
     return shot
 
 
-def take_photos(line: Line, record: JobRecord, sitting: Sitting, folder: Path) -> Steps:
+def take_photos(line: Line, record: JobRecord, planned: PlannedPhotos, folder: Path) -> Steps[Capture]:
     """Take one photo after the other; cancelling is possible all the time."""
     shots: list[Capture] = []
-    count = len(sitting.photos)
-    for number, photo in enumerate(sitting.photos):
+    count = len(planned.photos)
+    for number, photo in enumerate(planned.photos):
         waiting = f"{photo.name}, {number + 1} of {count}"
 
         def tell(message: str, fraction: float, waiting: str = waiting, number: int = number) -> None:
@@ -81,12 +83,12 @@ def take_photos(line: Line, record: JobRecord, sitting: Sitting, folder: Path) -
             tell(reason, 0.0)
             yield
         tell(TAKING, 0.0)
-        shots.append((yield from _held(line, photos.take(sitting, number, folder / str(number), tell))))
+        shots.append((yield from _held(line, photos.take(planned, number, folder / str(number), tell))))
     _tell(line.desk, record, "", 0.0, "preparing")
-    return photos.joined(sitting, shots)
+    return photos.joined(planned, shots)
 
 
-def _held(line: Line, steps: Steps) -> Steps:
+def _held(line: Line, steps: Steps[T]) -> Steps[T]:
     """The same steps; how long each of them holds Blender is counted by itself."""
     try:
         while True:
@@ -94,7 +96,8 @@ def _held(line: Line, steps: Steps) -> Steps:
                 next(steps)
             yield
     except StopIteration as end:
-        return end.value
+        value: T = end.value
+        return value
     finally:
         steps.close()
 
@@ -105,7 +108,7 @@ def _tell(desk: Desk, record: JobRecord, message: str, fraction: float, state: s
         desk.changed()
 
 
-def _again(line: Line, record: JobRecord, former: str, changes: dict[str, Any]) -> Steps:
+def _again(line: Line, record: JobRecord, former: str, changes: dict[str, Any]) -> Steps[None]:
     """A new job with the inputs of a former one, which lie on the server."""
     try:
         yield from _send(line, record, lambda client: client.again(former, {**changes, **origins.note(record)}))
@@ -120,7 +123,7 @@ def _again(line: Line, record: JobRecord, former: str, changes: dict[str, Any]) 
     yield from following.until_placed(line, record)
 
 
-def _send(line: Line, record: JobRecord, ask: Callable[[Client], Exchange]) -> Steps:
+def _send(line: Line, record: JobRecord, ask: Callable[[Client], Exchange]) -> Steps[None]:
     """Start the server if need be, and have it take the job."""
     client = yield from line.ready_client()
     while jobs.older_unsent(line.desk, record):  # the server's queue has the order of the presses

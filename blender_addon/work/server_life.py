@@ -4,6 +4,7 @@ wanted, and the memory that it holds. Nothing here waits."""
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import bpy
 
@@ -119,7 +120,7 @@ def restart(line: Line) -> None:
     line.begin(_start_again(line), line.report)
 
 
-def _start_again(line: Line) -> Steps:
+def _start_again(line: Line) -> Steps[None]:
     while line.desk.server.running:
         yield
     line.start_server()
@@ -182,12 +183,12 @@ def can_rest(desk: Desk) -> bool:
     return desk.server.state is ServerState.READY and not needed(desk)
 
 
-def rest(line: Line) -> Steps | None:
+def rest(line: Line) -> Steps[Any] | None:
     """Have the backend give its memory back, the graphics card's too, unless a job needs it; returns the task."""
     return line.begin(_rest(line), line.report) if can_rest(line.desk) else None
 
 
-def _rest(line: Line) -> Steps:
+def _rest(line: Line) -> Steps[None]:
     client = line.desk.server.client
     if client is None:
         return

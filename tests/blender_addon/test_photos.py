@@ -89,8 +89,8 @@ def test_the_middle_is_that_of_parts_and_instances_too() -> None:
 @pytest.mark.usefixtures("relation")
 def test_the_first_photo_is_a_shot_and_the_others_are_cut_out(around: list[Any], tmp_path: Path) -> None:
     cube = bpy.data.objects["Cube"]
-    sitting = photos.ask(bpy.context, around[:2], [cube], False)
-    first, second = (finished(photos.take(sitting, number, tmp_path / str(number))) for number in (0, 1))
+    planned = photos.ask(bpy.context, around[:2], [cube], False)
+    first, second = (finished(photos.take(planned, number, tmp_path / str(number))) for number in (0, 1))
     bpy.context.scene.camera = around[0]
     plain = capture_camera(bpy.context, [cube], tmp_path / "plain")
     assert (first.camera, first.labels, first.block_outs) == (plain.camera, plain.labels, plain.block_outs)
@@ -123,8 +123,8 @@ def test_only_the_block_out_is_seen_and_all_of_it_is_one_object(
     if by == "hide_render":
         monkeypatch.setattr(render_settings, "will_be_cycles", lambda *_: False)
     before = snapshots.everything()
-    sitting = photos.ask(bpy.context, [camera, camera], room, False)
-    first, second = (finished(photos.take(sitting, number, tmp_path / str(number))) for number in (0, 1))
+    planned = photos.ask(bpy.context, [camera, camera], room, False)
+    first, second = (finished(photos.take(planned, number, tmp_path / str(number))) for number in (0, 1))
     assert np.array_equal(labels_of(first) == 1, free)
     assert np.array_equal(read(second.image)[..., 3] == 1, free)
     assert [(row["id"], row["name"]) for row in first.labels] == [(1, "Box")]
@@ -158,9 +158,9 @@ def test_a_block_out_of_instances_is_seen(tmp_path: Path) -> None:
 def test_a_camera_bound_to_a_marker_does_not_take_the_others_place(around: list[Any], tmp_path: Path) -> None:
     scene = bpy.context.scene
     scene.timeline_markers.new("Cut", frame=scene.frame_current).camera = around[0]
-    sitting = photos.ask(bpy.context, around, [bpy.data.objects["Cube"]], False)
+    planned = photos.ask(bpy.context, around, [bpy.data.objects["Cube"]], False)
     before = snapshots.everything()
-    masks = [read(finished(photos.take(sitting, number, tmp_path / str(number))).image)[..., 3] for number in (1, 3)]
+    masks = [read(finished(photos.take(planned, number, tmp_path / str(number))).image)[..., 3] for number in (1, 3)]
     assert not np.array_equal(*masks)
     assert snapshots.differences(before, snapshots.everything()) == []
     assert scene.timeline_markers[0].camera == around[0]
@@ -182,12 +182,12 @@ def test_everything_is_as_before_if_a_photo_fails(
     scene = bpy.context.scene
     scene.timeline_markers.new("Cut", frame=1).camera = around[0]
     add("plane", "Floor", size=9)
-    sitting = photos.ask(bpy.context, around, [bpy.data.objects["Cube"]], False)
+    planned = photos.ask(bpy.context, around, [bpy.data.objects["Cube"]], False)
     before = snapshots.everything()
     operators = SimpleNamespace(render=SimpleNamespace(render=render))
     monkeypatch.setattr(rendering, "bpy", SimpleNamespace(ops=operators, data=bpy.data, app=bpy.app, types=bpy.types))
     with pytest.raises(CaptureError, match="Out of memory"):
-        finished(photos.take(sitting, 2, tmp_path))
+        finished(photos.take(planned, 2, tmp_path))
     assert snapshots.differences(before, snapshots.everything()) == []
     assert list(tmp_path.iterdir()) == []
 
@@ -436,9 +436,9 @@ def test_photos_of_one_colour_are_read_as_they_are(tmp_path: Path) -> None:
     """A file is copied, byte by byte; not even its suffix matters to the order."""
     for name in ("b10.PNG", "b9.png"):
         (tmp_path / name).write_bytes(png(np.full((8, 8, 3), 90, np.uint8)))
-    sitting = photos.ask(bpy.context, [tmp_path / "b10.PNG", str(tmp_path / "b9.png")], None, False)
-    shots = [finished(photos.take(sitting, number, tmp_path / str(number))) for number in (0, 1)]
-    whole = photos.joined(sitting, shots)
+    planned = photos.ask(bpy.context, [tmp_path / "b10.PNG", str(tmp_path / "b9.png")], None, False)
+    shots = [finished(photos.take(planned, number, tmp_path / str(number))) for number in (0, 1)]
+    whole = photos.joined(planned, shots)
     assert [path.name for path in whole.files["image"]] == ["image.png", "image.png"]
     assert whole.request["photos"] == [{"name": "b10", "azimuth": None}, {"name": "b9", "azimuth": None}]
     assert whole.request["camera"] is None

@@ -170,8 +170,8 @@ def test_linked_cameras_of_one_name_both_take_photos(tmp_path: Path) -> None:
         camera.location.x += 0.01 * number
     bpy.context.view_layer.update()
     for camera in cameras:
-        sitting = photos.ask(bpy.context, [camera], [bpy.data.objects["Cube"]], False)
-        assert [photo.session_uid for photo in sitting.photos] == [camera.session_uid]
+        planned = photos.ask(bpy.context, [camera], [bpy.data.objects["Cube"]], False)
+        assert [photo.session_uid for photo in planned.photos] == [camera.session_uid]
 
 
 def test_the_list_of_photos_knows_linked_cameras_of_one_name(tmp_path: Path, addon: Any) -> None:

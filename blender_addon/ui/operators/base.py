@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from typing import TYPE_CHECKING
 
 import bpy
 
@@ -22,7 +23,13 @@ def tell(operator: bpy.types.Operator, error: SetDresserError) -> None:
         operator.report({"ERROR"}, f"{error.message} {error.hint}".strip())
 
 
-class Thin:
+if TYPE_CHECKING:
+    _Operator = bpy.types.Operator
+else:  # Blender registers what is derived from its own class beside this one
+    _Operator = object
+
+
+class OneCall(_Operator):
     """An operator that is one call: `act` does it, and may raise SetDresserError.
 
     about_error: it does something with the error that the panel shows; any other press takes that off the panel.
@@ -49,7 +56,7 @@ class Thin:
         raise NotImplementedError
 
 
-class ForJob(Thin):
+class ForJob(OneCall):
     """An operator on one job of the list."""
 
     job: bpy.props.StringProperty(name="Job", description="Its id", options={"HIDDEN", "SKIP_SAVE"})

@@ -6,10 +6,10 @@ import bpy
 
 from ...api.block_outs import hide_block_outs, show_block_outs
 from ...props import recipes
-from .base import Thin
+from .base import OneCall
 
 
-class ForBlockOuts(Thin):
+class ForBlockOuts(OneCall):
     """An operator on the block-outs of the selected props; of all props of the scene if none is selected."""
 
     bl_options = {"REGISTER", "UNDO"}

@@ -9,14 +9,15 @@ import bpy
 from ...ground import tick
 from ...ground.messages import SetDresserError
 from ...settings.boxes import Box, Drawing
+from ...settings.properties import SetDresserSettings
 from .. import box_overlay
-from .base import Thin, image_editor
+from .base import OneCall, image_editor
 
 CLICK_PIXELS = 4.0
 """On screen: a drag that is shorter is a click."""
 
 
-def picture(settings: bpy.types.PropertyGroup) -> bpy.types.Image:
+def picture(settings: SetDresserSettings) -> bpy.types.Image:
     """The chosen picture as an image of this file; a file on disk is opened. Raises SetDresserError."""
     image = settings.image
     if settings.source == "FILE":
@@ -31,13 +32,13 @@ def picture(settings: bpy.types.PropertyGroup) -> bpy.types.Image:
     return image
 
 
-def drawing(settings: bpy.types.PropertyGroup, size: tuple[int, int]) -> Drawing:
+def drawing(settings: SetDresserSettings, size: tuple[int, int]) -> Drawing:
     """The boxes of the settings, ready to be drawn on a picture of this size."""
     boxes = [Box(box.left, box.top, box.right, box.bottom) for box in settings.boxes]
     return Drawing(boxes, settings.box_index, size)
 
 
-def add(settings: bpy.types.PropertyGroup, box: Box) -> None:
+def add(settings: SetDresserSettings, box: Box) -> None:
     """Add a box to the settings, with a name that no other has."""
     taken = {each.name for each in settings.boxes}
     item = settings.boxes.add()
@@ -46,12 +47,12 @@ def add(settings: bpy.types.PropertyGroup, box: Box) -> None:
     settings.box_index = len(settings.boxes) - 1
 
 
-def remove(settings: bpy.types.PropertyGroup, index: int) -> None:
+def remove(settings: SetDresserSettings, index: int) -> None:
     settings.boxes.remove(index)
     settings.box_index = max(0, min(index, len(settings.boxes) - 1))
 
 
-class SET_DRESSER_OT_add_box(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_add_box(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.add_box"
     bl_label = "Add Box"
     bl_description = "Add a box in the middle of the picture"
@@ -63,7 +64,7 @@ class SET_DRESSER_OT_add_box(Thin, bpy.types.Operator):
         add(settings, Box(width // 4, height // 4, max(width * 3 // 4, 1), max(height * 3 // 4, 1)))
 
 
-class SET_DRESSER_OT_remove_box(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_remove_box(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.remove_box"
     bl_label = "Remove Box"
     bl_description = "Remove the selected box"
@@ -82,7 +83,7 @@ class SET_DRESSER_OT_remove_box(Thin, bpy.types.Operator):
         remove(settings, settings.box_index)
 
 
-class SET_DRESSER_OT_draw_boxes(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_draw_boxes(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.draw_boxes"
     bl_label = "Draw Boxes"
     bl_description = "Draw boxes around objects, on the picture in an Image Editor"
@@ -140,7 +141,7 @@ class SET_DRESSER_OT_edit_boxes(bpy.types.Operator):
         box_overlay.hide()
 
     def _act(
-        self, settings: bpy.types.PropertyGroup, event: bpy.types.Event, point: tuple[float, float], reach: float
+        self, settings: SetDresserSettings, event: bpy.types.Event, point: tuple[float, float], reach: float
     ) -> set[str]:
         """What an event at a point of the picture does."""
         drawn = self._drawing

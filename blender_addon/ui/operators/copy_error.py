@@ -7,10 +7,10 @@ import platform
 import bpy
 
 from ...state import desk
-from .base import Thin
+from .base import OneCall
 
 
-class SET_DRESSER_OT_copy_error(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_copy_error(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.copy_error"
     about_error = True
     bl_label = "Copy Details"
@@ -27,7 +27,7 @@ class SET_DRESSER_OT_copy_error(Thin, bpy.types.Operator):
         context.window_manager.clipboard = report()
 
 
-class SET_DRESSER_OT_dismiss_error(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_dismiss_error(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.dismiss_error"
     about_error = True
     bl_label = "Dismiss"

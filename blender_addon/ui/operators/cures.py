@@ -9,10 +9,10 @@ from ...ground import tick
 from ...ground.messages import SetDresserError
 from ...props import photo_places
 from ...state import desk
-from .base import Thin
+from .base import OneCall
 
 
-class SET_DRESSER_OT_add_camera(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_add_camera(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.add_camera"
     bl_label = "Add Camera to View"
     bl_description = "Add a camera that sees what this view shows, and make it the scene's; the selection stays"
@@ -36,7 +36,7 @@ class SET_DRESSER_OT_add_camera(Thin, bpy.types.Operator):
         view.view_perspective = "CAMERA"
 
 
-class SET_DRESSER_OT_allow_online(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_allow_online(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.allow_online"
     bl_label = "Allow Online Access"
     bl_description = (
@@ -55,7 +55,7 @@ class SET_DRESSER_OT_allow_online(Thin, bpy.types.Operator):
         tick.redraw()
 
 
-class SET_DRESSER_OT_match_render_size(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_match_render_size(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.match_render_size"
     bl_label = "Match Render Size"
     bl_description = "Give the scene's renders the shape of the picture; their longer side stays as it is"

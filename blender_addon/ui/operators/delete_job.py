@@ -14,7 +14,8 @@ class SET_DRESSER_OT_delete_job(ForJob, bpy.types.Operator):
     bl_description = "Remove this job and its files for good; the props in the scene stay"
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        return context.window_manager.invoke_confirm(self, event)
+        answer: set[str] = context.window_manager.invoke_confirm(self, event)
+        return answer
 
     def act(self, context: bpy.types.Context) -> None:
         job_calls.delete_job(self.job)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
 from ...api import generating
@@ -9,10 +11,10 @@ from ...capture import block_outs, sources
 from ...settings import parameters, photo_list, properties
 from ...state import listing
 from .. import panels
-from .base import Thin
+from .base import OneCall
 
 
-class SET_DRESSER_OT_generate(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_generate(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.generate"
     bl_label = "Generate"
     bl_description = "Make props of what the picture shows. Work on meanwhile; they come in when they are done"
@@ -41,7 +43,7 @@ class SET_DRESSER_OT_generate(Thin, bpy.types.Operator):
         )
 
 
-def prepared(scene: bpy.types.Scene) -> dict:
+def prepared(scene: bpy.types.Scene) -> dict[str, Any]:
     """What the panel asks to be prepared; boxes were drawn on the picture as Blender shows it."""
     values = properties.preparation_values(scene)
     settings = scene.set_dresser
@@ -51,7 +53,7 @@ def prepared(scene: bpy.types.Scene) -> dict:
     return values
 
 
-def _shot(settings: properties.SetDresserSettings) -> dict:
+def _shot(settings: properties.SetDresserSettings) -> dict[str, Any]:
     """What the panel's settings mean as arguments of `generating.generate`."""
     if settings.source == "CAMERA":
         chosen = block_outs.roots(photo_list.block_out(bpy.context, settings))

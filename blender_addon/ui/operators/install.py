@@ -8,7 +8,7 @@ from ...api import installing
 from ...ground import preferences, tick
 from ...ground.messages import SetDresserError
 from ...state import desk
-from .base import Thin, tell
+from .base import OneCall, tell
 from .open_log import show_log
 
 
@@ -41,8 +41,8 @@ class SET_DRESSER_OT_install(bpy.types.Operator):
         return self.execute(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        if self.build and isinstance(chosen := preferences.get(), bpy.types.AddonPreferences):
-            chosen.torch_build = self.build  # so that it is not told to be out of date afterwards
+        if self.build and isinstance(preferences.get(), bpy.types.AddonPreferences):
+            preferences.get().torch_build = self.build  # so that it is not told to be out of date afterwards
         try:
             installing.install(self.build, repair=self.repair, wait=False)
         except SetDresserError as error:  # told where the button is, and gone with the next press
@@ -53,7 +53,7 @@ class SET_DRESSER_OT_install(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SET_DRESSER_OT_cancel_install(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_cancel_install(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.cancel_install"
     bl_label = "Stop Installing"
     bl_description = "Stop; what has arrived is kept, and Install goes on from there"
@@ -67,7 +67,7 @@ class SET_DRESSER_OT_cancel_install(Thin, bpy.types.Operator):
         tick.wake()
 
 
-class SET_DRESSER_OT_open_installation_log(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_open_installation_log(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.open_installation_log"
     bl_label = "Open Installation Log"
     bl_description = "Open what the installer has written in a text editor of Blender's"

@@ -6,10 +6,10 @@ import bpy
 
 from ... import session
 from ...state import desk
-from .base import Thin
+from .base import OneCall
 
 
-class ForLimit(Thin):
+class ForLimit(OneCall):
     """An operator on the limit that waits for the user's word."""
 
     @classmethod

@@ -7,12 +7,12 @@ import bpy
 from ...api import models as models_api
 from ...ground import tick
 from ...state import desk
-from .base import Thin
+from .base import OneCall
 
 TICK_FIRST = "Read the licence and tick the box above first"
 
 
-class ForModel(Thin):
+class ForModel(OneCall):
     """An operator on one model of the list."""
 
     model: bpy.props.StringProperty(name="Model", description="Its id", options={"HIDDEN", "SKIP_SAVE"})
@@ -73,7 +73,8 @@ class SET_DRESSER_OT_remove_model(ForModel, bpy.types.Operator):
     bl_description = "Remove the files that were downloaded here; files that others have put there stay"
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        return context.window_manager.invoke_confirm(self, event)
+        answer: set[str] = context.window_manager.invoke_confirm(self, event)
+        return answer
 
     def act(self, context: bpy.types.Context) -> None:
         models_api.remove_model(self.model, wait=False)

@@ -8,10 +8,10 @@ import bpy
 
 from ...ground.messages import SetDresserError
 from ...state import desk
-from .base import Thin
+from .base import OneCall
 
 
-class SET_DRESSER_OT_open_log(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_open_log(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.open_log"
     about_error = True
     bl_label = "Open Log"

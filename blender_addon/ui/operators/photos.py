@@ -9,12 +9,12 @@ import bpy
 from ...capture import photo_files
 from ...ground.messages import SetDresserError
 from ...settings import photo_list
-from .base import Thin
+from .base import OneCall
 
 PICTURES = "*.png;*.jpg;*.jpeg;*.webp;*.tif;*.tiff;*.bmp"
 
 
-class _ListChange(Thin):
+class _ListChange(OneCall):
     """An operator that changes the list, and is one step to undo."""
 
     bl_options = {"REGISTER", "UNDO"}
@@ -80,7 +80,8 @@ class SET_DRESSER_OT_add_photo_image(_ListChange, bpy.types.Operator):
         return True
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        return context.window_manager.invoke_props_dialog(self)
+        answer: set[str] = context.window_manager.invoke_props_dialog(self)
+        return answer
 
     def draw(self, context: bpy.types.Context) -> None:
         self.layout.prop_search(self, "image", bpy.data, "images")
@@ -104,7 +105,8 @@ class SET_DRESSER_OT_add_photo_cameras(_ListChange, bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if any(each.type == "CAMERA" for each in context.selected_objects):
             return self.execute(context)
-        return context.window_manager.invoke_props_dialog(self)
+        answer: set[str] = context.window_manager.invoke_props_dialog(self)
+        return answer
 
     def draw(self, context: bpy.types.Context) -> None:
         self.layout.prop_search(self, "collection", bpy.data, "collections")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import bpy
 
 from ... import session
-from .base import Thin
+from .base import OneCall
 
 
-class SET_DRESSER_OT_refresh(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_refresh(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.refresh"
     bl_label = "Refresh"
     bl_description = "Ask the backend for its pipelines and jobs; starts it if need be"

@@ -7,10 +7,10 @@ import random
 import bpy
 
 from ...settings.properties import MAXIMUM_SEED
-from .base import Thin
+from .base import OneCall
 
 
-class SET_DRESSER_OT_new_seed(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_new_seed(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.new_seed"
     bl_label = "Another Seed"
     bl_description = "Throw the dice: begin somewhere else the next time"

@@ -7,10 +7,10 @@ import bpy
 from ... import session
 from ...state import desk
 from ...work import server_life
-from .base import Thin
+from .base import OneCall
 
 
-class SET_DRESSER_OT_start_server(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_start_server(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.start_server"
     bl_label = "Start Backend"
     bl_description = "Start the backend now; it also starts by itself when it is needed"
@@ -26,7 +26,7 @@ class SET_DRESSER_OT_start_server(Thin, bpy.types.Operator):
         session.current.line.start_server()
 
 
-class SET_DRESSER_OT_stop_server(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_stop_server(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.stop_server"
     bl_label = "Stop Backend"
     bl_description = "End the backend and free its memory; unfinished jobs go on when it starts again"
@@ -42,7 +42,7 @@ class SET_DRESSER_OT_stop_server(Thin, bpy.types.Operator):
         server_life.stop(session.current.line)
 
 
-class SET_DRESSER_OT_restart_server(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_restart_server(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.restart_server"
     bl_label = "Restart Backend"
     bl_description = "End the backend, whatever it does, and start it again; unfinished jobs go on"
@@ -51,7 +51,7 @@ class SET_DRESSER_OT_restart_server(Thin, bpy.types.Operator):
         server_life.restart(session.current.line)
 
 
-class SET_DRESSER_OT_rest(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_rest(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.rest"
     bl_label = "Free Memory"
     bl_description = "Have the backend give its memory back now, the graphics card's too; the next job takes it again"

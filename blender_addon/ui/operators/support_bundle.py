@@ -7,10 +7,10 @@ import time
 import bpy
 
 from ...api.support_bundle import support_bundle
-from .base import Thin
+from .base import OneCall
 
 
-class SET_DRESSER_OT_support_bundle(Thin, bpy.types.Operator):
+class SET_DRESSER_OT_support_bundle(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.support_bundle"
     about_error = True
     bl_label = "Save Report"

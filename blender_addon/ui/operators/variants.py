@@ -9,10 +9,10 @@ from ...ground.messages import SetDresserError
 from ...props import variants
 from ...settings import parameters, properties
 from ...state import desk
-from .base import Thin
+from .base import OneCall
 
 
-class ForProp(Thin):
+class ForProp(OneCall):
     """An operator on the selected prop."""
 
     bl_options = {"REGISTER", "UNDO"}
