@@ -19,7 +19,7 @@ from bpy.types import Object, Scene, ViewLayer
 def this_file() -> str:
     """The path of the file that is open, the same however it was opened; "" if it was never saved, or has a name that
     is no text."""
-    path = bpy.data.filepath and os.path.normcase(os.path.realpath(bpy.data.filepath))
+    path: str = bpy.data.filepath and os.path.normcase(os.path.realpath(bpy.data.filepath))
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:

@@ -7,7 +7,7 @@ for and no other: not if somebody has had it, and not if its props are in the fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..ground import references
@@ -25,27 +25,36 @@ def note(record: JobRecord) -> dict[str, Any]:
     return {"origin": record.origin} if record.origin else {}
 
 
-def take(desk: Desk, record: JobRecord, description: Mapping[str, Any]) -> None:
-    """A job that this Blender hears of for the first time: if it was made in the file that is open, it is as if it had
-    been made now."""
-    record.take_origin(description)
-    _come_home(record, references.this_file(), recipes.jobs_here())
-    if desk.pressed is None and record.import_when_done and not (record.away or record.result_imported):
-        desk.pressed = record
+def first_seen(desk: Desk, descriptions: Collection[Mapping[str, Any]]) -> dict[str, JobRecord]:
+    """By id, jobs that this Blender hears of for the first time. Those that were made in the file that is open are as
+    if they had been made now."""
+    found = {str(each["id"]): JobRecord(id=str(each["id"])) for each in descriptions}
+    for record, description in zip(found.values(), descriptions, strict=True):
+        record.take_origin(description)
+    _come_home(desk, found.values())
+    return found
 
 
 def file_loaded(line: Line, same: bool) -> None:
     """Another file is open, or the `same` one again."""
-    file, here = references.this_file(), recipes.jobs_here()
-    for record in line.desk.jobs.values():
+    records = line.desk.jobs.values()
+    for record in records:
         if record.arrival in ("fetching", "waiting"):
             jobs.stop(line, record)
         record.file_opened(same)
-        if record.away:
-            _come_home(record, file, here)
+    _come_home(line.desk, [record for record in records if record.away])
     line.desk.changed()
 
 
-def _come_home(record: JobRecord, file: str, here: set[str]) -> None:
-    record.come_home(file)
-    record.result_imported |= not record.away and record.id in here
+def _come_home(desk: Desk, records: Collection[JobRecord]) -> None:
+    """Of these jobs, newest first, those that were made in the file that is open find there what they stand for."""
+    file = references.this_file()
+    for record in records:
+        record.come_home(file)
+    at_home = [record for record in records if not record.away]
+    here = recipes.jobs_here() if at_home else set()
+    for record in at_home:
+        record.result_imported |= record.id in here
+    coming = [record for record in at_home if record.import_when_done and not record.result_imported]
+    if coming and (desk.pressed is None or desk.pressed.away):
+        desk.pressed = coming[0]  # the panel tells what becomes of it
