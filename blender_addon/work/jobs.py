@@ -76,6 +76,7 @@ def adopt(line: Line, record: JobRecord, description: Mapping[str, Any]) -> None
     twin = line.desk.jobs.pop(str(description["id"]), None)
     if twin is not None:  # the list came in between
         stop(line, twin)
+        record.props, record.result_imported = twin.props, twin.result_imported
     record.take_description(description)
     line.desk.jobs = {job.id: job for job in line.desk.jobs.values()}
     line.desk.changed()

@@ -14,7 +14,7 @@ from blender_addon.ground import references
 from blender_addon.ground.references import Place, Reference
 from blender_addon.state import origin
 from blender_addon.state.job import JobRecord
-from blender_addon.work import origins
+from blender_addon.work import jobs, origins
 from tests.blender_addon.test_references import fetched, linked, placed
 from tests.blender_addon.test_session import PATIENCE, pump_until
 
@@ -167,6 +167,25 @@ def test_coming_back_to_its_file_a_job_is_wanted_again(current: Any, tmp_path: P
     bpy.ops.wm.read_homefile(use_factory_startup=True)
     reopen(tmp_path / "set.blend")
     assert not record.awaited and not record.away
+
+
+def test_a_list_that_was_faster_than_the_answer_brings_nothing_in_twice(current: Any, tmp_path: Path) -> None:
+    save(tmp_path / "set.blend")
+    description = described(record := made_here())
+    twin = seen(current, description)
+    current.desk.jobs = {record.id: record, twin.id: twin}
+    assert twin.awaited
+    twin.result_imported = True
+    jobs.adopt(current.line, record, description)
+    assert list(current.desk.jobs.values()) == [record] and not record.awaited
+
+
+def test_an_import_that_was_stopped_is_not_wanted_any_more(current: Any, tmp_path: Path) -> None:
+    save(tmp_path / "set.blend")
+    record = seen(current, described(made_here()))
+    record.arrival = "waiting"
+    jobs.cancel(current.line, record)
+    assert (record.state, record.arrival, record.awaited) == ("done", "", False)
 
 
 def test_an_older_description_than_the_events_is_passed_over() -> None:
