@@ -108,6 +108,7 @@ class ServerLife:
 def stop(line: Line) -> None:
     """End the server. What was not sent fails; what the server has goes on when it starts again."""
     line.tasks.stop_all()
+    line.desk.lists_stale = False  # whoever fetched them would start it again
     jobs.server_leaves(line)
     line.desk.server.stop()
     line.desk.changed()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +17,7 @@ from blender_addon.state.models import Model, at_fault, needed
 from blender_addon.ui import panels
 from blender_addon.ui.panels import SET_DRESSER_PT_main, SET_DRESSER_PT_models
 from blender_addon.ui.panels.models import models_hindrance, needed_models, progress_text, state_text
+from blender_addon.work import line as line_module
 from blender_addon.work import models as models_work
 from tests.backend.downloads.hostile_hub import Fault, HostileHub
 from tests.blender_addon.catalogue import take_preparations
@@ -132,10 +132,10 @@ def test_a_list_from_before_a_press_does_not_undo_what_the_press_has_told(addon:
     models_work.take(current.line, [view_of("midi", "ready"), view_of("sam", "absent")])
     asked = models_work._ask(current.line, "midi", lambda client: SimpleNamespace())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(current), "ready_client", lambda self: iter(()))
+        patch.setattr(current.line, "ready_client", lambda: iter(()))
         patch.setattr(current.line.tasks, "finish", lambda exchange: iter(()))
         activity = {"kind": "verify", "stage": "queued"}
-        patch.setattr(sys.modules[Model.__module__], "answer", lambda _: view_of("midi", "ready", activity=activity))
+        patch.setattr(line_module, "answer", lambda _: view_of("midi", "ready", activity=activity))
         assert list(asked) == []
     late([view_of("midi", "absent"), view_of("sam", "ready")])
     assert (midi().state, midi().doing) == ("ready", "verify")

@@ -443,6 +443,6 @@ def settings_of_file() -> dict[str, Any]:
 
 def test_drawing_changes_nothing(current: Any) -> None:
     record(state="running")
-    before = repr(vars(current)), settings_of_file()
+    before = repr(vars(current.desk)), settings_of_file()
     draw()
-    assert (repr(vars(current)), settings_of_file()) == before
+    assert (repr(vars(current.desk)), settings_of_file()) == before

@@ -67,6 +67,7 @@ def test_blender_enables_and_disables_it(monkeypatch: pytest.MonkeyPatch) -> Non
         assert addon_utils.enable("blender_addon", default_set=True) is blender_addon
         preferences = bpy.context.preferences.addons["blender_addon"].preferences
         preferences.python_path = "/nowhere/python"
+        session.pump()  # a preference leaves a mark, and the next tick sees it
         assert "nowhere" in session.current.desk.set_up_problem.message
         assert panels.generate_hindrance(bpy.context) == "The backend is not set up"
         preferences.python_path = ""

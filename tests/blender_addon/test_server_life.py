@@ -339,7 +339,7 @@ def test_every_condition_is_shown_with_what_can_be_done(
 ) -> None:
     monkeypatch.delenv("SET_DRESSER_PYTHON")
     MAKE[wanted](current)
-    assert condition(current) is wanted
+    assert condition(current.desk) is wanted
     layout = draw()
     told = layout.texts.replace("\n", " ")
     if wanted in (Condition.NOT_INSTALLED, Condition.INSTALLING):  # the installation has its own box
