@@ -85,6 +85,11 @@ def job(prop: Object) -> str:
     return str(of(prop).get("job") or "")
 
 
+def jobs_here() -> set[str]:
+    """The jobs whose props are in this file, seen or hidden."""
+    return {job(each) for each in bpy.data.objects if RECIPE in each and each.library is None}
+
+
 def pictures(prop: Object) -> int:
     """How many pictures a prop was made of; 1 if that is not known any more."""
     try:
