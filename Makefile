@@ -16,15 +16,20 @@ BIN := $(BACKEND)/$(SCRIPTS)
 BPY := .venv-bpy-$(BLENDER)
 export SET_DRESSER_PYTHON := $(CURDIR)/$(BIN)/python
 export LIBGL_ALWAYS_SOFTWARE := 1
+# Hundreds of processes start in the tests, so that what they import is compiled once, whatever the shell has set.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint test-backend test-networks test-blender test-blender-matrix test-rendering test-gui docs bench zip lock clean python
+# What waits for processes more than it computes: half of the backend's tests in time.
+WAITING := $(addprefix tests/backend/,cli downloads jobs server)
+
+.PHONY: demo test lint test-backend test-server test-pipelines test-networks test-blender test-blender-matrix test-rendering test-gui docs bench zip lock clean python
 
 demo: $(BACKEND)/.server $(BPY)/.ready
 	$(BPY)/$(SCRIPTS)/python -m demo $(ARGS)
 
-# All at once; what they stand on is made first, so that they do not make it at once.
+# All at once, the longest first; what they stand on is made first, so that they do not make it at once.
 test: $(BACKEND)/.dev $(BPY)/.ready
-	$(BIN)/python -m tests.together "$(MAKE)" test-backend test-blender test-networks test-rendering lint
+	$(BIN)/python -m tests.together "$(MAKE)" test-pipelines test-blender test-server test-networks lint test-rendering
 
 lint: $(BACKEND)/.dev
 	$(BIN)/ruff check .
@@ -33,6 +38,13 @@ lint: $(BACKEND)/.dev
 
 test-backend: $(BACKEND)/.dev
 	$(BIN)/python -m pytest tests/backend $(ARGS)
+
+# test-backend in two, to run side by side.
+test-server: $(BACKEND)/.dev
+	$(BIN)/python -m pytest $(WAITING) $(ARGS)
+
+test-pipelines: $(BACKEND)/.dev
+	$(BIN)/python -m pytest tests/backend $(addprefix --ignore=,$(WAITING)) $(ARGS)
 
 test-networks: $(BACKEND)/.dev
 	$(BIN)/python -m pytest tests/models tests/training tests/parity tests/structure tests/addon_without_blender $(ARGS)

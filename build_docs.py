@@ -1,5 +1,5 @@
 """Writes what is told twice: the tables of errors in docs/troubleshooting.md, those of parameters on the pages of the
-methods, and blender_addon/pipelines.json, which is what the add-on shows before its backend has run.
+methods, and blender_addon/shipped, which is what the add-on shows before its backend has run.
 `python build_docs.py`, or `make docs`.
 
 Rows of the backend come from `backend.errors.ERRORS`. The add-on has its sentences where things go wrong; they are read
@@ -21,8 +21,8 @@ from backend.cli.listing import properties, values_of
 from backend.errors import ERRORS
 from backend.pipelines import PIPELINES
 from backend.pipelines.base import MethodInfo
-from backend.preparations import preparations
-from backend.server.views import PipelineView
+from backend.preparations import OURS, preparations
+from backend.server.views import PipelineView, PreparationView
 
 ROOT = Path(__file__).resolve().parent
 PAGE = ROOT / "docs" / "troubleshooting.md"
@@ -38,7 +38,7 @@ PAGES: Mapping[Path, tuple[str, ...]] = {
 }
 """The tables of each page."""
 
-SHIPPED = ROOT / "blender_addon" / "pipelines.json"
+SHIPPED = ROOT / "blender_addon" / "shipped"
 BEGIN, END = "<!-- {}: written by build_docs.py -->", "<!-- /{} -->"
 
 RAISED: Mapping[str, tuple[str, ...]] = {
@@ -188,8 +188,25 @@ def shipped_pipelines() -> list[dict[str, Any]]:
     return [PipelineView.of(info).model_dump(mode="json") for info in anywhere]
 
 
+def shipped_preparations() -> list[dict[str, Any]]:
+    """Our preparations, as GET /preparations tells of them, but for whether they are `ready`: that is known of a
+    machine only."""
+    described = [PreparationView.of(info).model_dump(mode="json") for info in OURS]
+    return [{name: value for name, value in each.items() if name != "ready"} for each in described]
+
+
+def shipped() -> dict[Path, str]:
+    """What the add-on brings along, by file."""
+    lists = {"pipelines": shipped_pipelines(), "preparations": shipped_preparations()}
+    return {
+        SHIPPED / f"{kind}.json": json.dumps(each, indent=1, ensure_ascii=False) + "\n" for kind, each in lists.items()
+    }
+
+
 def main() -> int:
-    SHIPPED.write_text(json.dumps(shipped_pipelines(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    SHIPPED.mkdir(exist_ok=True)
+    for path, text in shipped().items():
+        path.write_text(text, encoding="utf-8")
     for page, names in PAGES.items():
         page.write_text(render(page.read_text(encoding="utf-8"), names), encoding="utf-8")
     return 0

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
 import operator
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 
 from backend.camera import LARGEST_COORDINATE, Camera, Matrix, Whole
 
@@ -17,6 +26,25 @@ Id = Annotated[Whole, Field(ge=1, le=65535)]
 """Of an object in an instance map."""
 
 Seconds = Annotated[float, Field(ge=0)]
+LARGEST_ORIGIN = 4096
+"""Bytes, as JSON without spaces in UTF-8."""
+
+
+def _is_small(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        size = len(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+    if size > LARGEST_ORIGIN:
+        raise ValueError(f"has {size} bytes as JSON; {LARGEST_ORIGIN} are the limit")
+    return value
+
+
+Origin = Annotated[
+    dict[str, Any],
+    AfterValidator(_is_small),
+    Field(description="Where the client had it from, in its own words: kept with the job, told again, never read."),
+]
 MAXIMUM_SEED = 2**31 - 1
 MAXIMUM_INSTANCES = 1000
 """Objects of one instance map."""
@@ -106,6 +134,7 @@ class GenerateRequest(Strict):
         "`makes_picture` stands in for the picture and all that belongs to it.",
     )
     name: Name = Field("", description="What the user calls this shot.")
+    origin: Origin = Field(default_factory=dict)
 
     @field_validator("photos")
     @classmethod
@@ -124,7 +153,8 @@ class GenerateRequest(Strict):
 class AgainRequest(Strict):
     """Body of POST /jobs/{id}/again: what is to be different; what is left out stays as it was.
 
-    With another pipeline its own defaults count for the parameters, not the former pipeline's values.
+    With another pipeline its own defaults count for the parameters, not the former pipeline's values. The origin is
+    that of whoever asks, never the former one.
     """
 
     pipeline: Annotated[str, Field(min_length=1, max_length=64)] | None = None
@@ -132,6 +162,7 @@ class AgainRequest(Strict):
     prepare: dict[str, dict[str, Any]] | None = None
     seed: Annotated[Whole, Field(ge=0, le=MAXIMUM_SEED)] | None = None
     only: Annotated[list[Id], Field(max_length=MAXIMUM_INSTANCES)] | None = None
+    origin: Origin = Field(default_factory=dict)
 
     def applied_to(self, request: GenerateRequest) -> GenerateRequest:
         """The new request."""
@@ -239,6 +270,8 @@ class JobView(BaseModel):
     can_finish: bool = Field(False, description="Whether it runs, and can be told to end early with what it has.")
     can_continue: bool = Field(False, description="Whether it ended on its way and can go on from a checkpoint.")
     finished_early: bool = Field(False, description="Whether its files are those of a run that was ended early.")
+    fetched: bool = Field(False, description="Whether somebody has had the `scene.glb` that it has now.")
+    origin: dict[str, Any] = Field(default_factory=dict, description="That of its request.")
 
 
 class InputRecord(BaseModel):

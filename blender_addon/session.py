@@ -23,7 +23,7 @@ from .settings import parameters
 from .state import desk as state
 from .state.desk import Desk
 from .state.job import JobRecord
-from .work import job_list, job_pictures, jobs, questions
+from .work import job_list, job_pictures, origins, questions
 from .work.keeping import Keeping
 from .work.line import Line
 from .work.lists import Lists
@@ -93,7 +93,9 @@ class Session:
     def file_loaded(self) -> None:
         """Another file is open, or the same one again."""
         same = bpy.data.filepath != "" and bpy.data.filepath == self.former_file
-        jobs.file_loaded(self.line, same)
+        origins.file_loaded(self.line, same)
+        if self.desk.server.state is ServerState.READY:
+            self.line.refresh()  # jobs that were made in this file may be done
         parameters.carry_over()
         questions.show(self.line)  # what was set so far went with the former file
 

@@ -57,6 +57,11 @@ def mark_fetched(folders: JobFolders, job: str) -> None:
         logger.warning("job %s is not marked as fetched: %s", job, error)
 
 
+def was_fetched(folders: JobFolders, job: str) -> bool:
+    """Whether somebody has had the result that a job has now."""
+    return (folders.path(job) / FETCHED).exists()
+
+
 def mark_unfetched(folders: JobFolders, job: str) -> None:
     """What was given away will be replaced by another result."""
     try:
@@ -123,7 +128,7 @@ def _order(ended: list[JobView], folders: JobFolders) -> list[JobView]:
     dispensable, unfetched = [], []
     for view in ended:
         has_result = view.state == JobState.DONE or view.finished_early
-        if not has_result or (folders.path(view.id) / FETCHED).exists():
+        if not has_result or was_fetched(folders, view.id):
             dispensable.append(view)
         elif datetime.fromisoformat(view.finished or view.created) < fresh:
             unfetched.append(view)

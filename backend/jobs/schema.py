@@ -6,7 +6,7 @@ import sqlite3
 
 from backend.errors import Problem
 
-VERSION = 2
+VERSION = 3
 TABLES = """
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -25,7 +25,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     files TEXT NOT NULL DEFAULT '[]',
     finish INTEGER NOT NULL DEFAULT 0,
     early INTEGER NOT NULL DEFAULT 0,
-    reached INTEGER NOT NULL DEFAULT 0
+    reached INTEGER NOT NULL DEFAULT 0,
+    origin TEXT NOT NULL DEFAULT '{}'
 );
 CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (owner, state, number);
 CREATE TABLE IF NOT EXISTS events (
@@ -39,7 +40,7 @@ CREATE TABLE IF NOT EXISTS owners (id TEXT PRIMARY KEY, process TEXT NOT NULL) W
 """
 """finish: the user wants an early end. early: the files are those of a run that had one. reached: how far the
 checkpoints reached when the attempt that runs began. Of progress the last event is kept, of previews the last of each
-slot."""
+slot. origin: that of the request."""
 
 ADDED_IN_2 = ("finish", "early", "reached")
 
@@ -55,6 +56,8 @@ def prepare(connection: sqlite3.Connection, name: str) -> None:
         raise Problem("protocol-mismatch", detail, "Use the newer version, or another data folder.")
     for statement in filter(str.strip, TABLES.split(";")):
         connection.execute(statement)
+    if version in (1, 2):
+        connection.execute("ALTER TABLE jobs ADD COLUMN origin TEXT NOT NULL DEFAULT '{}'")
     if version == 1:
         for column in ADDED_IN_2:
             connection.execute(f"ALTER TABLE jobs ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")

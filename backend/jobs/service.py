@@ -225,7 +225,7 @@ class JobService:
         """Put a job whose folder is complete at the end of the queue."""
         assert self._owner
         try:
-            stored = self._store.add(job, self._owner.id, request.name, info.id)
+            stored = self._store.add(job, self._owner.id, request.name, info.id, request.origin)
         except Problem:
             self.folders.remove(job)
             raise
@@ -255,6 +255,7 @@ class JobService:
             "waiting": self.waiting if mine and view.state == JobState.QUEUED else None,
             "can_finish": view.state == JobState.RUNNING and not stored.finish and self._finishes_early(view),
             "can_continue": incomplete and self.folders.reached(view.id) > 0,
+            "fetched": view.state.ended and retention.was_fetched(self.folders, view.id),
         }
         return view.model_copy(update=known)
 

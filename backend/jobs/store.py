@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,12 +135,13 @@ class JobStore:
         with self._database.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO owners VALUES (?, ?)", (owner, signature()))
 
-    def add(self, job: str, owner: str, name: str, pipeline: str) -> StoredJob:
+    def add(self, job: str, owner: str, name: str, pipeline: str, origin: Mapping[str, Any] | None = None) -> StoredJob:
         """A new job at the end of its owner's queue."""
         with self._database.transaction(HASTE_SECONDS) as connection:
             connection.execute(
-                "INSERT INTO jobs (id, owner, name, pipeline, state, created) VALUES (?, ?, ?, ?, 'queued', ?)",
-                (job, owner, name, pipeline, now()),
+                "INSERT INTO jobs (id, owner, name, pipeline, state, created, origin)"
+                " VALUES (?, ?, ?, ?, 'queued', ?, ?)",
+                (job, owner, name, pipeline, now(), json.dumps(origin or {})),
             )
             self._state_event(connection, job, JobState.QUEUED)
             return self._get(connection, job)
@@ -428,6 +429,7 @@ class JobStore:
                 "last_event": _last_event(connection, row["id"]),
                 "previews": previews,
                 "finished_early": bool(row["early"]),
+                "origin": json.loads(row["origin"]),
             }
         )
         return StoredJob(view, row["owner"], int(row["attempts"]), bool(row["cancel"]), bool(row["finish"]))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -35,8 +35,9 @@ class Parameters(BaseModel):
     Each field carries `title`, `description`, a default and its range; enumerations are `Literal`s. That one
     definition is the API's schema, the command line's options and the panel's controls. `json_schema_extra` may add
     what only a panel needs: `PROMINENT`, `special(…)`, "group", one of `GROUPS`, and "titles", what to call choices
-    whose capitals are their own. What several methods have stands in `parameters.py`. Former names and values, marked
-    with `formerly(…)`, are understood wherever parameters come in.
+    whose capitals are their own; `control(…)`; "weights", choice -> ids of `backend/weights` that it needs, and
+    "weights_with", the name of another parameter without which none of them is needed. What several methods have stands
+    in `parameters.py`. Former names and values, marked with `formerly(…)`, are understood wherever parameters come in.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -87,6 +88,16 @@ def special(value: float, title: str, otherwise: float) -> dict[str, Any]:
     """Marks a number's one value that is none, like 0 for "Auto": a panel shows `title` in its place, and begins with
     `otherwise` when the user wants a number."""
     return {"special": {"value": value, "title": title, "otherwise": otherwise}}
+
+
+def control(kind: Literal["sentence", "words", "boxes"], wanted: bool = False) -> dict[str, Any]:
+    """Marks what a text, or a list, is about, where its type does not tell.
+
+    kind: "sentence", a text of what the picture shows; "words", a list of names, or a text with commas between them;
+        "boxes", a list of `{left, top, right, bottom, name}` in pixels of the picture, drawn around its objects.
+    wanted: of the method's parameters that are marked so, one at least must not be empty.
+    """
+    return {"control": kind, **({"wanted": True} if wanted else {})}
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,14 @@ class PreparationInfo(MethodInfo):
     finds_instances: it makes the instance map, so the request must not bring one.
     makes_picture: it makes the picture itself, so the request must not bring one; it is done before all others, and the
         shot that it gets is a blank sheet.
+    chance: whether the seed makes a difference.
     """
 
     needs_depth: bool = False
     needs_instances: bool = False
     finds_instances: bool = False
     makes_picture: bool = False
+    chance: bool = False
 
     def check_inputs(self, *, has_instances: bool, has_depth: bool) -> None:
         """Raises Problem("request-invalid") if the request's files do not suit it."""

@@ -149,6 +149,7 @@ class PreparationView(MethodView):
     needs_instances: bool = Field(description="The request must bring an instance map.")
     finds_instances: bool = Field(description="It makes the instance map; the request must not bring one.")
     makes_picture: bool = Field(description="It makes the picture; the request must not bring one.")
+    chance: bool = Field(description="Whether the seed makes a difference.")
 
     @classmethod
     def of(cls, info: PreparationInfo) -> PreparationView:
@@ -158,6 +159,7 @@ class PreparationView(MethodView):
             needs_instances=info.needs_instances,
             finds_instances=info.finds_instances,
             makes_picture=info.makes_picture,
+            chance=info.chance,
         )
 
 

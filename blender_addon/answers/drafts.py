@@ -16,7 +16,8 @@ from typing import Any
 from ..ground import folders
 from ..ground.files import write_whole
 from ..ground.privacy import private_folder
-from .questions import FILE_NAME, Question
+from .kind import FILE_NAME
+from .questions import Question
 
 FORMAT = 1
 LONGEST_SECONDS = 31 * 24 * 3600.0

@@ -8,11 +8,10 @@ Slots are counted from 1 wherever somebody reads it, in rows from left to right.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
-from ..ground.messages import SetDresserError
-from .questions import Question, Slot, View
+from .kind import Choice
 
 Picks = tuple[int | None, ...]
 
@@ -20,6 +19,25 @@ SAME_SIDE, WIDEST_GAP, MOST_OFF = 15.0, 120.0, 20.0
 """Two views this close show the same side; a side this wide should be seen; a view counts for its slot up to there."""
 
 _ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class View(Choice):
+    """One generated view of a photo's object: which of its views, and from where it shows it, in degrees. Azimuths are
+    counter-clockwise seen from above, from the first photo's camera."""
+
+    photo: int
+    view: int
+    azimuth: float
+    elevation: float
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place on the sheet that is reconstructed, and the camera that it stands for, in degrees."""
+
+    azimuth: float
+    elevation: float
 
 
 def clicked(picks: Picks, index: int) -> Picks:
@@ -113,40 +131,6 @@ def camera(place: View | Slot) -> str:
     elevation = round(place.elevation)
     sign = "−" if elevation < 0 else "+"
     return f"{degrees(place.azimuth)} · {sign}{abs(elevation)}°"
-
-
-def indices(question: Question, pairs: Iterable[tuple[int, int]]) -> list[int]:
-    """The views that (photo, view) pairs mean. Raises SetDresserError("answer-invalid") for one that is not there."""
-    known = {(view.photo, view.view): index for index, view in enumerate(question.views)}
-    found = []
-    for pair in pairs:
-        if tuple(pair) not in known:
-            hint = f"There are: {', '.join(f'{photo}:{view}' for photo, view in known)}."
-            raise SetDresserError(f"There is no view {':'.join(map(str, pair))}.", hint, "answer-invalid")
-        found.append(known[pair[0], pair[1]])
-    return found
-
-
-def written(picks: Picks, question: Question) -> list[dict[str, Any] | None]:
-    """Picks as they are kept in a file: by what tells a view from one of another seed."""
-    return [None if index is None else _identity(question, question.views[index]) for index in picks]
-
-
-def resumed(rows: Sequence[Any], question: Question) -> Picks | None:
-    """Kept picks in a question, which may have been asked anew meanwhile: what is not there any more leaves its slot
-    empty. None if the rows do not fit the question's slots at all."""
-    if len(rows) != len(question.slots):
-        return None
-    known = [_identity(question, view) for view in question.views]
-    picks: Picks = ()
-    for row in rows:
-        index = known.index(row) if row in known else None
-        picks = (*picks, None if index in picks else index)
-    return picks
-
-
-def _identity(question: Question, view: View) -> dict[str, Any]:
-    return {"photo": view.photo, "view": view.view, "file": view.file, "seed": question.photos[view.photo].seed}
 
 
 def _same_side(one: View, other: View) -> bool:

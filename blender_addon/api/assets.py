@@ -9,8 +9,8 @@ import numpy as np
 
 from ..ground.messages import SetDresserError
 from ..props import recipes, variants
-from ..settings.properties import description_of
 from ..state import desk
+from ..state.catalogue import description_of
 from ..work import results
 
 TAG = "Set Dresser"
@@ -51,8 +51,8 @@ def mark_as_asset(prop: bpy.types.Object | None = None, *, tags: tuple[str, ...]
 
 def licence(pipeline: str) -> str:
     """What the backend says of a pipeline's licence; empty while it is not known."""
-    view: dict[str, Any] = description_of(desk.current.pipelines, pipeline) or {}
-    return ". ".join(filter(None, (str(view.get("licence") or ""), str(view.get("licence_note") or ""))))
+    described: dict[str, Any] = description_of(desk.current.pipelines, pipeline) or {}
+    return ". ".join(filter(None, (str(described.get("licence") or ""), str(described.get("licence_note") or ""))))
 
 
 def _description(recipe: Any) -> str:

@@ -20,8 +20,8 @@ from ..ground.messages import SetDresserError
 from ..ground.privacy import private_folder
 from ..ground.references import Place
 from ..props import photo_places
-from ..settings.properties import description_of
-from ..state import desk
+from ..state import catalogue, desk
+from ..state.catalogue import description_of
 from ..work import jobs, sending
 from .jobs import Job, check_can_be_sent
 
@@ -56,7 +56,9 @@ def generate(
         objects: the block-out, if the source is the camera: objects or a collection; the selected ones if left out.
         labels: label image of a picture, of the same kind as the picture; without one it shows one object.
         text: instead of a source, a sentence: a picture is painted of it, and the prop is made of that. How it is
-            painted stands in `prepare["text"]`. It comes without objects, labels, photos and match_camera.
+            painted stands in `prepare`, under the id of the preparation that makes the picture; the first of
+            `preparations()` that `makes_picture` if it names none. It comes without objects, labels, photos and
+            match_camera.
         photos: instead of a source, several pictures of one object, for a pipeline that takes several: picture files,
             images, and cameras of the scene, which see the block-out alone, all of it as one object. Each may come
             with its azimuth, `(photo, degrees)`: from which side it was taken, counter-clockwise seen from above;
@@ -87,13 +89,20 @@ def generate(
         raise CaptureError(reason, "Ask for it when that is over, for example in a timer.")
     desk.current.pressed = None  # of a press that is refused nothing comes
     context = bpy.context
-    if (sentence := sentences.asked(source, text, prepare or {})) is not None:
+    known = desk.current.preparations
+    named = catalogue.maker_of(known, prepare or {})
+    if sentences.is_asked(source, text, named is not None):
         if not (objects is None and labels is None and photos is None and not match_camera):
             message = "A text stands for itself: it comes without objects, labels, photos and a camera."
             raise SetDresserError(message, "Leave them out, or the text.", "request-invalid")
         photo_steps.check_number(description_of(desk.current.pipelines, pipeline), 1)
-        source, prepare = sentences.TEXT, sentences.prepared(sentence, prepare or {})
-        name = name or sentences.name(sentence)
+        maker = named or next(iter(catalogue.makers(known)), None)
+        if maker is None:
+            message = "This backend cannot make a picture from a text."
+            raise SetDresserError(message, "Choose a picture as the source.", "preparation-unknown")
+        parameter = catalogue.marked(maker, catalogue.SENTENCE)
+        source, (sentence, prepare) = sentences.SOURCE, sentences.prepared(text, prepare or {}, maker["id"], parameter)
+        name = name or sentences.name(sentence) or catalogue.title_of(maker)
     request = {
         "pipeline": pipeline,
         "parameters": parameters or {},

@@ -99,7 +99,8 @@ class Job:
         goes on then).
         """
         record = self._record
-        wait_until(lambda: not record.busy or record.asks, timeout, f"The job is still {self.state}")
+        late = "The job's props have not come" if record.ended else f"The job is still {self.state}"
+        wait_until(lambda: not record.busy or record.asks, timeout, late)
         if record.asks:
             return self
         if self._record.problem is not None:

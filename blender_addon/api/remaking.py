@@ -11,12 +11,11 @@ import bpy
 from .. import session
 from ..capture import block_outs
 from ..capture.block_outs import BlockOutRef
-from ..capture.sentences import TEXT
 from ..ground.messages import SetDresserError
 from ..ground.references import Place
 from ..props import recipes, variants
-from ..settings.properties import IMAGINE, MAXIMUM_SEED, description_of
-from ..state import desk
+from ..settings.properties import MAXIMUM_SEED
+from ..state import catalogue, desk
 from ..work import jobs, sending
 from .jobs import Job, check_can_be_sent
 
@@ -106,19 +105,19 @@ def again(
 def has_chance(prop: bpy.types.Object) -> bool:
     """Whether another seed would make another prop: its pipeline takes chance, or its picture was painted."""
     recipe = recipes.of(prop)
-    view = description_of(desk.current.pipelines, str(recipe.get("pipeline") or "")) or {}
-    return bool(view.get("chance", True)) or bool({IMAGINE, TEXT} & set(str(recipe.get("prepared") or "").split()))
+    pipeline = catalogue.description_of(desk.current.pipelines, str(recipe.get("pipeline") or ""))
+    return catalogue.takes_chance(pipeline, desk.current.preparations, str(recipe.get("prepared") or "").split())
 
 
 def other_pipelines(prop: bpy.types.Object) -> list[dict[str, Any]]:
     """The pipelines, as `pipelines` tells of them, that could make this prop too and are ready; asks nobody."""
     made_with, pictures = recipes.of(prop).get("pipeline"), recipes.pictures(prop)
     found = []
-    for view in desk.current.pipelines:
-        images = view.get("images") or {}
+    for each in desk.current.pipelines:
+        images = each.get("images") or {}
         fits = images.get("least", 1) <= pictures <= images.get("most", pictures)
-        if view["id"] != made_with and view.get("ready", True) and fits:
-            found.append(view)
+        if each["id"] != made_with and each.get("ready", True) and fits:
+            found.append(each)
     return found
 
 

@@ -85,9 +85,21 @@ def _texts() -> Iterator[tuple[str, str]]:
         yield f"logs/{log.name}", _tail(log)
     folder = _last_job()
     if folder is not None:
-        for file in (folder / "request.json", folder / "output" / "result.json", folder / "log.txt"):
+        yield "job/request.json", _request(folder / "request.json")
+        for file in (folder / "output" / "result.json", folder / "log.txt"):
             if file.is_file():
                 yield f"job/{file.name}", _tail(file)
+
+
+def _request(path: Path) -> str:
+    """What a job was asked, without where it was made: paths of the user's files are nobody's business."""
+    try:
+        document = json.loads(path.read_bytes())
+    except ValueError:
+        return "It is damaged."
+    if isinstance(document, dict):
+        document.pop("origin", None)
+    return _json(document)[-LOG_BYTES:]
 
 
 def _versions() -> dict[str, Any]:

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..answers import picks as views
-from ..answers.questions import Question
+from ..answers.views import Views
 from ..ground.messages import SetDresserError
 from . import jobs
 from .jobs import Job
@@ -34,7 +33,7 @@ def pick_views(
 
     Raises SetDresserError: if the job does not ask for views, a view is not there, and as `answer`.
     """
-    jobs.answer(job, {"chosen": views.indices(_asked(job), picks)}, wait=wait, timeout=timeout)
+    jobs.answer(job, {"chosen": _asked(job).indices(picks)}, wait=wait, timeout=timeout)
 
 
 def regenerate_views(
@@ -62,9 +61,9 @@ def regenerate_views(
     jobs.answer(job, {"regenerate": given}, wait=wait, timeout=timeout)
 
 
-def _asked(job: Job | str) -> Question:
+def _asked(job: Job | str) -> Views:
     question = jobs.find_record(job).question
-    if question is None or question.kind != "views":
+    if question is None or not isinstance(question.asked, Views):
         hint = "It may have gone on, or asks something else."
         raise SetDresserError("The job does not ask for views.", hint, "input-not-expected")
-    return question
+    return question.asked

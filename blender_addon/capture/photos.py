@@ -170,14 +170,15 @@ def joined(planned: PlannedPhotos, shots: Sequence[Capture]) -> Capture:
     )
 
 
-def wrong_number(view: dict[str, Any] | None, count: int) -> str:
+def wrong_number(description: dict[str, Any] | None, count: int) -> str:
     """Why a pipeline cannot take as many pictures, without a full stop; "" if it can, or is not known.
 
-    view: what the server tells of the pipeline.
+    description: what the server tells of the pipeline.
     """
-    if view is None or "images" not in view:
+    if description is None or "images" not in description:
         return ""
-    title, least, most = view.get("title", view["id"]), view["images"]["least"], view["images"]["most"]
+    title, images = description.get("title", description["id"]), description["images"]
+    least, most = images["least"], images["most"]
     if count > most:
         return f"{title} takes {'one picture' if most == 1 else f'up to {most} pictures'}, and there are {count}"
     if count < least:
@@ -185,9 +186,9 @@ def wrong_number(view: dict[str, Any] | None, count: int) -> str:
     return ""
 
 
-def check_number(view: dict[str, Any] | None, count: int) -> None:
+def check_number(description: dict[str, Any] | None, count: int) -> None:
     """Raises CaptureError: if a pipeline, as the server tells of it, cannot take so many pictures."""
-    if reason := wrong_number(view, count):
+    if reason := wrong_number(description, count):
         raise CaptureError(f"{reason}.", "Change the list of photos, or use another pipeline.")
 
 

@@ -30,7 +30,7 @@ def ask(
     What can be checked is checked now, and a picture that is there is taken now. What is returned gives the steps,
     which return the `Capture`. Raises SetDresserError.
     """
-    if source == sentences.TEXT:
+    if source == sentences.SOURCE:
         return lambda _: taken(capture.Capture())
     if source == "camera":
         chosen = context.selected_objects if objects is None else objects

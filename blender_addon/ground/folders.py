@@ -39,14 +39,22 @@ def temporary() -> Path:
     return Path(bpy.app.tempdir) / "set_dresser"
 
 
-SHIPPED = package.ROOT
+SHIPPED = package.ROOT / "shipped"
 """Where the add-on has what it shows before a server has told anything, written by build_docs.py."""
+
+
+FORMAT = 2
+"""Of what is kept: it grows with what the panel reads in descriptions, so that none are read that lack it."""
 
 
 def read_descriptions(kind: str) -> list[dict[str, Any]]:
     """The "pipelines" or "preparations" that the last server told of. If there was none, or the file is damaged: those
     that run on every machine."""
-    return _descriptions(place() / f"{kind}.json") or _descriptions(SHIPPED / f"{kind}.json")
+    return _descriptions(_kept(kind)) or _descriptions(SHIPPED / f"{kind}.json")
+
+
+def _kept(kind: str) -> Path:
+    return place() / f"{kind}-{FORMAT}.json"
 
 
 def _descriptions(path: Path) -> list[dict[str, Any]]:
@@ -59,4 +67,5 @@ def _descriptions(path: Path) -> list[dict[str, Any]]:
 
 def keep_descriptions(kind: str, descriptions: list[dict[str, Any]]) -> None:
     """Write them for the next time, so that the panel is complete before the server runs."""
-    write_whole(user() / f"{kind}.json", json.dumps(descriptions).encode())
+    user()
+    write_whole(_kept(kind), json.dumps(descriptions).encode())

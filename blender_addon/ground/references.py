@@ -16,6 +16,17 @@ import bpy
 from bpy.types import Object, Scene, ViewLayer
 
 
+def this_file() -> str:
+    """The path of the file that is open, the same however it was opened; "" if it was never saved, or has a name that
+    is no text."""
+    path: str = bpy.data.filepath and os.path.normcase(os.path.realpath(bpy.data.filepath))
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return ""
+    return path
+
+
 def of_session(collection: Iterable[Any], session_uid: int) -> Any | None:
     """The datablock with this session id among those of its kind; None if it was deleted."""
     return next((each for each in collection if each.session_uid == session_uid), None)
@@ -47,7 +58,8 @@ class Reference:
         """The datablock meant among those of its kind; None if it was deleted, whatever has its name now."""
         if self.session_uid:
             return of_session(collection, self.session_uid)
-        return next((each for each in collection if Reference.of(each).reopened() == self), None)
+        named = (each for each in collection if each.name == self.name)
+        return next((each for each in named if Reference.of(each).reopened() == self), None)
 
 
 @dataclass(frozen=True)

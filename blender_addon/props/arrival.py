@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 from bpy.types import Context, Object, Scene, ViewLayer
 
-from ..capture import block_outs
+from ..capture import block_outs, noticing
 from ..capture.block_outs import resolve
 from ..ground.references import Reference
 from ..state.job import JobRecord
@@ -27,6 +27,7 @@ def place_result(context: Context, record: JobRecord, result: dict[str, Any]) ->
     assert record.folder is not None
     scene, layer, note = _destination(context, record)
     former = variants.awaiting(record.id, record.variant_of)
+    known = _block_outs(record, result)
     override = {"scene": scene} if scene != context.scene else {}
     override |= {"view_layer": layer} if override or layer != context.view_layer else {}
     height, place_at = photo_places.wish(scene, record.height, record.place_at)
@@ -35,7 +36,7 @@ def place_result(context: Context, record: JobRecord, result: dict[str, Any]) ->
             bpy.context,
             record.folder / "scene.glb",
             result,
-            record.block_outs,
+            known,
             hide_block_outs=record.hide_block_outs and not former,
             keep_moves=record.keep_moves,
             only=former or None,
@@ -52,10 +53,34 @@ def place_result(context: Context, record: JobRecord, result: dict[str, Any]) ->
     record.warnings += [row for row in result.get("warnings") or () if row not in record.warnings]
     if note:
         record.warnings.append(_warning(note))
+    if gone := _gone(record, known):
+        record.warnings.append(_warning(*_not_found(gone)))
     made_of = filter(None, map(block_outs.block_out_of, props))
     if linked := block_outs.hidden_for_now([*made_of, *filter(None, map(resolve, record.one_with))]):
         record.warnings.append(_warning(*_not_saved([part.name for part in linked])))
     return props
+
+
+def _block_outs(record: JobRecord, result: dict[str, Any]) -> dict[int, Reference]:
+    """Instance id -> block-out. Of a job from before a restart the label table names those that its origin had no room
+    for."""
+    if record.variant_of or all(each.session_uid for each in record.block_outs.values()):
+        return record.block_outs
+    labels = {int(row["id"]): Reference(0, str(row.get("name") or "")) for row in result.get("instances") or ()}
+    return {**labels, **record.block_outs}
+
+
+def _gone(record: JobRecord, known: dict[int, Reference]) -> list[str]:
+    """What is looked for by its name and not found. Who has deleted something in this session knows of it."""
+    wanted = [*known.values(), *record.one_with, *record.variant_of.values()]
+    return [each.name for each in wanted if not each.session_uid and resolve(each) is None]
+
+
+def _not_found(names: list[str]) -> tuple[str, str]:
+    message = (
+        f"Not in this file any more: {noticing.listed(names)}. What was made of it stands where the camera saw it."
+    )
+    return message, "What was renamed, or not saved before Blender ended, is not found again."
 
 
 def _destination(context: Context, record: JobRecord) -> tuple[Scene, ViewLayer, str]:

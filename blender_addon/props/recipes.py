@@ -10,9 +10,9 @@ import bpy
 from bpy.types import Object
 from mathutils import Matrix, Quaternion, Vector
 
-from ..capture import sentences
 from ..capture.block_outs import in_a_scene
 from ..ground.references import contains
+from ..state import catalogue, desk
 
 RECIPE = "set_dresser"
 """Custom property of a prop: job, pipeline, parameters, … (see `make`), all that is needed to make it again."""
@@ -39,7 +39,7 @@ def make(number: int, record: Mapping[str, Any], result: Mapping[str, Any]) -> d
             "parameters": result.get("parameters"),
             "seed": result.get("seed"),
             "prepared": " ".join(result.get("prepared") or ()),
-            "text": sentences.of_result(result),
+            "text": catalogue.sentence_of(result, desk.current.preparations),
             "inputs": result.get("inputs") or None,
             "camera": result.get("camera"),
             "camera_source": result.get("camera_source"),
@@ -83,6 +83,11 @@ def of(prop: Object) -> Mapping[str, Any]:
 
 def job(prop: Object) -> str:
     return str(of(prop).get("job") or "")
+
+
+def jobs_here() -> set[str]:
+    """The jobs whose props are in this file, seen or hidden."""
+    return {job(each) for each in bpy.data.objects if RECIPE in each and each.library is None}
 
 
 def pictures(prop: Object) -> int:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import bpy
 
 from ..capture import photo_files, sentences
-from ..capture.sentences import PROMPT, TEXT
 from ..props import photo_places
-from ..state import desk
-from . import parameters
+from ..state import catalogue, desk
+from ..state.catalogue import description_of
 
 SOURCES = [
     ("CAMERA", "Active Camera", "What the scene's camera renders", 0),
@@ -47,12 +47,6 @@ LABELS = [
     ("FIND", "Find Objects", "The objects are found in the picture: by words, by boxes drawn on it, or both"),
 ]
 MAXIMUM_SEED = 2**31 - 1
-IMAGINE, SEGMENT = "imagine", "segment"
-"""The preparations that the panel knows what to do with, beside `TEXT`: a picture of the block-out, and objects of a
-picture."""
-
-_pipeline_items: list[tuple[str, str, str, int]] = []
-"""Blender does not keep an enumeration's strings alive; this does."""
 
 
 def _sources(self: SetDresserSettings | None, context: bpy.types.Context | None) -> list[tuple[str, str, str, int]]:
@@ -82,25 +76,57 @@ def _picture_changed(self: Any, context: bpy.types.Context) -> None:
     photo_files.look_at(self.image_path)
 
 
-def _items(self: SetDresserSettings | None, context: bpy.types.Context | None) -> list[tuple[str, str, str, int]]:
-    """The pipelines that the server has, or had when it last ran."""
-    global _pipeline_items
-    views = desk.current.pipelines
-    items = [
-        (v["id"], v.get("title", v["id"]), v.get("description", "").removesuffix("."), n) for n, v in enumerate(views)
-    ]
-    if items != _pipeline_items:
-        _pipeline_items = items
-    return _pipeline_items
+Item = tuple[str, str, str, int]
+Chosen = tuple[Callable[..., list[Item]], Callable[..., int], Callable[..., None]]
 
 
-def _chosen_number(self: SetDresserSettings) -> int:
-    known = [view["id"] for view in desk.current.pipelines]
-    return known.index(self.pipeline_id) if self.pipeline_id in known else 0
+def _choice(saved_as: str, known: Callable[[], list[dict[str, Any]]]) -> Chosen:
+    """The functions of an enumeration of methods: its items, and how the choice is read and set.
+
+    saved_as: the property that keeps the identifier: the list may be another one, or not be there yet, when a file is
+    loaded. What is not there any more gives way to the first.
+    """
+    kept: list[list[Item]] = [[]]  # Blender does not keep an enumeration's strings alive; this does
+
+    def items(self: SetDresserSettings | None, context: bpy.types.Context | None) -> list[Item]:
+        made = [
+            (each["id"], catalogue.title_of(each), str(each.get("description", "")).removesuffix("."), number)
+            for number, each in enumerate(known())
+        ]
+        if made != kept[0]:
+            kept[0] = made
+        return kept[0]
+
+    def number(self: SetDresserSettings) -> int:
+        identifiers, wanted = [each["id"] for each in known()], getattr(self, saved_as)
+        return identifiers.index(wanted) if wanted in identifiers else 0
+
+    def choose(self: SetDresserSettings, number: int) -> None:
+        setattr(self, saved_as, known()[number]["id"])
+
+    return items, number, choose
 
 
-def _choose_number(self: SetDresserSettings, number: int) -> None:
-    self.pipeline_id = desk.current.pipelines[number]["id"]
+def known_makers() -> list[dict[str, Any]]:
+    """The preparations that make a picture where there is none."""
+    return catalogue.makers(desk.current.preparations)
+
+
+def known_finders() -> list[dict[str, Any]]:
+    """The preparations that find the objects of a picture."""
+    return catalogue.finders(desk.current.preparations)
+
+
+_pipelines = _choice("pipeline_id", lambda: desk.current.pipelines)
+_makers = _choice("maker_id", known_makers)
+_finders = _choice("finder_id", known_finders)
+
+
+def _saved(what: str) -> Any:
+    """The property that keeps the identifier of a choice."""
+    return bpy.props.StringProperty(
+        name=f"{what} Identifier", description="What is saved of the choice", options={"HIDDEN"}
+    )
 
 
 class SetDresserBox(bpy.types.PropertyGroup):
@@ -140,9 +166,7 @@ class SetDresserPhoto(bpy.types.PropertyGroup):
 class SetDresserSettings(bpy.types.PropertyGroup):
     """`scene.set_dresser`"""
 
-    source_id: bpy.props.StringProperty(
-        name="Source Identifier", description="What is saved of the choice", options={"HIDDEN"}
-    )
+    source_id: _saved("Source")
     source: bpy.props.EnumProperty(
         name="Source",
         description="Where the picture comes from",
@@ -203,6 +227,7 @@ class SetDresserSettings(bpy.types.PropertyGroup):
     photo_index: bpy.props.IntProperty(
         name="Active Photo", description="The photo that is marked", update=_files_changed
     )
+    # The switch of one step, kept here since 0.1: files and scripts have it. `preparing.KEPT` says whose it is.
     imagine: bpy.props.BoolProperty(
         name="Imagine", description="Paint the block-out from a description first, and make the props of that picture"
     )
@@ -212,13 +237,17 @@ class SetDresserSettings(bpy.types.PropertyGroup):
         "and the props are put in front of yours",
         default=False,
     )
-    pipeline_id: bpy.props.StringProperty(
-        name="Pipeline Identifier",
-        description="What is saved of the choice: the list may be another one, or not be there yet, when it is loaded",
-        options={"HIDDEN"},
-    )
+    pipeline_id: _saved("Pipeline")
     pipeline: bpy.props.EnumProperty(
-        name="Pipeline", description="How props are made", items=_items, get=_chosen_number, set=_choose_number
+        name="Pipeline", description="How props are made", items=_pipelines[0], get=_pipelines[1], set=_pipelines[2]
+    )
+    maker_id: _saved("Painter")
+    maker: bpy.props.EnumProperty(
+        name="Painter", description="What makes the picture", items=_makers[0], get=_makers[1], set=_makers[2]
+    )
+    finder_id: _saved("Finder")
+    finder: bpy.props.EnumProperty(
+        name="Finder", description="What finds the objects", items=_finders[0], get=_finders[1], set=_finders[2]
     )
     seed: bpy.props.IntProperty(name="Seed", description="Where chance starts from", min=0, max=MAXIMUM_SEED)
 
@@ -228,58 +257,33 @@ CLASSES = (SetDresserBox, SetDresserPhoto, SetDresserSettings)
 
 def chosen_pipeline(settings: SetDresserSettings) -> str:
     """The pipeline that is chosen; the first one if that is not there any more, "" if none is known."""
-    views = desk.current.pipelines
-    return views[_chosen_number(settings)]["id"] if views else ""
+    return _chosen(desk.current.pipelines, _pipelines, settings)
 
 
-def description_of(views: list[dict[str, Any]], identifier: str) -> dict[str, Any] | None:
-    """What the server says about a pipeline or a preparation; None if it does not have it."""
-    return next((view for view in views if view["id"] == identifier), None)
+def chosen_maker(settings: SetDresserSettings) -> str:
+    """As `chosen_pipeline`, of what makes a picture where there is none."""
+    return _chosen(known_makers(), _makers, settings)
+
+
+def chosen_finder(settings: SetDresserSettings) -> str:
+    """As `chosen_pipeline`, of what finds the objects of a picture."""
+    return _chosen(known_finders(), _finders, settings)
+
+
+def _chosen(known: list[dict[str, Any]], choice: Chosen, settings: SetDresserSettings) -> str:
+    return str(known[choice[1](settings)]["id"]) if known else ""
 
 
 def takes_several(settings: SetDresserSettings) -> bool:
     """Whether the chosen pipeline takes more than one picture."""
-    view = description_of(desk.current.pipelines, chosen_pipeline(settings)) or {}
-    return bool(view.get("images", {}).get("most", 1) > 1)
+    described = description_of(desk.current.pipelines, chosen_pipeline(settings)) or {}
+    return bool(described.get("images", {}).get("most", 1) > 1)
 
 
 def takes_one(settings: SetDresserSettings) -> bool:
     """Whether the chosen pipeline is content with one picture."""
-    view = description_of(desk.current.pipelines, chosen_pipeline(settings)) or {}
-    return bool(view.get("images", {}).get("least", 1) <= 1)
-
-
-def has_chance(settings: SetDresserSettings) -> bool:
-    """Whether another seed would make something else with what is chosen."""
-    view = description_of(desk.current.pipelines, chosen_pipeline(settings)) or {}
-    return bool(view.get("chance", True)) or chosen_preparation(settings) in (IMAGINE, TEXT)
-
-
-def chosen_preparation(settings: SetDresserSettings) -> str:
-    """The preparation that the settings ask for; "" for none."""
-    if settings.source == "PHOTOS":
-        return ""
-    if settings.source == "CAMERA":
-        return IMAGINE if settings.imagine else ""
-    if settings.source == SENTENCE[0]:
-        return TEXT
-    return SEGMENT if settings.labels == "FIND" else ""
-
-
-def preparation_values(scene: bpy.types.Scene) -> dict[str, dict[str, Any]]:
-    """What the settings ask for, as `prepare` of `api.generate`."""
-    chosen = chosen_preparation(scene.set_dresser)
-    if not chosen:
-        return {}
-    values = parameters.preparations.values(scene, chosen)
-    if chosen == TEXT:
-        values[PROMPT] = scene.set_dresser.text
-    if chosen == SEGMENT:
-        values["boxes"] = [
-            {"left": box.left, "top": box.top, "right": box.right, "bottom": box.bottom, "name": box.name}
-            for box in scene.set_dresser.boxes
-        ]
-    return {chosen: values}
+    described = description_of(desk.current.pipelines, chosen_pipeline(settings)) or {}
+    return bool(described.get("images", {}).get("least", 1) <= 1)
 
 
 def register() -> None:

@@ -14,7 +14,7 @@ from ..ground.messages import SetDresserError, as_error
 from ..ground.references import Place, Reference
 from ..wire.client import ServerEvent, ServerProblem
 from ..wire.tasks import Steps
-from . import previews
+from . import origin, previews
 from .previews import Preview
 
 ENDED = ("done", "failed", "cancelled")
@@ -41,7 +41,9 @@ class JobRecord:
     folder: where the result's files are kept, once they have been fetched.
     arrival: "", "fetching", "waiting" (for a moment in which Blender can import), or "imported".
     props: the objects that the last import made; import_count counts imports.
+    import_when_done: whether its props are to come in by themselves; only into the file it was made in.
     place: the scene that the props belong to, and the layer in which block-outs are hidden; None for the one in sight.
+    origin: where it was made, as the server keeps it; {} in a file that was never saved. away: another file is open.
     height, place_at: of a set whose camera was assumed; None for what the panel says when the props come in.
     question: what it asks, while it is in needs_input.
     files: names of the files that the server has of it, once it has ended.
@@ -81,6 +83,8 @@ class JobRecord:
     height: float | None = None
     place_at: str | None = None
     place: Place | None = None
+    origin: dict[str, Any] = field(default_factory=dict)
+    away: bool = False
     last_event: int = 0
     cancelling: bool = False
     task: Steps[Any] | None = None
@@ -123,7 +127,8 @@ class JobRecord:
     @property
     def awaited(self) -> bool:
         """Whether its props are still to come in by themselves."""
-        return self.state == "done" and self.import_when_done and not self.result_imported and self.problem is None
+        wanted = self.import_when_done and not self.away and not self.result_imported
+        return self.state == "done" and wanted and self.problem is None
 
     @property
     def asks(self) -> bool:
@@ -131,8 +136,11 @@ class JobRecord:
         return self.question is not None and not self.question.sending
 
     def take_description(self, description: Mapping[str, Any]) -> None:
-        """What the server's list says about it."""
-        self.last_event = max(self.last_event, int(description.get("last_event") or 0))
+        """What the server's list says about it; nothing if its events have told more since."""
+        last_event = int(description["last_event"])
+        if last_event < self.last_event:
+            return
+        self.last_event = last_event
         self.id = str(description["id"])
         self.name = str(description.get("name") or "")
         self.pipeline = str(description.get("pipeline") or "")
@@ -178,8 +186,42 @@ class JobRecord:
         self.message = ""
         self._take_state("queued", None)
 
+    def describe_origin(self, file: str) -> dict[str, Any]:
+        """Where it is made, for the server to keep; `file`: the one that is open."""
+        if not file or self.place is None:
+            return {}
+        members = (
+            "block_outs",
+            "one_with",
+            "variant_of",
+            "import_when_done",
+            "hide_block_outs",
+            "keep_moves",
+            "height",
+        )
+        known = {name: getattr(self, name) for name in (*members, "place_at")}
+        return origin.Origin(file, self.place, **known).document()
+
+    def take_origin(self, description: Mapping[str, Any]) -> None:
+        """What the server's list says of where a job was made, before anything was known of it here. Its props are
+        wanted as long as nobody has had them."""
+        self.origin = description.get("origin") or {}
+        found = origin.read(self.origin)
+        if found is not None:
+            self.import_when_done = found.import_when_done and not description.get("fetched")
+            self.hide_block_outs, self.keep_moves = found.hide_block_outs, found.keep_moves
+            self.height, self.place_at = found.height, found.place_at
+
+    def come_home(self, file: str) -> None:
+        """If the file that is open is the one it was made in, it finds there again what it stands for."""
+        found = origin.read(self.origin)
+        self.away = found is None or found.file != file
+        if found is not None and not self.away:
+            self.block_outs, self.variant_of = dict(found.block_outs), dict(found.variant_of)
+            self.one_with, self.place = list(found.one_with), found.place
+
     def file_opened(self, same: bool) -> None:
-        """Another file is open, or the `same` one again: what belonged to it must not land in it by itself."""
+        """Another file is open, or the `same` one again: what belonged to another one must not land in it."""
         if same:
             self.block_outs = {number: each.reopened() for number, each in self.block_outs.items()}
             self.variant_of = {number: each.reopened() for number, each in self.variant_of.items()}
@@ -189,8 +231,8 @@ class JobRecord:
             self.place = self.place and self.place.reopened()
         else:
             self.block_outs, self.variant_of, self.place = {}, {}, None
-            self.one_with, self.left_out, self.props = [], [], []
-        self.import_when_done, self.arrival = False, ""
+            self.one_with, self.left_out, self.props, self.away = [], [], [], True
+        self.arrival = ""
 
     def fail(self, error: Exception) -> None:
         self.state = "failed"

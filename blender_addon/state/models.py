@@ -140,18 +140,6 @@ class Models:
         self.agreed ^= {identifier}
 
 
-def needed(view: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
-    """The ids of the models that a pipeline or a preparation needs with these parameters.
-
-    view: as GET /pipelines has it. A property of its schema may have `weights`: value → ids.
-    """
-    found = list(view.get("weights", ()))
-    for name, schema in view.get("parameters", {}).get("properties", {}).items():
-        chosen = values.get(name, schema.get("default"))
-        found += schema.get("weights", {}).get(chosen, ())
-    return list(dict.fromkeys(found))
-
-
 def at_fault(problem: SetDresserError | None) -> str:
     """The model that a problem says is missing or damaged; "" if it is about something else."""
     return problem.weights if isinstance(problem, ServerProblem) and problem.code in AT_FAULT else ""

@@ -22,7 +22,7 @@ def until_placed(line: Line, record: JobRecord) -> Steps[None]:
     line.desk.storage_stale = True
     if record.state == "failed" and record.problem is not None:
         line.desk.report(record.problem, record.id)
-    if record.state == "done" and record.import_when_done:
+    if record.awaited:
         yield from results.bring_in(line, record)
     while record.state != "done" and line.tasks.runs(looking):
         yield  # whoever waits for the end wants to know whether it can go on

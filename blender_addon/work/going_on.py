@@ -34,7 +34,7 @@ def finish(line: Line, record: JobRecord, import_result: bool | None = None) -> 
         record.import_when_done = import_result
     if import_result:
         line.desk.pressed = record
-        record.place = record.place or Place.of(bpy.context.scene, bpy.context.view_layer)
+        record.place, record.away = record.place or Place.of(bpy.context.scene, bpy.context.view_layer), False
     line.begin(following.tell(line, record, lambda client: client.finish(record.id)), failed)
 
 
@@ -52,7 +52,7 @@ def go_on(line: Line, record: JobRecord, import_result: bool = True) -> None:
         line.desk.report(error, record.id)
 
     record.continuing, record.import_when_done, line.desk.pressed = True, import_result, record
-    record.place = Place.of(bpy.context.scene, bpy.context.view_layer)
+    record.place, record.away = Place.of(bpy.context.scene, bpy.context.view_layer), False
     line.begin(_go_on(line, record), failed)
 
 

@@ -76,6 +76,7 @@ def adopt(line: Line, record: JobRecord, description: Mapping[str, Any]) -> None
     twin = line.desk.jobs.pop(str(description["id"]), None)
     if twin is not None:  # the list came in between
         stop(line, twin)
+        record.props, record.result_imported = twin.props, twin.result_imported
     record.take_description(description)
     line.desk.jobs = {job.id: job for job in line.desk.jobs.values()}
     line.desk.changed()
@@ -93,7 +94,7 @@ def cancel(line: Line, record: JobRecord) -> None:
         line.tasks.start(tell_cancelled(line, record), line.report)
     elif record.arrival in ("fetching", "waiting"):
         stop(line, record)
-        record.arrival = "imported" if record.imported else ""
+        record.arrival, record.import_when_done = "imported" if record.imported else "", False
     line.desk.changed()
     tick.wake()
 
@@ -148,12 +149,3 @@ def server_leaves(line: Line) -> None:
             record.fail(SetDresserError("The backend was stopped before it had the job.", hint, "stopped"))
         elif not record.ended:
             record.put_back()
-
-
-def file_loaded(line: Line, same: bool) -> None:
-    """Another file is open, or the `same` one again."""
-    for record in line.desk.jobs.values():
-        if record.arrival in ("fetching", "waiting"):
-            stop(line, record)
-        record.file_opened(same)
-    line.desk.changed()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..ground import folders
 from ..state.desk import LISTS, Desk
 from ..state.job import JobRecord
 from ..wire.tasks import Steps
-from . import jobs, keeping, models
+from . import jobs, keeping, models, origins
 from .line import Line, told
 
 
@@ -65,13 +65,15 @@ def take_preparations(desk: Desk, descriptions: list[dict[str, Any]]) -> None:
         folders.keep_descriptions("preparations", descriptions)
 
 
-def take_jobs(line: Line, descriptions: Iterable[Mapping[str, Any]]) -> None:
+def take_jobs(line: Line, descriptions: Sequence[Mapping[str, Any]]) -> None:
     """The list of GET /jobs, newest first. Jobs that have not ended are followed."""
     desk = line.desk
     listed: dict[str, JobRecord] = {}
+    new = origins.first_seen(desk, [each for each in descriptions if str(each["id"]) not in desk.jobs])
     for description in descriptions:
-        record = desk.jobs.get(str(description["id"])) or JobRecord(id=str(description["id"]))
-        if record.last_event and record.busy:  # its events tell more, and sooner
+        identifier = str(description["id"])
+        record = desk.jobs.get(identifier) or new[identifier]
+        if record.busy:  # its events tell more, and sooner
             record.position = description.get("position")
         else:
             record.take_description(description)

@@ -9,10 +9,10 @@ from typing import Any
 
 import bpy
 
-from ..capture import sentences
 from ..ground.messages import SetDresserError
 from ..ground.references import of_session
-from ..settings import parameters, properties
+from ..settings import parameters, preparing
+from ..state.catalogue import description_of
 from ..state.desk import Desk
 from ..state.job import JobRecord
 from ..wire.tasks import Steps
@@ -71,22 +71,12 @@ def of_result(result: Mapping[str, Any]) -> dict[str, Any]:
 def put(desk: Desk, scene: bpy.types.Scene, request: Mapping[str, Any]) -> None:
     """Set the panel. Raises SetDresserError if the pipeline is not there any more."""
     settings, pipeline = scene.set_dresser, str(request["pipeline"])
-    if properties.description_of(desk.pipelines, pipeline) is None:
+    if description_of(desk.pipelines, pipeline) is None:
         message = f"The pipeline '{pipeline[:40]}' is not there any more."
         raise SetDresserError(message, "Refresh the list of jobs, or choose another pipeline.", "pipeline-unknown")
     settings.pipeline_id = pipeline
     parameters.pipelines.put(scene, pipeline, request.get("parameters") or {})
     settings.seed = int(request.get("seed") or 0)
-    prepare = request.get("prepare") or {}
-    settings.imagine = properties.IMAGINE in prepare
-    if sentences.TEXT in prepare:
-        settings.source_id = properties.SENTENCE[0]
-        settings.text = str(prepare[sentences.TEXT].get(sentences.PROMPT) or "")
-    elif settings.source_id == properties.SENTENCE[0]:
-        settings.source_id = properties.SOURCES[0][0]  # it was no text: which picture it was is not known
+    preparing.put(scene, request.get("prepare") or {})
     if source := request.get("source"):
         settings.source_id = source
-    for name, values in prepare.items():
-        parameters.preparations.put(scene, name, values)
-    if properties.SEGMENT in prepare:
-        settings.labels = "FIND"

@@ -33,17 +33,27 @@ def picture_path(question: Question, name: str) -> Path:
 
 
 def bring_in(line: Line, record: JobRecord) -> Steps[None]:
-    """Fetch the result, unless it is here, and import it as soon as Blender can."""
+    """Fetch the result, unless it is here, and import it as soon as Blender can.
+
+    It is fetched only when it can come in: what somebody has had does not come by itself after a crash.
+    """
+    record.problem = None
+    yield from _wait(line, record)
     yield from fetch(line, record)
-    record.arrival, record.problem = "waiting", None
-    line.desk.changed()
-    while moments.import_hindrance():
-        yield
+    yield from _wait(line, record)
     with line.holding(line.imports):
         line.place(record)
     record.arrival = "imported"
     line.desk.settle(record.id)
     line.desk.changed()
+
+
+def _wait(line: Line, record: JobRecord) -> Steps[None]:
+    while moments.import_hindrance():
+        if record.arrival != "waiting":
+            record.arrival = "waiting"
+            line.desk.changed()
+        yield
 
 
 def fetch(line: Line, record: JobRecord) -> Steps[None]:

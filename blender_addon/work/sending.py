@@ -20,7 +20,7 @@ from ..state.job import JobRecord
 from ..wire.client import Client, ServerProblem
 from ..wire.http_exchange import Exchange
 from ..wire.tasks import Steps, T
-from . import following, jobs
+from . import following, jobs, origins
 from .line import Line
 
 
@@ -52,7 +52,9 @@ def _submit(
         record.block_outs, record.one_with = shot.block_outs, shot.one_with
         record.noticed, record.warnings = shot.warnings, [*record.warnings, *shot.warnings]
         record.left_out = shot.left_out
-        yield from _send(line, record, lambda client: client.submit({**request, **shot.request}, shot.files))
+        yield from _send(
+            line, record, lambda client: client.submit({**request, **shot.request, **origins.note(record)}, shot.files)
+        )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     yield from following.until_placed(line, record)
@@ -109,7 +111,7 @@ def _tell(desk: Desk, record: JobRecord, message: str, fraction: float, state: s
 def _again(line: Line, record: JobRecord, former: str, changes: dict[str, Any]) -> Steps[None]:
     """A new job with the inputs of a former one, which lie on the server."""
     try:
-        yield from _send(line, record, lambda client: client.again(former, changes))
+        yield from _send(line, record, lambda client: client.again(former, {**changes, **origins.note(record)}))
     except ServerProblem as problem:
         if problem.code not in ("job-not-found", "inputs-gone"):
             raise

@@ -43,14 +43,12 @@ class Frugality:
 WHOLE = Frugality()
 
 
-class SpatialBlock(BasicTransformerBlock):
+class SpatialBlock(BasicTransformerBlock):  # type: ignore[misc]
     """A transformer block within frames. Runs on `frames` of them at a time."""
 
     frames: int | None = None
 
-    def forward(  # type: ignore[override]
-        self, hidden_states: Tensor, *_: Any, encoder_hidden_states: Tensor, **__: Any
-    ) -> Tensor:
+    def forward(self, hidden_states: Tensor, *_: Any, encoder_hidden_states: Tensor, **__: Any) -> Tensor:
         """hidden_states [frames, tokens, channels], encoder_hidden_states [frames, 1, width]."""
 
         def work(start: int, end: int) -> Tensor:
@@ -61,7 +59,7 @@ class SpatialBlock(BasicTransformerBlock):
         return in_pieces(work, len(hidden_states), self.frames)
 
 
-class SpatialResnet(ResnetBlock2D):
+class SpatialResnet(ResnetBlock2D):  # type: ignore[misc]
     """A residual block within frames. Runs on `frames` of them at a time."""
 
     frames: int | None = None
@@ -76,14 +74,12 @@ class SpatialResnet(ResnetBlock2D):
         return in_pieces(work, len(input_tensor), self.frames)
 
 
-class TemporalBlock(TemporalBasicTransformerBlock):
+class TemporalBlock(TemporalBasicTransformerBlock):  # type: ignore[misc]
     """A transformer block along time. Runs on as large a share of the pixels as `frames` is of the frames."""
 
     frames: int | None = None
 
-    def forward(  # type: ignore[override]
-        self, hidden_states: Tensor, num_frames: int, encoder_hidden_states: Tensor
-    ) -> Tensor:
+    def forward(self, hidden_states: Tensor, num_frames: int, encoder_hidden_states: Tensor) -> Tensor:
         """hidden_states [clips · frames, pixels, channels]; encoder_hidden_states [clips · pixels, 1, width], of which
         those of a clip are all the same."""
         pixels = hidden_states.shape[1]
@@ -97,7 +93,7 @@ class TemporalBlock(TemporalBasicTransformerBlock):
         return in_pieces(work, pixels, share, axis=1)
 
 
-class PiecewiseFeedForward(FeedForward):
+class PiecewiseFeedForward(FeedForward):  # type: ignore[misc]
     """A feed-forward. Runs on `tokens` at a time."""
 
     tokens: int | None = None

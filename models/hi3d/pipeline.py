@@ -253,10 +253,14 @@ class RefinePipeline(StagePipeline):
         with self.using("depth_estimator") as network:
             disparity = conditioning.depth(noisy, network).cpu()
         channels = conditioning.depth_channels(disparity, (noise.shape[2], noise.shape[3]))
-        with self.using(self.files.condition_vae) as vae:
-            known, _ = moments(noisy, vae, group, looked)
+        shared, known = self.files.condition_vae == "vae", None
         with self.using("vae") as vae:
             mean, deviation = moments(clean, vae, group, looked)
+            if shared:
+                known, _ = moments(noisy, vae, group, looked)
+        if known is None:
+            with self.using(self.files.condition_vae) as vae:
+                known, _ = moments(noisy, vae, group, looked)
         latents = (mean + deviation * chosen) * self.files.scaling
         return Conditions(
             token=token,

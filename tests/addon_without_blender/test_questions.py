@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from blender_addon.answers.questions import Found, choice_hindrance, merged, pixel_count, toggled
+from blender_addon.answers.choose import choice_hindrance, toggled
+from blender_addon.answers.instances import Found, merged, pixel_count
 
 
 @pytest.mark.parametrize(

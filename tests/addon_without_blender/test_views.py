@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from blender_addon.answers import picks as views
-from blender_addon.answers.questions import Question, Slot, View
+from blender_addon.answers.picks import Slot, View
+from blender_addon.answers.questions import Question
+from blender_addon.answers.views import Views
 from blender_addon.ground.messages import SetDresserError
 
 SLOTS = [Slot(30.0 + 60 * number, 20.0 if number % 2 == 0 else -10.0) for number in range(6)]
@@ -181,31 +183,31 @@ def test_a_camera_reads_well() -> None:
 
 @given(picks())
 def test_picks_come_back_from_a_file(before: views.Picks) -> None:
-    question = Question("job", document())
-    assert views.resumed(views.written(before, question), question) == before
+    asked = Views.read(document())
+    assert asked.resumed(asked.written(before)) == before
 
 
 @given(picks(), some.integers(0, 1))
 def test_views_made_anew_leave_their_slots_and_the_others_stay(before: views.Picks, photo: int) -> None:
-    rows = views.written(before, Question("job", document()))
-    anew = Question("job", document((5, 4) if photo == 0 else (4, 5)))
+    rows = Views.read(document()).written(before)
+    anew = Views.read(document((5, 4) if photo == 0 else (4, 5)))
     wanted = tuple(None if index is None or index // 6 == photo else index for index in before)
-    assert views.resumed(rows, anew) == wanted
+    assert anew.resumed(rows) == wanted
 
 
 def test_rows_that_fit_nothing_are_left() -> None:
-    question = Question("job", document())
-    assert views.resumed([None] * 4, question) is None
-    row = views.written((3,), question)[0]
-    assert views.resumed([row, row, "x", 3, None, {}], question) == (3, None, None, None, None, None)
+    asked = Views.read(document())
+    assert asked.resumed([None] * 4) is None
+    row = asked.written((3,))[0]
+    assert asked.resumed([row, row, "x", 3, None, {}]) == (3, None, None, None, None, None)
 
 
 def test_pairs_name_views() -> None:
-    question = Question("job", document())
-    assert views.indices(question, [(1, 0), (0, 5)]) == [6, 5]
+    asked = Views.read(document())
+    assert asked.indices([(1, 0), (0, 5)]) == [6, 5]
     for wrong in ((2, 0), (0, 6), (-1, 0)):
         with pytest.raises(SetDresserError, match="no view") as caught:
-            views.indices(question, [wrong])
+            asked.indices([wrong])
         assert caught.value.code == "answer-invalid"
 
 

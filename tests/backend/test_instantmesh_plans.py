@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from backend.memory import choose_plan, with_margin  # noqa: E402
 from backend.pipelines.instantmesh import INSTANTMESH, plans  # noqa: E402
 from backend.pipelines.instantmesh.plans import view_plans  # noqa: E402
 from backend.pipelines.instantmesh.sheets import read_sizes  # noqa: E402
+from bench import instantmesh_sizes  # noqa: E402
 from bench.flexicubes import Object, networks  # noqa: E402
-from bench.instantmesh_sizes import PARAMETERS, PHOTO, TOKENS, WIDTH, network  # noqa: E402
+from bench.instantmesh_sizes import PARAMETERS, PHOTO, TOKENS, WIDTH  # noqa: E402
 from models.isosurface.flexicubes import extract_surface  # noqa: E402
 from models.lrm.configs import VARIANTS  # noqa: E402
 from models.lrm.fields import MeshField  # noqa: E402
@@ -33,6 +35,7 @@ from tests.backend.living import GB, Living, agree, empty, fused  # noqa: E402
 
 SHEET = (4, ROWS * VIEW_SIZE // 8, COLUMNS * VIEW_SIZE // 8)
 TOLERANCE = 0.04
+network = cache(instantmesh_sizes.network)  # shapes without numbers, which nothing changes
 DTYPES = [(torch.bfloat16, 2), (torch.float32, 4)]
 
 

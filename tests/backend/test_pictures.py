@@ -16,6 +16,7 @@ from PIL import Image
 from scipy import ndimage
 
 from backend.camera import Camera
+from backend.cli import main
 from backend.contract import Result
 from backend.geometry.silhouette import mask_iou, silhouette
 
@@ -46,10 +47,13 @@ def parts(mask: np.ndarray) -> int:
 @pytest.mark.parametrize("name", PICTURES)
 def test_every_instance_of_a_picture_is_a_sound_mesh_that_covers_its_mask(name: str, tmp_path: Path) -> None:
     image, instances = SCENES / f"{name}_rgb.png", SCENES / f"{name}_seg.png"
-    command = [sys.executable, "-m", "backend", "generate", "--pipeline", "inflate", "--quiet"]
+    command = ["generate", "--pipeline", "inflate", "--quiet"]
     command += ["--image", str(image), "--instances", str(instances), "--out", str(tmp_path / "out")]
     command += ["--data", str(tmp_path / "data")]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=120)
+    if name == PICTURES[0]:  # of the others the work alone has a process of its own
+        subprocess.run([sys.executable, "-m", "backend", *command], cwd=ROOT, check=True, timeout=120)
+    else:
+        assert main(command) == 0
 
     result = Result.model_validate_json((tmp_path / "out" / "result.json").read_text())
     masks = masks_of(instances)

@@ -110,10 +110,92 @@ def pick_and_wait_to_be_killed(picture: str) -> None:
     for index in (1, 4, 7):
         bpy.ops.set_dresser.pick_view(job=job.id, index=index)
     session.pump()
-    picks = asking.picks(session.current.desk.jobs[job.id].question)
+    question = session.current.desk.jobs[job.id].question
+    picks = question.asked.picks(asking.draft(question))
     tell(pid=session.current.desk.server.pid, id=job.id, picks=picks)
     while True:
         time.sleep(min(session.pump(), 0.01))
+
+
+def generate_and_wait_to_be_killed(path: str) -> None:
+    """Have a job of three block-outs run in a file that is saved meanwhile, say so, and sit there until killed."""
+    import time
+
+    import bpy
+
+    addon = _with_placed_boxes()
+    job = addon.generate(
+        objects=_room_saved_as(path), pipeline="test-placed", parameters={"seconds": 3}, name="Room", wait=False
+    )
+    while job.state != "running":
+        time.sleep(min(addon.session.pump(), 0.01))
+    bpy.ops.wm.save_mainfile()
+    tell(id=job.id, pid=addon.session.current.desk.server.pid, objects=len(job.objects))
+    time.sleep(600)
+
+
+def open_and_let_come_in(path: str, other: str) -> None:
+    """Open the file and wait for what comes in by itself; then do the same as in an unbroken session."""
+    import time
+
+    import bpy
+
+    addon = _with_placed_boxes()
+    bpy.ops.wm.open_mainfile(filepath=path)
+    (job,) = addon.jobs()
+    state = job.state
+    while not job.objects:
+        time.sleep(min(addon.session.pump(), 0.01))
+    tell(id=job.id, state=state, warnings=job.warnings, pressed=addon.session.current.desk.pressed.id)
+    tell(stands=_all_that_stands())
+    job = addon.generate(objects=_room_saved_as(other), pipeline="test-placed", name="Room")
+    tell(stands=_all_that_stands())
+
+
+def _with_placed_boxes() -> Any:
+    os.environ["SET_DRESSER_PLUGINS"] = "box_pipeline,placed_pipeline"
+    import blender_addon
+
+    blender_addon.register()
+    blender_addon.start_server()
+    return blender_addon
+
+
+def _room_saved_as(path: str) -> list[Any]:
+    """A new file with three block-outs and a view layer beside the one that is worked in."""
+    import bpy
+
+    from tests.blender_addon.small_room import make_room
+
+    bpy.ops.wm.read_homefile(use_factory_startup=True)
+    render_quickly(bpy.context.scene)
+    room = make_room()
+    bpy.context.window.view_layer = bpy.context.scene.view_layers.new("Work")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    return room
+
+
+def _all_that_stands() -> dict[str, Any]:
+    """Of every object of the scene what an artist sees of it, and whose prop it is."""
+    import bpy
+
+    bpy.context.view_layer.update()
+    return {
+        each.name: {
+            "block_out": each.set_dresser_block_out and each.set_dresser_block_out.name,
+            "hidden": [each.hide_render, *(each.hide_get(view_layer=layer) for layer in bpy.context.scene.view_layers)],
+            "place": [round(number, 4) for row in each.matrix_world for number in row],
+            "size": [round(number, 4) for number in each.dimensions],
+            "parent": each.parent and each.parent.name,
+            "collections": sorted(collection.name for collection in each.users_collection),
+            "selected": each.select_get(),
+            "active": each == bpy.context.view_layer.objects.active,
+            "recipe": [each["set_dresser"][name] for name in ("name", "instance_id", "label", "seed", "pipeline")]
+            if "set_dresser" in each
+            else [],
+        }
+        for each in bpy.context.scene.objects
+    }
 
 
 def leave_without_a_word(picture: str) -> None:

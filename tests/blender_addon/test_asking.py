@@ -265,8 +265,8 @@ def test_another_file_does_not_lose_the_question_and_its_draft(addon: Any, pictu
     bpy.ops.set_dresser.choose(job=job.id, index=2)
     session.pump()
     bpy.ops.wm.read_homefile(use_factory_startup=True)
-    draft = asking.draft(session.current.desk.jobs[job.id].question)
-    assert asking.chosen(draft) == [2]
+    question = session.current.desk.jobs[job.id].question
+    assert question.asked.chosen(asking.draft(question)) == [2]
     assert thumbnails.count() == 3
 
 

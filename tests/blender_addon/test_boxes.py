@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon.settings import properties
+from blender_addon.settings import preparing
 from blender_addon.settings.boxes import Box
 from blender_addon.ui import box_overlay
 from blender_addon.ui.operators import boxes as operators
@@ -154,9 +154,9 @@ def test_boxes_and_words_are_what_the_request_asks_for(settings: Any) -> None:
         "threshold": 0.3,
         "boxes": [{"left": 1, "top": 2, "right": 30, "bottom": 40, "name": "Object 1"}],
     }
-    assert properties.preparation_values(bpy.context.scene) == {"segment": wanted}
+    assert preparing.values(bpy.context.scene) == {"segment": wanted}
     settings.labels = "SINGLE"
-    assert properties.preparation_values(bpy.context.scene) == {}
+    assert preparing.values(bpy.context.scene) == {}
 
 
 def test_boxes_are_saved_with_the_file(settings: Any, tmp_path: Path) -> None:

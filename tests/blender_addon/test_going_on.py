@@ -21,7 +21,7 @@ from blender_addon.work import lists, preview_images, results, server_life
 from tests.blender_addon.test_panels import buttons_of, draw, mark
 from tests.blender_addon.test_session import PATIENCE, pump_until
 
-VIEW = {"id": "abc", "name": "Shot", "pipeline": "test-long", "created": "now"}
+VIEW = {"id": "abc", "name": "Shot", "pipeline": "test-long", "created": "now", "last_event": 1}
 
 
 @pytest.fixture

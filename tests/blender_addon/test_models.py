@@ -13,7 +13,8 @@ import pytest
 from blender_addon import session
 from blender_addon.backend_process.server_process import ServerState
 from blender_addon.ground.messages import SetDresserError
-from blender_addon.state.models import Model, at_fault, needed
+from blender_addon.state.catalogue import models_of
+from blender_addon.state.models import Model, at_fault
 from blender_addon.ui import panels
 from blender_addon.ui.panels import SET_DRESSER_PT_main, SET_DRESSER_PT_models
 from blender_addon.ui.panels.models import models_hindrance, needed_models, progress_text, state_text
@@ -255,8 +256,11 @@ def test_models_that_only_a_choice_needs_count_too(addon: Any, current: Any) -> 
 
 def test_a_choice_that_is_left_out_counts_as_its_default() -> None:
     view = {"weights": ["base"], "parameters": {"properties": {"m": {"default": "x", "weights": {"x": ["a", "base"]}}}}}
-    assert needed(view, {}) == ["base", "a"]
-    assert needed(view, {"m": "y"}) == ["base"]
+    assert models_of(view, {}) == ["base", "a"]
+    assert models_of(view, {"m": "y"}) == ["base"]
+    view["parameters"]["properties"]["m"]["weights_with"] = "words"
+    assert models_of(view, {"words": " "}) == ["base"]
+    assert models_of(view, {"words": "a chair"}) == ["base", "a"]
 
 
 def test_a_folder_of_ones_own_holds_the_models(

@@ -42,10 +42,11 @@ PREPARATIONS = [
     {
         "id": "segment",
         "title": "Find objects",
+        "finds_instances": True,
         "parameters": {
             "properties": {
-                "labels": {"type": "string", "default": ""},
-                "boxes": {"type": "array", "default": []},
+                "labels": {"type": "string", "default": "", "control": "words", "wanted": True},
+                "boxes": {"type": "array", "default": [], "control": "boxes", "wanted": True},
                 "threshold": {"type": "number", "default": 0.3},
             }
         },
@@ -53,6 +54,9 @@ PREPARATIONS = [
     {
         "id": "imagine",
         "title": "Imagine",
+        "needs_depth": True,
+        "needs_instances": True,
+        "chance": True,
         "memory_bytes": 12_000_000_000,
         "licence_note": "Not for everything.",
         "parameters": {"properties": {"prompt": {"type": "string", "default": ""}}},
@@ -60,10 +64,18 @@ PREPARATIONS = [
     {
         "id": "text",
         "title": "Text",
+        "makes_picture": True,
+        "chance": True,
         "licence_note": "Read Attachment A.",
         "parameters": {
             "properties": {
-                "prompt": {"type": "string", "default": "", "examples": ["a red armchair"]},
+                "prompt": {
+                    "type": "string",
+                    "default": "",
+                    "examples": ["a red armchair"],
+                    "control": "sentence",
+                    "wanted": True,
+                },
                 "candidates": {"type": "integer", "default": 4},
             }
         },
@@ -228,7 +240,7 @@ def _pipeline_not_ready(settings: Any) -> None:
         (_no_camera_to_match, "The scene has no active camera"),
         (_nothing_to_find, "Write what to find, or draw boxes"),
         (_no_segment, "This backend cannot find objects"),
-        (_no_imagine, "This backend cannot paint pictures"),
+        (_no_imagine, "This backend has nothing called Imagine, which is switched on"),
         (_imagine_not_ready, "Imagine cannot run yet: weights are missing (sdxl)"),
         (_no_words, "Write what is to be made"),
         (_no_text, "This backend cannot paint pictures from a text"),
@@ -296,9 +308,18 @@ def test_imagine_is_off_and_draws_its_parameters_and_notes(settings: Any) -> Non
 
 
 def test_what_is_lacking_is_said_before_it_is_switched_on() -> None:
-    take_preparations([])
-    assert "This backend cannot paint pictures" in draw().texts.replace("\n", " ")
+    take_preparations([{**PREPARATIONS[1], "ready": False, "weights": ["sdxl"]}])
+    assert "Imagine cannot run yet: weights are missing (sdxl)" in draw().texts.replace("\n", " ")
     assert bpy.ops.set_dresser.generate.poll()
+
+
+def test_a_step_that_is_not_there_is_not_drawn_unless_a_file_has_it_switched_on(settings: Any) -> None:
+    take_preparations([])
+    assert "imagine" not in draw().controls
+    settings.imagine = True
+    assert "imagine" in draw().controls, "it can be switched off"
+    settings.source = "FILE"
+    assert "imagine" not in draw().controls
 
 
 def test_a_limit_on_objects_is_said() -> None:

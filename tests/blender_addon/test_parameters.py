@@ -38,6 +38,7 @@ DEFAULTS = {
     "back": "mirror",
     "quality": "final",
     "maybe": 3,
+    "places": [],
     "name": "x",
     "class": False,
 }
@@ -185,3 +186,87 @@ def test_nothing_is_left_behind() -> None:
     parameters.pipelines.unregister()
     assert not hasattr(bpy.types.Scene, "set_dresser_test_one")
     assert not hasattr(bpy.types, "SetDresserParameters_test_one")
+
+
+LISTS: dict[str, Any] = {
+    "$defs": {
+        "Lamp": {"type": "object", "properties": {"power": {"type": "number", "default": 2.0, "title": "Power"}}},
+        "Knot": {"type": "object", "properties": {"place": {"anyOf": [{"type": "number"}, {"type": "null"}]}}},
+    },
+    "properties": {
+        "words": {"type": "array", "items": {"type": "string"}, "default": ["a chair"]},
+        "numbers": {"type": "array", "items": {"type": "number"}},
+        "pair": {
+            "type": "array", "prefixItems": [{"type": "number"}] * 2, "minItems": 2, "maxItems": 2,
+            "default": [0.1, 2.0],
+        },
+        "counts": {
+            "type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 3, "maxItems": 3,
+            "default": [1, 2, 3],
+        },
+        "lamp": {"$ref": "#/$defs/Lamp", "default": {"power": 3.5}, "title": "Lamp", "group": "making"},
+        "knot": {"$ref": "#/$defs/Knot", "default": {}},
+        "rows": {"type": "array", "items": {"type": "object"}},
+        "maybe": {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}], "default": None},
+        "frames": {"type": "array", "items": {"type": "object"}, "control": "boxes"},
+    },
+}  # fmt: skip
+BEGIN: dict[str, Any] = {
+    "words": ["a chair"],
+    "numbers": [],
+    "pair": [0.1, 2.0],
+    "counts": [1, 2, 3],
+    "lamp": {"power": 3.5},
+    "knot": {},
+    "rows": [],
+}
+
+
+def test_lists_and_objects_begin_with_their_defaults_and_come_back_as_they_were_written() -> None:
+    parameters.pipelines.register([("lists", LISTS)])
+    assert parameters.pipelines.values(scene(), "lists") == BEGIN
+    wanted = {
+        "words": ["a red lamp", "rug"],
+        "numbers": [1.5, -2.0],
+        "pair": [0.7, 5.0],
+        "counts": [4, 5, 6],
+        "lamp": {"power": 0.3},
+        "knot": {"place": 3},
+        "rows": [{"a": [1]}],
+    }
+    parameters.pipelines.put(scene(), "lists", wanted)
+    assert parameters.pipelines.values(scene(), "lists") == wanted
+    holder = parameters.pipelines.group(scene(), "lists")
+    assert (holder.words, holder.numbers, holder.rows) == ("a red lamp, rug", "1.5, -2", '[{"a": [1]}]')
+    holder.counts = (0, 1, 1)
+    assert parameters.pipelines.values(scene(), "lists")["counts"] == [1, 1, 1], "a range holds"
+    parameters.pipelines.put(scene(), "lists", {**wanted, "words": ["one, two"], "lamp": 5, "pair": [1.0]})
+    assert parameters.pipelines.values(scene(), "lists") == {
+        **wanted,
+        **{name: BEGIN[name] for name in ("words", "lamp", "pair")},
+    }, "what does not fit is passed over"
+
+
+def test_members_of_an_object_stand_where_it_would_and_say_whose_they_are() -> None:
+    parameters.pipelines.register([("lists", LISTS)])
+    drawn = parameters.pipelines.group(scene(), "lists").bl_rna.properties
+    assert drawn["lamp__power"].name == "Lamp: Power"
+    assert "lamp__power" in parameters.pipelines.folded("lists")["making"]
+    assert drawn["knot"].type == "STRING", "as one of its members has no control, all of it is JSON"
+    assert drawn["rows"].description == "As JSON: […]"
+    assert (len(drawn["pair"].default_array), drawn["counts"].type) == (2, "INT")
+
+
+def test_what_has_no_control_is_named_and_boxes_are_drawn_elsewhere() -> None:
+    parameters.pipelines.register([("lists", LISTS)])
+    assert parameters.pipelines.uncontrolled("lists") == ["maybe"]
+    assert "frames" not in parameters.pipelines.attributes("lists")
+
+
+def test_a_text_that_is_no_list_is_said_and_sent_as_it_is() -> None:
+    parameters.pipelines.register([("lists", LISTS)])
+    holder = parameters.pipelines.group(scene(), "lists")
+    assert parameters.pipelines.fault(scene(), "lists") == ""
+    holder.numbers = "1, two"
+    assert parameters.pipelines.fault(scene(), "lists") == "numbers: “two” is no number"
+    assert parameters.pipelines.values(scene(), "lists")["numbers"] == "1, two"

@@ -16,7 +16,7 @@ from blender_addon.capture.block_outs import HIDDEN, BlockOutRef
 from blender_addon.ground import folders
 from blender_addon.ground.messages import SetDresserError
 from blender_addon.ground.references import Place, Reference
-from blender_addon.settings import parameters, properties
+from blender_addon.settings import parameters, preparing
 from blender_addon.state import listing
 from blender_addon.state.job import JobRecord
 from blender_addon.ui.operators import models as model_buttons
@@ -25,7 +25,7 @@ from blender_addon.ui.panels import fields, generate_hindrance
 from blender_addon.ui.panels.cures import CURES
 from blender_addon.work import jobs as jobs_work
 from blender_addon.work import restoring, results
-from tests.blender_addon.catalogue import take_pipelines
+from tests.blender_addon.catalogue import take_pipelines, take_preparations
 from tests.blender_addon.recorder import Recorder
 from tests.blender_addon.test_panels import PIPELINES, draw
 
@@ -72,7 +72,7 @@ def texts() -> str:
 
 def shipped() -> list[dict[str, Any]]:
     """What a user without any backend begins with."""
-    (folders.user() / "pipelines.json").unlink()
+    folders._kept("pipelines").unlink()
     return folders.read_descriptions("pipelines")
 
 
@@ -169,6 +169,7 @@ def test_a_camera_alone_is_no_block_out() -> None:
 
 
 def test_three_parameters_stand_above_generate_and_the_rest_below(settings: Any) -> None:
+    take_preparations([])
     settings.pipeline = "marked"
     order = [drawn.property for drawn in draw().drawn if drawn.function == "prop"]
     pressed = [drawn.function == "operator" and drawn.operator == "set_dresser.generate" for drawn in draw().drawn]
@@ -194,6 +195,7 @@ def test_nought_reads_auto_and_a_number_comes_with_a_click(settings: Any) -> Non
 
 
 def test_choices_have_their_own_capitals_and_texts_an_example(settings: Any) -> None:
+    take_preparations([])
     holder = parameters.pipelines.group(bpy.context.scene, "marked")
     assert [item.name for item in holder.bl_rna.properties["model"].enum_items] == ["SDXL"]
     settings.pipeline = "marked"
@@ -206,7 +208,7 @@ def test_a_seed_is_offered_where_chance_has_a_part_and_the_dice_throws_another(s
     settings.pipeline = "marked"
     assert "seed" not in draw().controls
     settings.imagine = True
-    assert properties.has_chance(settings), "the picture is painted by chance"
+    assert preparing.has_chance(bpy.context.scene), "the picture is painted by chance"
     settings.imagine = False
     settings.pipeline = "test-one"
     assert {"set_dresser.new_seed"} <= set(draw().buttons)

@@ -9,8 +9,10 @@ import pytest
 
 from blender_addon import session
 from blender_addon.answers import asking
+from blender_addon.answers.choose import Choose
 from blender_addon.answers.questions import Question
 from blender_addon.ground.messages import SetDresserError
+from blender_addon.ui.panels.question import DRAWN
 from blender_addon.work import questions
 from tests.blender_addon.recorder import Drawn, Recorder
 from tests.blender_addon.test_panels import draw, record, refuse
@@ -65,7 +67,7 @@ def test_pictures_have_a_button_each_and_the_chosen_ones_their_order() -> None:
     assert "Note a" in layout.texts
     assert [drawn.icon_value for drawn in layout.drawn if drawn.function == "template_icon"] == [0, 0, 0]
     bpy.ops.set_dresser.choose(job="abc", index=0)
-    assert asking.chosen(asking.draft(question)) == [1, 0]
+    assert question.asked.chosen(asking.draft(question)) == [1, 0]
     assert [button.text for button in buttons(draw(), "set_dresser.choose")] == ["2: A", "1: B", "C"]
 
 
@@ -166,3 +168,26 @@ def test_drawing_a_question_touches_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     ask(CHOOSE)
     monkeypatch.setattr("blender_addon.answers.thumbnails.load", refuse)
     draw()
+
+
+class Guess(Choose):
+    """A kind that nobody has thought of yet, which has the same lists as another."""
+
+    KIND = "guess"
+
+    def answer(self, draft: Any) -> dict[str, Any]:
+        return {"guessed": self.chosen(draft)[0]}
+
+
+def test_another_kind_is_one_class_and_one_function_that_draws_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drawn(layout: Any, context: Any, question: Question, asked: Guess, draft: Any) -> None:
+        layout.label(text=f"One of {len(asked.choices)}")
+
+    monkeypatch.setattr("blender_addon.answers.questions.KINDS", (Guess,))
+    monkeypatch.setitem(DRAWN, Guess, (drawn, "Guess"))
+    question = ask({**CHOOSE, "kind": "guess"})
+    layout = draw()
+    assert "One of 3" in layout.texts
+    assert [button.text for button in buttons(layout, "set_dresser.answer")] == ["Guess"]
+    assert (question.kind, question.files) == ("guess", ["a.png", "b.png", "c.png"])
+    assert (asking.answer(question), asking.hindrance(question)) == ({"guessed": 1}, "")

@@ -26,10 +26,6 @@ pytestmark = pytest.mark.usefixtures("addon")
 CHAIR = Node(1, "Chair", (1.0, 2.0, 0.0), 0.7, (0.5, 0.6, 1.0))
 
 
-def place(record: JobRecord) -> list[bpy.types.Object]:
-    return arriving.place_result(bpy.context, record, results.read(record))
-
-
 def fetched(folder: Path, block_out: Any = None, **values: Any) -> JobRecord:
     """A job made now, in what is shown now, whose result lies here."""
     folder.mkdir(exist_ok=True)
@@ -39,6 +35,11 @@ def fetched(folder: Path, block_out: Any = None, **values: Any) -> JobRecord:
         values["block_outs"] = {1: Reference.of(block_out)}
     place = Place.of(bpy.context.scene, bpy.context.view_layer)
     return JobRecord("0123456789abcdef", folder=folder, place=place, **values)
+
+
+def placed(record: JobRecord) -> list[Any]:
+    """The props of a fetched result, which come in now."""
+    return arriving.place_result(bpy.context, record, results.read(record))
 
 
 def linked(folder: Path, kind: str, name: str, count: int = 2) -> list[Any]:
@@ -81,7 +82,7 @@ def test_props_come_into_the_scene_of_their_block_outs_and_hide_these_in_the_lay
     bpy.context.window.view_layer = second
     record = fetched(tmp_path, cube)
     bpy.context.window.scene = bpy.data.scenes.new("Other")
-    (prop,) = arriving.place_result(bpy.context, record, results.read(record))
+    (prop,) = placed(record)
     assert prop.users_scene == (scene,) and record.warnings == []
     assert [cube.hide_get(view_layer=layer) for layer in (first, second)] == [False, True]
     assert prop.select_get(view_layer=second)
@@ -96,7 +97,7 @@ def test_a_scene_that_was_renamed_is_not_taken_for_the_one_that_has_its_name_now
     other = bpy.data.scenes.new(former)
     assert other.name == former
     bpy.context.window.scene = (scene, other)[shown]
-    (prop,) = arriving.place_result(bpy.context, record, results.read(record))
+    (prop,) = placed(record)
     assert prop.users_scene == (scene,)
     assert bpy.data.objects["Cube"].hide_render
 
@@ -107,7 +108,7 @@ def test_a_layer_that_was_renamed_is_not_taken_for_the_one_that_has_its_name_now
     former, layer.name = layer.name, "Foreground"
     other = scene.view_layers.new(former)
     assert other.name == former
-    arriving.place_result(bpy.context, record, results.read(record))
+    placed(record)
     assert [cube.hide_get(view_layer=each) for each in (layer, other)] == [True, False]
 
 
@@ -116,12 +117,12 @@ def test_props_of_a_deleted_scene_come_into_the_one_in_sight_and_it_is_said(tmp_
     record = fetched(tmp_path)
     bpy.context.window.scene = other = bpy.data.scenes.new("Other")
     bpy.data.scenes.remove(scene)
-    (prop,) = arriving.place_result(bpy.context, record, results.read(record))
+    (prop,) = placed(record)
     assert prop.users_scene == (other,)
     assert [row["message"] for row in record.warnings] == [
         "The scene they were made for is gone: the props came into Other."
     ]
-    arriving.place_result(bpy.context, record, results.read(record))
+    placed(record)
     assert len(record.warnings) == 1, "said once, however often it is imported"
 
 
@@ -132,7 +133,7 @@ def test_block_outs_that_went_to_another_scene_take_their_props_with_them(tmp_pa
     for collection in cube.users_collection:
         collection.objects.unlink(cube)
     other.collection.objects.link(cube)
-    (prop,) = arriving.place_result(bpy.context, record, results.read(record))
+    (prop,) = placed(record)
     assert prop.users_scene == (other,) and cube.hide_get(view_layer=other.view_layers[0])
     assert "Other" in record.warnings[0]["message"]
 
@@ -155,7 +156,7 @@ def test_linked_objects_of_one_name_are_told_apart(tmp_path: Path) -> None:
 
 def test_each_of_two_block_outs_of_one_name_gets_its_prop_and_is_hidden_and_shown(tmp_path: Path) -> None:
     for block_out in linked(tmp_path, "Cube", "Chair"):
-        (prop,) = place(fetched(tmp_path / "job", block_out))
+        (prop,) = placed(fetched(tmp_path / "job", block_out))
         assert block_outs.block_out_of(prop) == block_out
         assert block_out.hide_get() and block_out.hide_render
         block_outs.show(block_out, bpy.context.view_layer)
@@ -221,16 +222,16 @@ def test_the_session_tells_the_same_file_from_another(addon: Any, current: Any, 
     current.desk.jobs[record.id] = record
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "set.blend"))
     assert block_outs.resolve(record.block_outs[1]) == bpy.data.objects["Cube"]
-    assert not record.import_when_done
+    assert record.import_when_done and not record.away
     bpy.ops.wm.read_homefile(use_factory_startup=True)
-    assert record.block_outs == {}
+    assert record.block_outs == {} and record.away and not record.awaited
     bpy.ops.wm.read_homefile(use_factory_startup=True)
     assert record.block_outs == {}
 
 
 def test_the_objects_of_a_job_keep_their_identity(addon: Any, current: Any, tmp_path: Path) -> None:
     record = fetched(tmp_path, bpy.data.objects["Cube"])
-    (prop,) = arriving.place_result(bpy.context, record, results.read(record))
+    (prop,) = placed(record)
     prop.name = "Hero"
     bpy.data.objects["Light"].name = "Cube_prop"
     assert addon.Job(record).objects == [prop]
@@ -239,7 +240,7 @@ def test_the_objects_of_a_job_keep_their_identity(addon: Any, current: Any, tmp_
 
 
 def test_a_variant_follows_its_prop_and_no_object_of_its_name(tmp_path: Path) -> None:
-    (prop,) = place(fetched(tmp_path, bpy.data.objects["Cube"]))
+    (prop,) = placed(fetched(tmp_path, bpy.data.objects["Cube"]))
     known = {1: Reference.of(prop)}
     prop.name = "Hero"
     bpy.data.objects["Light"].name = "Cube_prop"

@@ -91,7 +91,7 @@ def test_the_panel_is_complete_before_the_server_has_run(addon: Any) -> None:
 @pytest.mark.parametrize("damage", ["", "{", "[]", "[5]", '[{"id": 5}]', "\x00"])
 def test_a_damaged_memory_of_pipelines_does_no_harm(addon: Any, damage: str) -> None:
     addon.unregister()
-    (folders.user() / "pipelines.json").write_text(damage)
+    folders._kept("pipelines").write_text(damage)
     addon.register()
     assert [view["id"] for view in session.current.desk.pipelines] == ["inflate"], "what comes with the add-on"
 

@@ -16,6 +16,7 @@ from blender_addon import session
 from blender_addon.ground.messages import SetDresserError
 
 NAME = "wilhelmina"
+FILM = "unannounced film"
 HUB_TOKEN = "hf_aTokenThatNobodyElseMaySee"
 
 
@@ -35,12 +36,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def used(addon: Any, home: Path, picture: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The add-on after a job, with the data folder in the user's home, and logs that say too much."""
+    """The add-on after a job, with the data folder in the user's home, a file elsewhere, and logs that say too much."""
     from blender_addon.ground import preferences
 
     chosen = preferences.get()
     chosen.data_folder = str(home / "set dresser data")
     monkeypatch.setattr(preferences, "get", lambda: chosen)
+    bpy.ops.wm.save_as_mainfile(filepath=str(picture.parent / f"{FILM}.blend"))
     addon.generate(source=picture, pipeline="test-box", name="the last one")
     with session.current.desk.server.log.open("ab") as log:
         log.write(f"opened {home}/scenes/kitchen.blend as {NAME}\n".encode())
@@ -60,8 +62,10 @@ def test_nothing_in_it_is_secret(used: Any, home: Path, tmp_path: Path) -> None:
     files = contents(used.support_bundle(tmp_path / "report.zip"))
     for name, data in files.items():
         text = data.decode()
-        for secret in (session.current.desk.server.token, HUB_TOKEN, NAME, str(home), "password-of-the-proxy"):
+        for secret in (session.current.desk.server.token, HUB_TOKEN, NAME, str(home), "password-of-the-proxy", FILM):
             assert secret.lower() not in text.lower(), (name, secret)
+    (request,) = (home / "set dresser data" / "jobs").glob("*/request.json")
+    assert FILM in request.read_text(), "the job itself knows where it was made"
     assert "opened ~/scenes/kitchen.blend as <user>" in files[f"logs/{session.current.desk.server.log.name}"].decode()
 
 

@@ -104,12 +104,13 @@ def test_a_pipeline_of_several_photos_says_so_before_anything_is_sent(several: A
 
 
 def test_sentences_are_read_in_each_way_they_can_be_given() -> None:
-    assert sentences.asked("camera", None, {}) is None
-    assert sentences.asked("camera", "a cup", {}) == "a cup"
-    assert sentences.asked("TEXT", None, {"text": {"prompt": "a mug"}}) == "a mug"
-    assert sentences.asked("camera", None, {"text": {"prompt": "a mug"}}) == "a mug"
-    assert sentences.prepared("a cup", {"text": {"steps": 3}, "segment": {}}) == {
-        "text": {"steps": 3, "prompt": "a cup"},
-        "segment": {},
-    }
+    assert not sentences.is_asked("camera", None, made=False)
+    assert sentences.is_asked("camera", "a cup", made=False)
+    assert sentences.is_asked("TEXT", None, made=False)
+    assert sentences.is_asked("camera", None, made=True)
+    given = {"paint": {"steps": 3, "words": "a mug"}, "other": {}}
+    assert sentences.prepared(None, given, "paint", "words") == ("a mug", given)
+    said = {"paint": {"steps": 3, "words": "a cup"}, "other": {}}
+    assert sentences.prepared("a cup", given, "paint", "words") == ("a cup", said)
+    assert sentences.prepared(None, {}, "dice", "") == ("", {"dice": {}}), "some want no sentence"
     assert sentences.name("  long " * 30) == " ".join(["long"] * 12)

@@ -43,6 +43,11 @@ def question(addon: Any) -> Question:
     return made.question
 
 
+def picks(question: Question) -> tuple[int | None, ...]:
+    """What is in the slots of the draft."""
+    return question.asked.picks(asking.draft(question))
+
+
 def click(*indices: int) -> None:
     for index in indices:
         bpy.ops.set_dresser.pick_view(job="abc", index=index)
@@ -76,35 +81,35 @@ def asks_again(addon: Any, identifier: str) -> Any:
 
 
 def test_it_begins_with_what_is_proposed(question: Question) -> None:
-    assert asking.picks(question) == DEFAULT
+    assert picks(question) == DEFAULT
     assert asking.answer(question) == {"chosen": [0, 1, 2, 3, 4, 5]}
 
 
 def test_clicks_fill_the_slots_in_order_and_take_back(question: Question) -> None:
     bpy.ops.set_dresser.clear_slots(job="abc")
-    assert asking.picks(question) == (None,) * 6
+    assert picks(question) == (None,) * 6
     click(7, 2, 11)
-    assert asking.picks(question) == (7, 2, 11, None, None, None)
+    assert picks(question) == (7, 2, 11, None, None, None)
     click(2)
-    assert asking.picks(question) == (7, None, 11, None, None, None)
+    assert picks(question) == (7, None, 11, None, None, None)
     click(0, 1, 3, 4)
-    assert asking.picks(question) == (7, 0, 11, 1, 3, 4)
+    assert picks(question) == (7, 0, 11, 1, 3, 4)
     click(5)
-    assert asking.picks(question) == (7, 0, 11, 1, 3, 4), "all slots are filled"
+    assert picks(question) == (7, 0, 11, 1, 3, 4), "all slots are filled"
     bpy.ops.set_dresser.begin_again(job="abc")
-    assert asking.picks(question) == DEFAULT
+    assert picks(question) == DEFAULT
 
 
 def test_slots_are_moved_and_cleared(question: Question) -> None:
     bpy.ops.set_dresser.move_view(job="abc", slot=0, steps=1)
     bpy.ops.set_dresser.move_view(job="abc", slot=1, steps=1)
-    assert asking.picks(question) == (1, 2, 0, 3, 4, 5)
+    assert picks(question) == (1, 2, 0, 3, 4, 5)
     bpy.ops.set_dresser.move_view(job="abc", slot=0, steps=-1)
     bpy.ops.set_dresser.move_view(job="abc", slot=5, steps=1)
-    assert asking.picks(question) == (1, 2, 0, 3, 4, 5), "the ends are the ends"
+    assert picks(question) == (1, 2, 0, 3, 4, 5), "the ends are the ends"
     bpy.ops.set_dresser.clear_slot(job="abc", slot=2)
     bpy.ops.set_dresser.move_view(job="abc", slot=2, steps=1)
-    assert asking.picks(question) == (1, 2, 3, None, 4, 5), "an empty slot moves as well"
+    assert picks(question) == (1, 2, 3, None, 4, 5), "an empty slot moves as well"
 
 
 def test_nothing_but_the_slots_changes(question: Question) -> None:
@@ -132,7 +137,7 @@ def test_what_is_not_there_is_a_sentence(question: Question, act: Any) -> None:
     with pytest.raises(RuntimeError, match=r"There is no|no views like that"):
         act()
     assert session.current.desk.problem.code == "answer-invalid"
-    assert asking.picks(question) == DEFAULT
+    assert picks(question) == DEFAULT
 
 
 def test_buttons_for_views_say_so_where_another_thing_is_asked(addon: Any) -> None:
@@ -258,20 +263,20 @@ def test_views_made_anew_are_new_pictures_and_the_other_picks_stay(addon: Any, p
     before = shown(job)
     for index in (1, 4, 8, 10):
         bpy.ops.set_dresser.pick_view(job=job.id, index=index)
-    assert asking.picks(before) == (0, 8, 2, 3, 10, 5)
+    assert picks(before) == (0, 8, 2, 3, 10, 5)
     pixels = [bytes_of(before, photo) for photo in (0, 1)]
     bpy.ops.set_dresser.regenerate_views(job=job.id, photo=0)
     job.wait(PATIENCE)
     after = shown(job)
-    assert ([photo.seed for photo in after.photos], after.key != before.key) == ([5, 4], True)
+    assert ([photo.seed for photo in after.asked.photos], after.key != before.key) == ([5, 4], True)
     assert [bytes_of(after, photo) != pixels[photo] for photo in (0, 1)] == [True, False]
-    assert asking.picks(after) == (None, 8, None, None, 10, None)
+    assert picks(after) == (None, 8, None, None, 10, None)
     bpy.ops.set_dresser.pick_view(job=job.id, index=0)
-    assert asking.picks(after)[0] == 0
+    assert picks(after)[0] == 0
 
 
 def bytes_of(question: Question, photo: int) -> list[bytes]:
-    files = [view.file for view in question.views if view.photo == photo]
+    files = [view.file for view in question.asked.views if view.photo == photo]
     return [results.picture_path(question, file).read_bytes() for file in files]
 
 
@@ -293,7 +298,7 @@ def test_a_killed_blender_finds_its_question_and_its_picks_again(
     begin_anew(addon)
     job = asks_again(addon, told["id"])
     question = session.current.desk.jobs[job.id].question
-    assert asking.picks(question) == tuple(told["picks"]) == (0, 7, 2, 3, None, 5)
+    assert picks(question) == tuple(told["picks"]) == (0, 7, 2, 3, None, 5)
     assert "Choose 1 more view" in draw().texts
     bpy.ops.set_dresser.pick_view(job=job.id, index=11)
     bpy.ops.set_dresser.answer(job=job.id)
@@ -328,7 +333,7 @@ def test_another_file_opened_keeps_the_picks(question: Question) -> None:
     click(2, 8)
     session.pump()
     bpy.ops.wm.read_homefile(use_factory_startup=True)
-    assert asking.picks(question) == (0, 1, 8, 3, 4, 5)
+    assert picks(question) == (0, 1, 8, 3, 4, 5)
 
 
 def test_only_what_was_changed_is_written_and_it_is_whole(question: Question) -> None:
@@ -370,7 +375,7 @@ def test_an_old_draft_goes_and_a_spoilt_one_is_left_aside(addon: Any) -> None:
         (folder / "abc.json").write_bytes(data)
         drafts.register()
         asking.keep({named.key: named})
-        assert asking.picks(named) == DEFAULT, data
+        assert picks(named) == DEFAULT, data
         asking.keep({})
     old = time.time() - drafts.LONGEST_SECONDS - 60
     for name in ("old.json", ".old.json.77.part"):
@@ -388,7 +393,7 @@ def test_a_disk_that_is_full_is_told_and_the_picks_stay(question: Question, monk
     click(2)
     session.pump()
     assert "No space left" in session.current.desk.problem.message
-    assert asking.picks(question)[2] is None
+    assert picks(question)[2] is None
     session.current.desk.problem = None
     session.pump()
     assert session.current.desk.problem is None, "it is told once"
@@ -402,4 +407,4 @@ def test_a_tick_with_many_views_stays_short(addon: Any, current: Any) -> None:
     for _ in range(20):
         asking.save(current.desk.report)
     assert (time.process_time() - began) / 20 < 0.002
-    assert len(asking.draft(asked).choices) == 60
+    assert len(asking.draft(asked).views) == 60

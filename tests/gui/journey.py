@@ -217,7 +217,7 @@ def answer_a_question(trip: Trip) -> None:
     blender = trip.blender
     identifier = trip.generate("test-asking", candidates=4)
     trip.wait_for(identifier, 30.0, state="needs_input")
-    loaded = "all(thumbnails.icon(question.key, choice.file) for choice in question.choices)"
+    loaded = "all(thumbnails.icon(question.key, choice.file) for choice in question.asked.choices)"
     lookup = f"question = desk().jobs[{identifier!r}].question; thumbnails = sys.modules[ADDON + '.answers.thumbnails']"
     blender.wait(f"{lookup}; {loaded}", "four thumbnails", 20.0)
     blender.rest()

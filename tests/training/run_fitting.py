@@ -19,7 +19,7 @@ from training.run import train
 
 def main(folder: Path, steps: int, batch: int, slow: bool) -> None:
     torch.set_num_threads(1)
-    with started() as (processes, device):
+    with started(cards=False) as (processes, device):
         objective = Fitting(batch, dropout=0.1 if slow else 0.0).to(device)
         optimiser = torch.optim.SGD([each for each in objective.parameters() if each.requires_grad], 0.5)
         settings = Settings(steps, seed=5, averaging=0.9, judged_every=0)

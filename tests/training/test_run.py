@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file  # noqa: E402
 
+from tests.training import run_fitting  # noqa: E402
 from training.checkpoints import Checkpoints  # noqa: E402
 
 PROGRAM = Path(__file__).with_name("run_fitting.py")
@@ -30,6 +31,15 @@ def start(folder: Path, *arguments: str, launcher: tuple[str, ...] = ()) -> subp
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def run_here(folder: Path, steps: int, batch: int, slow: bool = False) -> None:
+    """The same program in this process, which has PyTorch already."""
+    threads = torch.get_num_threads()
+    try:
+        run_fitting.main(folder, steps, batch, slow)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def finished(process: subprocess.Popen[str]) -> str:
@@ -56,8 +66,10 @@ def losses(folder: Path) -> list[tuple[int, float]]:
     return [(line["step"], line["colour"]) for line in found]
 
 
-def test_killed_asked_to_end_and_resumed_a_run_comes_to_the_same_bits(tmp_path: Path) -> None:
-    undisturbed = start(tmp_path / "undisturbed", "60", "64", "--slow")
+def test_killed_asked_to_end_and_resumed_a_run_comes_to_the_same_bits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_here(tmp_path / "undisturbed", 60, 64, slow=True)
     folder = tmp_path / "disturbed"
     killed = start(folder, "60", "64", "--slow")
     wait_for(folder, 25, killed)
@@ -75,7 +87,8 @@ def test_killed_asked_to_end_and_resumed_a_run_comes_to_the_same_bits(tmp_path: 
     assert word == "early" and 35 <= int(reached) < 60
     assert Checkpoints(folder / "checkpoints").all()[-1][0] == int(reached)
 
-    assert finished(start(folder, "60", "64", "--slow")) == finished(undisturbed) == "whole 60\n"
+    run_here(folder, 60, 64, slow=True)
+    assert capsys.readouterr().out == 2 * "whole 60\n"
     one, other = (load_file(tmp_path / name / "parameters-0.safetensors") for name in ("undisturbed", "disturbed"))
     assert all(torch.equal(one[name], other[name]) for name in one) and len(one) > 5
     assert losses(folder) == losses(tmp_path / "undisturbed") and len(losses(folder)) == 60
@@ -86,7 +99,7 @@ def test_killed_asked_to_end_and_resumed_a_run_comes_to_the_same_bits(tmp_path: 
 def test_two_processes_come_to_what_one_with_twice_the_batch_comes_to(tmp_path: Path) -> None:
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     two = start(tmp_path / "two", "5", "64", launcher=launcher)
-    finished(start(tmp_path / "one", "5", "64"))
+    run_here(tmp_path / "one", 5, 64)
     finished(two)
     alone = load_file(tmp_path / "one" / "parameters-0.safetensors")
     for rank in (0, 1):

@@ -27,12 +27,12 @@ FEWEST, MOST = 2, 64
 class MultiviewParameters(MeshParameters, TextureParameters, PictureParameters):
     """What an artist can turn."""
 
-    QUALITIES: ClassVar[dict[str, int]] = {"draft": 0, "standard": 420, "final": 840}
+    QUALITIES: ClassVar[dict[str, int]] = {"draft": 0, "standard": 300, "final": 600}
 
     quality: Annotated[
         Quality,
         Field(
-            description="Steps of the fitting to the pictures: 0, which leaves it to their outlines, 420 or 840.",
+            description="Steps of the fitting to the pictures: 0, which leaves it to their outlines, 300 or 600.",
             json_schema_extra=PROMINENT,
         ),
     ] = "standard"

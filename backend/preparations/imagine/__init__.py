@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from backend.pipelines.base import Needs, Stage
+from backend.pipelines.base import Needs, Stage, control
 from backend.pipelines.former import formerly
 from backend.pipelines.parameters import (
     Choose,
@@ -37,7 +37,11 @@ class ImagineParameters(SamplingParameters):
         "",
         title="Prompt",
         description="What the picture shows: the place, the style, the light. May stay empty.",
-        json_schema_extra={"group": "picture", "examples": ["a sunlit attic studio, oil paint"]},
+        json_schema_extra={
+            "group": "picture",
+            "examples": ["a sunlit attic studio, oil paint"],
+            **control("sentence"),
+        },
     )
     names: bool = Field(
         True,
@@ -79,4 +83,5 @@ IMAGINE = PreparationInfo(
     needed=lambda chosen: Needs(9_000_000_000 if chosen.model == "sdxl" else 3_000_000_000),
     needs_depth=True,
     needs_instances=True,
+    chance=True,
 )

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from backend.contract import Name, Strict
-from backend.pipelines.base import Parameters, Stage
+from backend.pipelines.base import Parameters, Stage, control
 from backend.preparations.base import PreparationInfo
 
 MOST_OBJECTS = 60
@@ -46,20 +46,24 @@ class SegmentParameters(Parameters):
         max_length=1000,
         title="Objects",
         description="What to look for, separated by commas: chair, table lamp, rug.",
-        json_schema_extra={"group": "picture", "examples": ["chair, table lamp, rug"]},
+        json_schema_extra={
+            "group": "picture",
+            "examples": ["chair, table lamp, rug"],
+            **control("words", wanted=True),
+        },
     )
     boxes: list[Box] = Field(
         default_factory=list,
         max_length=MOST_OBJECTS,
         title="Boxes",
         description="Boxes drawn around objects; each becomes one object, whatever else is found there.",
-        json_schema_extra={"group": "picture"},
+        json_schema_extra={"group": "picture", **control("boxes", wanted=True)},
     )
     detector: Literal["base", "tiny"] = Field(
         "base",
         title="Detector",
         description="The network that looks for names: the better one, or the smaller one.",
-        json_schema_extra={"group": "making", "weights": DETECTORS},
+        json_schema_extra={"group": "making", "weights": DETECTORS, "weights_with": "labels"},
     )
     score_threshold: float = Field(
         0.3,

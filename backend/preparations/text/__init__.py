@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from backend.pipelines.base import Needs, Stage
+from backend.pipelines.base import Needs, Stage, control
 from backend.pipelines.parameters import (
     Choose,
     Guidance,
@@ -43,7 +43,11 @@ class TextParameters(SamplingParameters):
         "",
         title="Text",
         description="What is to be made, in a sentence or a few words.",
-        json_schema_extra={"group": "picture", "examples": ["a red armchair with wooden legs"]},
+        json_schema_extra={
+            "group": "picture",
+            "examples": ["a red armchair with wooden legs"],
+            **control("sentence", wanted=True),
+        },
     )
     alone: bool = Field(
         True,
@@ -97,4 +101,5 @@ TEXT = PreparationInfo(
     memory_bytes=6_500_000_000,
     needed=lambda chosen: Needs(6_500_000_000 if chosen.model == "sdxl" else 2_300_000_000),
     makes_picture=True,
+    chance=True,
 )

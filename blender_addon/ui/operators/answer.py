@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import bpy
 
 from ...answers import asking
+from ...answers.choose import Choose
+from ...answers.instances import Instances
+from ...answers.kind import Asked
 from ...answers.questions import Question
 from ...api import jobs as job_calls
 from ...ground.messages import SetDresserError
 from ...state import desk
 from ...work import results
 from .base import ForJob, image_editor
+
+Kind = TypeVar("Kind", bound=Asked)
 
 
 class ForQuestion(ForJob):
@@ -23,6 +30,15 @@ class ForQuestion(ForJob):
             raise SetDresserError("The job asks nothing.", "It may have gone on or ended.", "input-not-expected")
         return found
 
+    def drafted(self, kind: type[Kind], others: str) -> tuple[Kind, Any]:
+        """What the question asks and the draft of the answer. Raises SetDresserError, with `others`, if it is a
+        question of another kind."""
+        question = self.question()
+        draft = asking.draft(question)
+        if not isinstance(question.asked, kind) or draft is None:
+            raise SetDresserError(others, "Look at the question.", "answer-invalid")
+        return question.asked, draft
+
 
 class SET_DRESSER_OT_choose(ForQuestion, bpy.types.Operator):
     bl_idname = "set_dresser.choose"
@@ -33,7 +49,8 @@ class SET_DRESSER_OT_choose(ForQuestion, bpy.types.Operator):
     index: bpy.props.IntProperty(name="Index", options={"HIDDEN", "SKIP_SAVE"})
 
     def act(self, context: bpy.types.Context) -> None:
-        asking.choose(self.question(), self.index)
+        asked, draft = self.drafted(Choose, "The job asks for no picture to be chosen.")
+        asked.click(draft, self.index)
         desk.current.changed()
 
 
@@ -44,13 +61,12 @@ class SET_DRESSER_OT_merge_found(ForQuestion, bpy.types.Operator):
     bl_options = {"INTERNAL"}
 
     def act(self, context: bpy.types.Context) -> None:
-        question = self.question()
-        draft = asking.draft(question)
-        if draft is None or len(asking.ticked(draft)) < 2:
+        asked, draft = self.drafted(Instances, "The job asks for no objects to be looked through.")
+        if len(asked.ticked(draft)) < 2:
             raise SetDresserError(
                 "Fewer than two objects are selected.", "Tick those that are one.", "nothing-selected"
             )
-        asking.merge(question)
+        asked.merge(draft)
         desk.current.changed()
 
 

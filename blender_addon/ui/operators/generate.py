@@ -7,9 +7,9 @@ from typing import Any
 import bpy
 
 from ...api import generating
-from ...capture import block_outs, sources
-from ...settings import parameters, photo_list, properties
-from ...state import listing
+from ...capture import block_outs, sentences, sources
+from ...settings import parameters, photo_list, preparing, properties
+from ...state import catalogue, listing
 from .. import panels
 from .base import OneCall
 
@@ -45,11 +45,12 @@ class SET_DRESSER_OT_generate(OneCall, bpy.types.Operator):
 
 def prepared(scene: bpy.types.Scene) -> dict[str, Any]:
     """What the panel asks to be prepared; boxes were drawn on the picture as Blender shows it."""
-    values = properties.preparation_values(scene)
+    values = preparing.values(scene)
     settings = scene.set_dresser
-    if settings.source == "FILE" and properties.SEGMENT in values:
-        found = values[properties.SEGMENT]
-        found["boxes"] = sources.upright_boxes(sources.absolute(settings.image_path), found["boxes"])
+    for identifier, given in values.items():
+        name = catalogue.marked(preparing.described(identifier), catalogue.BOXES)
+        if settings.source == "FILE" and name in given:
+            given[name] = sources.upright_boxes(sources.absolute(settings.image_path), given[name])
     return values
 
 
@@ -62,7 +63,7 @@ def _shot(settings: properties.SetDresserSettings) -> dict[str, Any]:
             "name": listing.title([each.name for each in chosen]),
         }
     if settings.source == properties.SENTENCE[0]:
-        return {"text": settings.text}
+        return {"source": sentences.SOURCE}  # what is written stands among the preparations
     if settings.source == "PHOTOS":
         first_is_picture = bool(settings.photos) and settings.photos[0].kind != "CAMERA"
         return {

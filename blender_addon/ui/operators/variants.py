@@ -9,6 +9,7 @@ from ...ground.messages import SetDresserError
 from ...props import variants
 from ...settings import parameters, properties
 from ...state import desk
+from ...state.catalogue import description_of
 from .base import OneCall
 
 
@@ -102,14 +103,14 @@ class SET_DRESSER_OT_remake(ForProp, bpy.types.Operator):
     @classmethod
     def description(cls, context: bpy.types.Context, chosen: bpy.types.OperatorProperties) -> str:
         """The tooltip: what the pipeline is, then what a click does."""
-        view = properties.description_of(desk.current.pipelines, chosen.pipeline) or {}
+        described = description_of(desk.current.pipelines, chosen.pipeline) or {}
         said: str = bpy.app.translations.pgettext_tip(cls.bl_description)
-        about = str(view.get("description") or "").removesuffix(".")
+        about = str(described.get("description") or "").removesuffix(".")
         return f"{about}.\n{said}" if about else said
 
     def act(self, context: bpy.types.Context) -> None:
         prop = variants.selected(context)
-        if self.pipeline not in [view["id"] for view in remaking.other_pipelines(prop)]:
+        if self.pipeline not in [each["id"] for each in remaking.other_pipelines(prop)]:
             message = f"The prop cannot be made with '{self.pipeline[:40]}'."
             raise SetDresserError(message, "Choose one of the menu.", "pipeline-unknown")
         chosen = parameters.pipelines.values(context.scene, self.pipeline)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
-from ...answers import asking
-from ...answers import picks as views
-from ...answers.questions import Question
+from ...answers import picks as arithmetic
+from ...answers.picks import Picks
+from ...answers.views import Views
 from ...api import jobs as job_calls
 from ...api import views as views_api
 from ...ground.messages import SetDresserError
 from ...state import desk
 from .answer import ForQuestion
+
+NO_VIEWS = "The job asks for no views like that."
 
 
 class ForSlots(ForQuestion):
@@ -22,13 +26,18 @@ class ForSlots(ForQuestion):
     slot: bpy.props.IntProperty(name="Slot", description="Counted from 0", options={"HIDDEN", "SKIP_SAVE"})
 
     def act(self, context: bpy.types.Context) -> None:
-        question = self.question()
-        if question.kind != "views" or not 0 <= self.slot < len(question.slots):
-            raise SetDresserError("The job asks for no views like that.", "Look at the question.", "answer-invalid")
-        asking.pick(question, self.changed(asking.picks(question)))
+        asked, draft = self.asked_for()
+        asked.pick(draft, self.changed(asked.picks(draft)))
         desk.current.changed()
 
-    def changed(self, picks: views.Picks) -> views.Picks:
+    def asked_for(self) -> tuple[Views, Any]:
+        """What the question asks and the draft. Raises SetDresserError if there is no such slot."""
+        asked, draft = self.drafted(Views, NO_VIEWS)
+        if not 0 <= self.slot < len(asked.slots):
+            raise SetDresserError(NO_VIEWS, "Look at the question.", "answer-invalid")
+        return asked, draft
+
+    def changed(self, picks: Picks) -> Picks:
         raise NotImplementedError
 
 
@@ -43,24 +52,24 @@ class SET_DRESSER_OT_pick_view(ForSlots, bpy.types.Operator):
     def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
         """The tooltip: which view it is, then what a click does."""
         record = desk.current.jobs.get(properties.job)
-        question = record.question if record is not None else None
+        asked = record.question.asked if record is not None and record.question is not None else None
         said: str = bpy.app.translations.pgettext_tip(cls.bl_description)
-        if question is None or not 0 <= properties.index < len(question.views):
+        if not isinstance(asked, Views) or not 0 <= properties.index < len(asked.views):
             return said
-        view = question.views[properties.index]
-        about = f"{view.label} · {view.note or views.camera(view)}"
+        view = asked.views[properties.index]
+        about = f"{view.label} · {view.note or arithmetic.camera(view)}"
         return f"{about}.\n{said}"
 
-    def changed(self, picks: views.Picks) -> views.Picks:
+    def changed(self, picks: Picks) -> Picks:
         if self.index not in picks and None not in picks:
             self.report({"INFO"}, "All slots are filled; clear one first")
-        return views.clicked(picks, self.index)
+        return arithmetic.clicked(picks, self.index)
 
-    def question(self) -> Question:
-        question = super().question()
-        if question.kind == "views" and not 0 <= self.index < len(question.views):
+    def asked_for(self) -> tuple[Views, Any]:
+        asked, draft = super().asked_for()
+        if not 0 <= self.index < len(asked.views):
             raise SetDresserError("There is no view like that.", "Click one that is shown.", "answer-invalid")
-        return question
+        return asked, draft
 
 
 class SET_DRESSER_OT_move_view(ForSlots, bpy.types.Operator):
@@ -77,8 +86,8 @@ class SET_DRESSER_OT_move_view(ForSlots, bpy.types.Operator):
         said: str = bpy.app.translations.pgettext_tip(earlier if properties.steps < 0 else later)
         return said
 
-    def changed(self, picks: views.Picks) -> views.Picks:
-        return views.moved(picks, self.slot, self.steps)
+    def changed(self, picks: Picks) -> Picks:
+        return arithmetic.moved(picks, self.slot, self.steps)
 
 
 class SET_DRESSER_OT_clear_slot(ForSlots, bpy.types.Operator):
@@ -86,8 +95,8 @@ class SET_DRESSER_OT_clear_slot(ForSlots, bpy.types.Operator):
     bl_label = "Clear Slot"
     bl_description = "Take the view out of this slot"
 
-    def changed(self, picks: views.Picks) -> views.Picks:
-        return views.cleared(picks, self.slot)
+    def changed(self, picks: Picks) -> Picks:
+        return arithmetic.cleared(picks, self.slot)
 
 
 class SET_DRESSER_OT_clear_slots(ForSlots, bpy.types.Operator):
@@ -95,8 +104,8 @@ class SET_DRESSER_OT_clear_slots(ForSlots, bpy.types.Operator):
     bl_label = "Clear"
     bl_description = "Take the views out of all slots"
 
-    def changed(self, picks: views.Picks) -> views.Picks:
-        return views.cleared(picks)
+    def changed(self, picks: Picks) -> Picks:
+        return arithmetic.cleared(picks)
 
 
 class SET_DRESSER_OT_regenerate_views(ForQuestion, bpy.types.Operator):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import bpy
 
-from . import jobs, models, photos, prop, question, shot
+from . import jobs, models, photos, preparing, prop, question
 from .hindrances import generate_hindrance
 from .installation import draw_installation
 from .jobs import draw_jobs, draw_problem
 from .outcome import draw_outcome
+from .preparing import draw_steps
 from .prop import draw_prop
 from .running import draw_running
 from .server import draw_server
-from .shot import draw_generate, draw_imagine, draw_instances, draw_pipeline, draw_prominent, draw_rest, draw_source
+from .shot import draw_generate, draw_instances, draw_pipeline, draw_prominent, draw_rest, draw_source
 from .text import draw_text
 
 __all__ = [
@@ -48,7 +49,7 @@ class SET_DRESSER_PT_main(_Tab, bpy.types.Panel):
             draw_pipeline,
             draw_source,
             draw_instances,
-            draw_imagine,
+            draw_steps,
             draw_prominent,
             draw_generate,
             models.draw_missing_models,
@@ -81,7 +82,7 @@ class SET_DRESSER_PT_models(_Tab, bpy.types.Panel):
 
 
 CLASSES = (
-    *shot.CLASSES,
+    *preparing.CLASSES,
     *photos.CLASSES,
     *question.CLASSES,
     *jobs.CLASSES,

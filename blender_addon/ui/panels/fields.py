@@ -57,7 +57,8 @@ def draw_field(layout: bpy.types.UILayout, context: bpy.types.Context, owner: An
         row.prop(owner, name, text="")
         draw_text(row, context, title or prop.name, pixels=room(context) - DECORATION_PIXELS)
         return
-    if prop.type == "BOOLEAN" or (prop.type in ("INT", "FLOAT") and _inside(context, owner, name, said)):
+    alone = prop.type in ("INT", "FLOAT") and not prop.is_array
+    if prop.type == "BOOLEAN" or (alone and _inside(context, owner, name, said)):
         column.prop(owner, name, **({"text": title} if title else {}))
         return
     if prop.type == "ENUM" and _in_a_row(context, owner, name, said):

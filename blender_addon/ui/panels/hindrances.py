@@ -8,22 +8,18 @@ import bpy
 
 from ...backend_process.installation import InstallationState
 from ...backend_process.server_process import ServerState
-from ...capture import sentences
 from ...capture.photos import wrong_number
-from ...settings import properties
-from ...state import desk
-from .models import WORDS, lack, models_hindrance
+from ...settings import parameters, preparing, properties
+from ...state import catalogue, desk
+from .models import lack, models_hindrance
 from .photos import NO_CAMERA, block_out_hindrance, photos_hindrance
 
 NOT_PERSPECTIVE = "The active camera is not a perspective camera"
 CODES = {NO_CAMERA: "no-camera", NOT_PERSPECTIVE: "camera-kind"}
 """Of sentences that `cures.CURES` has a button for, the code that it has it under."""
 
-LACKING = {
-    properties.IMAGINE: "This backend cannot paint pictures from a description",
-    properties.SEGMENT: "This backend cannot find objects in a picture",
-    sentences.TEXT: "This backend cannot paint pictures from a text",
-}
+NOTHING_FINDS = "This backend cannot find objects in a picture"
+NOTHING_PAINTS = "This backend cannot paint pictures from a text"
 
 
 def generate_hindrance(context: bpy.types.Context) -> str:
@@ -35,7 +31,7 @@ def generate_hindrance(context: bpy.types.Context) -> str:
     if desk.current.server.state is ServerState.INCOMPATIBLE:
         return ServerState.INCOMPATIBLE.value
     reason = _shot_hindrance(context, settings) or _preparation_hindrance(context, settings)
-    return reason or _pipeline_hindrance(settings) or models_hindrance(context.scene)
+    return reason or _pipeline_hindrance(context.scene) or models_hindrance(context.scene)
 
 
 def hindrance_code(reason: str) -> str:
@@ -49,7 +45,7 @@ def _shot_hindrance(context: bpy.types.Context, settings: properties.SetDresserS
     if settings.source == "PHOTOS":
         return photos_hindrance(context, settings)
     if settings.source == properties.SENTENCE[0]:
-        return "" if settings.text.split() else "Write what is to be made"
+        return ""  # what is to be made is among what is asked of a preparation
     if settings.source == "FILE" and not settings.image_path:
         return "Choose an image file"
     if settings.source == "IMAGE" and settings.image is None:
@@ -73,36 +69,56 @@ def _camera_hindrance(context: bpy.types.Context, settings: properties.SetDresse
 
 
 def _preparation_hindrance(context: bpy.types.Context, settings: properties.SetDresserSettings) -> str:
-    chosen = properties.chosen_preparation(settings)
-    if not chosen:
+    if not desk.current.preparations and not desk.current.pipelines:
+        return ""  # nothing is known: the backend has not run yet
+    if preparing.makes_picture(settings) and not properties.chosen_maker(settings):
+        return NOTHING_PAINTS
+    if preparing.finds_objects(settings) and not properties.chosen_finder(settings):
+        return NOTHING_FINDS
+    if missing := preparing.missing_steps(settings):
+        titles = ", ".join(settings.bl_rna.properties[name].name for name in missing)
+        return f"This backend has nothing called {titles}, which is switched on"
+    reasons = (
+        not_ready(description) or _wanted(description, values) or parameters.preparations.fault(context.scene, each)
+        for each, values in preparing.values(context.scene).items()
+        if (description := preparing.described(each)) is not None
+    )
+    return next(filter(None, reasons), "")
+
+
+def _wanted(description: dict[str, Any], values: dict[str, Any]) -> str:
+    """What a preparation must be told and is not; "" if it has enough."""
+    lacking = catalogue.lacking(description, values)
+    if not lacking:
         return ""
-    if lack := preparation_lack(chosen):
-        return lack
-    values = properties.preparation_values(context.scene)[chosen]
-    if chosen == properties.SEGMENT and not (values["boxes"] or values.get(WORDS, "").strip()):
-        return "Write what to find, or draw boxes"
-    return ""
+    marks = {str(field.get("control") or "") for field in lacking}
+    if description.get("makes_picture") and marks == {catalogue.SENTENCE}:
+        return "Write what is to be made"
+    if description.get("finds_instances") and marks <= set(FINDING):
+        return "Write what to find, or draw boxes" if len(marks) > 1 else FINDING[marks.pop()]
+    titles = " or ".join(str(field.get("title") or "a value") for field in lacking)
+    return f"{catalogue.title_of(description)} asks for {titles}"
 
 
-def _pipeline_hindrance(settings: properties.SetDresserSettings) -> str:
-    view = properties.description_of(desk.current.pipelines, properties.chosen_pipeline(settings))
+FINDING = {catalogue.WORDS: "Write what to find", catalogue.BOXES: "Draw boxes around what is to be found"}
+"""What to do for something that finds objects, by what it takes alone."""
+
+
+def _pipeline_hindrance(scene: bpy.types.Scene) -> str:
+    settings = scene.set_dresser
+    pipeline = properties.chosen_pipeline(settings)
+    description = catalogue.description_of(desk.current.pipelines, pipeline)
     pictures = len(settings.photos) if settings.source == "PHOTOS" else 1
-    return "" if view is None else wrong_number(view, pictures) or _not_ready(view)
-
-
-def preparation_lack(identifier: str) -> str:
-    """Why a preparation cannot be used with this backend; "" if it can, or if the backend has not run yet."""
-    views = desk.current.preparations
-    if not views and not desk.current.pipelines:
+    if description is None:
         return ""
-    view = properties.description_of(views, identifier)
-    return LACKING[identifier] if view is None else _not_ready(view)
+    return wrong_number(description, pictures) or not_ready(description) or parameters.pipelines.fault(scene, pipeline)
 
 
-def _not_ready(view: dict[str, Any]) -> str:
-    if view.get("ready", True):
+def not_ready(description: dict[str, Any]) -> str:
+    """Why a pipeline or a preparation cannot run yet; "" if it can, or if that is not known."""
+    if description.get("ready", True):
         return ""
-    title, wanted, known = view.get("title", view["id"]), view.get("weights", ()), desk.current.models
+    title, wanted, known = catalogue.title_of(description), description.get("weights", ()), desk.current.models
     if missing := known.not_ready(wanted):
         return lack(missing)
     if wanted and all(each in known.known for each in wanted):

@@ -8,8 +8,8 @@ import bpy
 
 from ...answers import thumbnails
 from ...ground.messages import SetDresserError
-from ...settings import properties
 from ...state import desk, listing
+from ...state.catalogue import description_of
 from ...state.job import JobRecord
 from ...work import job_list, restoring
 from .cures import draw_cures
@@ -99,8 +99,8 @@ def _outcome(record: JobRecord) -> str:
 
 
 def _pipeline_title(record: JobRecord) -> str:
-    view = properties.description_of(desk.current.pipelines, record.pipeline) or {}
-    return str(view.get("title") or record.pipeline)
+    described = description_of(desk.current.pipelines, record.pipeline) or {}
+    return str(described.get("title") or record.pipeline)
 
 
 class SET_DRESSER_UL_jobs(bpy.types.UIList):

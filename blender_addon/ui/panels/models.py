@@ -7,9 +7,9 @@ from typing import Any
 import bpy
 
 from ...ground.messages import SetDresserError
-from ...settings import parameters, properties
-from ...state import desk
-from ...state.models import BROKEN, DOWNLOADING, PARTIAL, READY, Model, at_fault, needed
+from ...settings import parameters, preparing, properties
+from ...state import catalogue, desk
+from ...state.models import BROKEN, DOWNLOADING, PARTIAL, READY, Model, at_fault
 from .cures import draw_cures
 from .text import draw_text, duration
 
@@ -22,28 +22,23 @@ STAGES = {
     "checking": "Looking at what is there",
     "elsewhere": "Another program is at it",
 }
-WORDS = "labels"
-"""The parameter of finding objects without which no detector is needed."""
 
 
 def needed_models(scene: bpy.types.Scene) -> list[str]:
-    """The ids of the models that the chosen pipeline and preparation need, with the parameters that are set."""
-    current, settings = desk.current, scene.set_dresser
-    pipeline, preparation = properties.chosen_pipeline(settings), properties.chosen_preparation(settings)
-    methods = [
-        (
-            properties.description_of(current.preparations, preparation),
-            parameters.preparations.values(scene, preparation),
-        ),
-        (properties.description_of(current.pipelines, pipeline), parameters.pipelines.values(scene, pipeline)),
-    ]
+    """The ids of the models that the chosen preparations and pipeline need, with the parameters that are set."""
     found: list[str] = []
-    for view, values in methods:
-        if view is not None and view["id"] == properties.SEGMENT and not str(values.get(WORDS, "")).strip():
-            found += view.get("weights", ())
-        elif view is not None:
-            found += needed(view, values)
+    for description, values in _chosen(scene):
+        found += catalogue.models_of(description, values)
     return list(dict.fromkeys(found))
+
+
+def _chosen(scene: bpy.types.Scene) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """What is chosen, as the backend describes it, with its values: the preparations, and the pipeline last."""
+    chosen = [(preparing.described(identifier), values) for identifier, values in preparing.values(scene).items()]
+    pipeline = properties.chosen_pipeline(scene.set_dresser)
+    described = catalogue.description_of(desk.current.pipelines, pipeline)
+    chosen.append((described, parameters.pipelines.values(scene, pipeline)))
+    return [(description, values) for description, values in chosen if description is not None]
 
 
 def models_hindrance(scene: bpy.types.Scene) -> str:
@@ -71,13 +66,8 @@ def draw_missing_models(layout: bpy.types.UILayout, context: bpy.types.Context) 
 
 
 def _lacking(scene: bpy.types.Scene) -> bool:
-    """Whether the backend said, when it ran last, that the pipeline could not run."""
-    settings = scene.set_dresser
-    views = [
-        properties.description_of(desk.current.pipelines, properties.chosen_pipeline(settings)),
-        properties.description_of(desk.current.preparations, properties.chosen_preparation(settings)),
-    ]
-    return any(view is not None and not view.get("ready", True) for view in views)
+    """Whether the backend said, when it ran last, that what is chosen could not run."""
+    return any(not description.get("ready", True) for description, _ in _chosen(scene))
 
 
 def draw_model_at_fault(

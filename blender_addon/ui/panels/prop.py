@@ -7,6 +7,7 @@ import bpy
 from ...api import remaking
 from ...capture import block_outs
 from ...props import recipes, variants
+from ...state.catalogue import title_of
 from .text import draw_text
 
 
@@ -53,8 +54,8 @@ class SET_DRESSER_MT_remake(bpy.types.Menu):
 
     def draw(self, context: bpy.types.Context) -> None:
         prop = variants.selected(context)
-        for view in remaking.other_pipelines(prop) if prop is not None else ():
-            self.layout.operator("set_dresser.remake", text=str(view.get("title", view["id"]))).pipeline = view["id"]
+        for each in remaking.other_pipelines(prop) if prop is not None else ():
+            self.layout.operator("set_dresser.remake", text=title_of(each)).pipeline = each["id"]
 
 
 CLASSES = (SET_DRESSER_MT_remake,)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import bpy
 
 from ...answers import asking, thumbnails
-from ...answers.questions import Question, pixel_count
+from ...answers.choose import Choose
+from ...answers.instances import Instances, pixel_count
+from ...answers.questions import Question
+from ...answers.views import Views
 from ...state import desk
 from .pictures import draw_opener, draw_picture, width_for_pictures
 from .text import UNIT_PIXELS, count, draw_text
@@ -30,19 +36,14 @@ def draw_question(layout: bpy.types.UILayout, context: bpy.types.Context, questi
     draw_text(layout, context, question.title, icon="QUESTION")
     if question.text:
         draw_text(layout, context, question.text)
-    if question.kind == "choose":
-        _draw_choices(layout, context, question)
-        label = "Use Chosen"
-    elif question.kind == "views":
-        draw_views(layout, context, question)
-        label = "Reconstruct"
-    elif question.kind == "instances":
-        _draw_found(layout, context, question)
-        label = "Go On"
-    else:
+    draft, label = asking.draft(question), ""
+    if question.asked is None:
         sentence = "This add-on does not know this kind of question. Update it, answer from Python, or cancel the job."
         draw_text(layout, context, sentence, icon="INFO")
-        label = ""
+    else:
+        draw_asked, label = DRAWN[type(question.asked)]
+        if draft is not None:
+            draw_asked(layout, context, question, question.asked, draft)
     if question.problem is not None:
         draw_text(layout, context, f"{question.problem.message} {question.problem.hint}", icon="ERROR", alert=True)
     reason = asking.hindrance(question) if label else ""
@@ -56,16 +57,17 @@ def draw_question(layout: bpy.types.UILayout, context: bpy.types.Context, questi
     row.operator("set_dresser.cancel", text="Cancel", icon="X").job = question.job
 
 
-def _draw_choices(layout: bpy.types.UILayout, context: bpy.types.Context, question: Question) -> None:
+def _draw_choices(
+    layout: bpy.types.UILayout, context: bpy.types.Context, question: Question, asked: Choose, draft: Any
+) -> None:
     width = width_for_pictures(context)
-    columns = max(1, min(len(question.choices), int(width / PICTURE_PIXELS)))
-    draft = asking.draft(question)
-    order = asking.chosen(draft) if draft is not None else []
+    columns = max(1, min(len(asked.choices), int(width / PICTURE_PIXELS)))
+    order = asked.chosen(draft)
     grid = layout.grid_flow(row_major=True, columns=columns, even_columns=True, even_rows=False, align=False)
-    for index, choice in enumerate(question.choices):
+    for index, choice in enumerate(asked.choices):
         cell = grid.column(align=True)
         draw_picture(cell, question, choice.file, width / columns)
-        mark = f"{order.index(index) + 1}: " if index in order and question.most > 1 else ""
+        mark = f"{order.index(index) + 1}: " if index in order and asked.most > 1 else ""
         button = cell.operator("set_dresser.choose", text=f"{mark}{choice.label}", depress=index in order)
         button.job, button.index = question.job, index
         row = cell.row(align=True)
@@ -73,16 +75,14 @@ def _draw_choices(layout: bpy.types.UILayout, context: bpy.types.Context, questi
         draw_opener(row, question, choice.file)
 
 
-def _draw_found(layout: bpy.types.UILayout, context: bpy.types.Context, question: Question) -> None:
-    overlay, picture = question.pictures
-    draw_picture(layout, question, overlay, width_for_pictures(context))
+def _draw_found(
+    layout: bpy.types.UILayout, context: bpy.types.Context, question: Question, asked: Instances, draft: Any
+) -> None:
+    draw_picture(layout, question, asked.overlay, width_for_pictures(context))
     row = layout.row(align=True)
     row.label(text="Open")
-    draw_opener(row, question, overlay, "Objects")
-    draw_opener(row, question, picture, "Picture")
-    draft = asking.draft(question)
-    if draft is None:
-        return
+    draw_opener(row, question, asked.overlay, "Objects")
+    draw_opener(row, question, asked.picture, "Picture")
     layout.template_list(
         "SET_DRESSER_UL_found", question.key, draft, "found", draft, "index", rows=min(ROWS, len(draft.found))
     )
@@ -90,9 +90,17 @@ def _draw_found(layout: bpy.types.UILayout, context: bpy.types.Context, question
     layout.label(text=f"{kept} of {count(len(draft.found))} kept")
     row = layout.row(align=True)
     merge = row.row(align=True)
-    merge.enabled = len(asking.ticked(draft)) > 1
+    merge.enabled = len(asked.ticked(draft)) > 1
     merge.operator("set_dresser.merge_found", icon="AUTOMERGE_ON").job = question.job
     row.operator("set_dresser.begin_again", text="", icon="LOOP_BACK").job = question.job
+
+
+DRAWN: dict[type, tuple[Callable[..., None], str]] = {
+    Choose: (_draw_choices, "Use Chosen"),
+    Views: (draw_views, "Reconstruct"),
+    Instances: (_draw_found, "Go On"),
+}
+"""How each kind of question is drawn, and what the button says that answers it."""
 
 
 class SET_DRESSER_UL_found(bpy.types.UIList):

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import bpy
 
-from ...capture import photo_files, sentences
+from ...capture import photo_files
 from ...props import photo_places
-from ...settings import parameters, photo_list, properties
-from ...state import desk, listing
+from ...settings import parameters, photo_list, preparing, properties
+from ...state import catalogue, desk, listing
 from .cures import draw_cures
-from .fields import draw_choice, draw_field, draw_parameter, draw_text_field, is_narrow
-from .hindrances import generate_hindrance, hindrance_code, preparation_lack
-from .models import WORDS
+from .fields import draw_choice, draw_field, draw_parameter, is_narrow
+from .hindrances import generate_hindrance, hindrance_code
 from .photos import draw_block_out, draw_photo_block_out, draw_photos
-from .text import count, draw_text, memory
+from .preparing import draw_finder, draw_how, draw_maker, draw_notes
+from .text import draw_text
 
 GROUP_TITLES = {
     "picture": "Picture",
@@ -29,8 +27,6 @@ GROUP_TITLES = {
 """What parameters are about; a fold each."""
 
 NARROW_PROMINENT = 4
-MANY_INSTANCES = 100
-"""A limit on objects from here on needs no line in the panel."""
 
 
 def draw_pipeline(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -49,9 +45,8 @@ def draw_source(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if settings.source == "PHOTOS":
         draw_photos(layout, context)
         return
-    if settings.source == properties.SENTENCE[0]:
-        example = parameters.preparations.example(sentences.TEXT, sentences.PROMPT)
-        draw_text_field(layout, context, settings, "text", example)
+    if preparing.makes_picture(settings):
+        draw_maker(layout, context)
         _draw_place(layout, context)
         return
     if settings.source == "FILE":
@@ -68,7 +63,7 @@ def draw_source(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 def _draw_place(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """How large the set of a picture is and where it stands, and whether the render has the picture's shape."""
     settings = context.scene.set_dresser
-    if not settings.use_active_camera or settings.source == properties.SENTENCE[0]:
+    if not settings.use_active_camera or preparing.makes_picture(settings):
         draw_field(layout, context, settings, "height")
         draw_field(layout, context, settings, "place_at")
     picture = photo_files.size(settings)
@@ -86,66 +81,16 @@ def draw_instances(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     if settings.source == "PHOTOS":
         draw_photo_block_out(layout, context)
         return
-    if settings.source == properties.SENTENCE[0]:
-        _draw_how(layout, context, sentences.TEXT, "How to Paint", besides=sentences.PROMPT)
+    if preparing.makes_picture(settings):
+        draw_how(layout, context, properties.chosen_maker(settings), "How to Paint")
         return
     draw_choice(layout, context, settings, "labels")
     if settings.labels == "LABELS" and settings.source == "FILE":
         draw_field(layout, context, settings, "labels_path", "Labels")
     elif settings.labels == "LABELS":
         layout.template_ID(settings, "labels_image", open="image.open")
-    elif settings.labels == "FIND":
-        _draw_find(layout, context)
-
-
-def _draw_find(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """What to find: words, boxes, then the numbers. Why it cannot be done is said at Generate."""
-    settings, groups, method = context.scene.set_dresser, parameters.preparations, properties.SEGMENT
-    attributes = groups.attributes(method)
-    for attribute in [each for each in attributes if each == WORDS]:
-        draw_parameter(layout, context, groups, method, attribute)
-    row = layout.row()
-    rows = 4 if settings.boxes else 2
-    row.template_list("SET_DRESSER_UL_boxes", "", settings, "boxes", settings, "box_index", rows=rows)
-    column = row.column(align=True)
-    column.operator("set_dresser.add_box", text="", icon="ADD")
-    column.operator("set_dresser.remove_box", text="", icon="REMOVE")
-    layout.operator("set_dresser.draw_boxes", icon="SELECT_SET")
-    _draw_how(layout, context, method, "How to Find", besides=WORDS)
-
-
-def _draw_how(layout: bpy.types.UILayout, context: bpy.types.Context, method: str, title: str, besides: str) -> None:
-    """All that a preparation can be told but the one thing that stands above, folded away."""
-    header, body = layout.panel(f"SET_DRESSER_{method}", default_closed=True)
-    header.label(text=title)
-    if body is None:
-        return
-    groups = parameters.preparations
-    for attribute in groups.attributes(method):
-        if attribute != besides:
-            draw_parameter(body, context, groups, method, attribute)
-    _draw_notes(body, context, properties.description_of(desk.current.preparations, method))
-
-
-def draw_imagine(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """The stage that paints the block-out from a description, folded away unless it is wanted."""
-    settings = context.scene.set_dresser
-    if settings.source != "CAMERA":
-        return
-    header, body = layout.panel("SET_DRESSER_imagine", default_closed=True)
-    lack = preparation_lack(properties.IMAGINE)
-    header.use_property_split = False
-    switch = header.row()  # not the header itself: its arrow leads to the reason
-    switch.enabled = settings.imagine or not lack
-    switch.prop(settings, "imagine")
-    if body is None:
-        return
-    if lack and not settings.imagine:  # otherwise it is said at Generate
-        draw_text(body, context, lack, icon="INFO")
-    body.active = settings.imagine
-    for attribute in parameters.preparations.attributes(properties.IMAGINE):
-        draw_parameter(body, context, parameters.preparations, properties.IMAGINE, attribute)
-    _draw_notes(body, context, properties.description_of(desk.current.preparations, properties.IMAGINE))
+    elif preparing.finds_objects(settings):
+        draw_finder(layout, context)
 
 
 def draw_prominent(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -154,7 +99,7 @@ def draw_prominent(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     pipeline = properties.chosen_pipeline(settings)
     for attribute in parameters.pipelines.prominent(pipeline, _most_prominent(context)):
         draw_parameter(layout, context, parameters.pipelines, pipeline, attribute)
-    if properties.has_chance(settings):
+    if preparing.has_chance(context.scene):
         row = layout.row(align=True)
         row.prop(settings, "seed")
         row.operator("set_dresser.new_seed", text="", icon="RNDCURVE")
@@ -202,55 +147,8 @@ def draw_rest(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         draw_field(column, context, settings, "picture_quality")
         draw_field(column, context, settings, "hide_block_outs")
         draw_field(column, context, settings, "keep_moves")
-    view = properties.description_of(desk.current.pipelines, pipeline)
-    if view is not None and properties.takes_several(settings) and settings.source != "PHOTOS":
-        most = view["images"]["most"]
+    description = catalogue.description_of(desk.current.pipelines, pipeline)
+    if description is not None and properties.takes_several(settings) and settings.source != "PHOTOS":
+        most = description["images"]["most"]
         draw_text(column, context, f"Takes up to {most} pictures of one object: choose Photos as the source")
-    _draw_notes(column, context, view)
-
-
-def _draw_notes(layout: bpy.types.UILayout, context: bpy.types.Context, view: dict[str, Any] | None) -> None:
-    for note in method_notes(view or {}):
-        small = layout.column()
-        small.scale_y = 0.8
-        small.active = False
-        draw_text(small, context, note)
-
-
-def method_notes(view: dict[str, Any]) -> list[str]:
-    """What to know of a pipeline or a preparation: objects at once, memory, licence."""
-    notes = []
-    most = view.get("most_instances", MANY_INSTANCES)
-    if most < MANY_INSTANCES:
-        notes.append(f"Up to {count(most)} at once")
-    if view.get("memory_bytes", 0):
-        notes.append(f"Wants {memory(view['memory_bytes'])} of GPU memory")
-    if view.get("licence_note"):
-        notes.append(f"Licence: {view['licence_note']}")
-    return notes
-
-
-class SET_DRESSER_UL_boxes(bpy.types.UIList):
-    """The boxes that were drawn on the picture"""
-
-    def draw_item(
-        self,
-        context: bpy.types.Context,
-        layout: bpy.types.UILayout,
-        data: bpy.types.AnyType,
-        item: bpy.types.AnyType,
-        icon: int,
-        active_data: bpy.types.AnyType,
-        active_property: str,
-        index: int = 0,
-        flt_flag: int = 0,
-    ) -> None:
-        row = layout.row()
-        row.prop(item, "name", text="", emboss=False, icon="MESH_PLANE")
-        size = row.row()
-        size.alignment = "RIGHT"
-        size.active = False
-        size.label(text=f"{item.right - item.left} × {item.bottom - item.top}")
-
-
-CLASSES = (SET_DRESSER_UL_boxes,)
+    draw_notes(column, context, description, parameters.pipelines.uncontrolled(pipeline))

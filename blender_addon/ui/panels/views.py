@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
-from ...answers import asking
-from ...answers import picks as views
+from ...answers import picks as arithmetic
 from ...answers.picks import Picks
 from ...answers.questions import Question
+from ...answers.views import Views
 from .pictures import draw_opener, draw_picture, width_for_pictures
 from .text import UNIT_PIXELS, draw_text
 
@@ -19,28 +21,27 @@ SHEET_COLUMNS = 2
 LARGEST_SLOT_PIXELS = 160.0
 
 
-def draw_views(layout: bpy.types.UILayout, context: bpy.types.Context, question: Question) -> None:
+def draw_views(
+    layout: bpy.types.UILayout, context: bpy.types.Context, question: Question, asked: Views, draft: Any
+) -> None:
     """All there is to pick from, the slots, and what to know of the picks."""
-    draft = asking.draft(question)
-    if draft is None:
-        return
-    picks = asking.picks(question)
+    picks = asked.picks(draft)
     for number, photo in enumerate(draft.photos):
-        _draw_photo(layout, question, number, photo)
+        _draw_photo(layout, question, asked, number, photo)
         if photo.unfolded:
-            _draw_views(layout, context, question, number, picks)
+            _draw_views(layout, context, question, asked, number, picks)
     layout.separator()
-    _draw_sheet(layout, context, question, picks)
+    _draw_sheet(layout, context, question, asked, picks)
     row = layout.row(align=True)
     row.operator("set_dresser.begin_again", text="Use Defaults", icon="LOOP_BACK").job = question.job
     row.operator("set_dresser.clear_slots", icon="X").job = question.job
-    for note in views.notes(picks, question.views, question.slots, question.true_cameras):
+    for note in asked.notes(picks):
         draw_text(layout, context, note, icon="INFO")
 
 
-def _draw_photo(layout: bpy.types.UILayout, question: Question, number: int, draft: bpy.types.PropertyGroup) -> None:
+def _draw_photo(layout: bpy.types.UILayout, question: Question, asked: Views, number: int, draft: Any) -> None:
     """The photo's row: its object, its name, from where it was taken, and the button for other views of it."""
-    photo = question.photos[number]
+    photo = asked.photos[number]
     row = layout.row(align=True)
     icon = "TRIA_DOWN" if draft.unfolded else "TRIA_RIGHT"
     row.prop(draft, "unfolded", text="", icon=icon, emboss=False)
@@ -50,7 +51,7 @@ def _draw_photo(layout: bpy.types.UILayout, question: Question, number: int, dra
     line = column.row(align=True)
     side = line.row(align=True)
     side.active = photo.known
-    azimuth = views.degrees(photo.azimuth)
+    azimuth = arithmetic.degrees(photo.azimuth)
     side.label(text=azimuth if photo.known else f"{azimuth} assumed")
     button = line.operator("set_dresser.regenerate_views", text="", icon="FILE_REFRESH")
     button.job, button.photo = question.job, number
@@ -58,9 +59,14 @@ def _draw_photo(layout: bpy.types.UILayout, question: Question, number: int, dra
 
 
 def _draw_views(
-    layout: bpy.types.UILayout, context: bpy.types.Context, question: Question, photo: int, picks: Picks
+    layout: bpy.types.UILayout,
+    context: bpy.types.Context,
+    question: Question,
+    asked: Views,
+    photo: int,
+    picks: Picks,
 ) -> None:
-    shown = [(index, view) for index, view in enumerate(question.views) if view.photo == photo]
+    shown = [(index, view) for index, view in enumerate(asked.views) if view.photo == photo]
     width = width_for_pictures(context)
     columns = max(1, min(len(shown), int(width / PICTURE_PIXELS)))
     if len(shown) % columns and len(shown) % 3 == 0:
@@ -69,7 +75,7 @@ def _draw_views(
     for index, view in shown:
         cell = grid.column(align=True)
         draw_picture(cell, question, view.file, width / columns)
-        side = views.degrees(view.azimuth)
+        side = arithmetic.degrees(view.azimuth)
         text = f"{picks.index(index) + 1}: {side}" if index in picks else side
         row = cell.row(align=True)
         button = row.operator("set_dresser.pick_view", text=text, depress=index in picks)
@@ -77,14 +83,16 @@ def _draw_views(
         draw_opener(row, question, view.file)
 
 
-def _draw_sheet(layout: bpy.types.UILayout, context: bpy.types.Context, question: Question, picks: Picks) -> None:
+def _draw_sheet(
+    layout: bpy.types.UILayout, context: bpy.types.Context, question: Question, asked: Views, picks: Picks
+) -> None:
     """The slots in rows from left to right, as they lie on the sheet."""
     width = width_for_pictures(context) / SHEET_COLUMNS
     pixels = min(width - 2 * UNIT_PIXELS, LARGEST_SLOT_PIXELS)
     grid = layout.grid_flow(row_major=True, columns=SHEET_COLUMNS, even_columns=True, even_rows=True, align=False)
-    for slot, place in enumerate(question.slots):
+    for slot, place in enumerate(asked.slots):
         cell = grid.box().column(align=True)
-        cell.label(text=f"{slot + 1}:  {views.camera(place)}")
+        cell.label(text=f"{slot + 1}:  {arithmetic.camera(place)}")
         row = cell.row(align=True)
         index = picks[slot]
         if index is None:
@@ -92,7 +100,7 @@ def _draw_sheet(layout: bpy.types.UILayout, context: bpy.types.Context, question
             empty.active = False
             empty.template_icon(icon_value=0, scale=pixels / UNIT_PIXELS)
         else:
-            draw_picture(row, question, question.views[index].file, pixels)
+            draw_picture(row, question, asked.views[index].file, pixels)
         column = row.column(align=True)
         for steps, icon, possible in ((-1, "TRIA_LEFT", slot > 0), (1, "TRIA_RIGHT", slot + 1 < len(picks))):
             mover = column.row(align=True)

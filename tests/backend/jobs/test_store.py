@@ -131,6 +131,23 @@ def test_the_list_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
         JobStore(path)
 
 
+def test_a_list_of_the_version_before_gets_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite3"
+    store = JobStore(path)
+    add(store, "job")
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE jobs DROP COLUMN origin")
+        connection.execute("PRAGMA user_version = 2")
+    for _ in range(2):
+        store = JobStore(path)
+        store.close()
+    store = JobStore(path)
+    assert store.get("job").view.origin == {}
+    assert store.add("next", ME, "next", "steady", {"file": "a"}).view.origin == {"file": "a"}
+    store.close()
+
+
 def test_a_damaged_list_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "jobs.sqlite3"
     path.write_bytes(b"not a database at all, but long enough" * 100)

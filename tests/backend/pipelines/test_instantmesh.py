@@ -48,6 +48,8 @@ from tests.backend.instantmesh_shots import (  # noqa: E402
 )
 
 EVERYTHING = {"faces": 0, "floaters": 0.0, "colour": "none"}
+COARSE = PLAIN.model_copy(update={"resolution": 32})
+"""For what does not depend on how fine the surface is."""
 
 pytestmark = pytest.mark.usefixtures("instantmesh_models")
 
@@ -141,7 +143,7 @@ def test_colours_are_those_of_the_field(colour: str, views: Kept, monkeypatch: p
 def test_every_model_makes_a_prop_of_its_own(views: Kept) -> None:
     shapes = []
     for model in ("large", "base", "nerf-large", "nerf-base"):
-        (prop,) = made(ONE, PLAIN.model_copy(update={"model": model}), kept=dict(views))[0].props
+        (prop,) = made(ONE, COARSE.model_copy(update={"model": model}), kept=dict(views))[0].props
         assert len(prop.mesh.vertices) > 500 and len(prop.mesh.faces) <= 2000
         shapes.append(prop.mesh.vertices)
     for one, other in combinations(shapes, 2):
@@ -169,7 +171,7 @@ def test_the_distance_of_the_cameras_is_told_to_the_model(views: Kept, monkeypat
 
     monkeypatch.setattr(InstantMeshModel, "encode", spied)
     for cameras in ("true", "slots"):
-        made(ONE, PLAIN.model_copy(update={"scale": 0.8, "cameras": cameras}), kept=views)
+        made(ONE, COARSE.model_copy(update={"scale": 0.8, "cameras": cameras}), kept=views)
     assert torch.equal(told[0], slot_cameras(4.0 * 0.8)) and torch.equal(*told)
 
 
@@ -217,7 +219,7 @@ def test_memory_that_runs_out_is_told_and_what_was_made_is_not_made_again(monkey
         return denoise(self, *args)
 
     monkeypatch.setattr(Zero123Plus, "denoise", scarce)
-    scene, said = made(shot_of(0, 180), PLAIN.model_copy(update={"choose": "never"}))
+    scene, said = made(shot_of(0, 180), COARSE.model_copy(update={"choose": "never"}))
     assert warnings(said) == [("memory-short", None)]
     assert calls["all"] == 3, "one photo, the failure, the other photo"
     assert scene.record["plan"]["name"] == "parts"
@@ -269,7 +271,7 @@ def test_a_film_that_cannot_be_made_is_told_and_the_prop_comes(
     import imageio_ffmpeg._io as library
 
     monkeypatch.setattr(turntable, "FRAMES", 4)
-    film = PLAIN.model_copy(update={"turntable": True})
+    film = COARSE.model_copy(update={"turntable": True})
     real, broken = library.get_ffmpeg_exe(), tmp_path / "ffmpeg"
 
     def ends_at_once() -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
+from backend.errors import Problem
 from backend.pipelines import PIPELINES
 from backend.pipelines.base import GROUPS, MethodInfo
 from backend.preparations import preparations
 from backend.server.views import PipelineView
-from build_docs import SHIPPED, shipped_pipelines
+from build_docs import shipped, shipped_pipelines, shipped_preparations
 
 METHODS = [*PIPELINES.values(), *preparations().values()]
 
@@ -42,6 +42,28 @@ def test_a_special_value_and_its_number_are_both_allowed(info: MethodInfo) -> No
 
 
 @pytest.mark.parametrize("info", METHODS, ids=lambda info: info.id)
+def test_a_mark_for_a_control_fits_its_parameter(info: MethodInfo) -> None:
+    for field in fields(info).values():
+        fitting = {"sentence": ("string",), "words": ("string", "array"), "boxes": ("array",)}
+        assert "control" not in field or field["type"] in fitting[field["control"]]
+        assert field.get("weights_with", "") in ("", *fields(info))
+
+
+@pytest.mark.parametrize("info", METHODS, ids=lambda info: info.id)
+def test_what_is_wanted_is_refused_where_it_is_missing(info: MethodInfo) -> None:
+    """What a panel says before it sends is what the backend would say."""
+    wanted = [name for name, field in fields(info).items() if field.get("wanted")]
+    if not wanted:
+        info.check({})
+        return
+    with pytest.raises(Problem):
+        info.check({})
+    given = {"string": "a chair", "array": [{"left": 1, "top": 1, "right": 5, "bottom": 5, "name": "a chair"}]}
+    for name in wanted:
+        info.check({name: given[fields(info)[name]["type"]]})
+
+
+@pytest.mark.parametrize("info", METHODS, ids=lambda info: info.id)
 def test_titles_name_choices_that_there_are(info: MethodInfo) -> None:
     for field in fields(info).values():
         assert set(field.get("titles", {})) <= set(field.get("enum", ()))
@@ -49,5 +71,6 @@ def test_titles_name_choices_that_there_are(info: MethodInfo) -> None:
 
 def test_what_the_addon_shows_before_the_backend_ran_is_what_the_backend_will_tell() -> None:
     """Else: `python build_docs.py`."""
-    assert json.loads(SHIPPED.read_text(encoding="utf-8")) == shipped_pipelines()
+    assert {path: path.read_text(encoding="utf-8") for path in shipped()} == shipped()
+    assert [each["id"] for each in shipped_preparations()] == ["text", "imagine", "segment"]
     assert shipped_pipelines() == [PipelineView.of(PIPELINES["inflate"]).model_dump(mode="json")]

@@ -182,3 +182,21 @@ def test_pieces_of_nothing() -> None:
     for name in ("frames", "tokens", "attention_rows"):
         with pytest.raises(ValueError, match=name):
             Frugality(**{name: 0})
+
+
+def test_a_second_autoencoder_makes_the_conditions(tmp_path: Any, picture: Any) -> None:
+    """One whose encoder differs is what the frames' conditions come from, and what they return to does not."""
+    from models.hi3d import names
+    from models.hi3d.files import PREFIX, REFINE
+    from models.hi3d.pipeline import RefinePipeline
+    from models.hi3d.tiny import tiny_tensors, write_tiny_stage
+
+    usual = names.under(tiny_tensors(REFINE, frames=2, size=32), PREFIX + names.VAE)
+    other = {**usual, "quant_conv.bias": usual["quant_conv.bias"] + 1.0}
+    told = []
+    for name, second in (("same", None), ("other", other)):
+        file = write_tiny_stage(tmp_path / f"{name}.pt", REFINE, frames=2, size=32, second_vae=second)
+        told.append(RefinePipeline.from_files(file).condition(np.stack([picture] * 2), 0, seeded()))
+    assert torch.allclose(told[1].concat[:, 9:], told[0].concat[:, 9:] + 1.0, atol=1e-4)
+    assert torch.equal(told[1].concat[:, :9], told[0].concat[:, :9])
+    assert torch.equal(told[1].frames, told[0].frames)
