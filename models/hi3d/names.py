@@ -7,7 +7,7 @@ by level. Keys and shapes of both were compared at the published size: tests/par
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from torch import Tensor
 
@@ -115,9 +115,9 @@ def vae_name(name: str, levels: int) -> str | None:
     return None
 
 
-def _named(tensors: Mapping[str, Tensor], naming: object) -> Iterator[tuple[str, Tensor]]:
+def _named(tensors: Mapping[str, Tensor], naming: Callable[[str], str | None]) -> Iterator[tuple[str, Tensor]]:
     for name, each in tensors.items():
-        new = naming(name) if callable(naming) else None
+        new = naming(name)
         if new is None:
             raise CheckpointForeign(f"{name} is no tensor of Hi3D's networks; this is another checkpoint.")
         yield new, each
