@@ -22,7 +22,7 @@ from blender_addon.installer.records import Disk
 from tests.backend.waiting import is_gone, until
 from tests.blender_addon.conftest import ROOT
 from tests.blender_addon.little_index import Bundle, Index, find_uv, make_wheel, serving
-from tests.blender_addon.test_endings import descendants
+from tests.blender_addon.processes import descendants
 
 SECONDS = 90.0
 

@@ -54,3 +54,12 @@ def listen(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def read(line: str) -> dict[str, Any] | None:
     return json.loads(line[1:]) if line.startswith("@") else None
+
+
+def descendants(pid: int) -> list[int]:
+    """The process and all that it has started."""
+    found = [pid]
+    for parent in found:
+        done = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=False, timeout=10)
+        found += [int(child) for child in done.stdout.split()]
+    return found

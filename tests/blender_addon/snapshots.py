@@ -6,6 +6,10 @@ from typing import Any
 
 import bpy
 
+from blender_addon.answers import thumbnails
+from blender_addon.ground import tick
+from blender_addon.ui import box_overlay
+
 SCALARS = {"BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"}
 NOT_SETTINGS = {"rna_type", "is_evaluated", "session_uid", "tag", "users", "use_nodes"}
 """`use_nodes` warns when it is read in 5.0."""
@@ -82,3 +86,24 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         elif was != now:
             changed.append(f"{where}: {was!r} -> {now!r}")
     return changed
+
+
+def remains() -> dict[str, Any]:
+    """Everything an add-on could leave in Blender."""
+    handlers = {
+        name: list(value)
+        for name in dir(bpy.app.handlers)
+        if isinstance(value := getattr(bpy.app.handlers, name), list)
+    }
+    return {
+        "types": set(dir(bpy.types)),
+        "scene": set(bpy.types.Scene.bl_rna.properties.keys()),
+        "object": set(bpy.types.Object.bl_rna.properties.keys()),
+        "classes": {each.__name__ for each in bpy.types.PropertyGroup.__subclasses__() if each.is_registered},
+        "handlers": handlers,
+        "overlay": box_overlay.shown(),
+        "thumbnails": thumbnails._previews,
+        "manager": set(bpy.types.WindowManager.bl_rna.properties.keys()),
+        "timer": bpy.app.timers.is_registered(tick._tick),
+        "operators": "set_dresser" in dir(bpy.ops) and dir(bpy.ops.set_dresser),
+    }

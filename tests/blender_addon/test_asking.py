@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,13 @@ import pytest
 
 from blender_addon import session
 from blender_addon.answers import asking, thumbnails
-from blender_addon.answers.questions import Question
 from blender_addon.ground import folders
 from blender_addon.ground.messages import SetDresserError
 from blender_addon.state.job import JobRecord
 from blender_addon.wire.client import ServerEvent
 from blender_addon.work import results
-from tests.blender_addon.test_session import PATIENCE, pump_until
+from tests.blender_addon.asked import answers, shown
+from tests.blender_addon.pumping import PATIENCE, pump_until
 
 
 @pytest.fixture(autouse=True)
@@ -29,24 +28,6 @@ def plugin(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def ask(addon: Any, picture: Path, **parameters: Any) -> Any:
     """A job that waits for an answer."""
     return addon.generate(source=picture, pipeline="test-asking", parameters=parameters)
-
-
-def shown(job: Any) -> Question:
-    """The question of a job, when all its pictures are there."""
-    record = session.current.desk.jobs[job.id]
-
-    def complete() -> bool:
-        question = record.question
-        return question is not None and all(thumbnails.icon(question.key, file) is not None for file in question.files)
-
-    pump_until(complete, "the pictures")
-    return record.question
-
-
-def answers(job: Any) -> list[Any]:
-    """What the pipeline heard."""
-    (message,) = (warning["message"] for warning in job.warnings if warning["code"] == "answers")
-    return json.loads(message)
 
 
 def test_a_question_is_shown_answered_and_the_props_come(addon: Any, picture: Path, current: Any) -> None:

@@ -14,7 +14,7 @@ from blender_addon.ground.messages import SetDresserError
 from blender_addon.props import recipes
 from blender_addon.work import results
 from blender_addon.work.results import THUMBNAIL
-from tests.blender_addon.test_session import pump_until
+from tests.blender_addon.pumping import pump_until
 
 
 @pytest.fixture

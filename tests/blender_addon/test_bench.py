@@ -18,7 +18,7 @@ from bench.amounts import AMOUNTS
 from blender_addon import session
 from tests import documented
 from tests.blender_addon.conftest import ROOT, backend_python
-from tests.blender_addon.test_session import pump_until
+from tests.blender_addon.pumping import pump_until
 
 
 def test_make_bench_measures_all_that_the_documents_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from blender_addon.settings.boxes import Box
 from blender_addon.ui import box_overlay
 from blender_addon.ui.operators import boxes as operators
 from tests.blender_addon.catalogue import take_preparations
-from tests.blender_addon.test_panels import PREPARATIONS
+from tests.blender_addon.drawing import PREPARATIONS
 
 SIZE = (100, 80)
 

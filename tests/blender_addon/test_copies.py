@@ -16,7 +16,7 @@ import pytest
 import blender_addon
 from blender_addon import session
 from tests.blender_addon.conftest import ROOT
-from tests.blender_addon.test_registration import remains
+from tests.blender_addon.snapshots import remains
 
 NAME = "set_dresser_by_hand"
 

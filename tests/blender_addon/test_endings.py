@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.backend.waiting import is_gone, until
-from tests.blender_addon.processes import drive, listen, start
-
-
-def descendants(pid: int) -> list[int]:
-    """The process and all that it has started."""
-    found = [pid]
-    for parent in found:
-        done = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=False, timeout=10)
-        found += [int(child) for child in done.stdout.split()]
-    return found
+from tests.blender_addon.processes import descendants, drive, listen, start
 
 
 @pytest.mark.parametrize("stage", ["starting", "queued", "running"])

@@ -20,7 +20,7 @@ from blender_addon.props.glb_check import LARGEST_PICTURE, MOST_NODES, Refused, 
 from blender_addon.props.importer import ImportFailed, import_result
 from tests.blender_addon import glb
 from tests.blender_addon.glb import Node
-from tests.blender_addon.test_variants import resident_bytes, sizes
+from tests.blender_addon.measuring import resident_bytes, sizes
 
 NODES = [Node(1, "Chair", (1.0, 2.0, 0.0), 0.7, (0.5, 0.6, 1.0)), Node(2, "Lamp", (-1.0, 3.0, 0.5), -2.0)]
 SEED, VARIANTS = 20261128, 1000

@@ -18,8 +18,8 @@ from blender_addon.state.job import JobRecord
 from blender_addon.ui.panels.running import progress_text
 from blender_addon.wire.client import ServerEvent
 from blender_addon.work import lists, preview_images, results, server_life
-from tests.blender_addon.test_panels import buttons_of, draw, mark
-from tests.blender_addon.test_session import PATIENCE, pump_until
+from tests.blender_addon.drawing import buttons_of, draw, mark
+from tests.blender_addon.pumping import PATIENCE, pump_until
 
 VIEW = {"id": "abc", "name": "Shot", "pipeline": "test-long", "created": "now", "last_event": 1}
 

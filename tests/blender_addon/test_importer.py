@@ -19,17 +19,9 @@ from blender_addon.props import importer, recipes, sets
 from blender_addon.props.importer import RECIPE, ImportFailed, import_result
 from tests.blender_addon import glb
 from tests.blender_addon.glb import Node
+from tests.blender_addon.results import bring
 
 pytestmark = pytest.mark.usefixtures("relation")
-
-
-def bring(tmp_path, nodes, references=None, **options):
-    """Write nodes to a file and import it; the props in the order of their ids."""
-    fields = options.pop("fields", {})
-    detail, wrapped = options.pop("detail", 0), options.pop("wrapped", True)
-    path = glb.write(tmp_path / "scene.glb", nodes, detail=detail, wrapped=wrapped)
-    names = import_result(bpy.context, path, glb.result(nodes, **fields), references or {}, **options)
-    return [bpy.data.objects[name] for name in names]
 
 
 def add_block_out(name, location=(0, 0, 0)):

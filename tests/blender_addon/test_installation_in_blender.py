@@ -26,9 +26,8 @@ from tests.addon_without_blender.test_installation import bundle, hold_at, index
 from tests.backend.waiting import is_gone, until
 from tests.blender_addon.conftest import HERE, ROOT
 from tests.blender_addon.little_index import Bundle, Index
-from tests.blender_addon.processes import listen, read
+from tests.blender_addon.processes import descendants, listen, read
 from tests.blender_addon.recorder import Recorder
-from tests.blender_addon.test_endings import descendants
 
 __all__ = ["bundle", "index", "uv"]
 

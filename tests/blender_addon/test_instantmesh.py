@@ -13,7 +13,7 @@ import pytest
 from mathutils import Matrix
 
 from tests.blender_addon.conftest import ROOT, backend_python
-from tests.blender_addon.test_midi import geometry
+from tests.blender_addon.measuring import corners, geometry
 
 FAST = {"steps": 1, "resolution": 64, "faces": 1500, "texture_size": 1024}
 PICKS = [(0, 0), (1, 5), (1, 0), (2, 5), (2, 0), (0, 5)]
@@ -40,11 +40,6 @@ def instantmesh(monkeypatch: pytest.MonkeyPatch, models: Path, addon: Any) -> An
 @pytest.fixture
 def cameras(around: list[Any]) -> list[Any]:
     return around[:3]
-
-
-def corners(prop: Any) -> np.ndarray:
-    bpy.context.view_layer.update()
-    return np.array([prop.matrix_world @ vertex.co for vertex in prop.data.vertices])
 
 
 def test_cameras_round_a_block_out_and_picked_views_become_a_prop_in_its_place(

@@ -9,7 +9,7 @@ import bpy
 import pytest
 
 from blender_addon.capture import block_outs
-from tests.blender_addon.test_references import fetched, placed
+from tests.blender_addon.results import fetched, placed
 
 pytestmark = pytest.mark.usefixtures("addon")
 

@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from tests.blender_addon.conftest import ROOT, backend_python
+from tests.blender_addon.measuring import geometry
 
 FAST = {"steps": 2, "resolution": 64, "faces": 800, "texture_size": 64, "smallest_mask": 20}
 
@@ -30,20 +30,6 @@ def midi(monkeypatch: pytest.MonkeyPatch, models: Path, addon: Any) -> Any:
     monkeypatch.setenv("SET_DRESSER_DEVICE", "cpu")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of networks so small, more threads only wait for each other
     return addon
-
-
-def geometry(props: list[Any]) -> dict[int, tuple[bytes, bytes, bytes]]:
-    """Of each prop, by its instance: vertices, corners and place, to the last bit."""
-    found = {}
-    for prop in props:
-        mesh = prop.data
-        vertices = np.empty(len(mesh.vertices) * 3, np.float32)
-        corners = np.empty(len(mesh.loops), np.int32)
-        mesh.vertices.foreach_get("co", vertices)
-        mesh.loops.foreach_get("vertex_index", corners)
-        place = np.array(prop.matrix_world, np.float32)
-        found[prop["set_dresser"]["instance_id"]] = (vertices.tobytes(), corners.tobytes(), place.tobytes())
-    return found
 
 
 def test_boxes_become_objects_of_their_own_and_the_same_seed_makes_them_again(midi: Any, room: list[Any]) -> None:

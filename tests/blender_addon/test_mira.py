@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.blender_addon.conftest import ROOT, backend_python
-from tests.blender_addon.test_instantmesh import corners
+from tests.blender_addon.measuring import corners
 
 FAST = {"resolution": 32, "faces": 800, "texture_size": 64}
 

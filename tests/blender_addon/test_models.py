@@ -22,10 +22,10 @@ from blender_addon.work import line as line_module
 from blender_addon.work import models as models_work
 from tests.backend.downloads.hostile_hub import Fault, HostileHub
 from tests.blender_addon.catalogue import take_preparations
+from tests.blender_addon.drawing import PREPARATIONS
+from tests.blender_addon.pumping import pump_until
 from tests.blender_addon.recorder import Recorder
 from tests.blender_addon.small_hub import LARGEST, small_hub
-from tests.blender_addon.test_panels import PREPARATIONS
-from tests.blender_addon.test_session import pump_until
 
 REACHED = 150_000
 

@@ -11,7 +11,7 @@ import pytest
 
 from blender_addon import session
 from blender_addon.ui.operators.copy_error import report
-from tests.blender_addon.test_session import pump_until
+from tests.blender_addon.pumping import pump_until
 
 
 def newest() -> Any:

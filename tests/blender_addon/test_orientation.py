@@ -19,8 +19,8 @@ from blender_addon.settings.boxes import Box
 from blender_addon.ui.operators import boxes as box_operators
 from blender_addon.ui.operators import generate
 from tests.blender_addon.catalogue import take_preparations
+from tests.blender_addon.drawing import PREPARATIONS
 from tests.blender_addon.small_room import read
-from tests.blender_addon.test_panels import PREPARATIONS
 from tests.blender_addon.turned_photos import BOX, SIZE, write_turned_photos
 
 

@@ -15,8 +15,8 @@ from blender_addon.ground.references import Place, Reference
 from blender_addon.state import origin
 from blender_addon.state.job import JobRecord
 from blender_addon.work import jobs, origins
-from tests.blender_addon.test_references import fetched, linked, placed
-from tests.blender_addon.test_session import PATIENCE, pump_until
+from tests.blender_addon.pumping import PATIENCE, pump_until
+from tests.blender_addon.results import fetched, linked, placed
 
 pytestmark = pytest.mark.usefixtures("addon")
 

@@ -18,11 +18,10 @@ from blender_addon.ui.operators.generate import _shot
 from blender_addon.ui.panels.photos import SET_DRESSER_UL_photos, azimuth_text
 from tests.blender_addon import snapshots
 from tests.blender_addon.catalogue import take_pipelines
+from tests.blender_addon.drawing import PIPELINES, draw
+from tests.blender_addon.pumping import came, pump_until
 from tests.blender_addon.recorder import Recorder
 from tests.blender_addon.small_room import ROUND, camera_at
-from tests.blender_addon.test_panels import PIPELINES, draw
-from tests.blender_addon.test_photos import came
-from tests.blender_addon.test_session import pump_until
 
 SEVERAL = {**PIPELINES[0], "id": "test-several", "title": "Several", "images": {"least": 2, "most": 4}}
 ONE = {**PIPELINES[0], "images": {"least": 1, "most": 1}}

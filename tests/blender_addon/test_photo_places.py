@@ -16,7 +16,7 @@ from blender_addon.capture import photo_files
 from blender_addon.ground.messages import SetDresserError
 from blender_addon.props import photo_places
 from tests.blender_addon.glb import Node
-from tests.blender_addon.test_importer import bring
+from tests.blender_addon.results import bring
 
 ASSUMED = {"camera_source": "default"}
 CHAIR = [Node(1, "Chair", (0.2, 1.9, 0.0), 0.3, (1.0, 0.9, 2.07))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,14 +22,8 @@ from blender_addon.capture.rendering import finished
 from blender_addon.ground import folders
 from blender_addon.ground.messages import SetDresserError
 from tests.blender_addon import snapshots
+from tests.blender_addon.pumping import came, pump_until
 from tests.blender_addon.small_room import ROUND, add, camera_at, labels_of, read
-from tests.blender_addon.test_session import pump_until
-
-
-def came(job: Any) -> dict[str, Any]:
-    """What the pipeline says it got."""
-    return json.loads(next(each["message"] for each in job.warnings if each["code"] == "photos"))
-
 
 # from which side
 

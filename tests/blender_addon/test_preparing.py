@@ -21,8 +21,8 @@ from blender_addon.state import catalogue
 from blender_addon.ui import panels
 from blender_addon.ui.operators import boxes
 from tests.blender_addon.catalogue import take_preparations
-from tests.blender_addon.test_panels import draw
-from tests.blender_addon.test_session import pump_until
+from tests.blender_addon.drawing import draw
+from tests.blender_addon.pumping import pump_until
 from tests.structure.source import ROOT, sources, strings
 
 

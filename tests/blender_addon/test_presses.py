@@ -26,8 +26,8 @@ from blender_addon.ui.panels.cures import CURES
 from blender_addon.work import jobs as jobs_work
 from blender_addon.work import restoring, results
 from tests.blender_addon.catalogue import take_pipelines, take_preparations
+from tests.blender_addon.drawing import PIPELINES, draw
 from tests.blender_addon.recorder import Recorder
-from tests.blender_addon.test_panels import PIPELINES, draw
 
 SCHEMA = {
     "properties": {

@@ -14,8 +14,8 @@ from blender_addon.answers.questions import Question
 from blender_addon.ground.messages import SetDresserError
 from blender_addon.ui.panels.question import DRAWN
 from blender_addon.work import questions
+from tests.blender_addon.drawing import draw, record, refuse
 from tests.blender_addon.recorder import Drawn, Recorder
-from tests.blender_addon.test_panels import draw, record, refuse
 
 CHOOSE: dict[str, Any] = {
     "kind": "choose",

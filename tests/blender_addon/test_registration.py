@@ -12,32 +12,11 @@ import pytest
 
 import blender_addon
 from blender_addon import session
-from blender_addon.answers import thumbnails
 from blender_addon.ground import folders, tick
-from blender_addon.ui import box_overlay, panels
+from blender_addon.ui import panels
 from tests.backend.waiting import is_gone
 from tests.blender_addon.conftest import ROOT
-
-
-def remains() -> dict[str, Any]:
-    """Everything an add-on could leave in Blender."""
-    handlers = {
-        name: list(value)
-        for name in dir(bpy.app.handlers)
-        if isinstance(value := getattr(bpy.app.handlers, name), list)
-    }
-    return {
-        "types": set(dir(bpy.types)),
-        "scene": set(bpy.types.Scene.bl_rna.properties.keys()),
-        "object": set(bpy.types.Object.bl_rna.properties.keys()),
-        "classes": {each.__name__ for each in bpy.types.PropertyGroup.__subclasses__() if each.is_registered},
-        "handlers": handlers,
-        "overlay": box_overlay.shown(),
-        "thumbnails": thumbnails._previews,
-        "manager": set(bpy.types.WindowManager.bl_rna.properties.keys()),
-        "timer": bpy.app.timers.is_registered(tick._tick),
-        "operators": "set_dresser" in dir(bpy.ops) and dir(bpy.ops.set_dresser),
-    }
+from tests.blender_addon.snapshots import remains
 
 
 def test_registering_twice_leaves_nothing(

@@ -14,9 +14,9 @@ from blender_addon import session
 from blender_addon.api import remaking
 from blender_addon.capture.block_outs import HIDDEN
 from blender_addon.props import recipes, variants
+from tests.blender_addon.measuring import close, stands
+from tests.blender_addon.pumping import PATIENCE, pump_until
 from tests.blender_addon.recorder import Recorder
-from tests.blender_addon.test_session import PATIENCE, pump_until
-from tests.blender_addon.test_variants import close, stands
 
 
 @pytest.fixture(autouse=True)

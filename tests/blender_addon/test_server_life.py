@@ -30,8 +30,8 @@ from blender_addon.work import resting, server_life
 from tests.backend.waiting import is_gone, until
 from tests.blender_addon.processes import listen
 from tests.blender_addon.processes import start as start_blender
+from tests.blender_addon.pumping import pump_until, start
 from tests.blender_addon.recorder import Recorder
-from tests.blender_addon.test_session import pump_until, start
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are stopped with signals")
 

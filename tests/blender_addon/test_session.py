@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +17,7 @@ from blender_addon.ground.messages import SetDresserError
 from blender_addon.work import lists, results
 from tests.backend.waiting import is_gone
 from tests.blender_addon.conftest import script
-
-PATIENCE = 60.0
-
-
-def pump_until(condition: Callable[[], Any], what: str) -> None:
-    """Let the add-on work until something is so, as its timer would."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        delay = session.pump()
-        assert time.monotonic() < end, f"{what} did not happen within {PATIENCE} s"
-        time.sleep(min(delay, 0.01))
-
-
-def start(addon: Any, picture: Path, **parameters: Any) -> Any:
-    return addon.generate(source=picture, pipeline="test-box", parameters=parameters, wait=False)
+from tests.blender_addon.pumping import PATIENCE, pump_until, start
 
 
 def test_a_picture_becomes_a_prop(addon: Any, picture: Path) -> None:

@@ -15,7 +15,7 @@ from blender_addon.props import recipes, sets, variants
 from blender_addon.props.importer import RECIPE, import_result
 from tests.blender_addon import glb
 from tests.blender_addon.glb import Node
-from tests.blender_addon.test_variants import close, stands
+from tests.blender_addon.measuring import close, stands
 
 pytestmark = pytest.mark.usefixtures("relation")
 

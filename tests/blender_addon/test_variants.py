@@ -16,8 +16,9 @@ from blender_addon.props import recipes, variants
 from blender_addon.props.importer import RECIPE, import_result
 from tests.blender_addon import glb
 from tests.blender_addon.glb import Node
+from tests.blender_addon.measuring import close, resident_bytes, sizes, stands
+from tests.blender_addon.pumping import PATIENCE, pump_until
 from tests.blender_addon.recorder import Recorder
-from tests.blender_addon.test_session import PATIENCE, pump_until
 
 CHAIR = Node(1, "Chair", (1.0, 2.0, 0.0), 0.7, (0.5, 0.6, 1.0))
 
@@ -35,21 +36,6 @@ def hide_behind(seen: Any, *others: Any) -> None:
     """Make the others hidden variants of the first, as their arrival does."""
     for other in others:
         variants.show(bpy.context, other, seen)
-
-
-def close(first: Any, second: Any, tolerance: float = 1e-5) -> bool:
-    rows = zip(first, second, strict=True)
-    return all(abs(a - b) < tolerance for one, two in rows for a, b in zip(one, two, strict=True))
-
-
-def stands(prop: Any) -> Matrix:
-    bpy.context.view_layer.update()
-    return prop.matrix_world.copy()
-
-
-def sizes() -> dict[str, int]:
-    kinds = (name for name, kind in bpy.data.bl_rna.properties.items() if kind.type == "COLLECTION")
-    return {name: len(getattr(bpy.data, name)) for name in kinds}
 
 
 # flipping
@@ -154,12 +140,6 @@ def test_ten_seeds_flip_under_a_parent_beside_a_dressed_neighbour(tmp_path: Path
     assert sizes() == had
     assert resident_bytes() - held < 4_000_000, "two hundred flips leave nothing behind"
     assert neighbour.data.materials[0].name == "Oak"
-
-
-def resident_bytes() -> int:
-    """Memory of this process (Linux); 0 where the system does not tell, which says nothing either way."""
-    status = Path("/proc/self/statm")
-    return int(status.read_text().split()[1]) * 4096 if status.exists() else 0
 
 
 def test_variants_are_found_when_block_out_and_names_are_gone(tmp_path: Path, relation: None) -> None:

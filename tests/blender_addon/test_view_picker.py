@@ -18,13 +18,13 @@ from blender_addon.answers.questions import Question
 from blender_addon.ground import folders
 from blender_addon.ground.messages import SetDresserError
 from blender_addon.work import questions, results
-from tests.addon_without_blender.test_views import document
 from tests.backend.waiting import is_gone, until
+from tests.blender_addon.asked import answers, shown
+from tests.blender_addon.drawing import draw, record
 from tests.blender_addon.processes import listen, start
+from tests.blender_addon.pumping import PATIENCE, pump_until
 from tests.blender_addon.recorder import Drawn, Recorder
-from tests.blender_addon.test_asking import answers, shown
-from tests.blender_addon.test_panels import draw, record
-from tests.blender_addon.test_session import PATIENCE, pump_until
+from tests.blender_addon.view_questions import document
 
 DEFAULT = (0, 1, 2, 3, 4, 5)
 

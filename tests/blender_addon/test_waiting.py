@@ -17,7 +17,7 @@ from blender_addon.backend_process.server_process import ServerState
 from blender_addon.ground import moments
 from blender_addon.ground.messages import SetDresserError
 from tests.blender_addon.conftest import script
-from tests.blender_addon.test_session import pump_until, start
+from tests.blender_addon.pumping import pump_until, start
 
 YEAR = 365 * 86400.0
 
