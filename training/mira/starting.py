@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import re
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -160,18 +159,6 @@ def _looks_for_equals(attention: Attention) -> None:
     else:
         shared = min(attention.q_proj_weight.shape[1], attention.k_proj_weight.shape[1])
         attention.k_proj_weight[:, :shared] = attention.q_proj_weight[:, :shared]
-
-
-def resized(network: SingleViewModel, low_resolution: int) -> SingleViewModel:
-    """The same network with another number of tokens along the sides of its planes; their codes are interpolated."""
-    config = replace(network.config, low_resolution=low_resolution)
-    state, side = network.state_dict(), network.config.low_resolution
-    grid = state["pos_embed"].view(PLANES, side, side, -1).permute(0, 3, 1, 2)
-    finer = F.interpolate(grid, size=(low_resolution, low_resolution), mode="bilinear", align_corners=False)
-    state["pos_embed"] = finer.permute(0, 2, 3, 1).reshape(1, -1, config.width)
-    changed = SingleViewModel(config)
-    changed.load_state_dict(state)
-    return changed
 
 
 def optimiser_of(network: SingleViewModel, settings: Optimiser) -> torch.optim.AdamW:

@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from models.lrm.decoders import DensityDecoder, density  # noqa: E402
+from models.lrm.decoders import DensityDecoder, density, raw_density  # noqa: E402
 from models.lrm.fields import DensityField  # noqa: E402
 from models.optimisation.chance import Step  # noqa: E402
 from models.optimisation.loop import warm_up_then_cosine  # noqa: E402
@@ -20,8 +20,8 @@ from training.mira.bank import Shown  # noqa: E402
 from training.mira.config import Config  # noqa: E402
 from training.mira.field import BatchField  # noqa: E402
 from training.mira.items import Item, Items, Key  # noqa: E402
-from training.mira.objective import Objective, raw_density  # noqa: E402
-from training.mira.starting import align, config_of, network_of, optimiser_of, resized  # noqa: E402
+from training.mira.objective import Objective  # noqa: E402
+from training.mira.starting import align, config_of, network_of, optimiser_of  # noqa: E402
 
 
 @pytest.fixture
@@ -136,13 +136,6 @@ def test_an_aligned_start_looks_at_the_place_before_it(config: Config) -> None:
     assert float((x * 4 / 3 - x_token).abs().mean()) < 0.3 and float((z * 4 / 3 - z_token).abs().mean()) < 0.3
     planes = network.planes(torch.rand(1, 3, 128, 128), torch.zeros(1, 20))
     assert bool(planes.isfinite().all())
-
-
-def test_a_finer_network_begins_as_the_coarser_one(config: Config) -> None:
-    network, *_ = network_of(config.model, seed=0)
-    finer = resized(network, 8)
-    assert finer.planes(torch.rand(1, 3, 32, 32), torch.zeros(1, 20)).shape[-1] == 16
-    assert torch.equal(finer.upsampler.weight, network.upsampler.weight)
 
 
 def test_sizes_of_the_published_networks_can_be_asked_for() -> None:
