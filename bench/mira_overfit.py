@@ -72,7 +72,15 @@ def config(data: Path, folder: Path, steps: int, rays: int, size: int) -> Config
             "on_object": 0.7,
         },
         "losses": {"perceptual": 0.0, "variation": 0.0},
-        "optimiser": {"rate": 3e-3, "warm_up": 50, "decay": 0.0, "averaging": 0.99, "least": 0.02},
+        # What is seen at a place is learned by the tokens there, each of which few rays meet.
+        "optimiser": {
+            "rate": 3e-3,
+            "tokens_rate": 5.0,
+            "warm_up": 50,
+            "decay": 0.0,
+            "averaging": 0.99,
+            "least": 0.02,
+        },
         "validation": {"size": size},
     }
     return Config.model_validate(content)

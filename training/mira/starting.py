@@ -163,18 +163,21 @@ def _looks_for_equals(attention: Attention) -> None:
 
 def optimiser_of(network: SingleViewModel, settings: Optimiser) -> torch.optim.AdamW:
     """AdamW with groups: matrices decay; norms, biases, learned tokens and position tables do not."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
     for name, each in network.named_parameters():
         if each.requires_grad:
-            groups.setdefault((decays(name, each), name.startswith("encoder.")), []).append(each)
+            # With a rate like the others' the tokens are no group of their own, and older states fit.
+            of_tokens = name == "pos_embed" and settings.tokens_rate != 1.0
+            groups.setdefault((decays(name, each), name.startswith("encoder."), of_tokens), []).append(each)
     return torch.optim.AdamW(
         [
             {
                 "params": parameters,
                 "weight_decay": settings.decay if decaying else 0.0,
-                "lr": settings.rate * (settings.encoder_rate if of_encoder else 1.0),
+                "lr": settings.rate
+                * (settings.encoder_rate if of_encoder else settings.tokens_rate if of_tokens else 1.0),
             }
-            for (decaying, of_encoder), parameters in groups.items()
+            for (decaying, of_encoder, of_tokens), parameters in groups.items()
         ],
         lr=settings.rate,
         betas=settings.betas,

@@ -103,6 +103,12 @@ def test_matrices_decay_and_norms_biases_and_tokens_do_not(config: Config) -> No
     assert decay[id(names["transformer.layers.0.norm1.mlp.1.weight"])] > 0
     assert rate[id(names["encoder.model.layernorm.weight"])] == pytest.approx(1e-4)
 
+    faster = optimiser_of(network, config.optimiser.model_copy(update={"tokens_rate": 5.0})).param_groups
+    assert len(faster) == len(groups) + 1, "a group of their own, or the states of older runs would not fit"
+    (tokens,) = (group for group in faster if any(each is network.pos_embed for each in group["params"]))
+    assert len(tokens["params"]) == 1 and tokens["weight_decay"] == 0 and tokens["lr"] == pytest.approx(5e-3)
+    assert all(group["lr"] == pytest.approx(1e-3) for group in faster if group is not tokens)
+
 
 def test_the_rate_falls_with_every_step() -> None:
     rate = warm_up_then_cosine(10, 100)
