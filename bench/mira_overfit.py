@@ -3,7 +3,7 @@
 Every fourth view is held out. A small network of MIRA's layout, as published from encoder to decoder, is given the
 first of the others as its source and trained on rays of those alone, with the published losses (colours; the solid is
 not used). The figure is the PSNR of the held-out views on white: 30 dB and more is what a training loop, cameras and a
-renderer that are right come to. The PSNR of as many views that were trained on stands beside it: if that is no
+renderer that are right come to. The PSNR of some views that were trained on stands beside it: if that is no
 better, it is the network or its samples that cannot show more; if it is much better, views are too few.
 
     python -m training.objects debian models
@@ -87,13 +87,13 @@ def config(data: Path, folder: Path, steps: int, rays: int, size: int) -> Config
 
 
 def divided(shown: Shown) -> tuple[Shown, tuple[int, ...], tuple[int, ...]]:
-    """The object without every fourth view; which those are; and as many of the others, the source not among them."""
+    """The object without every fourth view; which those are; and some of the others, the source not among them."""
     out = tuple(range(EVERY - 1, shown.count, EVERY))
     stays = np.setdiff1d(np.arange(shown.count), out)
     pictures = np.ascontiguousarray(shown.pictures[stays])
     boxes, lenses = shown.boxes[stays], shown.intrinsics[stays]
     learned = replace(shown, pictures=pictures, poses=shown.poses[stays], intrinsics=lenses, boxes=boxes)
-    return learned, out, tuple(range(EVERY - 2, shown.count, EVERY))
+    return learned, out, tuple(each - 1 for each in out[::EVERY])
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -134,9 +134,7 @@ def main(arguments: list[str] | None = None) -> None:
                 judge(network, Case(whole, (0, *some)), settings, source_size, None).figures for some in (out, others)
             )
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    print(
-        f"{chosen.object}: {chosen.steps} steps in {seconds:.0f} s, {processors:.0f} s of processor, load {load:.1f}"
-    )
+    print(f"{chosen.object}: {chosen.steps} steps in {seconds:.0f} s, {processors:.0f} s of processor, load {load:.1f}")
     for count, title, figures in ((len(out), "held-out", held), (len(others), "trained", trained)):
         print(f"{count} {title} views: " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items()))
     print(f"bar {BAR:g} dB on held-out views: {'held' if held['psnr'] >= BAR else 'NOT held'}")
