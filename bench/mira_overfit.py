@@ -100,7 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.mira_overfit", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path, help="rendered objects")
     parser.add_argument("object", help="name of one of them")
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--rays", type=int, default=768, help="of a step")
     parser.add_argument("--size", type=int, default=128, help="pixels of the views")
     chosen = parser.parse_args(arguments)
