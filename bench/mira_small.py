@@ -29,6 +29,7 @@ from scipy.interpolate import LinearNDInterpolator
 from backend.camera import Camera
 from backend.geometry.lens import make_lens
 from models.isosurface import EmptySurface
+from models.lrm.decoders import density, raw_density
 from models.lrm.decoding import density_surface
 from models.lrm.fields import DensityField
 from models.lrm.single_view import SingleViewModel
@@ -41,7 +42,6 @@ from training.mira.bank import Shown, keep
 from training.mira.config import Config
 from training.mira.items import source_picture
 from training.mira.measures import border_points, f_score, intersection_over_union, surface_points
-from training.mira.objective import raw_density
 from training.mira.validation import frame_for
 from training.split import read_split
 from training.views import ObjectViews, open_views
@@ -181,7 +181,7 @@ class Reconstructed:
 
 def level_of(shift: float) -> float:
     """The density that is reached where the raw density is the published level's, moved."""
-    return float(torch.nn.functional.softplus(torch.tensor(raw_density(3.0) + shift - 1.0)))
+    return float(density(torch.tensor(raw_density(3.0) + shift)))
 
 
 def means(scores: Sequence[Score]) -> dict[str, float]:
@@ -211,7 +211,7 @@ def compare(data: Path, run: Path, views: int, tuned_on: int, most: int) -> dict
     split = read_split(config.data.held_out) if isinstance(config.data.held_out, Path) else None
     if split is None:
         raise SystemExit("The run has no split by shape; data.held_out has to be a file of training.split.")
-    found = {each.name: each for each in open_views(data)}
+    found = {each.name: each for each in open_views(data, _told)}
     cache = config.data.cache or run / "cache"
     order = torch.randperm(len(split.train), generator=generator(SEED, "tuned")).tolist()
     tuning = [found[split.train[each]] for each in order if split.train[each] in found][:tuned_on]
@@ -257,6 +257,10 @@ def compare(data: Path, run: Path, views: int, tuned_on: int, most: int) -> dict
     return result
 
 
+def _told(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+
+
 def open_run(run: Path) -> tuple[SingleViewModel, Config, int]:
     """The newest exported network of a run, its configuration, and the pixels of its source picture."""
     config = Config.model_validate_json((run / "config.json").read_text(encoding="utf-8"))
@@ -270,7 +274,7 @@ def pictures(data: Path, run: Path, shift: float, thickness: float, count: int, 
     """
     network, config, size = open_run(run)
     assert isinstance(config.data.held_out, Path)
-    found = {each.name: each for each in open_views(data)}
+    found = {each.name: each for each in open_views(data, _told)}
     names = [name for name in read_split(config.data.held_out).hard if name in found]
     order = torch.randperm(len(names), generator=generator(SEED, "pictures")).tolist()
     rows = []

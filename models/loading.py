@@ -190,6 +190,24 @@ def read_tensors(
         raise CheckpointDamaged(f"{file} cannot be read: {error}") from error
 
 
+def check_finite(state: Mapping[str, torch.Tensor], file: Path) -> None:
+    """Whether the tensors of a checkpoint hold numbers. It costs a sum over each.
+
+    Raises:
+        CheckpointDamaged: one has a value that is not finite; says which, and `file`. What is infinite in float16 alone
+            may have been a number in the file, and is let pass.
+    """
+    if not state:
+        return
+    sums = torch.stack([value.sum(dtype=torch.float32) for value in state.values()])
+    for sound, (name, value) in zip(sums.isfinite().tolist(), state.items(), strict=True):
+        if sound:
+            continue
+        wrong = value.isnan() if value.dtype == torch.float16 else ~value.isfinite()
+        if count := int(wrong.sum()):
+            raise CheckpointDamaged(f"{file}: {name} has {count} of {value.numel()} values that are no finite numbers.")
+
+
 def check_headers(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, TensorHeader], place: Path) -> None:
     """Compares the tensors of a file with the names and shapes of a network.
 

@@ -101,6 +101,12 @@ def interrupted() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
+def lines_until(file: Path, step: int) -> list[bytes]:
+    """Of a file of JSON lines, those that are whole and of no later step: what comes after is written anew."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return [f"{line}\n".encode() for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+
+
 class _Log:
     """Lines of JSON: step, seconds since this attempt began, losses. What is after the checkpoint is written anew."""
 
@@ -112,9 +118,7 @@ class _Log:
     def __call__(self, report: Report) -> None:
         if self._fresh:
             self._fresh = False
-            lines = self._file.read_text(encoding="utf-8").splitlines() if self._file.is_file() else []
-            kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= self._step]
-            write_whole(self._file, [f"{line}\n".encode() for line in kept])
+            write_whole(self._file, lines_until(self._file, self._step))
         done = report.step > self._step and (report.step % self._every == 0 or report.step == report.steps)
         if done:
             line = {"step": report.step, "seconds": round(time.monotonic() - self._began, 3), **report.losses}

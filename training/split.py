@@ -181,14 +181,20 @@ def _split_folder(
     folder: Path, hard: int | None, near: int | None, seed: int, before: Split | None
 ) -> tuple[Split, int]:
     names, cells, lengths = [], [], []
-    for each in open_views(folder):
-        solid = each.solid()
+    for each in open_views(folder, logger.warning):
+        try:
+            solid = each.solid()
+        except ViewsError as error:
+            logger.warning("%s is left out: %s", each.name, error)
+            continue
         if solid is None or not solid.any():
             raise ViewsError(f"{each.folder} has no solid, so it cannot be told what it is like. Render with --solid.")
         filled, sides = box_cells(solid)
         names.append(each.name)
         cells.append(filled)
         lengths.append(sides)
+    if not names:
+        raise ViewsError(f"{folder}: none of its objects can be used; the lines above say why.")
     groups = clusters(np.stack(cells), np.stack(lengths))
     counts = [
         min(most, len(names) // share) if given is None else given

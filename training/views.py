@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -93,7 +94,12 @@ class ObjectViews:
             raise ViewsError(f"{file} is not a solid, or cut: {error}. Render the object again.") from error
 
 
-def open_views(root: Path, layout: Layout | None = None, poses: Poses | None = None) -> list[ObjectViews]:
+def open_views(
+    root: Path,
+    left_out: Callable[[str], None] | None = None,
+    layout: Layout | None = None,
+    poses: Poses | None = None,
+) -> list[ObjectViews]:
     """All objects of a data set, by name. What a run has not finished yet, and what is no folder, is not among them.
 
     What wrote the set says in `metadata.json` how to read it. Of a set without that the layout is seen from its files;
@@ -101,20 +107,28 @@ def open_views(root: Path, layout: Layout | None = None, poses: Poses | None = N
     in their own axes, which is what the last column of a world-to-camera matrix says.
 
     Args:
+        left_out: is told a sentence of each object that cannot be read, and the others are given; None: it is raised.
         layout, poses: what a set without `metadata.json` of ours is, where it cannot be seen.
 
     Raises:
-        ViewsError: there is no object, or one of them is incomplete.
+        ViewsError: there is no object, or none that can be read, or one that cannot and nobody is told.
     """
     root = Path(root)
     if not root.is_dir():
         raise ViewsError(f"{root} is not a folder.")
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    found = [_open(folder, layout, poses) for folder in folders]
-    if not found:
+    if not folders:
         raise ViewsError(
             f"There is no object in {root}. A data set has a folder for each; `python -m training.render` makes one."
         )
+    found: list[ObjectViews] = []
+    for folder in folders:
+        try:
+            found.append(_open(folder, layout, poses))
+        except ViewsError as error:
+            if left_out is None or (folder == folders[-1] and not found):
+                raise
+            left_out(f"{folder.name} is left out: {error}")
     return found
 
 
@@ -158,6 +172,13 @@ def _deep(file: Path, image: Image.Image) -> NDArray[np.uint16] | None:
 
 
 def _open(folder: Path, layout: Layout | None, poses: Poses | None) -> ObjectViews:
+    try:
+        return _read(folder, layout, poses)
+    except OSError as error:
+        raise ViewsError(f"{error.filename or folder} cannot be read: {error.strerror or error}.") from error
+
+
+def _read(folder: Path, layout: Layout | None, poses: Poses | None) -> ObjectViews:
     metadata = _metadata(folder)
     if metadata.get("format") == FORMAT:
         return _ours(folder, metadata)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from models.headers import WIDTHS as TYPE_WIDTHS
 from models.headers import CheckpointForeign, CheckpointMissing, Header, TensorHeader, open_header
-from models.loading import check_headers, filled, read_json, read_tensors
+from models.loading import check_finite, check_headers, filled, read_json, read_tensors
 from models.lrm.checkpoint import placeholders_for_other_classes
 from models.lrm.configs import Shapes
 from models.lrm.single_view import Generation, SingleViewConfig, SingleViewModel
@@ -111,7 +111,7 @@ def open_single_view(
         dtype: of encoder and transformer, whatever the file has; None for float32. `SMALL_PARTS` are float32.
 
     Raises:
-        CheckpointError: see `claims`.
+        CheckpointError: see `claims`; or a tensor has values that are not finite.
     """
     opened = _open(Path(path))
     with torch.device("meta"):
@@ -130,6 +130,7 @@ def open_single_view(
         else:
             # A copy, because what torch gives is the mapped file itself.
             state |= {name: opened.tensors[old].to(device, kind, copy=True) for name, old in names.items()}
+    check_finite(state, file)
     return filled(network, state)
 
 

@@ -231,6 +231,9 @@ class Optimiser(Part):
     encoder_rate: Annotated[float, Field(gt=0.0)] = Field(
         default=1.0, description="What it is multiplied with for the encoder."
     )
+    tokens_rate: Annotated[float, Field(gt=0.0)] = Field(
+        default=1.0, description="What it is multiplied with for the tokens that the planes begin with."
+    )
     betas: tuple[Momentum, Momentum] = Field(default=(0.9, 0.95), description="Of the moments.")
     decay: Annotated[float, Field(ge=0.0)] = Field(default=0.05, description="Weight decay, decoupled.")
     warm_up: int = Field(

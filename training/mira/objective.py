@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.lrm.decoders import raw_density
 from models.lrm.losses import variation
 from models.lrm.single_view import SingleViewModel
 from models.lrm.volume import Noise, render_rays
@@ -108,8 +108,3 @@ class Objective(nn.Module):
             overlap = both / ((likely + inside).flatten(1).sum(1) + 1)
             losses["overlap"] = weights.overlap * (items.known * (1.0 - overlap)).mean()
         return losses
-
-
-def raw_density(level: float) -> float:
-    """What the decoder gives where the density is `level`: the inverse of softplus(raw − 1)."""
-    return 1.0 + level + math.log(-math.expm1(-level))

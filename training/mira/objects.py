@@ -21,7 +21,8 @@ OPENERS = 4
 """Threads that decode pictures."""
 logger = logging.getLogger(__name__)
 
-Open = Callable[[Path], Sequence[Views]]
+Open = Callable[[Path, Callable[[str], None]], Sequence[Views]]
+"""A folder, and who is told of each object in it that cannot be read → those that can."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,15 @@ def objects_of(settings: Data, cache: Path, seed: int, open_views: Open, process
         DataError: there is no folder, nothing usable in it, or nothing left to train on.
         OSError: the cache cannot be written.
     """
-    root = settings.folder
+    root, first = settings.folder, processes.rank == 0
     try:
-        found = sorted(open_views(root), key=lambda each: each.name)
+        found = sorted(open_views(root, logger.warning if first else _nobody), key=lambda each: each.name)
     except ViewsError as error:
         raise DataError(str(error)) from error
     share = found[processes.rank :: processes.size]
     _kept(share, root, cache, settings.picture_size)
     processes.any(False, torch.device("cuda" if torch.cuda.is_available() and processes.size > 1 else "cpu"))
-    shown = _kept(found, root, cache, settings.picture_size, told=processes.rank == 0)
+    shown = _kept(found, root, cache, settings.picture_size, told=first)
     if not shown:
         raise DataError(f"{root}: none of its {len(found)} objects can be used; the log says why.")
     by_name = {each.name: each for each in shown}
@@ -62,11 +63,15 @@ def objects_of(settings: Data, cache: Path, seed: int, open_views: Open, process
         raise DataError(
             f"{root}: none of {len(shown)} objects is to be trained on (data.held_out is {settings.held_out}); {why}."
         )
-    if (left := len(by_name) - len(trained) - sum(map(len, groups.values()))) and processes.rank == 0:
+    if (left := len(by_name) - len(trained) - sum(map(len, groups.values()))) and first:
         logger.warning("%d objects are left out: %s does not have them, or for neither.", left, settings.held_out)
     return Objects(
         [by_name[name] for name in trained], {group: [by_name[name] for name in some] for group, some in groups.items()}
     )
+
+
+def _nobody(sentence: str) -> None:
+    """Another process tells it."""
 
 
 def divided(names: Sequence[str], which: Path | float, seed: int) -> tuple[list[str], dict[str, list[str]]]:

@@ -25,7 +25,7 @@ from training.mira.objects import Objects, Open, objects_of
 from training.mira.perceptual import perceptual
 from training.mira.starting import network_of, optimiser_of
 from training.mira.validation import Case, cases_of, validate
-from training.run import train
+from training.run import lines_until, train
 
 VALIDATION, OBJECTS, SETTINGS = "validation.jsonl", "objects.json", "config.json"
 EXPORTED, PREVIEWS, CACHE = "models", "previews", "cache"
@@ -141,8 +141,10 @@ class _Writer:
         """Figures and pictures of the network as it is, and the network itself."""
         pictures = self._folder / PREVIEWS / f"step-{step:08d}.png"
         figures = validate(self._network, self._cases, self._config, self._sizes[0], self._lpips, pictures)  # type: ignore[arg-type]
-        with (self._folder / VALIDATION).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"step": step, **figures}) + "\n")
+        # Whoever was killed may have been here before: each step has one line.
+        before = lines_until(self._folder / VALIDATION, step - 1)
+        line = json.dumps({"step": step, **figures})
+        write_whole(self._folder / VALIDATION, [*before, f"{line}\n".encode()])
         self._add(step, figures)
         told = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
         logger.info("Step %d: %s", step, told or "no object is held out, so nothing is judged")

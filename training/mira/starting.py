@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import re
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -162,32 +161,23 @@ def _looks_for_equals(attention: Attention) -> None:
         attention.k_proj_weight[:, :shared] = attention.q_proj_weight[:, :shared]
 
 
-def resized(network: SingleViewModel, low_resolution: int) -> SingleViewModel:
-    """The same network with another number of tokens along the sides of its planes; their codes are interpolated."""
-    config = replace(network.config, low_resolution=low_resolution)
-    state, side = network.state_dict(), network.config.low_resolution
-    grid = state["pos_embed"].view(PLANES, side, side, -1).permute(0, 3, 1, 2)
-    finer = F.interpolate(grid, size=(low_resolution, low_resolution), mode="bilinear", align_corners=False)
-    state["pos_embed"] = finer.permute(0, 2, 3, 1).reshape(1, -1, config.width)
-    changed = SingleViewModel(config)
-    changed.load_state_dict(state)
-    return changed
-
-
 def optimiser_of(network: SingleViewModel, settings: Optimiser) -> torch.optim.AdamW:
     """AdamW with groups: matrices decay; norms, biases, learned tokens and position tables do not."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
     for name, each in network.named_parameters():
         if each.requires_grad:
-            groups.setdefault((decays(name, each), name.startswith("encoder.")), []).append(each)
+            # With a rate like the others' the tokens are no group of their own, and older states fit.
+            of_tokens = name == "pos_embed" and settings.tokens_rate != 1.0
+            groups.setdefault((decays(name, each), name.startswith("encoder."), of_tokens), []).append(each)
     return torch.optim.AdamW(
         [
             {
                 "params": parameters,
                 "weight_decay": settings.decay if decaying else 0.0,
-                "lr": settings.rate * (settings.encoder_rate if of_encoder else 1.0),
+                "lr": settings.rate
+                * (settings.encoder_rate if of_encoder else settings.tokens_rate if of_tokens else 1.0),
             }
-            for (decaying, of_encoder), parameters in groups.items()
+            for (decaying, of_encoder, of_tokens), parameters in groups.items()
         ],
         lr=settings.rate,
         betas=settings.betas,

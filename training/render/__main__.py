@@ -10,6 +10,7 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -18,7 +19,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from training.layouts import LAYOUTS
-from training.objects.listing import ListError, read_list
+from training.objects.listing import Entry, ListError, read_list
 from training.render.blender import BlenderError, find_blender
 from training.render.run import Report, render_all
 from training.render.settings import DEFAULTS, Settings, SettingsError, Way
@@ -31,10 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Returns the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     chosen = vars(_parser().parse_args(arguments))
-    models, out, program, processes = (chosen.pop(name) for name in ("models", "out", "blender", "processes"))
+    models, out, only = (chosen.pop(name) for name in ("models", "out", "only"))
+    program, processes = (chosen.pop(name) for name in ("blender", "processes"))
     try:
         settings = chosen_settings(chosen)
-        entries = read_list(models)
+        entries = chosen_entries(read_list(models), only)
         program = program or find_blender()
         there = sum((out / entry.name).is_dir() for entry in entries)
         with logging_redirect_tqdm(), tqdm(total=len(entries), initial=there, unit="object", disable=None) as bar:
@@ -67,10 +69,25 @@ def chosen_settings(chosen: dict[str, Any]) -> Settings:
     return replace(DEFAULTS[given["layout"]], **given)
 
 
+def chosen_entries(entries: list[Entry], only: Sequence[str] | None) -> list[Entry]:
+    """Those of a list that are asked for by name; all, if none is.
+
+    Raises:
+        ListError: the list does not have one of them.
+    """
+    if not only:
+        return entries
+    by_name = {entry.name: entry for entry in entries}
+    if unknown := [name for name in only if name not in by_name]:
+        raise ListError(f"There is no model {unknown[0]} in the list; it has {len(entries)} others.")
+    return [by_name[name] for name in dict.fromkeys(only)]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.render", description=__doc__)
     parser.add_argument("models", type=Path, metavar="MODELS", help="a folder of models, or one of training.objects")
     parser.add_argument("out", type=Path, metavar="OUT", help="the data set; made if need be")
+    parser.add_argument("--only", action="append", metavar="NAME", help="this model; again for more (default: all)")
     parser.add_argument("--layout", choices=LAYOUTS, default="openlrm", help="of the files (default: openlrm)")
     parser.add_argument("--views", type=int, metavar="N", help="for each object (default: 32)")
     parser.add_argument("--size", type=int, metavar="PIXELS", help="of a picture (default: 512; hi3d: 1024)")

@@ -267,28 +267,50 @@ def test_of_five_objects_the_bad_one_is_told_and_left_out(
 
 
 @pytest.mark.parametrize(
+    ("part", "number"),
+    [("encoder", "nan"), ("transformer", "inf"), ("synthesizer.decoder.net.0", "-inf")],
+)
+def test_weights_that_are_no_numbers_are_a_damaged_checkpoint_and_not_a_bad_picture(
+    part: str, number: str, copied: Path
+) -> None:
+    network = tiny_single_view()
+    name, weight = next(network.get_submodule(part).named_parameters())
+    with torch.no_grad():
+        weight.view(-1)[0] = float(number)
+    file = write_openlrm(network, copied / "own" / "bad", SOURCE_SIZES["openlrm-1.1"], RENDER_SIZE)
+    problem = refused(ONE, PLAIN.model_copy(update={**OWN, "checkpoint": "bad"}))
+    assert problem.code == "weights-damaged" and "picture" not in problem.hint
+    assert file.name in problem.detail and f"{part}.{name} has 1 of" in problem.detail
+
+
+HUGE = 3e38
+"""A number in 32 bits, of which two are none."""
+
+
+@pytest.mark.parametrize(
     ("part", "changes", "says"),
     [
-        ("encoder", {}, "not finite numbers"),
-        ("transformer", {"distance": 0.0}, "not finite numbers"),
+        ("upsampler", {}, "not finite numbers"),
+        ("upsampler", {"distance": 0.0}, "not finite numbers"),
         ("synthesizer.decoder.net.0", {}, "not a finite number"),
         ("colours", {"colour": "vertices"}, "not a finite number"),
         ("colours", {"colour": "texture"}, "not a finite number"),
         ("nothing", {}, "came out empty"),
     ],
 )
-def test_weights_that_are_no_numbers_or_make_nothing_are_a_sentence(
+def test_numbers_that_grow_beyond_all_bounds_or_make_nothing_are_a_sentence(
     part: str, changes: dict[str, Any], says: str, copied: Path
 ) -> None:
     network = tiny_single_view()
     with torch.no_grad():
         last = network.synthesizer.decoder.net[-1]
         if part == "colours":
-            last.weight[1:] = float("nan")
+            last.weight[1:], last.weight[1:, ::2] = -HUGE, HUGE
         elif part == "nothing":
             last.bias[0] -= 1000.0
         else:
-            next(network.get_submodule(part).parameters()).fill_(float("nan"))
+            weight = next(network.get_submodule(part).parameters())
+            weight.copy_(torch.where(torch.rand_like(weight) > 0.5, HUGE, -HUGE))
     write_openlrm(network, copied / "own" / "bad", SOURCE_SIZES["openlrm-1.1"], RENDER_SIZE)
     start = PLAIN if "colour" not in changes else FAST
     problem = refused(ONE, start.model_copy(update={**OWN, "checkpoint": "bad", **changes}))

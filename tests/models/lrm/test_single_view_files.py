@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -233,6 +234,29 @@ def test_what_is_wrong_is_said(
     for read in (claims, open_single_view):
         with pytest.raises(error, match=words.replace("(", r"\(")):
             read(tmp_path)
+
+
+@pytest.mark.parametrize("generation", CONFIGS)
+def test_a_tensor_without_numbers_is_damage(generation: str, tmp_path: Path) -> None:
+    network = network_of(generation)
+    weight = network.transformer.layers[0].mlp[0].weight
+    for number in (math.nan, math.inf, -math.inf):
+        with torch.no_grad():
+            weight[1, 2:4] = number
+        write(network, tmp_path)
+        claims(tmp_path)  # reads headers alone
+        with pytest.raises(CheckpointDamaged, match=r"transformer\.layers\.0\.mlp\.0\.weight has 2 of"):
+            open_single_view(tmp_path)
+
+
+def test_large_numbers_are_no_damage(tmp_path: Path) -> None:
+    network = network_of("openlrm-1.1")
+    with torch.no_grad():
+        network.transformer.layers[0].mlp[0].weight.fill_(3e38)
+    write(network, tmp_path)
+    assert equal(open_single_view(tmp_path), network), "their sum is infinite, but none of them"
+    half = open_single_view(tmp_path, dtype=torch.float16)
+    assert bool(half.transformer.layers[0].mlp[0].weight.isinf().all()), "the file is sound; its numbers are too large"
 
 
 def test_an_empty_folder_and_a_file_of_something_else(tmp_path: Path) -> None:

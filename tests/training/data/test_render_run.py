@@ -63,6 +63,14 @@ def test_broken_models_are_skipped_and_told(program: str, tmp_path: Path, caplog
     assert b"last words" in logs
 
 
+def test_one_model_of_many_is_rendered(program: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = models(tmp_path / "models", a="model", b="broken", c="model")
+    assert run(program, folder, tmp_path / "out", "--only", "d") == 1
+    assert "There is no model d in the list" in caplog.text and not (tmp_path / "out").exists()
+    assert run(program, folder, tmp_path / "out", "--only", "c") == 0
+    assert whole(tmp_path / "out") == ["c"]
+
+
 def test_what_takes_too_long_is_ended(
     program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

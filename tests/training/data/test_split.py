@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.training.data.sets import cameras, write_ours
+from training.layouts import METADATA, SOLID
 from training.split import SPLIT, Split, agreement, box_cells, clusters, main, read_split, split
 from training.views import ViewsError
 
@@ -96,6 +97,21 @@ def test_the_program_writes_what_it_reads(tmp_path: Path) -> None:
 def test_a_set_without_solids_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_ours(tmp_path / "chair", "mira", cameras(1))
     assert main([str(tmp_path)]) == 1 and "has no solid" in caplog.text
+
+
+def test_objects_that_cannot_be_read_are_told_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(4):
+        write_ours(tmp_path / f"table-{number}", "mira", cameras(1), table(30 + number))
+    write_ours(tmp_path / "corner", "mira", cameras(1), corner(40))
+    (tmp_path / "table-0" / METADATA).write_text("{")
+    (tmp_path / "table-1" / SOLID).write_bytes(b"no solid")
+    assert main([str(tmp_path), "--hard", "1", "--near", "0"]) == 0
+    made = read_split(tmp_path / SPLIT)
+    assert (made.hard, made.train) == (("corner",), ("table-2", "table-3"))
+    assert "table-0 is left out: " in caplog.text and "table-1 is left out: " in caplog.text
+    for name in ("table-2", "table-3", "corner"):
+        (tmp_path / name / SOLID).write_bytes(b"")
+    assert main([str(tmp_path)]) == 1 and "none of its objects can be used" in caplog.text
 
 
 def test_of_a_small_set_most_is_learned_from(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

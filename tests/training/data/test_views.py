@@ -194,6 +194,33 @@ def test_what_is_not_a_data_set_gets_a_sentence(tmp_path: Path) -> None:
     assert "not a file of numbers" in sentence(tmp_path)
 
 
+def test_one_object_that_cannot_be_read_is_told_and_the_others_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bed", "chair", "desk"):
+        write_ours(tmp_path / name, "openlrm", cameras())
+    (tmp_path / "chair" / METADATA).write_text("{")
+    told: list[str] = []
+    assert [one.name for one in open_views(tmp_path, told.append)] == ["bed", "desk"]
+    assert len(told) == 1 and told[0].startswith("chair is left out: ") and "is not JSON" in told[0]
+    assert "is not JSON" in sentence(tmp_path), "where nobody is told, it is raised"
+
+    # A folder that may not be looked into: the word of the system becomes a sentence.
+    real = Path.read_text
+
+    def forbidden(self: Path, *arguments: object, **options: object) -> str:
+        if self.parent.name == "desk":
+            raise PermissionError(13, "Permission denied", str(self))
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "read_text", forbidden)
+    assert [one.name for one in open_views(tmp_path, told.append)] == ["bed"]
+    assert "desk" in told[-1] and "Permission denied" in told[-1]
+    (tmp_path / "bed" / METADATA).write_text("[]")
+    with pytest.raises(ViewsError, match="Permission denied"):
+        open_views(tmp_path, told.append)
+
+
 def test_metadata_that_tells_nothing_gets_a_sentence(tmp_path: Path) -> None:
     folder = write_ours(tmp_path / "chair", "mira", cameras())
     content = json.loads((folder / METADATA).read_text())

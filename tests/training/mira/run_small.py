@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def small(folder: Path, data: Path, **changed: Any) -> Config:
     return Config.model_validate(content)
 
 
-def objects(root: Path) -> Sequence[Shape]:
+def objects(root: Path, left_out: Callable[[str], None] = print) -> Sequence[Shape]:
     """The objects of a folder that `write_objects` has made; their pictures are drawn, not read."""
     return [shape(seed, VIEWS, size=32, voxels=16) for seed in range(OBJECTS)]
 

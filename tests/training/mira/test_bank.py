@@ -83,14 +83,16 @@ def test_views_from_other_elevations_and_empty_ones_are_no_sources(shown: Shown)
 
 
 def test_broken_objects_are_told_of_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for seed in (1, 2, 3):
+    for seed in (1, 2, 3, 4):
         write_openlrm(shape(seed, views=2, size=16, voxels=8), tmp_path / "data")
     picture = tmp_path / "data" / "object-002" / "rgba" / "001.png"
     picture.write_bytes(picture.read_bytes()[:60])
+    (tmp_path / "data" / "object-003" / "pose" / "000.npy").write_bytes(b"no numbers")
     settings = Data(folder=tmp_path / "data", held_out=0.0)
     found = objects_of(settings, tmp_path / "cache", 0, open_views, ALONE)
-    assert [each.name for each in found.trained] == ["object-001", "object-003"]
+    assert [each.name for each in found.trained] == ["object-001", "object-004"]
     assert "object-002 is left out: " in caplog.text and "001.png" in caplog.text
+    assert caplog.text.count("object-003 is left out: ") == 1 and "not a file of numbers" in caplog.text
 
 
 def test_a_folder_without_objects_and_a_broken_split_get_a_sentence(tmp_path: Path) -> None:

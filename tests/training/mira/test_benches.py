@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -14,6 +15,7 @@ from bench import mira_overfit, mira_small
 from tests.training.mira.run_small import VIEWS, objects, small, write_objects
 from tests.training.mira.shapes import shape, write_openlrm
 from training.layouts import write_solid
+from training.mira.bank import Shown
 from training.mira.run import run
 from training.processes import started
 
@@ -54,4 +56,25 @@ def test_learning_one_object_is_measured_on_views_that_were_held_out(
 ) -> None:
     write_openlrm(shape(1, VIEWS, size=32), tmp_path)
     mira_overfit.main([str(tmp_path), "object-001", "--steps", "2", "--rays", "16", "--size", "32"])
-    assert re.search(r"2 steps in \d+ s; 1 held-out views: psnr [\d.]+, ssim", capsys.readouterr().out)
+    said = capsys.readouterr().out
+    assert re.search(r"2 steps in \d+ s", said) and "bar 30 dB on held-out views: NOT held" in said
+    held, trained = (re.search(rf"1 {title} views: psnr ([\d.]+), ssim", said) for title in ("held-out", "trained"))
+    assert held is not None and trained is not None and held[1] != trained[1]
+
+
+def test_what_is_held_out_is_never_learned_from() -> None:
+    whole = Shown(
+        "one",
+        Path(),
+        np.zeros((9, 2, 2, 4), np.uint8) + np.arange(9, dtype=np.uint8)[:, None, None, None],
+        np.arange(9.0)[:, None, None] * np.ones((9, 4, 4)),
+        np.arange(9.0)[:, None, None] * np.ones((9, 3, 3)),
+        np.arange(9.0)[:, None] * np.ones((9, 4)),
+        np.zeros((2, 3)),
+        None,
+        0,
+    )
+    learned, out, others = mira_overfit.divided(whole)
+    assert out == (3, 7) and others == (2,)
+    for each in (learned.pictures, learned.poses, learned.intrinsics, learned.boxes):
+        assert each.reshape(7, -1)[:, 0].tolist() == [0, 1, 2, 4, 5, 6, 8]

@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from models.lrm.decoders import DensityDecoder, density  # noqa: E402
+from models.lrm.decoders import DensityDecoder, density, raw_density  # noqa: E402
 from models.lrm.fields import DensityField  # noqa: E402
 from models.optimisation.chance import Step  # noqa: E402
 from models.optimisation.loop import warm_up_then_cosine  # noqa: E402
@@ -20,8 +20,8 @@ from training.mira.bank import Shown  # noqa: E402
 from training.mira.config import Config  # noqa: E402
 from training.mira.field import BatchField  # noqa: E402
 from training.mira.items import Item, Items, Key  # noqa: E402
-from training.mira.objective import Objective, raw_density  # noqa: E402
-from training.mira.starting import align, config_of, network_of, optimiser_of, resized  # noqa: E402
+from training.mira.objective import Objective  # noqa: E402
+from training.mira.starting import align, config_of, network_of, optimiser_of  # noqa: E402
 
 
 @pytest.fixture
@@ -103,6 +103,12 @@ def test_matrices_decay_and_norms_biases_and_tokens_do_not(config: Config) -> No
     assert decay[id(names["transformer.layers.0.norm1.mlp.1.weight"])] > 0
     assert rate[id(names["encoder.model.layernorm.weight"])] == pytest.approx(1e-4)
 
+    faster = optimiser_of(network, config.optimiser.model_copy(update={"tokens_rate": 5.0})).param_groups
+    assert len(faster) == len(groups) + 1, "a group of their own, or the states of older runs would not fit"
+    (tokens,) = (group for group in faster if any(each is network.pos_embed for each in group["params"]))
+    assert len(tokens["params"]) == 1 and tokens["weight_decay"] == 0 and tokens["lr"] == pytest.approx(5e-3)
+    assert all(group["lr"] == pytest.approx(1e-3) for group in faster if group is not tokens)
+
 
 def test_the_rate_falls_with_every_step() -> None:
     rate = warm_up_then_cosine(10, 100)
@@ -136,13 +142,6 @@ def test_an_aligned_start_looks_at_the_place_before_it(config: Config) -> None:
     assert float((x * 4 / 3 - x_token).abs().mean()) < 0.3 and float((z * 4 / 3 - z_token).abs().mean()) < 0.3
     planes = network.planes(torch.rand(1, 3, 128, 128), torch.zeros(1, 20))
     assert bool(planes.isfinite().all())
-
-
-def test_a_finer_network_begins_as_the_coarser_one(config: Config) -> None:
-    network, *_ = network_of(config.model, seed=0)
-    finer = resized(network, 8)
-    assert finer.planes(torch.rand(1, 3, 32, 32), torch.zeros(1, 20)).shape[-1] == 16
-    assert torch.equal(finer.upsampler.weight, network.upsampler.weight)
 
 
 def test_sizes_of_the_published_networks_can_be_asked_for() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -86,6 +87,23 @@ def test_killed_and_started_again_it_has_the_losses_of_the_undisturbed_run(
     assert "Going on from" in caplog.text and "step-00000005" in caplog.text
     assert losses(folder) == losses(whole), "bit for bit"
     assert len(losses(folder)) == 10
+
+
+def test_killed_after_a_validation_it_has_one_line_for_each_step(whole: Path) -> None:
+    folder = whole.parent / "validated"
+    options = ["run.steps=6", "run.validate_every=2", "run.checkpoint_every=3"]
+    assert main(folder, options) == 0
+    file = folder / "validation.jsonl"
+    lines = file.read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [2, 4, 6]
+    # Killed in the middle of a line after the validation of step 4: the newest state is that of step 3.
+    shutil.rmtree(folder / "checkpoints" / "step-00000006")
+    file.write_text("\n".join([*lines[:2], lines[2][:9]]))
+    assert main(folder, options) == 0
+    assert file.read_text().splitlines() == lines
+    # Of a last step that nothing divides, too, however often the command is given.
+    assert main(whole, ["--gradients", "run.steps=10"]) == 0
+    assert len((whole / "validation.jsonl").read_text().splitlines()) == 1
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_a_sentence(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
