@@ -357,7 +357,7 @@ def quit_in_a_job(trip: Trip) -> None:
 
 
 def kill_in_a_job(trip: Trip) -> None:
-    """kill -9: after the next start the result is in the list, and can be imported."""
+    """kill -9, and the saved file opened again: the props take their places by themselves, as if nothing had happened."""
     blender = trip.blender
     trip.build_room()
     blender.ask(f"bpy.ops.wm.save_as_mainfile(filepath={str(STAGE / 'killed.blend')!r})")
@@ -369,10 +369,19 @@ def kill_in_a_job(trip: Trip) -> None:
     gone = blender.nobody_left(GONE_SECONDS)
     trip.facts["kill -9 in a job"] = f"{family} processes, all gone {gone:.1f} s later"
     trip.start(str(STAGE / "killed.blend"))
+    blender = trip.blender
+    before = blender.ask("objects()")
     trip.show_panel()
-    trip.blender.click("bpy.ops.set_dresser.refresh(", RIGHT)
-    trip.wait_for(identifier, 60.0, state="done")
-    trip.shot("in the list")
+    blender.click("bpy.ops.set_dresser.refresh(", RIGHT)
+    trip.wait_for(identifier, 60.0, state="done", arrival="imported")
+    trip.show_panel()
+    blender.rest()
+    trip.shot("came by themselves")
+    after = blender.ask("objects()")
+    props = [name for name in set(after) - set(before) if after[name]["vertices"]]
+    assert len(props) == 3, f"three props were wanted, {props} came"
+    for name in ("Sofa", "Table", "Lamp"):
+        assert any(after[name]["hidden"]), f"the block-out {name} is still to be seen"
     import_from_the_list(trip, identifier)
 
 
