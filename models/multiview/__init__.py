@@ -1,5 +1,6 @@
 """From pictures of an object with known cameras to a coloured, watertight mesh, in torch, with nothing compiled."""
 
+from models.multiview.surface import Settings, Surface, reconstruct
 from models.multiview.views import Cameras, Views, orbit
 
-__all__ = ["Cameras", "Views", "orbit"]
+__all__ = ["Cameras", "Settings", "Surface", "Views", "orbit", "reconstruct"]

@@ -32,10 +32,11 @@ class MultiviewParameters(MeshParameters, TextureParameters, PictureParameters):
     quality: Annotated[
         Quality,
         Field(
-            description="Steps of the fitting to the pictures: 0, which leaves it to their outlines, 300 or 600.",
+            description="How the surface is found: draft from the outlines alone; standard and final by fitting it to "
+            "the pictures in 300 or 600 steps, which can find hollows, and takes minutes and some of thin parts.",
             json_schema_extra=PROMINENT,
         ),
-    ] = "standard"
+    ] = "draft"
     steps: Annotated[Steps, Field(le=2000), steps_of(QUALITIES)] = 0
     resolution: Annotated[Resolution, Field(le=320, json_schema_extra=PROMINENT)] = 144
     side: int = Field(
