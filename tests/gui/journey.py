@@ -357,7 +357,7 @@ def quit_in_a_job(trip: Trip) -> None:
 
 
 def kill_in_a_job(trip: Trip) -> None:
-    """kill -9, and the saved file opened again: the props take their places by themselves, as if nothing had happened."""
+    """kill -9, and the saved file opened again: the props take their places by themselves."""
     blender = trip.blender
     trip.build_room()
     blender.ask(f"bpy.ops.wm.save_as_mainfile(filepath={str(STAGE / 'killed.blend')!r})")

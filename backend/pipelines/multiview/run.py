@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from models.multiview.surface import LEVELS, Settings, reconstruct
 
 from backend.devices import release
 from backend.geometry.cleanup import Cleaned
@@ -25,6 +24,7 @@ from backend.pipelines.running import Running, Tell, each
 from backend.placement import stand_up
 from backend.scene import Mesh, Prop, Scene
 from backend.shot import Shot
+from models.multiview.surface import LEVELS, Settings, reconstruct
 from models.multiview.texture import Blend, texture, vertex_colours
 from models.multiview.views import Views
 from models.optimisation.hooks import Hooks
