@@ -267,7 +267,10 @@ def pick_views(trip: Trip) -> None:
 
 _COLUMN = (0.2, 0.45, 0.7)
 MOVERS = 0.4
-_PICKS = "list(sys.modules[ADDON + '.answers.asking'].picks(desk().jobs[{!r}].question))"
+_PICKS = (
+    "(lambda question: list(question.asked.picks(sys.modules[ADDON + '.answers.asking'].draft(question))))"
+    "(desk().jobs[{!r}].question)"
+)
 
 
 def _wait_for_views(trip: Trip, identifier: str) -> None:
