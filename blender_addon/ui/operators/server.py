@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ... import session
+from ...api import server
 from ...state import desk
 from ...work import server_life
 from .base import OneCall
@@ -23,7 +24,7 @@ class SET_DRESSER_OT_start_server(OneCall, bpy.types.Operator):
         return True
 
     def act(self, context: bpy.types.Context) -> None:
-        session.current.line.start_server()
+        server.start_server(wait=False)
 
 
 class SET_DRESSER_OT_stop_server(OneCall, bpy.types.Operator):
@@ -48,7 +49,7 @@ class SET_DRESSER_OT_restart_server(OneCall, bpy.types.Operator):
     bl_description = "End the backend, whatever it does, and start it again; unfinished jobs go on"
 
     def act(self, context: bpy.types.Context) -> None:
-        server_life.restart(session.current.line)
+        server.restart_server(wait=False)
 
 
 class SET_DRESSER_OT_rest(OneCall, bpy.types.Operator):
@@ -64,7 +65,7 @@ class SET_DRESSER_OT_rest(OneCall, bpy.types.Operator):
         return True
 
     def act(self, context: bpy.types.Context) -> None:
-        server_life.rest(session.current.line)
+        server.free_memory(wait=False)
 
 
 CLASSES = (SET_DRESSER_OT_restart_server, SET_DRESSER_OT_rest, SET_DRESSER_OT_start_server, SET_DRESSER_OT_stop_server)
