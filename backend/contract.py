@@ -7,7 +7,7 @@ import operator
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
 from backend.camera import LARGEST_COORDINATE, Camera, Matrix, Whole
 
@@ -67,10 +67,13 @@ class Photo(Strict):
 
     `azimuth` tells from which side it was taken: degrees round the object counter-clockwise seen from above, so that a
     camera that moved to its own right has a larger one. Only differences count. None if it is not known.
+
+    `camera` took it, all of them in one world; of the first picture it is the same as the request's `camera`.
     """
 
     name: Name = ""
     azimuth: Annotated[float, Field(ge=-360, le=360)] | None = None
+    camera: Camera | None = None
 
 
 class OutlineFiles(NamedTuple):
@@ -103,6 +106,19 @@ class GenerateRequest(Strict):
         "`makes_picture` stands in for the picture and all that belongs to it.",
     )
     name: Name = Field("", description="What the user calls this shot.")
+
+    @field_validator("photos")
+    @classmethod
+    def _one_camera_for_one_picture(cls, value: list[Photo], info: ValidationInfo) -> list[Photo]:
+        given, first = info.data.get("camera"), value[0].camera if value else None
+        if given is not None and first is not None and given != first:
+            raise ValueError("the first photo's camera and the request's differ; leave one of them out")
+        return value
+
+    def cameras(self, count: int) -> list[Camera | None]:
+        """The camera of each of `count` pictures, None where it is not known."""
+        known = [photo.camera for photo in self.photos] or [None] * count
+        return [known[0] or self.camera, *known[1:]] if known else []
 
 
 class AgainRequest(Strict):

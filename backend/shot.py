@@ -53,6 +53,7 @@ class Shot:
     instance_source: where the instances come from; "found" is an empty map while they still have to be found.
     boxes: of some instances the block-out's box, 4x4, which takes the cube from -0.5 to 0.5 to the world.
     photos: what is known of each picture, as many as there are.
+    cameras: of each picture, at the size that it has here; None where it is not known.
     outlines: of the instances that others hide in part the layer with their whole outline. Where there are any, an
         instance without one is wholly seen; where there are none, as of a photograph, nobody knows.
     sizes: (width, height) of each hashed file, by the same name, before anything was reduced; of the shot's own size
@@ -73,6 +74,7 @@ class Shot:
     hashes: dict[str, str] = field(default_factory=dict)
     boxes: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     photos: tuple[Photo, ...] = ()
+    cameras: tuple[Camera | None, ...] = ()
     outlines: dict[int, OutlineLayer] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     given_camera: Camera | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from contextlib import suppress
 from pathlib import Path
@@ -60,6 +61,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="from which side a photo was taken, counter-clockwise seen from above; once for each --image, in order",
     )  # fmt: skip
     parser.add_argument(
+        "--cameras", type=Path, metavar="FILE", help="cameras.json: the camera of each --image, in order, as a list"
+    )
+    parser.add_argument(
         "--only", type=int, action="append", default=[], metavar="ID", help="make this object of the instance map only"
     )
     parser.add_argument("--name", default="", help="what to call the shot")
@@ -108,11 +112,11 @@ def generate(chosen: argparse.Namespace) -> None:
 def _request(chosen: argparse.Namespace) -> GenerateRequest:
     """The request that the arguments describe, checked. Raises Problem."""
     given = {key: value for key, value in vars(chosen).items() if ":" in key and value is not None}
-    parameters = _parameters(find_pipeline(chosen.pipeline), given, PARAMETER)
+    parameters = parameters_of(find_pipeline(chosen.pipeline), given, PARAMETER)
     prepare: dict[str, dict[str, Any]] = {name: {} for name in chosen.prepare}
     prepare |= {key.split(":")[1]: {} for key in given if key.startswith(PREPARE)}
     for info in chosen_preparations(prepare):
-        prepare[info.id] = _parameters(info, given, PREPARE + info.id)
+        prepare[info.id] = parameters_of(info, given, PREPARE + info.id)
     camera = parse_file(chosen.camera, Camera, "camera-invalid", "camera") if chosen.camera else None
     labels = parse_file(chosen.labels, list[InstanceLabel], "request-invalid", "label table") if chosen.labels else []
     fields = {
@@ -122,7 +126,7 @@ def _request(chosen: argparse.Namespace) -> GenerateRequest:
         "seed": chosen.seed,
         "camera": camera,
         "instances": labels,
-        "photos": [{"azimuth": azimuth} for azimuth in chosen.azimuths or ()],
+        "photos": _photos(chosen),
         "only": chosen.only,
         "name": chosen.name,
     }
@@ -130,7 +134,17 @@ def _request(chosen: argparse.Namespace) -> GenerateRequest:
     return request
 
 
-def _parameters(info: MethodInfo, given: dict[str, str], prefix: str) -> dict[str, Any]:
+def _photos(chosen: argparse.Namespace) -> list[dict[str, Any]]:
+    """What is known of each picture. Raises Problem."""
+    azimuths = chosen.azimuths or ()
+    cameras = parse_file(chosen.cameras, list[Camera], "camera-invalid", "list of cameras") if chosen.cameras else ()
+    if azimuths and cameras and len(azimuths) != len(cameras):
+        detail = f"There are {len(azimuths)} azimuths and {len(cameras)} cameras."
+        raise Problem("request-invalid", detail, "Give one of each for each picture, or leave one of them out.")
+    return [{"azimuth": azimuth, "camera": camera} for azimuth, camera in itertools.zip_longest(azimuths, cameras)]
+
+
+def parameters_of(info: MethodInfo, given: dict[str, str], prefix: str) -> dict[str, Any]:
     """What was given for one method, checked; lists and objects are written as JSON."""
     values: dict[str, Any] = {}
     for key, text in given.items():

@@ -94,7 +94,7 @@ def place(chosen: argparse.Namespace) -> None:
     report["warnings"] = [warning.model_dump() for warning in warnings]
     report["matched_by"] = "extras" if any(item.instance is not None for item in objects) else "shape"
     report["snap"] = {"bounds": chosen.snap, "ground": chosen.snap_ground}
-    _write(chosen, write_glb(scene), json.dumps(report, indent=2, allow_nan=False).encode())
+    write_files(chosen, write_glb(scene), json.dumps(report, indent=2, allow_nan=False).encode())
     _tell(chosen, report, warnings)
 
 
@@ -164,7 +164,8 @@ def _bounds(path: Path) -> dict[int, Box]:
     return bounds
 
 
-def _write(chosen: argparse.Namespace, scene: bytes, report: bytes) -> None:
+def write_files(chosen: argparse.Namespace, scene: bytes, report: bytes) -> None:
+    """Write what `--out` and `--report` name, both or none of one folder. Raises Problem."""
     from backend.jobs.folders import storage_problem
 
     files = {chosen.out: scene}

@@ -85,6 +85,7 @@ def make_shot(
     pictures = [picture.pixels for picture in read]
     size = pictures[0].shape[1], pictures[0].shape[0]
     camera = reduce_camera(given, size)
+    known = request.cameras(len(images))
     remarks = () if instance_map is None else instance_map.remarks
     if instance_map is not None:
         instance_map, vanished = _reduced_map(instance_map, size)
@@ -97,12 +98,16 @@ def make_shot(
         images=tuple(pictures),
         instances=instance_map or _nothing_found(pictures[0]),
         camera=camera,
-        camera_source="default" if request.camera is None else "request",
+        camera_source="default" if known[0] is None else "request",
         depth=None if distances is None else values_at(distances, size),
         instance_source="map" if instance_map is not None else "found",
         hashes={role: hashlib.sha256(data).hexdigest() for role, data in files.items()},
         boxes={row.id: np.array(row.world_from_box) for row in request.instances if row.world_from_box is not None},
         photos=tuple(request.photos or [Photo()] * len(images)),
+        cameras=tuple(
+            None if taken is None else reduce_camera(taken, (picture.shape[1], picture.shape[0]))
+            for taken, picture in zip(known, pictures, strict=True)
+        ),
         outlines=_reduced_layers(layers, size),
         sizes={role: read[int(role[6:]) if role.startswith("image-") else 0].size for role in files},
         given_camera=None if camera == given else given,
@@ -306,14 +311,11 @@ def _read(
     """All but the pictures read, at the size of the first picture's file, and matched with that."""
     first = pictures[0]
     width, height = first.size
-    camera = request.camera or default_camera(width, height)
-    if (camera.width, camera.height) != first.size:
-        detail = f"The camera is for {camera.width} × {camera.height} pixels and the picture has {width} × {height}."
-        hint = "Send the camera that took this picture at this size, or leave it out."
-        if (camera.height, camera.width) == first.size and first.orientation != 1:
-            detail += f" The picture is stored turned (Exif orientation {first.orientation}) and counts upright."
-            hint = "Send the camera of the upright picture, or leave it out."
-        raise Problem("camera-invalid", detail, hint)
+    known = request.cameras(len(pictures))
+    camera = known[0] or default_camera(width, height)
+    for number, (picture, taken) in enumerate(zip(pictures, [camera, *known[1:]], strict=True), 1):
+        if taken is not None:
+            _check_camera(taken, picture, "the picture" if len(pictures) == 1 else f"picture {number}")
     if instances is None and first.empty:
         raise _empty()
     instance_map = None
@@ -323,6 +325,19 @@ def _read(
     if instance_map is not None and request.only:
         instance_map = chosen_instances(instance_map, request.only)
     return instance_map, None if depth is None else read_depth(depth, first.size), camera, layers
+
+
+def _check_camera(camera: Camera, picture: Seen | Picture, called: str) -> None:
+    """Raises Problem("camera-invalid"): the camera took a picture of another size."""
+    width, height = picture.size
+    if (camera.width, camera.height) == picture.size:
+        return
+    detail = f"The camera is for {camera.width} × {camera.height} pixels and {called} has {width} × {height}."
+    hint = "Send the camera that took this picture at this size, or leave it out."
+    if (camera.height, camera.width) == picture.size and picture.orientation != 1:
+        detail += f" The picture is stored turned (Exif orientation {picture.orientation}) and counts upright."
+        hint = "Send the camera of the upright picture, or leave it out."
+    raise Problem("camera-invalid", detail, hint)
 
 
 def _empty() -> Problem:

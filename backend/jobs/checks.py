@@ -35,6 +35,8 @@ def check_job(
             raise Problem("request-invalid", detail, "Choose a pipeline that takes one picture, or send pictures.")
         detail = f"{info.title} takes {wanted} picture(s); {count} came."
         raise Problem("request-invalid", detail, "Send that many parts named 'image'.")
+    if info.needs_cameras:
+        info.check_cameras(request.cameras(count))
     for preparation in chosen_preparations(request.prepare):
         methods[preparation] = preparation.check(request.prepare[preparation.id])
         preparation.check_inputs(has_instances=instances is not None, has_depth=depth is not None)

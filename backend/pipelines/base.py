@@ -9,7 +9,7 @@ Blender's panel from it. The function named by `entry` is imported in the worker
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationErro
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from backend.camera import Camera
 from backend.contract import MAXIMUM_INSTANCES
 from backend.errors import Problem, faults
 from backend.pipelines.context import Cancelled as Cancelled
@@ -172,8 +173,20 @@ class PipelineInfo(MethodInfo):
     images: least and most pictures it takes.
     instances: least and most objects of an instance map.
     chance: whether the seed makes a difference.
+    needs_cameras: it works with the cameras that took the pictures, and there must be one for each.
     """
 
     images: tuple[int, int] = (1, 1)
     instances: tuple[int, int] = (1, MAXIMUM_INSTANCES)
     chance: bool = True
+    needs_cameras: bool = False
+
+    def check_cameras(self, cameras: Sequence[Camera | None]) -> None:
+        """Raises Problem("camera-invalid") for the first picture without a camera."""
+        for number, camera in enumerate(cameras, 1):
+            if camera is None:
+                detail = (
+                    f"Nobody knows the camera that took picture {number}; {self.title} needs that of every picture."
+                )
+                hint = "Take the pictures with cameras of the scene, or send each with its camera."
+                raise Problem("camera-invalid", detail, hint)

@@ -28,7 +28,7 @@ from backend.registration.props import Snap, stand
 from backend.scene import Mesh, Prop
 from backend.shot import InstanceMap, Shot
 from models.isosurface import FieldError
-from models.rendering import bake
+from models.rendering import Baked, bake
 from models.rendering.colours import ask
 
 Colour = Callable[[torch.Tensor], torch.Tensor]
@@ -197,17 +197,45 @@ def coloured(
     Raises:
         Problem: "geometry-failed" if the field gives colours that are not finite, or the surface cannot be laid flat.
     """
+    return carrying(
+        title,
+        shape,
+        device,
+        how=how,
+        at_vertices=lambda vertices, faces: ask(colour, vertices, progress=tell),
+        baked=lambda vertices, faces: bake(vertices, faces, colour, size=texture_size, progress=tell),
+        hint=hint,
+    )
+
+
+def carrying(
+    title: str,
+    shape: Cleaned,
+    device: torch.device,
+    *,
+    how: Carrier,
+    at_vertices: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    baked: Callable[[torch.Tensor, torch.Tensor], Baked],
+    hint: str,
+) -> Mesh:
+    """A mesh with colours, however these are found.
+
+    Args:
+        title, shape, device, how, hint: see `coloured`.
+        at_vertices: vertices [V, 3] and faces [F, 3] → colours [V, 3], 0 to 1. baked: the same → a texture.
+
+    Raises:
+        Problem: "geometry-failed" as `coloured`.
+    """
     mesh = Mesh(shape.vertices, shape.faces)
-    vertices = torch.from_numpy(shape.vertices).float().to(device)
+    surface = torch.from_numpy(shape.vertices).float().to(device), torch.from_numpy(shape.faces).to(device)
     try:
         if how == "vertices":
-            colours = ask(colour, vertices, progress=tell)
-            mesh.colours = (colours * 255).round().to(torch.uint8).cpu().numpy()
+            mesh.colours = (at_vertices(*surface) * 255).round().to(torch.uint8).cpu().numpy()
         elif how == "texture":
-            faces = torch.from_numpy(shape.faces).to(device)
-            baked = bake(vertices, faces, colour, size=texture_size, progress=tell)
-            mesh.corner_uv = baked.corner_uv.cpu().numpy().astype(np.float64)
-            mesh.texture = baked.texture.cpu().numpy()
+            made = baked(*surface)
+            mesh.corner_uv = made.corner_uv.cpu().numpy().astype(np.float64)
+            mesh.texture = made.texture.cpu().numpy()
     except ValueError as error:
         flat = "Set fewer target faces or a larger texture, or set Colour to vertices."
         detail = f"{title} could not be coloured: {error}"

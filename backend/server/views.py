@@ -129,11 +129,17 @@ class PipelineView(MethodView):
     images: Images
     most_instances: int = Field(description="How many objects it takes at once.")
     chance: bool = Field(description="Whether the seed makes a difference.")
+    needs_cameras: bool = Field(description="Whether every picture must come with the camera that took it.")
 
     @classmethod
     def of(cls, info: PipelineInfo) -> PipelineView:
-        images = Images(least=info.images[0], most=info.images[1])
-        return cls(**_common(info), images=images, most_instances=info.instances[1], chance=info.chance)
+        return cls(
+            **_common(info),
+            images=Images(least=info.images[0], most=info.images[1]),
+            most_instances=info.instances[1],
+            chance=info.chance,
+            needs_cameras=info.needs_cameras,
+        )
 
 
 class PreparationView(MethodView):

@@ -18,7 +18,7 @@ from models.isosurface.sampling import Report, part
 from models.rendering.colours import CHUNK, ColourField, Texture, ask
 from models.rendering.padding import pad
 from models.rendering.rasteriser import NOTHING, rasterise
-from models.rendering.unwrapping import unwrap
+from models.rendering.unwrapping import Unwrapped, unwrap
 
 PADDING = 8
 """Texels of own colour around each chart. Linear filtering at half resolution reads 3.6 texels beyond a chart, at a
@@ -63,6 +63,47 @@ class Baked:
         return Texture(self.texture, self.uv, self.faces)
 
 
+@dataclass(frozen=True)
+class Texels:
+    """The texels of a texture that have a colour of their own, and the place on the surface that each of them shows.
+
+    Attributes:
+        flat: the surface laid flat.
+        size: side of the texture. padding: see `bake`.
+        pixel: `[N]` int64, row * size + column. Those on borders of charts come last; the others are in the order of
+            the texture, near each other in space.
+        corners: `[N, 3]` int64, vertices of the mesh. weights: `[N, 3]` float32, theirs in the place.
+    """
+
+    flat: Unwrapped
+    size: int
+    padding: int
+    pixel: Tensor
+    corners: Tensor
+    weights: Tensor
+
+    def interpolate(self, values: Tensor, some: slice = slice(None)) -> Tensor:
+        """`[N, C]` at the texels, or at some of them, from values `[V, C]` at the vertices of the mesh."""
+        corners, weights = self.corners[some], self.weights[some]
+        total = weights[:, :1] * values[corners[:, 0]]
+        for corner in (1, 2):
+            total = total + weights[:, corner : corner + 1] * values[corners[:, corner]]
+        return total
+
+    def painted(self, colours: Tensor) -> Baked:
+        """The texture with colours `[N, 3]`, 0 to 1, at the texels and padding around the charts."""
+        size = self.size
+        covered = torch.zeros(size * size, dtype=torch.bool, device=self.pixel.device)
+        covered[self.pixel] = True
+        image = torch.zeros(size * size, 3, dtype=torch.uint8, device=self.pixel.device)
+        image[self.pixel] = (colours * 255).round().to(torch.uint8)
+        # As far as the corner of a square around each texel: filtering reads squares.
+        reach = math.ceil(self.padding * math.sqrt(2))
+        texture = pad(image.reshape(size, size, 3), covered.reshape(size, size), reach)
+        share = float(covered.double().mean())
+        return Baked(self.flat.vertex, self.flat.uv, self.flat.faces, texture, self.flat.charts, share)
+
+
 def bake(
     vertices: Tensor,
     faces: Tensor,
@@ -92,27 +133,27 @@ def bake(
         FieldError: the field did not return finite colours.
         ValueError: a number is out of range.
     """
+    texels = lay_out(vertices, faces, size, padding)
+    if progress is not None:
+        progress(UNWRAPPED)
+    places = texels.interpolate(vertices.float())
+    return texels.painted(ask(colour_at, places, chunk, part(progress, UNWRAPPED, 1.0)))
+
+
+def lay_out(vertices: Tensor, faces: Tensor, size: int = 2048, padding: int = PADDING) -> Texels:
+    """Unwrap a mesh and find what each texel shows; for the arguments and errors see `bake`."""
     if not 0 <= padding <= LARGEST_PADDING:
         raise ValueError(f"Padding is 0 to {LARGEST_PADDING} texels wide, not {padding}.")
     flat = unwrap(vertices, faces, size, padding)
-    texels = flat.uv.double() * size
-    places = vertices.float()[flat.vertex]
-    hits = rasterise(texels, flat.faces, size, size)
-    inside = hits.interpolate(places, flat.faces)
+    places = flat.uv.double() * size
+    hits = rasterise(places, flat.faces, size, size)
     covered = torch.zeros(size * size, dtype=torch.bool, device=vertices.device)
     covered[hits.pixel] = True
-    border, on_border = _border(texels, places, flat.faces, covered, size)
-    covered[border] = True
-    if progress is not None:
-        progress(UNWRAPPED)
-    # The border's few texels come last: those before stay in the order of the texture, near each other in space.
-    colours = ask(colour_at, torch.cat([inside, on_border]), chunk, part(progress, UNWRAPPED, 1.0))
-    image = torch.zeros(size * size, 3, dtype=torch.uint8, device=vertices.device)
-    image[torch.cat([hits.pixel, border])] = (colours * 255).round().to(torch.uint8)
-    # As far as the corner of a square around each texel: filtering reads squares.
-    reach = math.ceil(padding * math.sqrt(2))
-    texture = pad(image.reshape(size, size, 3), covered.reshape(size, size), reach)
-    return Baked(flat.vertex, flat.uv, flat.faces, texture, flat.charts, float(covered.double().mean()))
+    border, ends, share = _border(places, flat.faces, covered, size)
+    corners = torch.cat([flat.faces[hits.face], torch.cat([ends, ends[:, :1]], dim=1)])
+    on_border = torch.stack([1 - share, share, torch.zeros_like(share)], dim=1)
+    weights = torch.cat([hits.barycentric, on_border])
+    return Texels(flat, size, padding, torch.cat([hits.pixel, border]), flat.vertex[corners], weights)
 
 
 def chart_borders(faces: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,8 +165,9 @@ def chart_borders(faces: Tensor) -> tuple[Tensor, Tensor]:
     return single // count, single % count
 
 
-def _border(texels: Tensor, places: Tensor, faces: Tensor, covered: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Texels `[B]` that are not covered but have the border of a chart in them, and places `[B, 3]` on it.
+def _border(texels: Tensor, faces: Tensor, covered: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Texels `[B]` that are not covered but have the border of a chart in them, and a place on it for each: the edge's
+    ends `[B, 2]` and the share `[B]` of the way from the first to the second.
 
     Of all places on the border in a texel the one nearest to its middle is taken.
     """
@@ -144,5 +186,5 @@ def _border(texels: Tensor, places: Tensor, faces: Tensor, covered: Tensor, size
     nearest.scatter_reduce_(0, pixel[free], key, "amin")
     found = (nearest != NOTHING).nonzero()[:, 0]
     chosen = nearest[found] & (2**32 - 1)
-    which, part_way = edge[chosen], share[chosen].float()
-    return found, torch.lerp(places[start[which]], places[end[which]], part_way)
+    which = edge[chosen]
+    return found, torch.stack([start[which], end[which]], dim=1), share[chosen, 0].float()

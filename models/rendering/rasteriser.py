@@ -57,11 +57,11 @@ class Hits:
 
     def interpolate(self, values: Tensor, faces: Tensor) -> Tensor:
         """`[N, C]` values at the hits from values `[V, C]` at the corners that `faces` `[F, 3]` names."""
-        corners = faces[self.face]
+        corners = faces.long().index_select(0, self.face)
         weights = self.barycentric.to(values.dtype)
-        total = weights[:, :1] * values[corners[:, 0]]
+        total = weights[:, :1] * values.index_select(0, corners[:, 0])
         for corner in (1, 2):
-            total += weights[:, corner : corner + 1] * values[corners[:, corner]]
+            total = total + weights[:, corner : corner + 1] * values.index_select(0, corners[:, corner])
         return total
 
     def picture(self, values: Tensor, background: float = 0.0) -> Tensor:
@@ -96,7 +96,7 @@ def rasterise(vertices: Tensor, faces: Tensor, width: int, height: int) -> Hits:
         parts = (part.to(home) for part in (hits.pixel, hits.face, hits.barycentric, hits.depth))
         return Hits(width, height, *parts)
     faces = faces.to(home, torch.int64)
-    flat, depth, inverse = _projected(vertices.double(), width, height)
+    flat, depth, inverse = projected(vertices.double(), width, height)
     # What is not finite would become any whole number: it is put out of reach instead.
     reachable = (flat.abs() <= FARTHEST).all(1) & torch.isfinite(inverse) & (inverse > 0)
     snapped = torch.where(reachable[:, None], flat * PARTS, 0.0).round().long()
@@ -134,7 +134,7 @@ def _check(vertices: Tensor, faces: Tensor, width: int, height: int) -> None:
         raise ValueError(f"A face names a vertex that is not among the {len(vertices)}.")
 
 
-def _projected(vertices: Tensor, width: int, height: int) -> tuple[Tensor, Tensor | None, Tensor]:
+def projected(vertices: Tensor, width: int, height: int) -> tuple[Tensor, Tensor | None, Tensor]:
     """Pixel coordinates `[V, 2]`, depth `[V]` from 0 (near plane) to 1 or None, and 1 / w `[V]`, 0 where not ahead."""
     if vertices.shape[1] == 2:
         return vertices, None, torch.ones_like(vertices[:, 0])
@@ -151,11 +151,11 @@ def _box(snapped: Tensor, faces: Tensor, width: int, height: int) -> tuple[Tenso
         first, second, third = (snapped[faces[:, corner], axis] for corner in range(3))
         low = torch.minimum(torch.minimum(first, second), third)
         high = torch.maximum(torch.maximum(first, second), third)
-        sides.append(_next_middle(high).clamp(0, size) - _next_middle(low).clamp(0, size))
+        sides.append(next_middle(high).clamp(0, size) - next_middle(low).clamp(0, size))
     return sides[0], sides[1]
 
 
-def _next_middle(coordinate: Tensor) -> Tensor:
+def next_middle(coordinate: Tensor) -> Tensor:
     """The first row or column whose middle lies at a coordinate (in parts of a pixel) or beyond."""
     return (coordinate + (PARTS // 2 - 1)) >> (PARTS.bit_length() - 1)
 
@@ -180,29 +180,29 @@ def _covered(corners: Tensor, width: int, height: int) -> tuple[Tensor, Tensor]:
     """For every pixel whose middle is in a triangle, `[T, 3, 2]` in parts of a pixel: the triangle and the pixel."""
     order = corners[..., 1].argsort(dim=1)
     x, y = (corners[..., axis].gather(1, order) for axis in (0, 1))
-    first = _next_middle(y[:, 0]).clamp(0, height)
-    which, row = _expand(first, _next_middle(y[:, 2]).clamp(0, height) - first)
+    first = next_middle(y[:, 0]).clamp(0, height)
+    which, row = expand(first, next_middle(y[:, 2]).clamp(0, height) - first)
     level = row * PARTS + PARTS // 2
     (x0, x1, x2), (y0, y1, y2) = x[which].unbind(1), y[which].unbind(1)
-    long = _crossing(x0, y0, x2, y2, level)
+    long = crossing(x0, y0, x2, y2, level)
     upper = level < y1
-    short = _crossing(
+    short = crossing(
         torch.where(upper, x0, x1), torch.where(upper, y0, y1), torch.where(upper, x1, x2), torch.where(upper, y1, y2),
         level,
     )  # fmt: skip
     left = torch.minimum(long, short).clamp(0, width)
-    span, column = _expand(left, torch.maximum(long, short).clamp(0, width) - left)
+    span, column = expand(left, torch.maximum(long, short).clamp(0, width) - left)
     return which[span], (row * width)[span] + column
 
 
-def _crossing(x0: Tensor, y0: Tensor, x1: Tensor, y1: Tensor, level: Tensor) -> Tensor:
+def crossing(x0: Tensor, y0: Tensor, x1: Tensor, y1: Tensor, level: Tensor) -> Tensor:
     """The first column whose middle lies on or right of edges from (x0, y0) down to (x1, y1), at y0 <= level < y1."""
     drop = y1 - y0
     numerator = (x0 - PARTS // 2) * drop + (level - y0) * (x1 - x0)
     return -torch.div(-numerator, PARTS * drop, rounding_mode="floor")
 
 
-def _expand(first: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+def expand(first: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     """Runs first, first + 1, … of the given lengths, one after the other: each entry's run and its value."""
     total = int(counts.sum())
     run = torch.repeat_interleave(counts, output_size=total)

@@ -21,6 +21,8 @@ REASONS = {
     "models/lrm/volume.py": ({"detach"}, "where a ray is looked at again is no function to be learned"),
     "models/optimisation/loop.py": ({"detach"}, "averages, copies and figures are no part of what is learned"),
     "models/midi/tiny.py": ({"no_grad"}, "writes the values that parameters begin with"),
+    "models/rendering/drawing.py": ({"detach"}, "which triangle covers a pixel is a choice"),
+    "models/rendering/silhouettes.py": ({"detach"}, "which edges are silhouettes is a choice; where they run is not"),
     "models/rendering/unwrapping.py": ({"detach"}, "the unwrapping is not torch's"),
     "models/writing.py": ({"detach"}, "a file has no gradients"),
     "models/zero123plus/conditioning.py": ({"detach"}, "numpy has no gradients"),
