@@ -54,7 +54,8 @@ def work(way: str, vertices: Tensor, faces: Tensor, edges: Edges, camera: Camera
         leaf, shades = vertices.clone().requires_grad_(), colours.clone().requires_grad_()
         seen = draw(leaf, faces, camera, shades, width=side, edges=edges)
         if back:
-            (seen.colour.square().sum() + seen.normals.sum() + seen.alpha.sum()).backward()
+            loss: Any = seen.colour.square().sum() + seen.normals.sum() + seen.alpha.sum()
+            loss.backward()
         return len(seen.hits.pixel)
 
     return {"covered": covered, "preview": looked_at}.get(way, lambda: drawn(way == "back"))

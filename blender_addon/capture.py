@@ -54,7 +54,8 @@ class Capture:
     outlines: instance maps of the whole outlines of those block-outs that something hides parts of, each id in one of
     them; outline_depths: the depth of each map as it would be without what hides it.
     further: where there are several pictures, those after the first, which all the rest belongs to; photos: {"name",
-    "azimuth"} of each of them, the first one too; one_with: further objects of the only block-out.
+    "azimuth"} of each of them, the first one too, and "camera" where it is known; one_with: further objects of the
+    only block-out.
     """
 
     image: Path | None = None
@@ -212,7 +213,7 @@ def _take(sitter: Sitter, folder: Path, told: Told) -> Steps:
                 files.append(pictures.write_whole(scratch / f"{depth_name}.npy", pictures.npy(depth * metres)))
         moved = pictures.move(files, folder)
     if sitter.cut_out:
-        return Capture(image=moved[0], warnings=warnings)
+        return Capture(image=moved[0], camera=pose, warnings=warnings)
     return Capture(
         *moved[:3],
         outlines=moved[3::2],

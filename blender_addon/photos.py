@@ -162,7 +162,10 @@ def joined(sitting: Sitting, shots: Sequence[Capture]) -> Capture:
     return replace(
         shots[0],
         further=[shot.image for shot in shots[1:]],
-        photos=[{"name": photo.name, "azimuth": photo.azimuth} for photo in sitting.photos],
+        photos=[
+            {"name": photo.name, "azimuth": photo.azimuth, **({"camera": shot.camera} if shot.camera else {})}
+            for photo, shot in zip(sitting.photos, shots, strict=True)
+        ],
         warnings=list(warnings.values()),
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from backend import __version__
-from backend.cli import delivery, generate, listing, models, output, place
+from backend.cli import delivery, generate, listing, models, output, place, surface
 from backend.errors import ERRORS, Problem
 from backend.jobs.folders import default_data_folder
 from backend.pipelines import find_pipeline
@@ -94,6 +94,14 @@ def _parser(arguments: Sequence[str]) -> Parser:
             "place",
             help="stand the meshes of a scene where the camera sees them",
             description="Stand the meshes of a scene where the camera sees them, by their masks.",
+        )
+    )
+
+    surface.add_options(
+        commands.add_parser(
+            "surface",
+            help="make a mesh from pictures with known cameras",
+            description="Make a mesh from pictures with known cameras; it stands in the world of these cameras.",
         )
     )
 

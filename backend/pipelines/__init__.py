@@ -11,10 +11,11 @@ from backend.pipelines.inflate import INFLATE
 from backend.pipelines.instantmesh import INSTANTMESH
 from backend.pipelines.midi import MIDI
 from backend.pipelines.mira import MIRA
+from backend.pipelines.multiview import MULTIVIEW
 from backend.plugins import plugged
 
 PIPELINES: dict[str, PipelineInfo] = {
-    info.id: info for info in (INFLATE, MIDI, INSTANTMESH, MIRA, *plugged("PIPELINES"))
+    info.id: info for info in (INFLATE, MIDI, INSTANTMESH, MIRA, MULTIVIEW, *plugged("PIPELINES"))
 }
 
 

@@ -33,9 +33,9 @@ eighth as large as the frames, without a network. `state.tensors()` is what a ch
 `State.from_tensors(tensors)` given as `start` goes on from there as if the run had not stopped, if `condition` was
 called again with the same picture, elevation and a generator seeded the same: all chance is in `condition`.
 
-`Guidance(triangular=True)` guides the frame at the back most in place of the last one; `Guidance(saving="reused")` or
-`"interval"` leave out a part of the unconditional half, for other numbers in less time. `Frugality` changes memory
-only, never numbers; `memory.ways` says which settings fit where.
+`Guidance(triangular=True)` guides the frame at the back most in place of the last one; `Guidance(interval=INTERVAL)`
+leaves out half of the unconditional half, for other numbers in three quarters of the time (`denoising`). `Frugality`
+changes memory only, never numbers; `memory.ways` and `memory.needed_bytes` say which settings fit where.
 
 `tiny.write_tiny_checkpoints(folder)` writes both files, small: frames of 64² and 128² that show the picture. Use two or
 three steps with them. `pipeline.size` and `pipeline.frames` tell sizes. Importing this package imports nothing heavy.

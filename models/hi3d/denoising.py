@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,10 +18,9 @@ from models.hi3d.frugal import WHOLE, Frugality, set_pieces
 from models.hi3d.schedule import STEPS, Schedule, blend_weight, blended, guidance_scales
 from models.hi3d.unet import predict
 
-Saving = Literal["none", "reused", "interval"]
-
-INTERVAL = (0.24, 0.76)
-"""The part of the steps that "interval" guides: the middle half, in which the data's larger shapes are decided."""
+INTERVAL = (0.4, 0.92)
+"""Of `Guidance.interval`: of 25 steps the 13 with sigmas from 35 to 0.025. Before, nothing but the mean of all pictures
+is decided, and after, nothing that is seen."""
 
 
 @dataclass(frozen=True)
@@ -31,29 +30,24 @@ class Guidance:
     Attributes:
         largest: of the scales; None: as published for the stage. The smallest is 1.
         triangular: see `guidance_scales`. Published: False.
-        saving: what is left out of the unconditional half, which is half of the work. "none", as published. "reused":
-            it is computed in every other step only; in between what it said of v last, relative to the conditional
-            half, is used again. "interval": outside of `interval` frames are not guided (Kynkäänniemi et al., arXiv
-            2404.07724).
-        interval: the part of the steps that is guided, 0 … 1 from noise to data.
+        interval: the part of the steps, 0 … 1 from noise to data, in which frames are guided; outside, the
+            unconditional half is not computed (Kynkäänniemi et al., arXiv 2404.07724). None, as published: everywhere.
+            `INTERVAL` takes three quarters of the work; what it changes is in docs/benchmarks.md.
     """
 
     largest: float | None = None
     triangular: bool = False
-    saving: Saving = "none"
-    interval: tuple[float, float] = INTERVAL
+    interval: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.largest is not None and not self.largest >= 1.0:
             raise ValueError(f"guidance begins at 1, which turns it off; it cannot be {self.largest}")
-        if self.saving not in get_args(Saving):
-            raise ValueError(f"{self.saving!r} saves nothing; {', '.join(get_args(Saving))} are possible")
+        if self.interval is not None and not 0.0 <= self.interval[0] <= self.interval[1] <= 1.0:
+            raise ValueError(f"an interval is a part of the steps, 0 … 1, not {self.interval}")
 
-    def computes(self, index: int, steps: int) -> bool:
-        """Whether step `index` of a run computes the unconditional half."""
-        if self.saving == "reused":
-            return index % 2 == 0
-        return self.saving == "none" or self.interval[0] <= index / steps < self.interval[1]
+    def works_at(self, done: float) -> bool:
+        """Whether the step that begins at this fraction of the run is guided."""
+        return self.interval is None or self.interval[0] <= done < self.interval[1]
 
 
 PUBLISHED = Guidance()
@@ -93,21 +87,16 @@ class State:
         steps: of the whole run.
         latents: [T, channels, h, w] float32, the sample.
         data: of the same shape: what the last step took the sample to be; to look at. None before the first step.
-        direction: of the same shape: conditional − unconditional v of the last step that computed both, if `Guidance`
-            uses it again.
     """
 
     done: int
     steps: int
     latents: Tensor
     data: Tensor | None = None
-    direction: Tensor | None = None
 
     def tensors(self) -> dict[str, Tensor]:
         """What has to be kept to go on from here, on the CPU; `from_tensors` reads it."""
-        kept = {"latents": self.latents, "direction": self.direction}
-        found = {name: each.detach().cpu() for name, each in kept.items() if each is not None}
-        return {"progress": torch.tensor([self.done, self.steps]), **found}
+        return {"progress": torch.tensor([self.done, self.steps]), "latents": self.latents.detach().cpu()}
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> State:
@@ -118,7 +107,7 @@ class State:
         """
         try:
             done, steps = tensors["progress"].tolist()
-            return cls(int(done), int(steps), tensors["latents"], None, tensors.get("direction"))
+            return cls(int(done), int(steps), tensors["latents"])
         except (KeyError, ValueError) as error:
             raise ValueError(f"this is no state of a run of Hi3D: {error!r}") from error
 
@@ -160,7 +149,7 @@ def denoise(unet: Any, conditions: Conditions, run: Run, start: State | None = N
         raise ValueError("the state is of a run with other steps or of another size; begin again")
     largest = guidance.largest or run.largest
     scales = guidance_scales(len(told.noise), largest, triangular=guidance.triangular).to(device)[:, None, None, None]
-    latents, direction = start.latents.to(device), None if start.direction is None else start.direction.to(device)
+    latents = start.latents.to(device)
     set_pieces(unet, run.frugality)
     if run.callback is not None:
         run.callback(start)
@@ -169,19 +158,15 @@ def denoise(unet: Any, conditions: Conditions, run: Run, start: State | None = N
             weight = blend_weight(index, run.steps)
             latents = blended(latents, told.frames, told.noise, float(schedule.sigmas[index]), weight)
         seen, time = schedule.scaled(latents, index), schedule.timesteps[index].to(device)
-        if guidance.computes(index, run.steps):
+        if guidance.works_at(index / run.steps):
             unconditional, conditional = both_halves(unet, seen, time, told, run.frugality.one_batch)
-            direction = conditional - unconditional
-            prediction = unconditional + scales * direction
+            prediction = unconditional + scales * (conditional - unconditional)
         else:
             prediction = one_half(unet, seen, time, told, True)
-            if guidance.saving == "reused" and direction is not None:
-                prediction = prediction + (scales - 1.0) * direction
         data = schedule.denoised(latents, prediction, index)
         latents = schedule.step(latents, data, index)
         if run.callback is not None:
-            kept = direction if guidance.saving == "reused" else None
-            run.callback(State(index + 1, run.steps, latents, data, kept))
+            run.callback(State(index + 1, run.steps, latents, data))
     return latents
 
 

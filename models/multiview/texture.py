@@ -113,7 +113,8 @@ def texture(
     count = len(texels.pixel)
     colours = torch.empty(count, 3, device=vertices.device)
     for start in range(0, count, CHUNK):
-        place, normal, fallback = texels.interpolate(values, slice(start, start + CHUNK)).split(3, dim=1)
+        found = texels.interpolate(values, slice(start, start + CHUNK))
+        place, normal, fallback = found[:, :3], found[:, 3:6], found[:, 6:]
         own, weight = blend.at(place, functional.normalize(normal, dim=1))
         colours[start : start + CHUNK] = torch.lerp(fallback, own, (weight / FAINT).clamp(max=1)[:, None])
         if progress is not None:
@@ -124,8 +125,9 @@ def texture(
 def vertex_colours(blend: Blend, vertices: Tensor, faces: Tensor) -> Tensor:
     """Colours `[V, 3]` at vertices: those of the views, and where none sees them those around."""
     normals = vertex_normals(vertices, faces)
-    found = [blend.at(*each) for each in zip(vertices.split(CHUNK), normals.split(CHUNK), strict=True)]
-    colours, weight = (torch.cat(parts) for parts in zip(*found, strict=True))
+    parts = [slice(start, start + CHUNK) for start in range(0, len(vertices), CHUNK)]
+    found = [blend.at(vertices[part], normals[part]) for part in parts]
+    colours, weight = (torch.cat(each) for each in zip(*found, strict=True))
     return filled(colours, 100 * (weight / FAINT).square(), faces)
 
 

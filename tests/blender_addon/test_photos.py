@@ -94,9 +94,10 @@ def test_the_first_photo_is_a_shot_and_the_others_are_cut_out(around: list[Any],
     assert np.array_equal(labels_of(first), labels_of(plain))
     assert np.array_equal(np.load(first.depth), np.load(plain.depth), equal_nan=True)
     assert np.array_equal(read(first.image), read(plain.image)), "nothing else is in the scene"
-    assert (second.instances, second.depth, second.camera) == (None, None, None)
+    assert (second.instances, second.depth) == (None, None)
     bpy.context.scene.camera = around[1]
     plain = capture_camera(bpy.context, [cube], tmp_path / "plain")
+    assert second.camera == plain.camera
     whole, mask = read(plain.image), labels_of(plain) == 1
     cut = read(second.image)
     assert second.image.read_bytes()[25] == 6, "RGBA"
@@ -257,7 +258,7 @@ def test_photos_arrive_with_names_and_azimuths_and_the_prop_on_the_block_out(sev
     assert [each.name for each in bpy.context.selected_objects] == selected
     told = came(job)
     assert told["photos"] == [{"name": f"Shot {number}", "azimuth": angle} for number, angle in enumerate(ROUND, 1)]
-    assert told["sizes"] == [[96, 64]] * 4
+    assert told["sizes"] == told["cameras"] == [[96, 64]] * 4
     assert told["clear"][0] == 0, "the first one has its map instead"
     assert all(500 < pixels < 3000 for pixels in (told["mask"], *told["opaque"][1:]))
     assert all(opaque + clear == 96 * 64 for opaque, clear in zip(told["opaque"], told["clear"], strict=True))
@@ -284,6 +285,7 @@ def test_files_images_and_cameras_mix_and_keep_their_bytes(several: Any, around:
         {"name": "Shot 3", "azimuth": 180.0},
     ]
     assert told["sizes"] == [[64, 48], [24, 16], [96, 64], [96, 64]]
+    assert told["cameras"] == [None, None, [96, 64], [96, 64]]
     assert (told["instance_source"], told["camera_source"], told["depth"]) == ("alpha", "default", False)
     inputs = session.current.environment().data / "jobs" / job.id / "inputs"
     assert (inputs / "image-0.bin").read_bytes() == picture.read_bytes()

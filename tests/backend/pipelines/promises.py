@@ -2,7 +2,7 @@
 
 A pipeline that is registered is tried without being named here: on a picture of two objects and a third one that is one
 pixel, with the parameters that it has by itself. One that needs networks gets a row in `EXAMPLES`, which says who
-writes its tiny checkpoints, and which parameters make it quick.
+writes its tiny checkpoints, and which parameters make it quick; so does one that takes several pictures.
 """
 
 from __future__ import annotations
@@ -46,10 +46,17 @@ class Example:
     """How to try a pipeline.
 
     parameters: what makes it quick. write: writes tiny checkpoints into a folder of models.
+    views: pictures of one object, each with its camera, where it does not take one picture of three objects.
     """
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
     write: Callable[[Path], object] = nothing
+    views: int = 0
+
+    @property
+    def names(self) -> dict[int, str]:
+        """The objects of its job."""
+        return {1: "Stool"} if self.views else NAMES
 
 
 def _midi(folder: Path) -> None:
@@ -74,6 +81,7 @@ EXAMPLES = {
     "inflate": Example({"detail": 48, "texture_size": 64}),
     "midi": Example({"steps": 2, "resolution": "65", "faces": 1000, "texture_size": 128}, _midi),
     "instantmesh": Example({"steps": 1, "resolution": "64", "faces": 1000, "texture_size": 256}, _instantmesh),
+    "multiview": Example({"steps": 2, "resolution": 32, "side": 128, "faces": 800, "texture_size": 128}, views=3),
     "mira": Example({"resolution": 32, "faces": 1000, "texture_size": 128}, _mira),
 }
 
@@ -101,7 +109,12 @@ class Attempt:
 
 
 def write_job(folder: Path, info: PipelineInfo, seed: int) -> Path:
-    """A job as the server writes it down: two ellipses and a pixel, over grey."""
+    """A job as the server writes it down: two ellipses and a pixel, over grey; or views of a stool."""
+    example = example_of(info)
+    if example.views:
+        from tests.backend.multiview_shots import write_views
+
+        return write_views(folder, example.views, dict(example.parameters), seed, pipeline=info.id)
     row, column = np.mgrid[:SIZE, :SIZE]
     labels = np.zeros((SIZE, SIZE), np.uint8)
     picture = np.full((SIZE, SIZE, 3), 128, np.uint8)
@@ -111,7 +124,7 @@ def write_job(folder: Path, info: PipelineInfo, seed: int) -> Path:
     labels[20, 78] = DEGENERATE
     request = GenerateRequest(
         pipeline=info.id,
-        parameters=dict(example_of(info).parameters),
+        parameters=dict(example.parameters),
         seed=seed,
         instances=[InstanceLabel(id=number, name=name) for number, name in NAMES.items()],
     )

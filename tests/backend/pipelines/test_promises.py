@@ -24,7 +24,6 @@ from backend.residency import residency
 from tests.backend.pipelines.promises import (
     CANCELLED,
     DEGENERATE,
-    NAMES,
     SIGKILLED,
     Attempt,
     attempt,
@@ -112,20 +111,24 @@ def other(info: PipelineInfo, tmp_path_factory: pytest.TempPathFactory) -> Count
     return Counted(made, living.peak, max(plans))
 
 
-def test_every_object_is_one_closed_prop_or_is_told(tried: Attempt) -> None:
+def test_every_object_is_one_closed_prop_or_is_told(info: PipelineInfo, tried: Attempt) -> None:
+    names = example_of(info).names
     props = solids(tried.glb)
     told = {said.instance for said in tried.said if isinstance(said, Warning)}
     assert set(props) == {prop.id for prop in tried.result.props}
     assert len(props) == len(tried.result.props), "one prop for each object"
-    assert {number for number in NAMES if number not in told} <= set(props) <= set(NAMES)
-    assert len(props) >= len(NAMES) - 1
+    assert {number for number in names if number not in told} <= set(props) <= set(names)
+    assert set(props) >= set(names) - {DEGENERATE}
     assert {number: openings(faces) for number, faces in props.items()} == dict.fromkeys(props, 0)
 
 
-def test_a_degenerate_object_is_told_and_the_others_come(tried: Attempt) -> None:
+def test_a_degenerate_object_is_told_and_the_others_come(info: PipelineInfo, tried: Attempt) -> None:
+    names = example_of(info).names
+    if DEGENERATE not in names:
+        pytest.skip("it takes one object alone")
     told = [said for said in tried.said if isinstance(said, Warning) and said.instance == DEGENERATE]
     assert told and all(said.message for said in told)
-    assert set(NAMES) - {DEGENERATE} <= {prop.id for prop in tried.result.props}
+    assert set(names) - {DEGENERATE} <= {prop.id for prop in tried.result.props}
 
 
 def test_progress_never_falls_and_comes_often(tried: Attempt) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from models.hi3d.denoising import Guidance, State  # noqa: E402
+from models.hi3d.denoising import INTERVAL, Guidance, State  # noqa: E402
 from models.hi3d.frugal import Frugality  # noqa: E402
 from models.hi3d.schedule import guidance_scales  # noqa: E402
 from tests.models.hi3d.conftest import FRAMES, REFINED, SIZE  # noqa: E402
@@ -60,7 +60,7 @@ def test_seeds_elevations_and_pictures_matter(orbit: Any, picture: Any) -> None:
         assert not torch.equal(other.latents, usual)
 
 
-@pytest.mark.parametrize("guidance", [Guidance(), Guidance(saving="reused"), Guidance(saving="interval")])
+@pytest.mark.parametrize("guidance", [Guidance(), Guidance(interval=INTERVAL)])
 def test_a_run_that_goes_on_ends_as_if_it_had_not_stopped(
     orbit: Any, refine: Any, picture: Any, guidance: Guidance
 ) -> None:
@@ -143,18 +143,13 @@ def test_triangular_guidance_treats_neighbours_of_the_first_frame_alike() -> Non
     assert torch.equal(triangular[1:], triangular[1:].flip(0))
 
 
-def test_savings_leave_out_what_they_say(orbit: Any, picture: Any) -> None:
+def test_the_interval_leaves_out_half_of_the_unconditional_half(orbit: Any, picture: Any) -> None:
     told = orbit.condition(picture, 0, seeded())
-    unet = orbit.files.parts["unet"]
     halves: list[int] = []
-    handle = unet.register_forward_pre_hook(lambda module, inputs: halves.append(len(inputs[0])))
-    counts = {}
-    for guidance in (Guidance(), Guidance(saving="reused"), Guidance(saving="interval")):
-        halves.clear()
-        orbit.denoise(told, 25, guidance)
-        counts[guidance.saving] = sum(halves)
+    handle = orbit.files.parts["unet"].register_forward_pre_hook(lambda module, inputs: halves.append(len(inputs[0])))
+    orbit.denoise(told, 25, Guidance(interval=INTERVAL))
     handle.remove()
-    assert counts == {"none": 50, "reused": 38, "interval": 38}
+    assert halves == [1] * 10 + [2] * 13 + [1] * 2
 
 
 @pytest.mark.parametrize("elevation", [-11, 41, float("nan")])
@@ -175,7 +170,9 @@ def test_pictures_that_cannot_be_used(orbit: Any, refine: Any, picture: Any) -> 
         refine.condition(np.stack([picture] * (FRAMES - 1)), 0, seeded())
 
 
-@pytest.mark.parametrize("setting", [{"largest": 0.5}, {"largest": float("nan")}, {"saving": "everything"}])
+@pytest.mark.parametrize(
+    "setting", [{"largest": 0.5}, {"largest": float("nan")}, {"interval": (0.5, 0.4)}, {"interval": (0.0, 2.0)}]
+)
 def test_guidance_that_makes_no_sense(setting: Any) -> None:
     with pytest.raises(ValueError):
         Guidance(**setting)

@@ -1,0 +1,98 @@
+"""multiview: several renders or photos of one object, each with its camera, become one mesh that stands where they see
+it. No download; nothing is made up but what no picture shows."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from backend.pipelines.base import PROMINENT, Needs, PipelineInfo, Stage, special
+from backend.pipelines.parameters import (
+    Faces,
+    MeshParameters,
+    Quality,
+    Resolution,
+    Steps,
+    TextureParameters,
+    TextureSize,
+    steps_of,
+)
+from backend.pipelines.picture import PictureParameters
+
+FEWEST, MOST = 2, 64
+"""Pictures."""
+
+
+class MultiviewParameters(MeshParameters, TextureParameters, PictureParameters):
+    """What an artist can turn."""
+
+    QUALITIES: ClassVar[dict[str, int]] = {"draft": 0, "standard": 420, "final": 840}
+
+    quality: Annotated[
+        Quality,
+        Field(
+            description="Steps of the fitting to the pictures: 0, which leaves it to their outlines, 420 or 840.",
+            json_schema_extra=PROMINENT,
+        ),
+    ] = "standard"
+    steps: Annotated[Steps, Field(le=2000), steps_of(QUALITIES)] = 0
+    resolution: Annotated[Resolution, Field(le=320, json_schema_extra=PROMINENT)] = 144
+    side: int = Field(
+        512,
+        ge=64,
+        le=1024,
+        title="View size",
+        description="Pixels along a side of the square around the object that is looked at in each picture.",
+        json_schema_extra={"group": "views", **PROMINENT},
+    )
+    level: bool = Field(
+        True,
+        title="Level exposures",
+        description="Make pictures that are lighter or darker than the others agree with them.",
+        json_schema_extra={"group": "texture"},
+    )
+    flexible: bool = Field(
+        True,
+        title="Bend views",
+        description="Let pictures disagree by a few pixels, as painted or generated ones do.",
+        json_schema_extra={"group": "views"},
+    )
+    faces: Annotated[Faces, Field(json_schema_extra=PROMINENT | special(0, "All", 40000))] = 40000
+    texture_size: Annotated[TextureSize, Field(json_schema_extra=PROMINENT)] = 2048
+
+    @property
+    def chosen_steps(self) -> int:
+        """Of the fitting, at all its sizes together; 0: the outlines alone."""
+        return self.steps or self.QUALITIES[self.quality]
+
+    def picture_side(self, objects: bool) -> int:
+        return max(2048, 2 * self.side)
+
+    def skipped_stages(self) -> tuple[str, ...]:
+        return () if self.colour != "none" else ("texture",)
+
+
+MULTIVIEW = PipelineInfo(
+    id="multiview",
+    version="1",
+    title="From Views",
+    description="One prop from several pictures with known cameras: what they show, where they see it.",
+    entry="backend.pipelines.multiview.run:run",
+    parameters=MultiviewParameters,
+    stages=(
+        Stage("views", 5),
+        Stage("surface", 70),
+        Stage("clean", 5),
+        Stage("texture", 15),
+        Stage("place", 1),
+        Stage("export", 4),
+    ),
+    images=(FEWEST, MOST),
+    instances=(1, 1),
+    learned=True,
+    needed=lambda chosen: Needs(),
+    finishes_early=True,
+    checkpoints=True,
+    needs_cameras=True,
+)

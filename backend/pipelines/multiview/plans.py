@@ -1,0 +1,27 @@
+"""What reconstructing from views needs on the device. Predicted: none of it was measured on a card."""
+
+from __future__ import annotations
+
+from backend.memory import ITEM_BYTES, Plan
+
+PIXEL_NUMBERS = 40
+"""Numbers for each pixel of the views: pictures, alpha, distances to outlines, and what the texture looks up."""
+
+CELL_NUMBERS = 60
+"""For each cell of the lattice: distance and colours with their gradients, the optimiser's means, what is rendered."""
+
+TEXEL_NUMBERS = 24
+"""For each texel: its place, its corners, its colours, and the padding."""
+
+RAYS_NUMBERS = 60_000_000
+"""For the rays of a step, and for a chunk of texels as all views see it."""
+
+
+def multiview_plans(views: int, side: int, cells: int, texels: int) -> list[Plan]:
+    """The one way of working: in 32 bit.
+
+    Args:
+        views: pictures. side: of each, pixels. cells: along the longest side. texels: of the texture, 0 for none.
+    """
+    numbers = PIXEL_NUMBERS * views * side**2 + CELL_NUMBERS * (cells + 8) ** 3 + TEXEL_NUMBERS * texels + RAYS_NUMBERS
+    return [Plan("whole", "32-bit, all views at once", ITEM_BYTES["float32"] * numbers, "float32")]
