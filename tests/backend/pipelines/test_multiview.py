@@ -99,7 +99,7 @@ def test_a_picture_in_which_the_object_is_cut_is_left_out(tmp_path: Path) -> Non
 
 
 def test_a_surface_is_not_made_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from backend.pipelines.multiview import run as module
+    from backend.pipelines.viewed import surfacing as module
 
     folder = shots.write_views(tmp_path, 4, QUICK, 0)
     made: list[int] = []
