@@ -28,7 +28,7 @@ def import_times(folder: Path, amount: Amount) -> list[dict[str, Any]]:
     """Seconds to import n props; medians."""
     import bpy
 
-    from blender_addon import importer
+    from blender_addon.props import importer
 
     rows = []
     for count in amount.props:
@@ -55,9 +55,9 @@ def slices(folder: Path, amount: Amount) -> dict[str, float]:
     run_backend("bench.files", str(image), str(instances), str(amount.side), str(INSTANCES))
     for _ in range(amount.repeats):
         blender_addon.generate(source=image, labels=instances, wait=True, timeout=120)
-    measured = session.current.slices
+    measured = session.current.line.slices
     figures = {"p95": measured.percentile(95), "longest": measured.longest(), "slices": float(len(measured.seconds))}
-    figures["longest_import"] = session.current.imports.longest()
+    figures["longest_import"] = session.current.line.imports.longest()
     blender_addon.shutdown()
     return figures
 

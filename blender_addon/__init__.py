@@ -9,50 +9,36 @@ from functools import partial
 
 import bpy
 
-from . import (
-    asking,
-    block_outs,
-    box_overlay,
-    copies,
-    job_list,
-    menus,
-    moments,
-    operators,
-    panels,
-    photo_files,
-    preferences,
-    preview_images,
-    properties,
-    resting,
-    session,
-    temporary,
-    thumbnails,
-    translations,
-)
-from .api import (
+from . import session
+from .answers import asking, thumbnails
+from .api.assets import mark_as_asset
+from .api.block_outs import hide_block_outs, show_block_outs
+from .api.catalogue import pipelines, preparations
+from .api.generating import generate
+from .api.installing import install, installation
+from .api.jobs import (
     Job,
-    SetDresserError,
     answer,
     cancel,
     continue_job,
     delete_job,
     finish_job,
-    generate,
     import_job,
-    install,
-    installation,
     jobs,
-    pipelines,
-    preparations,
     question,
 )
-from .assets import mark_as_asset
-from .block_outs_api import hide_block_outs, show_block_outs
-from .models_api import download_model, models, pause_model, remove_model, verify_model
-from .remaking import again, keep_only, new_variant, show_variant, variants_of
-from .server_api import free_memory, restart_server, server_status, shutdown, start_server
-from .support_bundle import support_bundle
-from .views_api import pick_views, regenerate_views
+from .api.models import download_model, models, pause_model, remove_model, verify_model
+from .api.remaking import again, keep_only, new_variant, show_variant, variants_of
+from .api.server import free_memory, restart_server, server_status, shutdown, start_server
+from .api.support_bundle import support_bundle
+from .api.views import pick_views, regenerate_views
+from .capture import block_outs, photo_files
+from .ground import copies, moments, temporary, translations
+from .ground.messages import SetDresserError
+from .settings import properties
+from .ui import box_overlay, menus, operators, panels, preferences
+from .ui.operators.reimport import place
+from .work import job_list, preview_images, resting
 
 __all__ = [
     "Job",
@@ -124,6 +110,7 @@ def register() -> None:
         for each in _CLASSES:
             bpy.utils.register_class(each)
             _undo.append(partial(bpy.utils.unregister_class, each))
+        session.place = place
         for room in _ROOMS:
             room.register()
             _undo.append(room.unregister)

@@ -52,7 +52,9 @@ def dress_the_room(say: Callable[[str], None]) -> bool:
     import bpy
 
     import blender_addon
-    from blender_addon import block_outs, session
+    from blender_addon import session
+    from blender_addon.backend_process import setting_up
+    from blender_addon.capture import block_outs
     from demo import blockout, measure
 
     began = time.monotonic()
@@ -60,7 +62,7 @@ def dress_the_room(say: Callable[[str], None]) -> bool:
     before = measure.stands(pieces)
     job = blender_addon.generate(objects=pieces, pipeline="inflate", name="Living room", wait=True)
     assert job.glb is not None
-    inputs = session.current.environment().data / "jobs" / job.id / "inputs"
+    inputs = setting_up.server_environment(session.current.desk.installation).data / "jobs" / job.id / "inputs"
     shutil.copyfile(inputs / "image-0.bin", OUT / "before.png")
     for name in ("scene.glb", "result.json"):
         shutil.copyfile(job.glb.parent / name, OUT / name)
@@ -91,7 +93,7 @@ def render(path: Path) -> None:
     """What the active camera sees, as the scene is set up to render."""
     import bpy
 
-    from blender_addon import render_settings, rendering
+    from blender_addon.capture import render_settings, rendering
 
     scene = bpy.context.scene
     with render_settings.Overrides() as overrides:

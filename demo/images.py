@@ -14,9 +14,10 @@ from bpy.types import Object
 from mathutils import Matrix, Vector
 
 import blender_addon
-from blender_addon import rendering
-from blender_addon.messages import SetDresserError
-from blender_addon.pictures import png, write_whole
+from blender_addon.capture import rendering
+from blender_addon.capture.pictures import png
+from blender_addon.ground.files import write_whole
+from blender_addon.ground.messages import SetDresserError
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGER_SIDE = 480

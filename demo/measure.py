@@ -13,8 +13,8 @@ import numpy as np
 from bpy.types import Object
 from mathutils import Vector
 
-from blender_addon import block_outs, identity, render_settings, rendering, scenery
-from blender_addon.intrinsics import picture_size
+from blender_addon.capture import block_outs, identity, render_settings, rendering, scenery
+from blender_addon.capture.intrinsics import picture_size
 
 LEAST_IOU = 0.95
 LARGEST_ERROR = 0.05

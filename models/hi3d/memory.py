@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from models.hi3d.files import FRAMES, ORBIT, SECOND_VAE, Stage
+from models.hi3d.files import ORBIT, SECOND_VAE, Stage
 from models.hi3d.frugal import Frugality
 
 FEED_FORWARD_FRAMES, LAYER_FRAMES = 2, 4
 """Frames whose tokens a feed-forward sees at once, and frames that a layer does, in the frugal ways."""
 
 ROWS = 1024
-"""Queries at once where attention holds a matrix of scores."""
+"""Queries of a frame at once where attention holds a matrix of scores."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,13 @@ DENOISING: Mapping[int, Mapping[str, int]] = {
 }  # fmt: skip
 """Numbers of one step, by stage and way."""
 
+DENOISING_WITH_SCORES: Mapping[int, Mapping[str, int]] = {
+    1: {"full": 552_000_000, "parts": 552_000_000, "frames": 278_000_000},
+    2: {"full": 2_230_000_000, "parts": 2_230_000_000, "frames": 1_125_000_000},
+}
+"""The same where attention holds a matrix of scores: that of `ROWS` is never the worst moment, and
+neither is that of the autoencoder, whose frames are smallest where it has its attention."""
+
 ENCODING: Mapping[int, int] = {1: 169_000_000, 2: 675_000_000}
 DECODING: Mapping[int, int] = {1: 202_000_000, 2: 806_000_000}
 """Numbers of one frame."""
@@ -58,33 +65,27 @@ DEPTH = 59_000_000
 LATENT = 8
 """Pixels along a side of a latent."""
 
-HEADS = 5
-"""Of the finest level."""
-
-SCORES = 2
-"""Matrices of scores that attention holds where it holds any: before and after the softmax."""
-
 
 def ways(stage: Stage, scores: bool = False) -> list[Way]:
     """The ladder of a stage, the most generous first. All give the same result up to rounding.
 
     Args:
-        scores: the device's attention holds a matrix of scores, as PyTorch's on Apple's GPU: then no way takes all
-            frames and all queries at once.
+        scores: the device's attention holds a matrix of scores, as PyTorch's on Apple's GPU: then no way takes more
+            than a frame, and `ROWS` of its queries, at once.
     """
     tokens = FEED_FORWARD_FRAMES * (stage.size // LATENT) ** 2
-    whole, halves = Frugality(), Frugality(one_batch=False)
-    alone = "one part at a time"
-    pieces, frames = replace(halves, tokens=tokens), replace(halves, tokens=tokens, frames=LAYER_FRAMES)
-    found = [
-        Way("full", "everything stays loaded", True, whole, 2),
-        Way("parts", alone, False, whole, 2),
-        Way("halves", f"{alone}, guidance in two halves", False, halves, 1),
-        Way("pieces", f"{alone}, guidance in two halves, feed-forwards in pieces", False, pieces, 1),
-    ]
+    whole, alone = Frugality(), "one part at a time"
+    halves = f"{alone}, guidance in two halves"
     if scores:
-        return [replace(way, frugality=replace(way.frugality, frames=1, attention_rows=ROWS)) for way in found]
-    return [*found, Way("frames", f"{alone}, guidance in two halves, a few frames at a time", False, frames, 1)]
+        whole = replace(whole, tokens=tokens, frames=1, attention_rows=ROWS)
+    half = replace(whole, one_batch=False)
+    found = [Way("full", "everything stays loaded", True, whole, 2), Way("parts", alone, False, whole, 2)]
+    if not scores:
+        found.append(Way("halves", halves, False, half, 1))
+        half = replace(half, tokens=tokens)
+        found.append(Way("pieces", f"{halves}, feed-forwards in pieces", False, half, 1))
+        half = replace(half, frames=LAYER_FRAMES)
+    return [*found, Way("frames", f"{halves}, a few frames at a time", False, half, 1)]
 
 
 def needed_bytes(
@@ -101,21 +102,15 @@ def needed_bytes(
     vae_item = vae_item or item
     weights = {name: count * (vae_item if name.endswith("vae") else item) for name, count in parameters.items()}
     second = SECOND_VAE if SECOND_VAE in parameters else "vae"
-    attention = vae_attention = 0
-    if scores:
-        tokens = (stage.size // LATENT) ** 2
-        halves = 2 if way.frugality.one_batch else 1
-        rows = way.frugality.attention_rows or tokens
-        attention = SCORES * HEADS * (way.frugality.frames or FRAMES * halves) * rows * tokens
-        vae_attention = SCORES * tokens**2
+    denoising = (DENOISING_WITH_SCORES if scores else DENOISING)[stage.number][way.name]
     other = ("score_encoder", TOWER) if stage is ORBIT else ("depth_estimator", DEPTH)
     pictures = way.group if stage.number == 2 else 1
     work = [
         ("image_encoder", TOWER * item),
         (other[0], other[1] * item),
-        (second, (ENCODING[stage.number] + vae_attention) * pictures * vae_item),
-        ("unet", (DENOISING[stage.number][way.name] + attention) * item),
-        ("vae", (DECODING[stage.number] + vae_attention) * way.group * vae_item),
+        (second, ENCODING[stage.number] * pictures * vae_item),
+        ("unet", denoising * item),
+        ("vae", DECODING[stage.number] * way.group * vae_item),
     ]
     if way.keep_parts:
         return sum(weights.values()) + max(numbers for _, numbers in work)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from blender_addon.boxes import Box, Drawing, clipped, from_drag, hit
+from blender_addon.settings.boxes import Box, Drawing, clipped, from_drag, hit
 
 SIZE = (100, 80)
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blender_addon.client import Client, EventParser, ServerEvent, ServerProblem, answer
-from blender_addon.http_exchange import Exchange
-from blender_addon.http_framing import ConnectionProblem
+from blender_addon.wire.client import Client, EventParser, ServerEvent, ServerProblem, answer
+from blender_addon.wire.http_exchange import Exchange
+from blender_addon.wire.http_framing import ConnectionProblem
 from tests.blender_addon.peer import Peer, finish, listening
 
 STREAM = (

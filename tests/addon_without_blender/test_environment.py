@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.environment import NotSetUp, backend_folder, find_python
+from blender_addon.backend_process.environment import NotSetUp, backend_folder, find_python
 from blender_addon.installer import records
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon import http_exchange
-from blender_addon.http_exchange import Exchange, FileSink, Timeouts
-from blender_addon.http_framing import ConnectionProblem
+from blender_addon.wire import http_exchange
+from blender_addon.wire.http_exchange import Exchange, FileSink, Timeouts
+from blender_addon.wire.http_framing import ConnectionProblem
 from tests.blender_addon.peer import Peer, finish, listening, turns
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 11\r\n\r\nhello world"

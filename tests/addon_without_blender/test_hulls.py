@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from blender_addon import hulls
+from blender_addon.capture import hulls
 
 
 def test_a_hull_covers_its_points_and_no_more_than_a_margin():

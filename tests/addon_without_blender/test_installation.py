@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.environment import NotSetUp, find_python
-from blender_addon.installation import Installation, InstallationState, Program
+from blender_addon.backend_process.environment import NotSetUp, find_python
+from blender_addon.backend_process.installation import Installation, InstallationState, Program
 from blender_addon.installer import records
 from blender_addon.installer.plan import Plan
 from blender_addon.installer.records import Disk

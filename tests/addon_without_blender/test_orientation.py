@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon import orientation
+from blender_addon.capture import orientation
 from tests.blender_addon.turned_photos import BOX, SIZE, write_turned_photos
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from blender_addon.questions import Found, choice_hindrance, merged, pixel_count, toggled
+from blender_addon.answers.questions import Found, choice_hindrance, merged, pixel_count, toggled
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.redaction import Redaction
+from blender_addon.ground.redaction import Redaction
 
 
 @pytest.mark.parametrize(

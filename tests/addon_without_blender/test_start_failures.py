@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from blender_addon.start_failures import explain, explain_refusal
+from blender_addon.backend_process.start_failures import explain, explain_refusal
 
 TRACE = ["Traceback (most recent call last):", '  File "x.py", line 1, in <module>']
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from blender_addon import views
-from blender_addon.messages import SetDresserError
-from blender_addon.questions import Question, Slot, View
+from blender_addon.answers import picks as views
+from blender_addon.answers.questions import Question, Slot, View
+from blender_addon.ground.messages import SetDresserError
 
 SLOTS = [Slot(30.0 + 60 * number, 20.0 if number % 2 == 0 else -10.0) for number in range(6)]
 

@@ -26,7 +26,7 @@ def test_the_zip_holds_what_it_needs_and_nothing_else(archive: Path) -> None:
         "blender_manifest.toml",
         "__init__.py",
         "LICENSE",
-        "operators/generate.py",
+        "ui/operators/generate.py",
         "bundle/backend/__main__.py",
         "bundle/backend/pipelines/inflate/run.py",
         "bundle/models/__init__.py",

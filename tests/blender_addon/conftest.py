@@ -28,7 +28,8 @@ if IN_BLENDER:
     import bpy
 
     import blender_addon
-    from blender_addon import block_outs, session
+    from blender_addon import session
+    from blender_addon.capture import block_outs
     from tests.blender_addon.driven import render_quickly
     from tests.blender_addon.small_room import FIRST, ROUND, camera_at, make_room
 
@@ -154,7 +155,7 @@ def picture(tmp_path: Path) -> Path:
     """A red square on a transparent ground: one object."""
     import numpy as np
 
-    from blender_addon.pictures import png
+    from blender_addon.capture.pictures import png
 
     pixels = np.zeros((48, 64, 4), np.uint8)
     pixels[12:36, 20:44] = (200, 30, 20, 255)

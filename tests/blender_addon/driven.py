@@ -87,7 +87,7 @@ def wait_to_be_killed(stage: str, picture: str) -> None:
     job = blender_addon.generate(source=picture, pipeline="test-box", parameters={"seconds": 600}, wait=False)
     while job.state != stage and stage != "starting":
         time.sleep(min(session.pump(), 0.01))
-    tell(pid=session.current.server.pid, id=job.id)
+    tell(pid=session.current.desk.server.pid, id=job.id)
     while True:
         time.sleep(min(session.pump(), 0.01))
 
@@ -102,15 +102,16 @@ def pick_and_wait_to_be_killed(picture: str) -> None:
     import blender_addon
 
     blender_addon.register()
-    from blender_addon import asking, session
+    from blender_addon import session
+    from blender_addon.answers import asking
 
     job = blender_addon.generate(source=picture, pipeline="test-views", wait=True)
     session.pump()
     for index in (1, 4, 7):
         bpy.ops.set_dresser.pick_view(job=job.id, index=index)
     session.pump()
-    picks = asking.picks(session.current.jobs[job.id].question)
-    tell(pid=session.current.server.pid, id=job.id, picks=picks)
+    picks = asking.picks(session.current.desk.jobs[job.id].question)
+    tell(pid=session.current.desk.server.pid, id=job.id, picks=picks)
     while True:
         time.sleep(min(session.pump(), 0.01))
 
@@ -121,13 +122,14 @@ def leave_without_a_word(picture: str) -> None:
 
     import blender_addon
     from blender_addon import session
+    from blender_addon.ground import tick
 
-    session._timers_fire = lambda: True
+    tick.timers_fire = lambda: True
     blender_addon.register()
     blender_addon.start_server(wait=True)
     blender_addon.generate(source=picture, pipeline="test-box", parameters={"seconds": 600}, wait=False)
-    assert bpy.app.timers.is_registered(session._tick)
-    tell(pid=session.current.server.pid)
+    assert bpy.app.timers.is_registered(tick._tick)
+    tell(pid=session.current.desk.server.pid)
 
 
 if __name__ == "__main__":

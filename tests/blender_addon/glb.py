@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from blender_addon.pictures import png
+from blender_addon.capture.pictures import png
 
 
 @dataclass

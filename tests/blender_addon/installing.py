@@ -13,7 +13,8 @@ if __name__ == "__main__":
     import bpy
 
     import blender_addon
-    from blender_addon import session, setting_up
+    from blender_addon import session
+    from blender_addon.backend_process import setting_up
     from blender_addon.installer.plan import read_plan
     from tests.blender_addon.driven import tell
 
@@ -23,13 +24,13 @@ if __name__ == "__main__":
     blender_addon.register()
     if sys.argv[2] == "install_until_killed":
         blender_addon.install(wait=False)
-        tell(pid=session.current.installation.pid)
+        tell(pid=session.current.desk.installation.pid)
         while True:
             time.sleep(min(session.pump(), 0.01))
     elif sys.argv[2] == "look":
-        tell(**blender_addon.installation(), problem=session.current.set_up_problem is not None)
+        tell(**blender_addon.installation(), problem=session.current.desk.set_up_problem is not None)
     elif sys.argv[2] == "install":
-        tell(**blender_addon.install(wait=True), problem=session.current.set_up_problem is not None)
+        tell(**blender_addon.install(wait=True), problem=session.current.desk.set_up_problem is not None)
     elif sys.argv[2] == "leave":
         blender_addon.install(wait=False)
-        tell(pid=session.current.installation.pid)
+        tell(pid=session.current.desk.installation.pid)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from blender_addon.http_exchange import Exchange
+from blender_addon.wire.http_exchange import Exchange
 
 PATIENCE = 5.0
 

@@ -10,11 +10,14 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import asking, folders, session, thumbnails
-from blender_addon.client import ServerEvent
-from blender_addon.jobs import JobRecord
-from blender_addon.messages import SetDresserError
-from blender_addon.questions import Question
+from blender_addon import session
+from blender_addon.answers import asking, thumbnails
+from blender_addon.answers.questions import Question
+from blender_addon.ground import folders
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.state.job import JobRecord
+from blender_addon.wire.client import ServerEvent
+from blender_addon.work import results
 from tests.blender_addon.test_session import PATIENCE, pump_until
 
 
@@ -30,7 +33,7 @@ def ask(addon: Any, picture: Path, **parameters: Any) -> Any:
 
 def shown(job: Any) -> Question:
     """The question of a job, when all its pictures are there."""
-    record = session.current.jobs[job.id]
+    record = session.current.desk.jobs[job.id]
 
     def complete() -> bool:
         question = record.question
@@ -52,7 +55,7 @@ def test_a_question_is_shown_answered_and_the_props_come(addon: Any, picture: Pa
     question = shown(job)
     assert question.files == ["candidate-0.png", "candidate-1.png", "candidate-2.png"]
     for file in question.files:
-        path = current.picture_path(question, file)
+        path = results.picture_path(question, file)
         preview = thumbnails._previews[f"{question.key}/{file}"]
         assert path.read_bytes().startswith(b"\x89PNG")
         assert tuple(preview.image_size) == (64, 48), "Blender can read it"
@@ -131,12 +134,12 @@ def test_start_over_brings_back_what_was_proposed(addon: Any, picture: Path) -> 
     assert [row.name for row in draft.found] == ["chair 1", "chair 2", "chair 3"]
     with pytest.raises(RuntimeError, match="Fewer than two"):
         bpy.ops.set_dresser.merge_found(job=job.id)
-    assert session.current.problem.code == "nothing-selected"
+    assert session.current.desk.problem.code == "nothing-selected"
 
 
 def test_a_wrong_answer_is_a_sentence_and_the_question_stays(addon: Any, picture: Path) -> None:
     job = ask(addon, picture)
-    question = session.current.jobs[job.id].question
+    question = session.current.desk.jobs[job.id].question
     for wrong in ({"chosen": [0, 1]}, {"chosen": [7]}, {"chosen": []}, {"nonsense": 1}):
         with pytest.raises(SetDresserError) as caught:
             addon.answer(job, wrong)
@@ -181,8 +184,8 @@ def test_a_new_session_on_the_same_server_shows_the_question(
     job = ask(addon, picture, asks="both", found=2)
     job.answer({"chosen": [3]})
     job.wait(PATIENCE)
-    current.tasks.stop_all()
-    current.jobs.clear()
+    current.line.tasks.stop_all()
+    current.desk.jobs.clear()
     heard, take_event = [], JobRecord.take_event
 
     def hear(record: JobRecord, event: ServerEvent) -> None:
@@ -192,7 +195,7 @@ def test_a_new_session_on_the_same_server_shows_the_question(
     monkeypatch.setattr(JobRecord, "take_event", hear)
     (again,) = addon.jobs()
     assert again.question["kind"] == "instances", "the list tells it already"
-    assert session.current.jobs[again.id].last_event > 0
+    assert session.current.desk.jobs[again.id].last_event > 0
     shown(again)
     assert heard == []
     again.answer()
@@ -234,7 +237,7 @@ def test_a_question_of_another_kind_is_told_and_can_be_answered_by_a_script(addo
 
 def test_a_picture_that_is_missing_is_told_and_the_question_can_be_answered(addon: Any, picture: Path) -> None:
     job = ask(addon, picture, lost=True)
-    question = session.current.jobs[job.id].question
+    question = session.current.desk.jobs[job.id].question
     pump_until(lambda: question.problem, "the problem")
     assert question.problem.code in ("file-not-found", "job-not-finished")
     job.answer()
@@ -262,7 +265,7 @@ def test_another_file_does_not_lose_the_question_and_its_draft(addon: Any, pictu
     bpy.ops.set_dresser.choose(job=job.id, index=2)
     session.pump()
     bpy.ops.wm.read_homefile(use_factory_startup=True)
-    draft = asking.draft(session.current.jobs[job.id].question)
+    draft = asking.draft(session.current.desk.jobs[job.id].question)
     assert asking.chosen(draft) == [2]
     assert thumbnails.count() == 3
 
@@ -284,10 +287,10 @@ def test_the_slices_stay_short_while_large_pictures_come(addon: Any, picture: Pa
     while len(tried) < 3 and min(tried, default=1.0) > 0.010:  # a loaded machine adds pauses of its own
         job = addon.generate(source=picture, pipeline="test-asking", parameters=parameters, wait=False)
         pump_until(lambda job=job: job.question, "the question")
-        current.slices.seconds.clear()
+        current.line.slices.seconds.clear()
         shown(job)
         assert sum(path.stat().st_size for path in folders.temporary().rglob("candidate-*.png")) > 20_000
-        tried.append(current.slices.percentile(95))
+        tried.append(current.line.slices.percentile(95))
     assert min(tried) <= 0.010
 
 

@@ -9,9 +9,11 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import recipes, session
-from blender_addon.messages import SetDresserError
-from blender_addon.results import THUMBNAIL
+from blender_addon import session
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.props import recipes
+from blender_addon.work import results
+from blender_addon.work.results import THUMBNAIL
 from tests.blender_addon.test_session import pump_until
 
 
@@ -26,8 +28,8 @@ def prop(addon: Any, picture: Path) -> Any:
 def test_metadata_comes_from_the_recipe_and_the_licence_from_the_pipeline(
     addon: Any, prop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    views = [{**view, "licence_note": "Not in space."} for view in session.current.pipelines]
-    monkeypatch.setattr(session.current, "pipelines", views)
+    views = [{**view, "licence_note": "Not in space."} for view in session.current.desk.pipelines]
+    monkeypatch.setattr(session.current.desk, "pipelines", views)
     addon.mark_as_asset(prop, tags=("set 12",))
     data = prop.asset_data
     assert {tag.name for tag in data.tags} == {"Set Dresser", "inflate", "square", "set 12"}
@@ -40,7 +42,7 @@ def test_metadata_comes_from_the_recipe_and_the_licence_from_the_pipeline(
 
 def test_without_a_window_the_picture_is_that_of_the_result(addon: Any, prop: Any, current: Any) -> None:
     job = recipes.job(prop)
-    pump_until(lambda: current.jobs[job].thumbnail == "ready", "the picture")
+    pump_until(lambda: current.desk.jobs[job].thumbnail == "ready", "the picture")
     images = len(bpy.data.images)
     assert bpy.ops.set_dresser.mark_asset() == {"FINISHED"}
     assert tuple(prop.preview.image_size) == (256, 256)
@@ -48,7 +50,7 @@ def test_without_a_window_the_picture_is_that_of_the_result(addon: Any, prop: An
     assert pixels[128, 128, 3] == pytest.approx(1.0, abs=0.02), "the prop is in its middle"
     assert pixels[128, 128, 0] > 2 * pixels[128, 128, 2] and pixels[0, 0, 3] == 0.0
     assert len(bpy.data.images) == images
-    assert (current.result_folder(job) / THUMBNAIL).is_file()
+    assert (results.folder_of(job) / THUMBNAIL).is_file()
 
 
 def test_only_props_become_assets(addon: Any) -> None:

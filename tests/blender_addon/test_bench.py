@@ -48,5 +48,7 @@ def test_the_press_is_measured_scene_by_scene(
     said = [line for line in lines if "dead for" in line]
     assert [line.partition(": dead")[0].partition(", ")[2] for line in said] == ["factory scene", "two boxes"]
     assert all(line.startswith(bpy.app.version_string) and line.endswith(" s") for line in said)
-    pump_until(lambda: all(job.ended for job in session.current.jobs.values()), "what was cancelled")
-    assert len(session.current.jobs) == 2 and all(job.problem is None for job in session.current.jobs.values())
+    pump_until(lambda: all(job.ended for job in session.current.desk.jobs.values()), "what was cancelled")
+    assert len(session.current.desk.jobs) == 2 and all(
+        job.problem is None for job in session.current.desk.jobs.values()
+    )

@@ -9,9 +9,11 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import box_overlay, properties, session
-from blender_addon.boxes import Box
-from blender_addon.operators import boxes as operators
+from blender_addon.settings import properties
+from blender_addon.settings.boxes import Box
+from blender_addon.ui import box_overlay
+from blender_addon.ui.operators import boxes as operators
+from tests.blender_addon.catalogue import take_preparations
 from tests.blender_addon.test_panels import PREPARATIONS
 
 SIZE = (100, 80)
@@ -19,7 +21,7 @@ SIZE = (100, 80)
 
 @pytest.fixture
 def settings(addon: Any, picture: Path) -> Any:
-    session.current.take_preparations(PREPARATIONS)
+    take_preparations(PREPARATIONS)
     made = bpy.context.scene.set_dresser
     made.source, made.image_path, made.labels = "FILE", str(picture), "FIND"
     return made

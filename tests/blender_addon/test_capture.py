@@ -8,9 +8,10 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import compat, render_settings, rendering
-from blender_addon.block_outs import resolve
-from blender_addon.capture import CaptureError, capture_camera
+from blender_addon.capture import render_settings, rendering
+from blender_addon.capture.block_outs import resolve
+from blender_addon.capture.capture import CaptureError, capture_camera
+from blender_addon.ground import compat
 from tests.blender_addon.small_room import add, away_from_edges, empty, hostile, labels_of, ray_cast, read
 
 pytestmark = pytest.mark.usefixtures("relation")

@@ -8,9 +8,10 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import pictures
-from blender_addon.image_capture import capture_image, capture_image_file
-from blender_addon.intrinsics import CaptureError
+from blender_addon.capture import pictures
+from blender_addon.capture.image_capture import capture_image, capture_image_file
+from blender_addon.capture.intrinsics import CaptureError
+from blender_addon.ground import files
 from tests.blender_addon import snapshots
 from tests.blender_addon.small_room import labels_of, read
 
@@ -26,7 +27,7 @@ def test_what_the_png_writer_writes_blender_reads(tmp_path, dtype, channels):
     pixels = np.random.default_rng(1).integers(0, largest + 1, (13, 7, channels)).astype(dtype)
     if channels == 4:
         pixels[..., 3] = largest
-    path = pictures.write_whole(tmp_path / "picture.png", pictures.png(pixels))
+    path = files.write_whole(tmp_path / "picture.png", pictures.png(pixels))
     values = np.rint(read(path) * largest).astype(int)
     assert np.array_equal(values[..., : min(channels, 3)], pixels[..., :3])
     assert list(tmp_path.iterdir()) == [path]
@@ -92,7 +93,7 @@ def test_an_image_whose_alpha_is_no_transparency_is_opaque(tmp_path, mode, opaqu
 
 def test_a_file_image_is_not_tied_to_another_file(tmp_path):
     pixels = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
-    path = pictures.write_whole(tmp_path / "file.png", pictures.png(pixels))
+    path = files.write_whole(tmp_path / "file.png", pictures.png(pixels))
     loaded = bpy.data.images.load(str(path))
     before = state(loaded)
     shot = capture_image(loaded, tmp_path / "shot")
@@ -133,7 +134,7 @@ def test_images_of_many_pictures_are_refused(tmp_path, source, word):
 
 
 def test_an_image_whose_file_is_gone_is_refused(tmp_path):
-    path = pictures.write_whole(tmp_path / "file.png", pictures.png(np.zeros((2, 2), np.uint8)))
+    path = files.write_whole(tmp_path / "file.png", pictures.png(np.zeros((2, 2), np.uint8)))
     loaded = bpy.data.images.load(str(path))
     path.unlink()
     loaded.reload()
@@ -162,7 +163,7 @@ def test_a_label_image_keeps_its_exact_values(tmp_path):
 def test_a_loaded_label_png_is_passed_on_byte_by_byte(tmp_path, packed):
     picture, _ = image(size=(4, 4))
     data = pictures.png(np.arange(16, dtype=np.uint16).reshape(4, 4) * 1000)
-    path = pictures.write_whole(tmp_path / "labels.png", data)
+    path = files.write_whole(tmp_path / "labels.png", data)
     labels = bpy.data.images.load(str(path))
     if packed:
         labels.pack()

@@ -8,9 +8,9 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import block_outs, capture, identity, outlines, pictures, render_settings, rendering, scenery
-from blender_addon.block_outs import BlockOutRef, resolve
-from blender_addon.capture import CaptureError, capture_camera
+from blender_addon.capture import block_outs, capture, identity, outlines, pictures, render_settings, rendering, scenery
+from blender_addon.capture.block_outs import BlockOutRef, resolve
+from blender_addon.capture.capture import CaptureError, capture_camera
 from tests.blender_addon import snapshots
 from tests.blender_addon.small_room import hostile, labels_of
 

@@ -45,7 +45,7 @@ def test_a_second_copy_refuses_with_a_sentence_and_the_first_goes_on(second: Any
         assert remains() == first, "what it has not registered it does not take away"
         assert bpy.types.SET_DRESSER_PT_main.__module__.startswith("blender_addon.")
         assert bpy.data.objects["Cube"].set_dresser_block_out is None
-        assert bpy.context.scene.set_dresser.seed == 0 and session.current.jobs == {}
+        assert bpy.context.scene.set_dresser.seed == 0 and session.current.desk.jobs == {}
     finally:
         blender_addon.unregister()
     assert remains() == before

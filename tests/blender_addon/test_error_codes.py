@@ -10,12 +10,15 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import folders, session
+from blender_addon import session
+from blender_addon.ground import folders
+from blender_addon.ground.messages import SetDresserError
 from blender_addon.installer import records
 from blender_addon.installer import run as installer_run
 from blender_addon.installer.events import Failure
-from blender_addon.jobs import JobRecord, _take, read_result
-from blender_addon.messages import SetDresserError
+from blender_addon.state.job import JobRecord
+from blender_addon.work import results
+from blender_addon.work.line import told
 
 
 def code_of(action: Callable[[], Any]) -> str:
@@ -25,7 +28,7 @@ def code_of(action: Callable[[], Any]) -> str:
     except (SetDresserError, Failure) as error:
         problem: Any = error
     except RuntimeError:  # an operator's report of an error
-        problem = session.current.problem
+        problem = session.current.desk.problem
     else:
         raise AssertionError("nothing went wrong")
     assert problem.message.endswith((".", "!", "?")) and problem.hint.endswith(".")
@@ -55,16 +58,16 @@ def test_a_folder_of_the_users_that_cannot_be_made(addon: Any, tmp_path: Path, m
     try:
         addon.unregister()
         addon.register()
-        assert session.current.set_up_problem.code == "user-folder"
-        assert str(place) in session.current.set_up_problem.message
-        assert code_of(session.current.start_server) == "user-folder"
+        assert session.current.desk.set_up_problem.code == "user-folder"
+        assert str(place) in session.current.desk.set_up_problem.message
+        assert code_of(session.current.line.start_server) == "user-folder"
         assert [*tmp_path.iterdir()] == [] and tmp_path.stat().st_mode & 0o777 == 0o755
     finally:
         place.unlink()
 
 
 def test_a_log_that_is_not_there(addon: Any) -> None:
-    assert session.current.server.log is None
+    assert session.current.desk.server.log is None
     assert code_of(lambda: _act("open_log", "SET_DRESSER_OT_open_log")) == "no-log"
 
 
@@ -74,18 +77,18 @@ def test_a_build_that_is_not_made(addon: Any) -> None:
 
 def test_a_result_that_is_no_result(addon: Any, tmp_path: Path) -> None:
     record = JobRecord(id="0" * 24)
-    assert code_of(lambda: read_result(record)) == "not-fetched"
+    assert code_of(lambda: results.read(record)) == "not-fetched"
     record.folder = tmp_path
     for text in ("{", "[]"):
         (tmp_path / "result.json").write_text(text)
-        assert code_of(lambda: read_result(record)) == "result-invalid"
+        assert code_of(lambda: results.read(record)) == "result-invalid"
 
 
 def test_a_list_that_no_backend_would_send(addon: Any) -> None:
     def take(value: Any) -> None:
         raise KeyError(value)
 
-    assert code_of(lambda: _take(take, "id")) == "invalid"
+    assert code_of(lambda: told("id", take)) == "invalid"
 
 
 def test_an_environment_that_is_in_use_or_being_made_elsewhere(
@@ -110,5 +113,5 @@ def _act(module: str, name: str) -> None:
     """Press a button whose poll would keep it grey."""
     import importlib
 
-    operators = importlib.import_module(f"blender_addon.operators.{module}")
+    operators = importlib.import_module(f"blender_addon.ui.operators.{module}")
     getattr(operators, name).act(None, bpy.context)

@@ -15,9 +15,9 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon.glb_check import LARGEST_PICTURE, MOST_NODES, Refused, check
-from blender_addon.glb_pictures import picture_size
-from blender_addon.importer import ImportFailed, import_result
+from blender_addon.ground.glb_pictures import picture_size
+from blender_addon.props.glb_check import LARGEST_PICTURE, MOST_NODES, Refused, check
+from blender_addon.props.importer import ImportFailed, import_result
 from tests.blender_addon import glb
 from tests.blender_addon.glb import Node
 from tests.blender_addon.test_variants import resident_bytes, sizes

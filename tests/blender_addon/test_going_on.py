@@ -8,14 +8,16 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import preview_images, session, temporary
-from blender_addon.block_outs import HIDDEN
-from blender_addon.client import ServerEvent
-from blender_addon.jobs import JobRecord
-from blender_addon.messages import SetDresserError
-from blender_addon.panels.running import progress_text
-from blender_addon.parameters import Groups
-from blender_addon.references import Place
+from blender_addon import session
+from blender_addon.capture.block_outs import HIDDEN
+from blender_addon.ground import temporary
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.ground.references import Place
+from blender_addon.settings.parameters import Groups
+from blender_addon.state.job import JobRecord
+from blender_addon.ui.panels.running import progress_text
+from blender_addon.wire.client import ServerEvent
+from blender_addon.work import lists, preview_images, results, server_life
 from tests.blender_addon.test_panels import buttons_of, draw, mark
 from tests.blender_addon.test_session import PATIENCE, pump_until
 
@@ -31,7 +33,7 @@ def long(addon: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def listed(**values: Any) -> JobRecord:
     record = JobRecord(**{"id": "abc", "name": "Shot", "pipeline": "test-long", **values})
-    session.current.jobs = {record.id: record}
+    session.current.desk.jobs = {record.id: record}
     return record
 
 
@@ -80,7 +82,7 @@ def test_a_cancelled_job_goes_on_after_a_restart_of_both(long: Any, picture: Pat
         job.wait(PATIENCE)
     assert job.can_continue
     long.shutdown()
-    current.jobs.clear()
+    current.desk.jobs.clear()
     (again,) = long.jobs()
     assert (again.id, again.state, again.can_continue) == (job.id, "cancelled", True)
     again.go_on(wait=True)
@@ -92,7 +94,7 @@ def test_a_cancelled_job_goes_on_after_a_restart_of_both(long: Any, picture: Pat
 
 def test_following_begins_where_the_list_has_come_to() -> None:
     record = JobRecord(id="abc")
-    record.take_view({**VIEW, "state": "running", "last_event": 57})
+    record.take_description({**VIEW, "state": "running", "last_event": 57})
     assert record.last_event == 57
     record.take_event(ServerEvent(58, "state", {"state": "failed", "problem": {"detail": "It broke.", "status": 500}}))
     assert (record.last_event, record.state, record.problem.message) == (58, "failed", "It broke.")
@@ -100,7 +102,7 @@ def test_following_begins_where_the_list_has_come_to() -> None:
 
 def test_what_can_be_asked_is_not_believed_once_the_job_has_gone_on() -> None:
     record = JobRecord(id="abc")
-    record.take_view({**VIEW, "state": "running", "can_finish": True})
+    record.take_description({**VIEW, "state": "running", "can_finish": True})
     assert record.can_finish
     record.take_event(ServerEvent(2, "state", {"state": "cancelled"}))
     assert not record.can_finish
@@ -112,9 +114,9 @@ def test_what_can_be_asked_is_not_believed_once_the_job_has_gone_on() -> None:
 
 def test_a_result_of_an_early_end_counts_also_when_going_on_has_failed() -> None:
     record = JobRecord(id="abc")
-    record.take_view({**VIEW, "state": "cancelled", "finished_early": True})
+    record.take_description({**VIEW, "state": "cancelled", "finished_early": True})
     assert record.has_result
-    record.take_view({**VIEW, "state": "cancelled", "finished_early": False})
+    record.take_description({**VIEW, "state": "cancelled", "finished_early": False})
     assert not record.has_result
 
 
@@ -150,17 +152,17 @@ def test_what_is_not_possible_is_said_at_once(addon: Any, ask: str, code: str) -
     with pytest.raises(SetDresserError) as caught:
         getattr(addon, ask)("abc")
     assert (caught.value.code, bool(caught.value.hint)) == (code, True)
-    assert not session.current.server.running
+    assert not session.current.desk.server.running
 
 
 def test_an_earlier_result_is_not_taken_for_that_of_a_job_that_goes_on(addon: Any, current: Any) -> None:
     """Also where another program has let it go on."""
     record = listed(state="done", result_imported=True, thumbnail="ready", cancelling=True)
-    folder = record.folder = current.result_folder("abc")
+    folder = record.folder = results.folder_of("abc")
     for name in ("scene.glb", "result.json", "thumbnail.png"):
         (folder / name).write_bytes(b"old")
-    current.take_jobs([{**VIEW, "state": "queued"}])
-    current.tasks.stop_all()
+    lists.take_jobs(current.line, [{**VIEW, "state": "queued"}])
+    current.line.tasks.stop_all()
     assert list(folder.iterdir()) == []
     assert (record.folder, record.result_imported, record.thumbnail, record.cancelling) == (None, False, "", False)
 
@@ -175,14 +177,14 @@ def test_the_panels_finish_now_brings_the_props_into_the_file_that_is_open(
     addon: Any, current: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a restart of Blender, say; a script that wants no import keeps its word."""
-    monkeypatch.setattr(current, "ready_client", waiting)
+    monkeypatch.setattr(current.line, "ready_client", waiting)
     record = listed(state="running", can_finish=True)
     addon.finish_job("abc")
     assert record.finishing
     assert (record.import_when_done, record.place) == (False, None)
     record.finishing = False
     bpy.ops.set_dresser.finish(job="abc")
-    assert (record.finishing, record.import_when_done, current.pressed) == (True, True, record)
+    assert (record.finishing, record.import_when_done, current.desk.pressed) == (True, True, record)
     assert record.place.find() == (bpy.context.scene, bpy.context.view_layer)
 
 
@@ -194,22 +196,22 @@ def test_finish_now_that_came_too_late_is_no_error(addon: Any, current: Any, sta
         yield
 
     record = listed(state="running", can_finish=True)
-    current.ready_client = refused
+    current.line.ready_client = refused
     addon.finish_job("abc")
     assert not record.finishing
-    assert (current.problem is None) == (state == "done")
+    assert (current.desk.problem is None) == (state == "done")
 
 
 def test_a_backend_that_is_stopped_before_it_lets_a_job_go_on_leaves_it_as_it_was(
     addon: Any, current: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(current, "ready_client", waiting)
+    monkeypatch.setattr(current.line, "ready_client", waiting)
     record = listed(state="failed", can_continue=True)
     addon.continue_job("abc", wait=False)
     assert (record.busy, progress_text(record)) == (True, "Continuing")
     addon.cancel("abc")
     assert (record.busy, progress_text(record)) == (True, "Cancelling")
-    current.stop_server()
+    server_life.stop(current.line)
     assert (record.busy, record.cancelling, record.state, record.can_continue) == (False, False, "failed", True)
 
 
@@ -239,7 +241,7 @@ def test_the_bar_stays_where_it_was_while_a_job_is_begun_again() -> None:
 
 def test_what_became_of_the_press_tells_that_there_is_more_to_be_had(addon: Any, current: Any) -> None:
     record = listed(state="done", finished_early=True, place=Place.of(bpy.context.scene, bpy.context.view_layer))
-    current.pressed = record
+    current.desk.pressed = record
     assert not buttons_of(draw(), "set_dresser.continue_job")
     record.can_continue = True
     layout = draw()

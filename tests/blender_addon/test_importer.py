@@ -12,9 +12,11 @@ import bpy
 import pytest
 from mathutils import Euler, Matrix, Vector
 
-from blender_addon import block_outs, compat, importer, recipes, sets
-from blender_addon.block_outs import BlockOutRef
-from blender_addon.importer import RECIPE, ImportFailed, import_result
+from blender_addon.capture import block_outs
+from blender_addon.capture.block_outs import BlockOutRef
+from blender_addon.ground import compat
+from blender_addon.props import importer, recipes, sets
+from blender_addon.props.importer import RECIPE, ImportFailed, import_result
 from tests.blender_addon import glb
 from tests.blender_addon.glb import Node
 

@@ -15,12 +15,13 @@ import bpy
 import pytest
 
 import blender_addon
-from blender_addon import session, setting_up
-from blender_addon.installation import InstallationState, Progress
+from blender_addon import session
+from blender_addon.backend_process import setting_up
+from blender_addon.backend_process.installation import InstallationState, Progress
+from blender_addon.ground.messages import SetDresserError
 from blender_addon.installer import records
 from blender_addon.installer.builds import AUTOMATIC, NONE
-from blender_addon.messages import SetDresserError
-from blender_addon.panels import draw_installation
+from blender_addon.ui.panels import draw_installation
 from tests.addon_without_blender.test_installation import bundle, hold_at, index, let_go, reached, uv
 from tests.backend.waiting import is_gone, until
 from tests.blender_addon.conftest import HERE, ROOT
@@ -39,14 +40,14 @@ def own(addon: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.delenv("SET_DRESSER_PLUGINS")
     before = bpy.context.preferences.system.use_online_access
     bpy.context.preferences.system.use_online_access = True
-    session.current.check_set_up()
+    session.current.line.check_set_up()
     yield addon
     bpy.context.preferences.system.use_online_access = before
 
 
 def little(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, **values: Any) -> None:
     monkeypatch.setattr(setting_up, "make_plan", lambda *arguments: bundle.plan(**values))
-    session.current.check_set_up()
+    session.current.line.check_set_up()
 
 
 def draw(everything: bool = False) -> Recorder:
@@ -115,19 +116,19 @@ def test_without_permission_nothing_is_fetched_and_it_says_where_to_give_it(own:
     assert caught.value.code == "online-access"
     assert "Allow Online Access" in caught.value.hint
     assert not (setting_up.make_plan().environments).exists()
-    assert not session.current.installation.busy
+    assert not session.current.desk.installation.busy
     with pytest.raises(RuntimeError, match="not allowed to go online"):
         bpy.ops.set_dresser.install()
     assert "Allow Online Access" in read_texts(draw())
-    assert session.current.problem is None
+    assert session.current.desk.problem is None
 
 
 def test_the_plan_is_told_before_anything_happens(own: Any) -> None:
     layout = draw()
     assert "not installed yet" in read_texts(layout)
     assert "set_dresser.install" in layout.buttons
-    session.current.installation.machine = {"build": "cpu", "device": "", "note": "No graphics card."}
-    session.current.check_set_up()
+    session.current.desk.installation.machine = {"build": "cpu", "device": "", "note": "No graphics card."}
+    session.current.line.check_set_up()
     told = read_texts(draw())
     assert "PyTorch for Processor only" in told
     assert "No graphics card." in told
@@ -145,7 +146,7 @@ def test_another_python_hides_it(addon: Any) -> None:
 
 @pytest.mark.parametrize("state", list(InstallationState))
 def test_every_state_is_a_sentence_with_a_button(own: Any, state: InstallationState) -> None:
-    installation = session.current.installation
+    installation = session.current.desk.installation
     installation.state = state
     installation._doing = "install" if state is InstallationState.INSTALLING else ""
     installation.progress = Progress("packages", "Downloading torch (800 MiB)", 320_000_000, 1_400_000_000, 12e6)
@@ -169,16 +170,16 @@ def test_the_button_installs_and_the_panel_follows(
     seen = set()
     longest = 0.0
     assert bpy.ops.set_dresser.install() == {"FINISHED"}
-    while session.current.installation.installing:
+    while session.current.desk.installation.installing:
         began = time.perf_counter()
         delay = session.pump()
         longest = max(longest, time.perf_counter() - began)
-        seen.add(session.current.installation.progress.step)
+        seen.add(session.current.desk.installation.progress.step)
         draw()
         time.sleep(min(delay, 0.02))
     assert own.installation()["state"] == "complete", own.installation()
     assert {"environment", "packages", "check"} & seen
-    assert session.current.set_up_problem is None
+    assert session.current.desk.set_up_problem is None
     assert draw().drawn == []
     assert longest < 0.05, f"Blender was held for {longest * 1000:.0f} ms"
     assert bpy.ops.set_dresser.open_installation_log() == {"FINISHED"}

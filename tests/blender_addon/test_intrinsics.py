@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from mathutils import Euler, Matrix, Vector
 
-from blender_addon import identity, render_settings, rendering, scenery
-from blender_addon.intrinsics import CaptureError, camera_json, picture_size, pinhole
+from blender_addon.capture import identity, render_settings, rendering, scenery
+from blender_addon.capture.intrinsics import CaptureError, camera_json, picture_size, pinhole
 
 lenses = some.floats(5, 300)
 sensors = some.floats(5, 80)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -10,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from blender_addon import keeping, preferences
-from blender_addon.server_process import ServerState
+from blender_addon.backend_process.server_process import ServerState
+from blender_addon.ground import preferences
+from blender_addon.state.storage import Surplus
+from blender_addon.ui.preferences import _draw_limit
+from blender_addon.work import keeping, line, lists
 from tests.blender_addon.recorder import Recorder
 
 HELD = {"jobs": 18, "bytes": 18 * 10**9, "keep_bytes": None, "surplus": None}
@@ -51,30 +53,30 @@ def backend(current: Any, chosen: Any, monkeypatch: pytest.MonkeyPatch) -> Itera
     def finish(exchange: Any) -> Any:
         yield
 
-    current.server.state = ServerState.READY
-    monkeypatch.setattr(current, "ready_client", ready)
-    monkeypatch.setattr(current.tasks, "finish", finish)
-    monkeypatch.setattr(keeping, "answer", lambda exchange: exchange)
+    current.desk.server.state = ServerState.READY
+    monkeypatch.setattr(current.line, "ready_client", ready)
+    monkeypatch.setattr(current.line.tasks, "finish", finish)
+    monkeypatch.setattr(line, "answer", lambda exchange: exchange)
     monkeypatch.setattr(keeping, "REST_SECONDS", 0.05)
     monkeypatch.setattr(keeping, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(keeping, "REMOVAL_SECONDS", 0.0)
-    monkeypatch.setattr(type(current), "refresh", lambda self: made.asked.append(("lists", None)))
+    monkeypatch.setattr(current.line, "refresh", lambda: made.asked.append(("lists", None)))
     yield made
-    current.server.state = ServerState.STOPPED
+    current.desk.server.state = ServerState.STOPPED
 
 
 def work(current: Any, seconds: float = 0.25) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        current.keeping.poll(current)
-        current.tasks.advance(0.01)
+        current.keeping.poll(current.line)
+        current.line.tasks.advance(0.01)
         time.sleep(0.002)
 
 
 def test_every_step_of_a_slider_but_the_last_is_passed_over(current: Any, chosen: Any, backend: Backend) -> None:
     for step in range(40, 30, -1):
         chosen.keep_gigabytes = float(step)
-        current.keeping.wished()
+        current.desk.limit_wished = True
         work(current, 0.01)
     work(current)
     limits = [asked for asked in backend.asked if asked[0] == "limit"]
@@ -84,36 +86,37 @@ def test_every_step_of_a_slider_but_the_last_is_passed_over(current: Any, chosen
 
 def test_a_limit_that_removes_jobs_says_how_many_and_waits(current: Any, chosen: Any, backend: Backend) -> None:
     chosen.keep_gigabytes = 5.0
-    current.keeping.wished()
+    current.desk.limit_wished = True
     work(current)
     assert backend.asked == [("try", 5 * 10**9)]
-    assert (keeping.limit(), current.keeping.surplus) == (20 * 10**9, keeping.Surplus(5.0, 13, 13 * 10**9))
+    assert (keeping.limit(), current.desk.surplus) == (20 * 10**9, Surplus(5.0, 13, 13 * 10**9))
     layout = Recorder()
     layout.__dict__["prop"] = lambda *arguments: None  # these preferences are a stand-in
-    keeping.draw(layout, chosen, current.keeping)
+    _draw_limit(layout, chosen)
     assert "To hold 5.0 GB, 13 jobs with 13.00 GB would be removed" in layout.texts
-    current.keeping.agree(current)
+    current.keeping.agree(current.line)
     work(current)
     assert ("limit", 5 * 10**9) in backend.asked
-    assert current.keeping.surplus is None
+    assert current.desk.surplus is None
 
 
 def test_the_former_limit_can_be_had_back(current: Any, chosen: Any, backend: Backend) -> None:
     chosen.keep_gigabytes = 5.0
-    current.keeping.wished()
+    current.desk.limit_wished = True
     work(current)
-    current.keeping.take_back()
+    current.keeping.take_back(current.desk)
     work(current)
-    assert (chosen.keep_gigabytes, current.keeping.surplus) == (20.0, None)
+    assert (chosen.keep_gigabytes, current.desk.surplus) == (20.0, None)
     assert [asked for asked in backend.asked if asked[0] == "limit"] == []
 
 
 def test_the_figure_follows_jobs_that_end(current: Any, backend: Backend) -> None:
     for _ in range(5):
-        current.keeping.look_soon()
+        current.desk.storage_stale = True
+        work(current, 0.001)
     work(current)
     assert backend.asked == [("look", None)], "once for all of them"
-    assert (current.storage["jobs"], current.storage["bytes"]) == (18, 18 * 10**9)
+    assert (current.desk.storage["jobs"], current.desk.storage["bytes"]) == (18, 18 * 10**9)
 
 
 def test_lists_are_fetched_one_after_the_other_and_the_newest_wins(
@@ -121,7 +124,7 @@ def test_lists_are_fetched_one_after_the_other_and_the_newest_wins(
 ) -> None:
     running, most, began = 0, 0, 0
 
-    def fetch(session: Any) -> Any:
+    def fetch(line: Any) -> Any:
         nonlocal running, most, began
         running, began = running + 1, began + 1
         most = max(most, running)
@@ -129,9 +132,11 @@ def test_lists_are_fetched_one_after_the_other_and_the_newest_wins(
         yield
         running -= 1
 
-    monkeypatch.setattr(sys.modules["blender_addon.jobs"], "refresh", fetch)
+    monkeypatch.setattr(lists, "fetch", fetch)
     for _ in range(10):
-        current.refresh()
+        current.line.refresh()
+        current.lists.poll(current.line)
     for _ in range(20):
-        current.tasks.advance(0.01)
+        current.lists.poll(current.line)
+        current.line.tasks.advance(0.01)
     assert (most, began, running) == (1, 2, 0), "one now, and one for all that asked meanwhile"

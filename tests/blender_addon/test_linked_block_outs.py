@@ -8,7 +8,9 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import arriving, block_outs
+from blender_addon.capture import block_outs
+from blender_addon.props import arrival as arriving
+from blender_addon.work import results
 from tests.blender_addon.test_references import fetched
 
 pytestmark = pytest.mark.usefixtures("addon")
@@ -46,7 +48,7 @@ def test_it_is_said_that_a_linked_block_out_is_hidden_for_now_only(library: Path
     bpy.context.view_layer.update()
     (chair,) = chairs.objects
     record = fetched(tmp_path / "job", chair)
-    arriving.place_result(bpy.context, record)
+    arriving.place_result(bpy.context, record, results.read(record))
     assert chair.hide_render and chair.hide_get()
     (warning,) = record.warnings
     assert warning["message"] == "Linked from another file, and so hidden only until this file is closed: Chair."
@@ -64,7 +66,7 @@ def test_a_library_override_stays_hidden_and_nothing_is_said(library: Path, tmp_
     bpy.context.view_layer.update()
     (chair,) = (each for each in bpy.context.scene.objects if each.override_library is not None)
     record = fetched(tmp_path / "job", chair)
-    arriving.place_result(bpy.context, record)
+    arriving.place_result(bpy.context, record, results.read(record))
     assert record.warnings == []
     reopen(tmp_path / "set.blend")
     chair = bpy.data.objects["Chair_prop"].set_dresser_block_out
@@ -81,7 +83,7 @@ def test_an_instance_of_a_linked_collection_stays_hidden_and_nothing_is_said(lib
     bpy.context.scene.collection.objects.link(shown)
     bpy.context.view_layer.update()
     record = fetched(tmp_path / "job", shown)
-    arriving.place_result(bpy.context, record)
+    arriving.place_result(bpy.context, record, results.read(record))
     assert record.warnings == []
     reopen(tmp_path / "set.blend")
     assert bpy.data.objects["Set of chairs"].hide_render and bpy.data.objects["Set of chairs"].hide_get()
@@ -91,5 +93,5 @@ def test_a_block_out_that_is_not_hidden_is_not_spoken_of(library: Path, tmp_path
     chairs = link(library)
     bpy.context.scene.collection.children.link(chairs)
     record = fetched(tmp_path / "job", chairs.objects[0], hide_block_outs=False)
-    arriving.place_result(bpy.context, record)
+    arriving.place_result(bpy.context, record, results.read(record))
     assert record.warnings == []

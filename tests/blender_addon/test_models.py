@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,13 +10,17 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import panels, session
-from blender_addon.messages import SetDresserError
-from blender_addon.models import Model, at_fault, needed
-from blender_addon.panels import SET_DRESSER_PT_main, SET_DRESSER_PT_models
-from blender_addon.panels.models import models_hindrance, needed_models, progress_text, state_text
-from blender_addon.server_process import ServerState
+from blender_addon import session
+from blender_addon.backend_process.server_process import ServerState
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.state.models import Model, at_fault, needed
+from blender_addon.ui import panels
+from blender_addon.ui.panels import SET_DRESSER_PT_main, SET_DRESSER_PT_models
+from blender_addon.ui.panels.models import models_hindrance, needed_models, progress_text, state_text
+from blender_addon.work import line as line_module
+from blender_addon.work import models as models_work
 from tests.backend.downloads.hostile_hub import Fault, HostileHub
+from tests.blender_addon.catalogue import take_preparations
 from tests.blender_addon.recorder import Recorder
 from tests.blender_addon.small_hub import LARGEST, small_hub
 from tests.blender_addon.test_panels import PREPARATIONS
@@ -40,7 +43,7 @@ def online(addon: Any) -> Iterator[None]:
 
 
 def midi() -> Model:
-    return session.current.models.known["midi"]
+    return session.current.desk.models.known["midi"]
 
 
 def draw(panel: Any = SET_DRESSER_PT_models) -> Recorder:
@@ -76,8 +79,8 @@ def test_from_the_first_look_to_ready_and_away_again(hub: HostileHub, addon: Any
     pages = [drawn.given.url for drawn in layout.drawn if getattr(drawn, "operator", "") == "wm.url_open"]
     assert any(page.startswith("http") and page.endswith("/VAST-AI/MIDI-3D") for page in pages)
     press("download_model")
-    pump_until(lambda: session.current.models.problem("midi"), "the refusal")
-    assert session.current.models.problem("midi").code == "licence-not-accepted"
+    pump_until(lambda: session.current.desk.models.problem("midi"), "the refusal")
+    assert session.current.desk.models.problem("midi").code == "licence-not-accepted"
     assert hub.requests() == []
 
     press("agree_to_licence")
@@ -110,7 +113,7 @@ def test_from_the_first_look_to_ready_and_away_again(hub: HostileHub, addon: Any
 
 def test_python_downloads_and_the_pipeline_becomes_ready(hub: HostileHub, addon: Any, online: None) -> None:
     def ready() -> bool:
-        return {view["id"]: view["ready"] for view in session.current.pipelines}["midi"]
+        return {view["id"]: view["ready"] for view in session.current.desk.pipelines}["midi"]
 
     states = {entry["id"]: entry["state"] for entry in addon.models()}
     assert states.pop("u2netp") == states.pop("mira-small") == "ready", "they come along"
@@ -125,19 +128,19 @@ def test_python_downloads_and_the_pipeline_becomes_ready(hub: HostileHub, addon:
 
 def test_a_list_from_before_a_press_does_not_undo_what_the_press_has_told(addon: Any, current: Any) -> None:
     """A list that was on its way when the button's answer came."""
-    late = current.models.listener(current)
-    current.models.take(current, [view_of("midi", "ready"), view_of("sam", "absent")])
-    asked = current.models._ask(current, "midi", lambda client: SimpleNamespace())
+    late = models_work.listener(current.line)
+    models_work.take(current.line, [view_of("midi", "ready"), view_of("sam", "absent")])
+    asked = models_work._ask(current.line, "midi", lambda client: SimpleNamespace())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(current), "ready_client", lambda self: iter(()))
-        patch.setattr(current.tasks, "finish", lambda exchange: iter(()))
+        patch.setattr(current.line, "ready_client", lambda: iter(()))
+        patch.setattr(current.line.tasks, "finish", lambda exchange: iter(()))
         activity = {"kind": "verify", "stage": "queued"}
-        patch.setattr(sys.modules[Model.__module__], "answer", lambda _: view_of("midi", "ready", activity=activity))
+        patch.setattr(line_module, "answer", lambda _: view_of("midi", "ready", activity=activity))
         assert list(asked) == []
     late([view_of("midi", "absent"), view_of("sam", "ready")])
     assert (midi().state, midi().doing) == ("ready", "verify")
-    assert current.models.known["sam"].state == "ready"
-    current.models.listener(current)([view_of("midi", "ready", verified="2026-01-01")])
+    assert current.desk.models.known["sam"].state == "ready"
+    models_work.listener(current.line)([view_of("midi", "ready", verified="2026-01-01")])
     assert (midi().doing, midi().verified) == ("", "2026-01-01")
 
 
@@ -150,7 +153,7 @@ def test_who_waits_is_told_when_somebody_pauses(hub: HostileHub, addon: Any, onl
             yield
         press("pause_model")
 
-    session.current.begin(press_pause(), session.current.report)
+    session.current.line.begin(press_pause(), session.current.desk.report)
     with pytest.raises(SetDresserError) as caught:
         addon.download_model("midi", accept_licence=True)
     assert caught.value.code == "paused"
@@ -180,7 +183,7 @@ def test_without_online_access_nothing_is_asked_until_it_is_allowed(hub: Hostile
     """The backend is told too; allowing it later replaces the backend, since nothing runs in it."""
     assert not bpy.app.online_access
     addon.start_server()
-    before = session.current.server.pid
+    before = session.current.desk.server.pid
     environ = Path(f"/proc/{before}/environ")
     if environ.exists():
         assert b"SET_DRESSER_OFFLINE=1" in environ.read_bytes().split(b"\0")
@@ -191,7 +194,7 @@ def test_without_online_access_nothing_is_asked_until_it_is_allowed(hub: Hostile
     bpy.context.preferences.system.use_online_access = True
     try:
         assert addon.download_model("midi", accept_licence=True)["state"] == "ready"
-        assert session.current.server.pid != before
+        assert session.current.desk.server.pid != before
     finally:
         bpy.context.preferences.system.use_online_access = False
 
@@ -201,9 +204,12 @@ def test_switching_online_access_off_ends_a_download(hub: HostileHub, addon: Any
     addon.start_server()
     addon.download_model("midi", accept_licence=True, wait=False)
     pump_until(lambda: midi().done > REACHED, "the first bytes")
-    before = session.current.server.pid
+    before = session.current.desk.server.pid
     bpy.context.preferences.system.use_online_access = False
-    pump_until(lambda: session.current.server.state is ServerState.READY and session.current.server.pid != before, "it")
+    pump_until(
+        lambda: session.current.desk.server.state is ServerState.READY and session.current.desk.server.pid != before,
+        "it",
+    )
     pump_until(lambda: midi().state == "partial" and not midi().busy, "the end of the download")
 
 
@@ -211,7 +217,7 @@ def test_a_generation_without_its_model_offers_it(hub: HostileHub, addon: Any, p
     with pytest.raises(SetDresserError) as caught:
         addon.generate(source=picture, pipeline="midi")
     assert (caught.value.code, at_fault(caught.value)) == ("weights-missing", "midi")
-    pump_until(lambda: session.current.models.known, "the list of models")
+    pump_until(lambda: session.current.desk.models.known, "the list of models")
     layout = draw(SET_DRESSER_PT_main)
     assert caught.value.message[:40] in words(layout)
     assert "download_model" in offered(layout)
@@ -235,11 +241,11 @@ def test_models_that_only_a_choice_needs_count_too(addon: Any, current: Any) -> 
     imagine = {"type": "string", "enum": ["a", "b"], "default": "a", "weights": {"a": ["one", "two"], "b": ["three"]}}
     views = [view for view in PREPARATIONS if view["id"] != "imagine"]
     views.append({"id": "imagine", "title": "Imagine", "parameters": {"properties": {"model": imagine}}})
-    current.take_preparations(views)
+    take_preparations(views)
     settings = bpy.context.scene.set_dresser
     settings.imagine = True
     assert needed_models(bpy.context.scene) == ["one", "two"]
-    current.models.take(current, [view_of("one", "ready"), view_of("two", "partial"), view_of("three", "absent")])
+    models_work.take(current.line, [view_of("one", "ready"), view_of("two", "partial"), view_of("three", "absent")])
     assert "Two" in models_hindrance(bpy.context.scene) and "One" not in models_hindrance(bpy.context.scene)
     bpy.context.scene.prepare_set_dresser_imagine.model = "b"
     assert "Three" in models_hindrance(bpy.context.scene)
@@ -256,7 +262,7 @@ def test_a_choice_that_is_left_out_counts_as_its_default() -> None:
 def test_a_folder_of_ones_own_holds_the_models(
     hub: HostileHub, addon: Any, online: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from blender_addon import preferences
+    from blender_addon.ground import preferences
 
     chosen = preferences.get()
     chosen.models_folder = str(tmp_path / "shared models")
@@ -286,14 +292,16 @@ def view_of(identifier: str, state: str, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_progress_is_told_in_megabytes_rate_and_time(activity: dict[str, Any], text: str) -> None:
-    model = Model.of_view(view_of("one", "downloading", activity={"kind": "download", "message": "", **activity}))
+    model = Model.of_description(
+        view_of("one", "downloading", activity={"kind": "download", "message": "", **activity})
+    )
     assert progress_text(model) == text
 
 
 @pytest.mark.parametrize("state", ["absent", "partial", "ready", "broken"])
 def test_every_state_can_be_drawn_and_is_a_sentence(addon: Any, current: Any, state: str) -> None:
     problem = {"code": "weights-damaged", "detail": "A file is cut off.", "hint": "Download it again.", "status": 409}
-    current.models.take(current, [view_of("midi", state, problem=problem if state == "broken" else None)])
+    models_work.take(current.line, [view_of("midi", state, problem=problem if state == "broken" else None)])
     layout = draw()
     assert state_text(midi()) in words(layout)
     assert ("A file is cut off." in words(layout)) == (state == "broken")
@@ -306,5 +314,5 @@ def test_a_backend_that_ends_leaves_no_download_that_seems_to_go_on(hub: Hostile
     addon.download_model("midi", accept_licence=True, wait=False)
     pump_until(lambda: midi().done > REACHED, "the first bytes")
     addon.shutdown()
-    assert (midi().state, midi().busy, session.current.models.busy) == ("partial", False, False)
-    assert not session.current.tasks
+    assert (midi().state, midi().busy, session.current.desk.models.busy) == ("partial", False, False)
+    assert not session.current.line.tasks

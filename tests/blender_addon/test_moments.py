@@ -11,9 +11,10 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import moments, rendering
-from blender_addon.intrinsics import CaptureError
-from blender_addon.messages import SetDresserError
+from blender_addon.capture import rendering
+from blender_addon.capture.intrinsics import CaptureError
+from blender_addon.ground import moments
+from blender_addon.ground.messages import SetDresserError
 
 ASKED = ["render_init", "render_pre", "render_post", "frame_change_pre", "frame_change_post", "depsgraph_update_post"]
 

@@ -10,12 +10,12 @@ import bpy
 import pytest
 
 from blender_addon import session
-from blender_addon.operators.copy_error import report
+from blender_addon.ui.operators.copy_error import report
 from tests.blender_addon.test_session import pump_until
 
 
 def newest() -> Any:
-    return next(iter(session.current.jobs.values()))
+    return next(iter(session.current.desk.jobs.values()))
 
 
 def test_generate_uses_what_the_panel_says(addon: Any, current: Any) -> None:
@@ -45,7 +45,7 @@ def test_generate_uses_what_the_panel_says(addon: Any, current: Any) -> None:
 def test_generate_takes_picture_files_and_label_images(addon: Any, picture: Path, tmp_path: Path) -> None:
     import numpy as np
 
-    from blender_addon.pictures import png
+    from blender_addon.capture.pictures import png
 
     addon.pipelines()
     labels = np.zeros((48, 64), np.uint8)
@@ -87,7 +87,7 @@ def test_what_cannot_be_done_reaches_status_bar_and_panel(addon: Any, current: A
     settings.source, settings.image_path = "FILE", "/nowhere/picture.png"
     with pytest.raises(RuntimeError, match="does not exist"):
         bpy.ops.set_dresser.generate()
-    assert "does not exist" in current.problem.message
+    assert "does not exist" in current.desk.problem.message
     with pytest.raises(RuntimeError, match="no job"):
         bpy.ops.set_dresser.cancel(job="unknown")
 
@@ -102,18 +102,18 @@ def test_jobs_are_cancelled_imported_and_removed_by_button(addon: Any, picture: 
     pump_until(lambda: done.objects, "the import")
     for each in (job, done):
         bpy.ops.set_dresser.delete_job("EXEC_DEFAULT", job=each.id)
-    pump_until(lambda: not current.jobs, "the removal")
+    pump_until(lambda: not current.desk.jobs, "the removal")
 
 
 def test_the_server_is_started_and_stopped_by_button(addon: Any, current: Any) -> None:
     assert not bpy.ops.set_dresser.stop_server.poll()
     bpy.ops.set_dresser.start_server()
     assert not bpy.ops.set_dresser.start_server.poll()
-    pump_until(lambda: current.pipelines, "the list of pipelines")
+    pump_until(lambda: current.desk.pipelines, "the list of pipelines")
     bpy.ops.set_dresser.refresh()
-    pump_until(lambda: not current.tasks, "the refresh")
+    pump_until(lambda: not current.line.tasks, "the refresh")
     bpy.ops.set_dresser.stop_server()
-    pump_until(lambda: not current.server.running, "the end")
+    pump_until(lambda: not current.desk.server.running, "the end")
     assert bpy.ops.set_dresser.start_server.poll()
 
 

@@ -12,12 +12,13 @@ import pytest
 from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Euler, Matrix, Vector
 
-from blender_addon import orientation, session
-from blender_addon.boxes import Box
-from blender_addon.image_capture import capture_image
-from blender_addon.messages import SetDresserError
-from blender_addon.operators import boxes as box_operators
-from blender_addon.operators import generate
+from blender_addon.capture import orientation
+from blender_addon.capture.image_capture import capture_image
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.settings.boxes import Box
+from blender_addon.ui.operators import boxes as box_operators
+from blender_addon.ui.operators import generate
+from tests.blender_addon.catalogue import take_preparations
 from tests.blender_addon.small_room import read
 from tests.blender_addon.test_panels import PREPARATIONS
 from tests.blender_addon.turned_photos import BOX, SIZE, write_turned_photos
@@ -32,7 +33,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_box_drawn_on_what_blender_shows_covers_the_object_in_what_is_sent(
     addon: Any, photos: Path, number: int
 ) -> None:
-    session.current.take_preparations(PREPARATIONS)
+    take_preparations(PREPARATIONS)
     settings = bpy.context.scene.set_dresser
     settings.source, settings.image_path, settings.labels = "FILE", str(photos / f"{number}.jpg"), "FIND"
     assert tuple(box_operators.picture(settings).size) == SIZE, "Blender shows it as it is stored"

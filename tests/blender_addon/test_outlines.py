@@ -8,8 +8,9 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import compat, exr, outlines, rendering
-from blender_addon.capture import capture_camera
+from blender_addon.capture import exr, outlines, rendering
+from blender_addon.capture.capture import capture_camera
+from blender_addon.ground import compat
 from tests.blender_addon import snapshots
 from tests.blender_addon.small_room import add, empty, labels_of, read
 
@@ -157,7 +158,7 @@ def test_more_layers_than_the_contract_takes_are_said(crowd, monkeypatch, tmp_pa
     monkeypatch.setattr(outlines, "MOST_LAYERS", 1)
     shot = capture_camera(bpy.context, crowd[:-1], tmp_path)
     assert len(shot.outlines) == len(shot.outline_depths) == 1
-    assert "outlines-crowded" in [warning["code"] for warning in shot.warnings]
+    assert "outlines-too_many" in [warning["code"] for warning in shot.warnings]
 
 
 # hulls, and the file that passes are read from

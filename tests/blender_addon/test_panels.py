@@ -13,13 +13,18 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import job_list, panels, parameters, properties, session
-from blender_addon.condition import condition
-from blender_addon.installation import InstallationState
-from blender_addon.jobs import JobRecord
-from blender_addon.messages import SetDresserError
-from blender_addon.panels import SET_DRESSER_PT_jobs, SET_DRESSER_PT_main
-from blender_addon.server_process import ServerState
+from blender_addon import session
+from blender_addon.backend_process.installation import InstallationState
+from blender_addon.backend_process.server_process import ServerState
+from blender_addon.ground import moments
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.settings import parameters, properties
+from blender_addon.state.condition import condition
+from blender_addon.state.job import JobRecord
+from blender_addon.ui import panels
+from blender_addon.ui.panels import SET_DRESSER_PT_jobs, SET_DRESSER_PT_main
+from blender_addon.work import job_list
+from tests.blender_addon.catalogue import take_pipelines, take_preparations
 from tests.blender_addon.recorder import Recorder
 
 PIPELINES = [
@@ -68,9 +73,9 @@ PREPARATIONS = [
 
 @pytest.fixture(autouse=True)
 def pipelines(addon: Any) -> None:
-    session.current.take_pipelines(PIPELINES)
-    session.current.take_preparations(PREPARATIONS)
-    session.current.set_up_problem = None
+    take_pipelines(PIPELINES)
+    take_preparations(PREPARATIONS)
+    session.current.desk.set_up_problem = None
 
 
 def refuse(*arguments: Any, **named: Any) -> Any:
@@ -96,7 +101,7 @@ def draw() -> Recorder:
 
 def record(**values: Any) -> JobRecord:
     made = JobRecord(**{"id": "abc", "name": "Shot", "pipeline": "test-one", **values})
-    session.current.jobs[made.id] = made
+    session.current.desk.jobs[made.id] = made
     return made
 
 
@@ -111,26 +116,26 @@ def test_at_first_everything_is_there_and_generate_is_ready() -> None:
 
 @pytest.mark.parametrize("state", list(ServerState))
 def test_every_state_of_the_server_is_a_word_that_fits(state: ServerState) -> None:
-    session.current.server.state = state
-    word = condition(session.current).value.text
+    session.current.desk.server.state = state
+    word = condition(session.current.desk).value.text
     assert word in draw().texts
     assert len(word) <= 13
 
 
 def test_a_running_server_can_be_stopped() -> None:
     for state in (ServerState.STARTING, ServerState.READY, ServerState.UNREACHABLE):
-        session.current.server.state = state
+        session.current.desk.server.state = state
         assert "set_dresser.stop_server" in draw().buttons
         assert "set_dresser.start_server" not in draw().buttons
 
 
 def test_without_a_python_it_says_what_to_do() -> None:
-    session.current.set_up_problem = SetDresserError("No Python is chosen.", "Choose one in the preferences.")
+    session.current.desk.set_up_problem = SetDresserError("No Python is chosen.", "Choose one in the preferences.")
     texts = draw().texts.replace("\n", " ")
     assert "not set up" in texts
     assert "Choose one in the preferences." in texts
     assert not bpy.ops.set_dresser.generate.poll()
-    session.current.installation.state = InstallationState.INSTALLING
+    session.current.desk.installation.state = InstallationState.INSTALLING
     assert panels.generate_hindrance(bpy.context) == "The backend is being installed"
 
 
@@ -178,17 +183,17 @@ def _nothing_to_find(settings: Any) -> None:
 
 def _no_segment(settings: Any) -> None:
     _nothing_to_find(settings)
-    session.current.take_preparations(PREPARATIONS[1:])
+    take_preparations(PREPARATIONS[1:])
 
 
 def _no_imagine(settings: Any) -> None:
     settings.imagine = True
-    session.current.take_preparations(PREPARATIONS[:1])
+    take_preparations(PREPARATIONS[:1])
 
 
 def _imagine_not_ready(settings: Any) -> None:
     settings.imagine = True
-    session.current.take_preparations([{**PREPARATIONS[1], "ready": False, "weights": ["sdxl"]}])
+    take_preparations([{**PREPARATIONS[1], "ready": False, "weights": ["sdxl"]}])
 
 
 def _no_words(settings: Any) -> None:
@@ -197,16 +202,16 @@ def _no_words(settings: Any) -> None:
 
 def _no_text(settings: Any) -> None:
     settings.source, settings.text = "TEXT", "a cup"
-    session.current.take_preparations(PREPARATIONS[:2])
+    take_preparations(PREPARATIONS[:2])
 
 
 def _text_for_a_pipeline_of_photos(settings: Any) -> None:
     settings.source, settings.text = "TEXT", "a cup"
-    session.current.take_pipelines([{**PIPELINES[0], "images": {"least": 2, "most": 4}}])
+    take_pipelines([{**PIPELINES[0], "images": {"least": 2, "most": 4}}])
 
 
 def _pipeline_not_ready(settings: Any) -> None:
-    session.current.take_pipelines([{**PIPELINES[0], "ready": False, "weights": ["one"]}])
+    take_pipelines([{**PIPELINES[0], "ready": False, "weights": ["one"]}])
 
 
 @pytest.mark.parametrize(
@@ -271,9 +276,9 @@ def test_text_is_offered_with_pipelines_that_are_content_with_one_picture(settin
         return [item[0] for item in properties._sources(settings, bpy.context)]
 
     assert offered() == ["CAMERA", "FILE", "IMAGE", "TEXT"]
-    session.current.take_pipelines([{**PIPELINES[0], "images": {"least": 1, "most": 4}}])
+    take_pipelines([{**PIPELINES[0], "images": {"least": 1, "most": 4}}])
     assert offered() == ["CAMERA", "FILE", "IMAGE", "TEXT", "PHOTOS"]
-    session.current.take_pipelines([{**PIPELINES[0], "images": {"least": 2, "most": 4}}])
+    take_pipelines([{**PIPELINES[0], "images": {"least": 2, "most": 4}}])
     assert offered() == ["CAMERA", "FILE", "IMAGE", "PHOTOS"]
     settings.source_id = "TEXT"
     assert settings.source == "TEXT" and "TEXT" in offered(), "what is chosen stays"
@@ -291,13 +296,13 @@ def test_imagine_is_off_and_draws_its_parameters_and_notes(settings: Any) -> Non
 
 
 def test_what_is_lacking_is_said_before_it_is_switched_on() -> None:
-    session.current.take_preparations([])
+    take_preparations([])
     assert "This backend cannot paint pictures" in draw().texts.replace("\n", " ")
     assert bpy.ops.set_dresser.generate.poll()
 
 
 def test_a_limit_on_objects_is_said() -> None:
-    session.current.take_pipelines([{**PIPELINES[0], "most_instances": 7}])
+    take_pipelines([{**PIPELINES[0], "most_instances": 7}])
     assert "Up to 7 objects at once" in draw().texts
 
 
@@ -310,13 +315,13 @@ def test_the_parameters_are_the_chosen_pipelines(settings: Any) -> None:
 
 def test_a_pipeline_that_is_gone_gives_way_to_the_first(settings: Any) -> None:
     settings.pipeline = "test-two"
-    session.current.pipelines = PIPELINES[:1]
+    session.current.desk.pipelines = PIPELINES[:1]
     parameters.pipelines.register([("test-one", PIPELINES[0]["parameters"])])
     assert "detail" in draw().controls
 
 
 def test_without_a_list_of_pipelines_it_says_when_there_will_be_one() -> None:
-    session.current.pipelines = []
+    session.current.desk.pipelines = []
     assert "once the backend has run" in draw().texts.replace("\n", " ")
 
 
@@ -350,10 +355,10 @@ def test_a_running_job_shows_where_it_is(values: dict[str, Any], text: str) -> N
 @pytest.mark.parametrize("kind", ["waiting", "problem"])
 def test_a_queued_job_says_why_nothing_is_run(state: str, kind: str) -> None:
     record(state=state)
-    session.current.life.health = {kind: {"detail": "No worker starts (it is broken).", "hint": "Look into the log."}}
+    session.current.desk.health = {kind: {"detail": "No worker starts (it is broken).", "hint": "Look into the log."}}
     texts = draw().texts.replace("\n", " ")
     assert ("No worker starts (it is broken). Look into the log." in texts) == (state == "queued")
-    session.current.life.health = {"waiting": None, "problem": None}
+    session.current.desk.health = {"waiting": None, "problem": None}
     assert "No worker starts" not in draw().texts
 
 
@@ -361,7 +366,7 @@ def test_a_queued_job_says_why_nothing_is_run(state: str, kind: str) -> None:
 def test_a_result_on_its_way_is_shown(monkeypatch: pytest.MonkeyPatch, arrival: str, text: str) -> None:
     made = record(state="done", arrival=arrival)
     made.task = iter(())  # type: ignore[assignment]
-    monkeypatch.setattr(session.Session, "import_hindrance", lambda self: "Leave Edit Mode")
+    monkeypatch.setattr(moments, "import_hindrance", lambda: "Leave Edit Mode")
     texts = draw().texts
     assert text in texts
     assert ("Leave Edit Mode" in texts) == (arrival == "waiting")
@@ -371,7 +376,7 @@ def test_a_result_on_its_way_is_shown(monkeypatch: pytest.MonkeyPatch, arrival: 
 
 def mark(identifier: str) -> None:
     """Click a row of the list of jobs."""
-    job_list.sync(session.current)
+    job_list.sync(session.current.desk)
     manager = bpy.context.window_manager
     manager.set_dresser_job_index = [row.name for row in manager.set_dresser_jobs].index(identifier)
 
@@ -406,13 +411,13 @@ def test_a_row_tells_title_and_time_and_what_was_marked_stays_marked() -> None:
         None, bpy.context, row, None, bpy.context.window_manager.set_dresser_jobs[0], 0, None, ""
     )
     assert row.texts.splitlines() == ["Sofa, Rug + 4", "3 min ago"]
-    session.current.jobs = {"b": record(id="b", state="done"), **session.current.jobs}
-    job_list.sync(session.current)
-    assert job_list.active(session.current).id == "a"
+    session.current.desk.jobs = {"b": record(id="b", state="done"), **session.current.desk.jobs}
+    job_list.sync(session.current.desk)
+    assert job_list.active(session.current.desk).id == "a"
 
 
 def test_the_last_error_is_shown_with_what_to_do(current: Any) -> None:
-    current.report(SetDresserError("The picture is cut off.", "Export it again.", "image-truncated", "HTTP 422"))
+    current.desk.report(SetDresserError("The picture is cut off.", "Export it again.", "image-truncated", "HTTP 422"))
     layout = draw()
     assert "The picture is cut off." in layout.texts
     assert "Export it again." in layout.texts
@@ -438,6 +443,6 @@ def settings_of_file() -> dict[str, Any]:
 
 def test_drawing_changes_nothing(current: Any) -> None:
     record(state="running")
-    before = repr(vars(current)), settings_of_file()
+    before = repr(vars(current.desk)), settings_of_file()
     draw()
-    assert (repr(vars(current)), settings_of_file()) == before
+    assert (repr(vars(current.desk)), settings_of_file()) == before

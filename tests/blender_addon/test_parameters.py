@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import parameters
+from blender_addon.settings import parameters
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

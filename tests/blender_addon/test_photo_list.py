@@ -10,11 +10,14 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import photo_files, photo_list, session
-from blender_addon.operators.generate import _shot
-from blender_addon.panels.photos import SET_DRESSER_UL_photos, azimuth_text
-from blender_addon.pictures import png
+from blender_addon import session
+from blender_addon.capture import photo_files
+from blender_addon.capture.pictures import png
+from blender_addon.settings import photo_list
+from blender_addon.ui.operators.generate import _shot
+from blender_addon.ui.panels.photos import SET_DRESSER_UL_photos, azimuth_text
 from tests.blender_addon import snapshots
+from tests.blender_addon.catalogue import take_pipelines
 from tests.blender_addon.recorder import Recorder
 from tests.blender_addon.small_room import ROUND, camera_at
 from tests.blender_addon.test_panels import PIPELINES, draw
@@ -27,8 +30,8 @@ ONE = {**PIPELINES[0], "images": {"least": 1, "most": 1}}
 
 @pytest.fixture
 def settings(addon: Any) -> Any:
-    session.current.take_pipelines([SEVERAL, ONE])
-    session.current.set_up_problem = None
+    take_pipelines([SEVERAL, ONE])
+    session.current.desk.set_up_problem = None
     made = bpy.context.scene.set_dresser
     made.pipeline, made.source = "test-several", "PHOTOS"
     return made
@@ -338,7 +341,7 @@ def test_the_button_is_the_call(several: Any, around: list[Any], folder: Path) -
     settings.use_active_camera = True
     assert _shot(settings)["match_camera"] is False, "the first one is a camera, which knows itself"
     assert bpy.ops.set_dresser.generate() == {"FINISHED"}
-    record = next(iter(session.current.jobs.values()))
+    record = next(iter(session.current.desk.jobs.values()))
     assert record.state == "capturing"
     assert "Shot 1, 1 of 4, 0%" in [drawn.text for drawn in draw().drawn if drawn.function == "progress"]
     pump_until(lambda: record.arrival == "imported", "the prop")

@@ -12,8 +12,9 @@ import pytest
 from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Vector
 
-from blender_addon import photo_files, photo_places
-from blender_addon.messages import SetDresserError
+from blender_addon.capture import photo_files
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.props import photo_places
 from tests.blender_addon.glb import Node
 from tests.blender_addon.test_importer import bring
 

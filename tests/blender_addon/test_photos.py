@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 from mathutils import Vector
 
-from blender_addon import azimuths, block_outs, folders, photos, render_settings, rendering, session
-from blender_addon.capture import capture_camera
-from blender_addon.intrinsics import CaptureError
-from blender_addon.messages import SetDresserError
-from blender_addon.pictures import png
-from blender_addon.rendering import finished
+from blender_addon import session
+from blender_addon.backend_process import setting_up
+from blender_addon.capture import azimuths, block_outs, photos, render_settings, rendering
+from blender_addon.capture.capture import capture_camera
+from blender_addon.capture.intrinsics import CaptureError
+from blender_addon.capture.pictures import png
+from blender_addon.capture.rendering import finished
+from blender_addon.ground import folders
+from blender_addon.ground.messages import SetDresserError
 from tests.blender_addon import snapshots
 from tests.blender_addon.small_room import ROUND, add, camera_at, labels_of, read
 from tests.blender_addon.test_session import pump_until
@@ -86,8 +89,8 @@ def test_the_middle_is_that_of_parts_and_instances_too() -> None:
 @pytest.mark.usefixtures("relation")
 def test_the_first_photo_is_a_shot_and_the_others_are_cut_out(around: list[Any], tmp_path: Path) -> None:
     cube = bpy.data.objects["Cube"]
-    sitting = photos.ask(bpy.context, around[:2], [cube], False)
-    first, second = (finished(photos.take(sitting, number, tmp_path / str(number))) for number in (0, 1))
+    planned = photos.ask(bpy.context, around[:2], [cube], False)
+    first, second = (finished(photos.take(planned, number, tmp_path / str(number))) for number in (0, 1))
     bpy.context.scene.camera = around[0]
     plain = capture_camera(bpy.context, [cube], tmp_path / "plain")
     assert (first.camera, first.labels, first.block_outs) == (plain.camera, plain.labels, plain.block_outs)
@@ -121,8 +124,8 @@ def test_only_the_block_out_is_seen_and_all_of_it_is_one_object(
     if by == "hide_render":
         monkeypatch.setattr(render_settings, "will_be_cycles", lambda *_: False)
     before = snapshots.everything()
-    sitting = photos.ask(bpy.context, [camera, camera], room, False)
-    first, second = (finished(photos.take(sitting, number, tmp_path / str(number))) for number in (0, 1))
+    planned = photos.ask(bpy.context, [camera, camera], room, False)
+    first, second = (finished(photos.take(planned, number, tmp_path / str(number))) for number in (0, 1))
     assert np.array_equal(labels_of(first) == 1, free)
     assert np.array_equal(read(second.image)[..., 3] == 1, free)
     assert [(row["id"], row["name"]) for row in first.labels] == [(1, "Box")]
@@ -156,9 +159,9 @@ def test_a_block_out_of_instances_is_seen(tmp_path: Path) -> None:
 def test_a_camera_bound_to_a_marker_does_not_take_the_others_place(around: list[Any], tmp_path: Path) -> None:
     scene = bpy.context.scene
     scene.timeline_markers.new("Cut", frame=scene.frame_current).camera = around[0]
-    sitting = photos.ask(bpy.context, around, [bpy.data.objects["Cube"]], False)
+    planned = photos.ask(bpy.context, around, [bpy.data.objects["Cube"]], False)
     before = snapshots.everything()
-    masks = [read(finished(photos.take(sitting, number, tmp_path / str(number))).image)[..., 3] for number in (1, 3)]
+    masks = [read(finished(photos.take(planned, number, tmp_path / str(number))).image)[..., 3] for number in (1, 3)]
     assert not np.array_equal(*masks)
     assert snapshots.differences(before, snapshots.everything()) == []
     assert scene.timeline_markers[0].camera == around[0]
@@ -180,12 +183,12 @@ def test_everything_is_as_before_if_a_photo_fails(
     scene = bpy.context.scene
     scene.timeline_markers.new("Cut", frame=1).camera = around[0]
     add("plane", "Floor", size=9)
-    sitting = photos.ask(bpy.context, around, [bpy.data.objects["Cube"]], False)
+    planned = photos.ask(bpy.context, around, [bpy.data.objects["Cube"]], False)
     before = snapshots.everything()
     operators = SimpleNamespace(render=SimpleNamespace(render=render))
     monkeypatch.setattr(rendering, "bpy", SimpleNamespace(ops=operators, data=bpy.data, app=bpy.app, types=bpy.types))
     with pytest.raises(CaptureError, match="Out of memory"):
-        finished(photos.take(sitting, 2, tmp_path))
+        finished(photos.take(planned, 2, tmp_path))
     assert snapshots.differences(before, snapshots.everything()) == []
     assert list(tmp_path.iterdir()) == []
 
@@ -287,7 +290,7 @@ def test_files_images_and_cameras_mix_and_keep_their_bytes(several: Any, around:
     assert told["sizes"] == [[64, 48], [24, 16], [96, 64], [96, 64]]
     assert told["cameras"] == [None, None, [96, 64], [96, 64]]
     assert (told["instance_source"], told["camera_source"], told["depth"]) == ("alpha", "default", False)
-    inputs = session.current.environment().data / "jobs" / job.id / "inputs"
+    inputs = setting_up.server_environment(session.current.desk.installation).data / "jobs" / job.id / "inputs"
     assert (inputs / "image-0.bin").read_bytes() == picture.read_bytes()
     assert job.name == "Chair"
 
@@ -311,7 +314,7 @@ def test_the_wrong_number_of_photos_is_refused_before_the_first_is_taken(
         assert caught.value.message == sentence
     with pytest.raises(SetDresserError, match="stand for themselves"):
         several.generate(source=picture, photos=[picture, picture], pipeline="test-photos")
-    assert session.current.jobs == {}
+    assert session.current.desk.jobs == {}
     assert not list((folders.temporary()).glob("shots/*"))
 
 
@@ -330,12 +333,12 @@ def test_one_picture_is_taken_in_each_turn(several: Any, around: list[Any]) -> N
     turns, message = [], []
     while job.state == "capturing":
         before = taken()
-        message.append(session.current.jobs[job.id].message)
+        message.append(session.current.desk.jobs[job.id].message)
         session.pump()
         turns.append(taken() - before)
     assert max(turns) == 1 and sum(turns) == 4
     assert list(dict.fromkeys(message)) == [f"Shot {number}, {number} of 4" for number in (1, 2, 3, 4)]
-    counted = session.current.slices.longest(), sum(session.current.captures.seconds)
+    counted = session.current.line.slices.longest(), sum(session.current.line.captures.seconds)
     assert counted[0] < counted[1] / 2, "what was rendered is counted apart"
     job.wait()
     assert len(came(job)["photos"]) == 4
@@ -405,12 +408,12 @@ def test_undo_between_two_pictures_is_no_hindrance(several: Any, around: list[An
 
 def test_a_photo_waits_for_a_render_or_a_move(several: Any, around: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     busy = ["Waiting for the render to end"]
-    monkeypatch.setattr("blender_addon.moments.capture_hindrance", lambda: busy[0])
+    monkeypatch.setattr("blender_addon.ground.moments.capture_hindrance", lambda: busy[0])
     job = start(several, around)
     for _ in range(5):
         session.pump()
     assert taken() == 0
-    assert session.current.jobs[job.id].message == busy[0]
+    assert session.current.desk.jobs[job.id].message == busy[0]
     busy[0] = ""
     pump_until(lambda: taken() == 4, "the pictures")
 
@@ -435,9 +438,9 @@ def test_photos_of_one_colour_are_read_as_they_are(tmp_path: Path) -> None:
     """A file is copied, byte by byte; not even its suffix matters to the order."""
     for name in ("b10.PNG", "b9.png"):
         (tmp_path / name).write_bytes(png(np.full((8, 8, 3), 90, np.uint8)))
-    sitting = photos.ask(bpy.context, [tmp_path / "b10.PNG", str(tmp_path / "b9.png")], None, False)
-    shots = [finished(photos.take(sitting, number, tmp_path / str(number))) for number in (0, 1)]
-    whole = photos.joined(sitting, shots)
+    planned = photos.ask(bpy.context, [tmp_path / "b10.PNG", str(tmp_path / "b9.png")], None, False)
+    shots = [finished(photos.take(planned, number, tmp_path / str(number))) for number in (0, 1)]
+    whole = photos.joined(planned, shots)
     assert [path.name for path in whole.files["image"]] == ["image.png", "image.png"]
     assert whole.request["photos"] == [{"name": "b10", "azimuth": None}, {"name": "b9", "azimuth": None}]
     assert whole.request["camera"] is None

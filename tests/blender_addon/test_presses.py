@@ -9,15 +9,23 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import block_outs_api, folders, parameters, properties, remaking, restoring, results, session
-from blender_addon.block_outs import HIDDEN, BlockOutRef
-from blender_addon.jobs import JobRecord
-from blender_addon.messages import SetDresserError
-from blender_addon.operators import models as model_buttons
-from blender_addon.operators.base import LONGEST_REPORT, tell
-from blender_addon.panels import fields, generate_hindrance
-from blender_addon.panels.cures import CURES
-from blender_addon.references import Place, Reference
+from blender_addon import session
+from blender_addon.api import block_outs as block_outs_api
+from blender_addon.api import remaking
+from blender_addon.capture.block_outs import HIDDEN, BlockOutRef
+from blender_addon.ground import folders
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.ground.references import Place, Reference
+from blender_addon.settings import parameters, properties
+from blender_addon.state import listing
+from blender_addon.state.job import JobRecord
+from blender_addon.ui.operators import models as model_buttons
+from blender_addon.ui.operators.base import LONGEST_REPORT, tell
+from blender_addon.ui.panels import fields, generate_hindrance
+from blender_addon.ui.panels.cures import CURES
+from blender_addon.work import jobs as jobs_work
+from blender_addon.work import restoring, results
+from tests.blender_addon.catalogue import take_pipelines
 from tests.blender_addon.recorder import Recorder
 from tests.blender_addon.test_panels import PIPELINES, draw
 
@@ -36,8 +44,8 @@ PLAIN = {**PIPELINES[0], "chance": True}
 
 @pytest.fixture(autouse=True)
 def ready(addon: Any) -> None:
-    session.current.take_pipelines([MARKED, PLAIN])
-    session.current.set_up_problem = None
+    take_pipelines([MARKED, PLAIN])
+    session.current.desk.set_up_problem = None
 
 
 @pytest.fixture
@@ -49,8 +57,8 @@ def begun(**values: Any) -> JobRecord:
     """A job of this Blender, done."""
     place = Place.of(bpy.context.scene, bpy.context.view_layer)
     record = JobRecord(**{"id": "abc", "state": "done", "pipeline": "marked", "place": place, **values})
-    session.current.jobs = {record.id: record, **session.current.jobs}
-    session.current.pressed = record
+    session.current.desk.jobs = {record.id: record, **session.current.desk.jobs}
+    session.current.desk.pressed = record
     return record
 
 
@@ -65,14 +73,14 @@ def texts() -> str:
 def shipped() -> list[dict[str, Any]]:
     """What a user without any backend begins with."""
     (folders.user() / "pipelines.json").unlink()
-    return folders.read_views("pipelines")
+    return folders.read_descriptions("pipelines")
 
 
 # errors
 
 
 def test_an_error_goes_with_the_next_press_and_stays_for_the_buttons_about_it(current: Any) -> None:
-    current.report(problem())
+    current.desk.report(problem())
     bpy.ops.set_dresser.copy_error()
     assert "It was too dark." in texts()
     bpy.ops.set_dresser.new_seed()
@@ -80,17 +88,17 @@ def test_an_error_goes_with_the_next_press_and_stays_for_the_buttons_about_it(cu
 
 
 def test_an_error_goes_when_the_same_thing_succeeds_and_not_when_another_does(current: Any) -> None:
-    current.report(problem(), "job-1")
-    current.settle("job-2")
-    assert current.problem is not None
-    current.settle("job-1")
-    assert current.problem is None
+    current.desk.report(problem(), "job-1")
+    current.desk.settle("job-2")
+    assert current.desk.problem is not None
+    current.desk.settle("job-1")
+    assert current.desk.problem is None
 
 
 def test_a_new_job_takes_the_error_of_the_last_one_off(current: Any) -> None:
-    current.report(problem())
-    current.new_job(name="Next")
-    assert current.problem is None
+    current.desk.report(problem())
+    jobs_work.make(current.desk, name="Next")
+    assert current.desk.problem is None
 
 
 @pytest.mark.parametrize("pressed", [True, False])
@@ -112,7 +120,7 @@ def test_a_press_tells_in_a_short_line_and_a_script_gets_all_of_it(pressed: bool
 @pytest.mark.parametrize("code", CURES)
 def test_an_error_that_blender_can_mend_has_the_button(current: Any, code: str) -> None:
     assert CURES[code].operator not in draw().buttons
-    current.report(problem(code))
+    current.desk.report(problem(code))
     assert CURES[code].operator in draw().buttons
 
 
@@ -133,20 +141,20 @@ def test_going_online_is_allowed_by_the_button(current: Any) -> None:
             with pytest.raises(RuntimeError, match="started offline"):
                 bpy.ops.set_dresser.allow_online()
         else:
-            current.installation.problem = problem("online-access")
+            current.desk.installation.problem = problem("online-access")
             bpy.ops.set_dresser.allow_online()
             assert bpy.app.online_access
-            assert current.installation.problem is None, "it is still said that Blender must not go online"
+            assert current.desk.installation.problem is None, "it is still said that Blender must not go online"
     finally:
         system.use_online_access = former
 
 
 def test_the_tooltip_of_a_grey_download_says_what_is_missing(current: Any) -> None:
     locked = SimpleNamespace(id="m", licence_needed=True)
-    current.models.known["m"] = locked
+    current.desk.models.known["m"] = locked
     button = model_buttons.SET_DRESSER_OT_download_model
     assert button.description(bpy.context, SimpleNamespace(model="m")).startswith("Read the licence and tick")
-    current.models.agreed.add("m")
+    current.desk.models.agreed.add("m")
     assert "tick" not in button.description(bpy.context, SimpleNamespace(model="m"))
 
 
@@ -209,7 +217,7 @@ def test_a_seed_is_offered_where_chance_has_a_part_and_the_dice_throws_another(s
 
 
 def test_photos_are_recommended_only_where_they_are_not_chosen(settings: Any) -> None:
-    session.current.take_pipelines([{**MARKED, "images": {"least": 1, "most": 4}}])
+    take_pipelines([{**MARKED, "images": {"least": 1, "most": 4}}])
     assert "choose Photos as the source" in texts()
     settings.source = "PHOTOS"
     assert "choose Photos as the source" not in texts()
@@ -220,7 +228,7 @@ def test_no_name_is_wider_than_its_place(width: int) -> None:
     context: Any = SimpleNamespace(
         region=SimpleNamespace(width=width), preferences=bpy.context.preferences, scene=bpy.context.scene
     )
-    session.current.take_pipelines(shipped())
+    take_pipelines(shipped())
     method, layout = "inflate", Recorder()
     for attribute in parameters.pipelines.attributes(method):
         fields.draw_parameter(layout, context, parameters.pipelines, method, attribute)
@@ -257,7 +265,7 @@ def test_the_result_stands_at_the_button_and_a_click_selects(addon: Any) -> None
     bpy.data.objects.remove(cube)
     with pytest.raises(RuntimeError, match="not in this scene any more"):
         bpy.ops.set_dresser.select_outcome(job="abc")
-    assert session.current.problem.code == "outcome-gone"
+    assert session.current.desk.problem.code == "outcome-gone"
 
 
 def test_the_result_goes_with_the_next_press_and_comes_back_with_its_import(addon: Any, current: Any) -> None:
@@ -270,10 +278,10 @@ def test_the_result_goes_with_the_next_press_and_comes_back_with_its_import(addo
         return [each.given.job for each in all_drawn if getattr(each, "operator", "") == "set_dresser.select_outcome"]
 
     assert shown() == ["def"]
-    current.bring_in(older)
-    current._stop(older)
+    jobs_work.bring_in(current.line, older)
+    jobs_work.stop(current.line, older)
     assert shown() == ["abc"]
-    pressed = current.new_job(place=newer.place)
+    pressed = jobs_work.make(current.desk, place=newer.place)
     for state in ("capturing", "failed", "cancelled"):
         pressed.state = state
         assert shown() == []
@@ -287,13 +295,13 @@ def test_the_result_goes_with_the_next_press_and_comes_back_with_its_import(addo
     ("names", "said"), [([], ""), (["Sofa"], "Sofa"), (["Sofa", "Rug"], "Sofa, Rug"), (list("abcdef"), "a, b + 4")]
 )
 def test_a_job_is_called_after_its_block_outs(names: list[str], said: str) -> None:
-    assert results.title(names) == said
+    assert listing.title(names) == said
 
 
 def test_jobs_that_wait_are_counted_at_the_button() -> None:
     for number in range(3):
         begun(id=str(number), state="queued", position=number)
-    assert results.waiting(session.current) == 3
+    assert listing.waiting(session.current.desk) == 3
     assert "3" in draw().texts.splitlines()
 
 
@@ -309,7 +317,7 @@ def test_the_settings_of_a_job_come_back(settings: Any) -> None:
 def test_the_settings_of_a_job_of_another_day_are_read_from_its_result(current: Any, settings: Any) -> None:
     record = begun(files=["result.json"])
     result = {"pipeline": {"id": "marked"}, "parameters": {"faces": 8}, "seed": 3, "inputs": [{"role": "depth"}]}
-    path = current.result_folder(record.id) / "result.json"
+    path = results.folder_of(record.id) / "result.json"
     path.write_text(json.dumps(result))
     settings.source = "FILE"
     bpy.ops.set_dresser.restore_settings(job="abc")
@@ -321,11 +329,11 @@ def test_the_sentence_of_a_job_comes_back(current: Any, settings: Any) -> None:
     begun(request={"pipeline": "marked", "parameters": {}, "seed": 1, "prepare": {"text": {"prompt": "a red cup"}}})
     bpy.ops.set_dresser.restore_settings(job="abc")
     assert (settings.source, settings.text) == ("TEXT", "a red cup")
-    current.jobs.clear()
+    current.desk.jobs.clear()
     record = begun(files=["result.json"])
     result = {"pipeline": {"id": "marked"}, "parameters": {}, "seed": 3, "inputs": []}
     result["prepared"] = {"text": {"parameters": {"prompt": "a blue cup"}}}
-    path = current.result_folder(record.id) / "result.json"
+    path = results.folder_of(record.id) / "result.json"
     path.write_text(json.dumps(result))
     settings.source = "FILE"
     bpy.ops.set_dresser.restore_settings(job="abc")
@@ -340,7 +348,7 @@ def test_settings_that_nobody_has_kept_are_told(current: Any) -> None:
     assert restoring.hindrance(record)
     with pytest.raises(RuntimeError, match="Nothing is kept"):
         bpy.ops.set_dresser.restore_settings(job="abc")
-    assert current.problem.code == "settings-unknown"
+    assert current.desk.problem.code == "settings-unknown"
 
 
 def test_a_prop_without_chance_has_no_new_variant_but_other_settings(addon: Any) -> None:

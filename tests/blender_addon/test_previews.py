@@ -13,14 +13,17 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import pictures, preview_fetching, preview_images, session, temporary
-from blender_addon.client import ServerEvent
-from blender_addon.jobs import JobRecord
-from blender_addon.panels.running import draw_running
-from blender_addon.pictures import png
-from blender_addon.preview_fetching import INTERVAL, PreviewFetching
-from blender_addon.previews import MOST_SLOTS, Preview, newest, of_view
-from blender_addon.server_process import ServerState
+from blender_addon import session
+from blender_addon.backend_process.server_process import ServerState
+from blender_addon.capture import pictures
+from blender_addon.capture.pictures import png
+from blender_addon.ground import temporary
+from blender_addon.state.job import JobRecord
+from blender_addon.state.previews import MOST_SLOTS, Preview, newest, of_descriptions
+from blender_addon.ui.panels.running import draw_running
+from blender_addon.wire.client import ServerEvent
+from blender_addon.work import preview_fetching, preview_images
+from blender_addon.work.preview_fetching import INTERVAL, PreviewFetching
 from tests.blender_addon.recorder import Recorder
 
 KEY = ("abc", "surface")
@@ -64,8 +67,8 @@ def test_the_newest_picture_is_the_one_that_was_painted_last() -> None:
     for number, told in enumerate((event("a", 1), event("b", 2), event("a", 3, "Step 9"), {"slot": 5}), 1):
         record.take_event(ServerEvent(number, "preview", told))
     assert newest(record.previews) == Preview("a", 3, "Step 9", "preview-a.png")
-    assert newest(of_view([event("b", 7), event("a", 3)])).slot == "b", "the list may have any order"
-    assert newest(of_view(None)) is None
+    assert newest(of_descriptions([event("b", 7), event("a", 3)])).slot == "b", "the list may have any order"
+    assert newest(of_descriptions(None)) is None
 
 
 def test_what_comes_late_or_makes_no_sense_changes_nothing() -> None:
@@ -288,11 +291,11 @@ def pace(current: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     monkeypatch.setattr(preview_fetching, "time", clock)
     monkeypatch.setattr(preview_images, "show", lambda key, path: log.append(f"shown {key[1]}"))
-    monkeypatch.setattr(current, "ready_client", ready)
-    current.server.state = ServerState.READY
+    monkeypatch.setattr(current.line, "ready_client", ready)
+    current.desk.server.state = ServerState.READY
     record = JobRecord(id="abc", state="running")
-    current.jobs = {"abc": record}
-    here = SimpleNamespace(session=current, clock=clock, log=log, record=record, fetching=PreviewFetching())
+    current.desk.jobs = {"abc": record}
+    here = SimpleNamespace(line=current.line, clock=clock, log=log, record=record, fetching=PreviewFetching())
     here.picture = png(np.zeros((4, 4, 3), np.uint8))
     return here
 
@@ -301,8 +304,8 @@ def tell(pace: Any, told: dict[str, Any], turns: int = 1, seconds: float = 0.05)
     pace.record.take_event(ServerEvent(told["revision"], "preview", told))
     for _ in range(turns):
         pace.clock.now += seconds / turns
-        pace.fetching.show(pace.session)
-        pace.session.tasks.advance(0.001)
+        pace.fetching.show(pace.line)
+        pace.line.tasks.advance(0.001)
 
 
 def test_two_pictures_a_second_one_at_a_time_and_none_that_is_stale(pace: Any) -> None:
@@ -320,15 +323,15 @@ def test_the_last_picture_comes_although_nothing_follows_it(pace: Any) -> None:
     tell(pace, event("a", 2))
     for _ in range(20):
         pace.clock.now += 0.1
-        pace.session.tasks.advance(0.001)
+        pace.line.tasks.advance(0.001)
     assert pace.fetching.fetched == {("abc", "a"): 2}
     assert pace.log.count("shown a") == 2
-    assert len(pace.session.tasks) == 0
+    assert len(pace.line.tasks) == 0
 
 
 def test_a_picture_that_is_none_leaves_the_one_before(pace: Any) -> None:
     tell(pace, event("a", 1), turns=8)
-    path = preview_fetching.path_of(pace.session, pace.record, pace.record.previews["a"])
+    path = preview_fetching.path_of(pace.record, pace.record.previews["a"])
     assert path.read_bytes() == pace.picture
     pace.picture, good = b"no picture", pace.picture
     tell(pace, event("a", 2), turns=8, seconds=2.0)
@@ -344,9 +347,9 @@ def test_a_picture_of_a_job_that_has_ended_meanwhile_is_dropped(pace: Any) -> No
     tell(pace, event("a", 1), turns=2)
     pace.record.state = "cancelled"
     for _ in range(8):
-        pace.session.tasks.advance(0.001)
+        pace.line.tasks.advance(0.001)
     assert pace.log[-1] == "end preview-a.png"
-    pace.fetching.show(pace.session)
+    pace.fetching.show(pace.line)
     assert pace.fetching.fetched == {}
 
 
@@ -357,7 +360,7 @@ def test_the_panel_shows_it_beside_the_bar_with_a_button_for_each_slot(addon: An
     record = JobRecord(id="abc", state="running", name="Shot", stage="surface", message="Sofa", fraction=0.25, eta=5400)
     for told in (event("a", 1), event("b", 2, "Step 9")):
         record.take_event(ServerEvent(1, "preview", told))
-    session.current.jobs = {"abc": record}
+    session.current.desk.jobs = {"abc": record}
     layout = Recorder()
     draw_running(layout, bpy.context)
     assert not [drawn for drawn in layout.drawn if drawn.function == "template_icon"], "not before it is here"

@@ -12,9 +12,11 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import folders, leftovers, pictures, session
-from blender_addon.http_exchange import FileSink
-from blender_addon.privacy import private_folder
+from blender_addon.backend_process import leftovers
+from blender_addon.ground import files, folders
+from blender_addon.ground.privacy import private_folder
+from blender_addon.wire.http_exchange import FileSink
+from blender_addon.work import results
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the user's profile sees to it on Windows")
 
@@ -37,7 +39,7 @@ def test_the_users_folder_is_closed_also_one_that_was_open(addon: Any) -> None:
 
 
 def test_results_notes_reports_and_pictures_are_closed(addon: Any, tmp_path: Path) -> None:
-    folder = session.current.result_folder("0" * 24)
+    folder = results.folder_of("0" * 24)
     assert folder.is_relative_to(bpy.app.tempdir)
     sink = FileSink(folder / "scene.glb")
     sink.write(b"glTF")
@@ -45,7 +47,7 @@ def test_results_notes_reports_and_pictures_are_closed(addon: Any, tmp_path: Pat
     leftovers.note(tmp_path, os.getpid())
     note = tmp_path / leftovers.FOLDER / f"{os.getpid()}.json"
     report = Path(addon.support_bundle(tmp_path / "report.zip"))
-    picture = pictures.write_whole(tmp_path / "picture.png", b"PNG")
+    picture = files.write_whole(tmp_path / "picture.png", b"PNG")
     closed = [folders.temporary(), folder, folder / "scene.glb", note.parent, note, report, picture]
     assert open_to_others(*closed) == []
 

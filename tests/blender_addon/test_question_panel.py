@@ -7,10 +7,11 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import asking, session
-from blender_addon.jobs import show_questions
-from blender_addon.messages import SetDresserError
-from blender_addon.questions import Question
+from blender_addon import session
+from blender_addon.answers import asking
+from blender_addon.answers.questions import Question
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.work import questions
 from tests.blender_addon.recorder import Drawn, Recorder
 from tests.blender_addon.test_panels import draw, record, refuse
 
@@ -38,13 +39,13 @@ INSTANCES: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def registered(addon: Any) -> None:
     """The add-on; its server is never started here."""
-    session.current.set_up_problem = None
+    session.current.desk.set_up_problem = None
 
 
 def ask(document: dict[str, Any]) -> Question:
     """A job that asks; nothing is fetched."""
     made = record(state="needs_input", question=Question("abc", document, shown=True))
-    show_questions(session.current)
+    questions.show(session.current.line)
     return made.question
 
 
@@ -163,5 +164,5 @@ def test_the_buttons_of_a_job_that_asks_nothing_say_so() -> None:
 def test_drawing_a_question_touches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """`draw` refuses files and sockets; here, that loading of thumbnails does not happen either."""
     ask(CHOOSE)
-    monkeypatch.setattr("blender_addon.thumbnails.load", refuse)
+    monkeypatch.setattr("blender_addon.answers.thumbnails.load", refuse)
     draw()

@@ -10,9 +10,13 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import arriving, block_outs, photo_list, photos, variants
-from blender_addon.jobs import JobRecord
-from blender_addon.references import Place, Reference, contains
+from blender_addon.capture import block_outs, photos
+from blender_addon.ground.references import Place, Reference, contains
+from blender_addon.props import arrival as arriving
+from blender_addon.props import variants
+from blender_addon.settings import photo_list
+from blender_addon.state.job import JobRecord
+from blender_addon.work import results
 from tests.blender_addon import glb
 from tests.blender_addon.conftest import ROOT
 from tests.blender_addon.glb import Node
@@ -20,6 +24,10 @@ from tests.blender_addon.glb import Node
 pytestmark = pytest.mark.usefixtures("addon")
 
 CHAIR = Node(1, "Chair", (1.0, 2.0, 0.0), 0.7, (0.5, 0.6, 1.0))
+
+
+def place(record: JobRecord) -> list[bpy.types.Object]:
+    return arriving.place_result(bpy.context, record, results.read(record))
 
 
 def fetched(folder: Path, block_out: Any = None, **values: Any) -> JobRecord:
@@ -73,7 +81,7 @@ def test_props_come_into_the_scene_of_their_block_outs_and_hide_these_in_the_lay
     bpy.context.window.view_layer = second
     record = fetched(tmp_path, cube)
     bpy.context.window.scene = bpy.data.scenes.new("Other")
-    (prop,) = arriving.place_result(bpy.context, record)
+    (prop,) = arriving.place_result(bpy.context, record, results.read(record))
     assert prop.users_scene == (scene,) and record.warnings == []
     assert [cube.hide_get(view_layer=layer) for layer in (first, second)] == [False, True]
     assert prop.select_get(view_layer=second)
@@ -88,7 +96,7 @@ def test_a_scene_that_was_renamed_is_not_taken_for_the_one_that_has_its_name_now
     other = bpy.data.scenes.new(former)
     assert other.name == former
     bpy.context.window.scene = (scene, other)[shown]
-    (prop,) = arriving.place_result(bpy.context, record)
+    (prop,) = arriving.place_result(bpy.context, record, results.read(record))
     assert prop.users_scene == (scene,)
     assert bpy.data.objects["Cube"].hide_render
 
@@ -99,7 +107,7 @@ def test_a_layer_that_was_renamed_is_not_taken_for_the_one_that_has_its_name_now
     former, layer.name = layer.name, "Foreground"
     other = scene.view_layers.new(former)
     assert other.name == former
-    arriving.place_result(bpy.context, record)
+    arriving.place_result(bpy.context, record, results.read(record))
     assert [cube.hide_get(view_layer=each) for each in (layer, other)] == [True, False]
 
 
@@ -108,12 +116,12 @@ def test_props_of_a_deleted_scene_come_into_the_one_in_sight_and_it_is_said(tmp_
     record = fetched(tmp_path)
     bpy.context.window.scene = other = bpy.data.scenes.new("Other")
     bpy.data.scenes.remove(scene)
-    (prop,) = arriving.place_result(bpy.context, record)
+    (prop,) = arriving.place_result(bpy.context, record, results.read(record))
     assert prop.users_scene == (other,)
     assert [row["message"] for row in record.warnings] == [
         "The scene they were made for is gone: the props came into Other."
     ]
-    arriving.place_result(bpy.context, record)
+    arriving.place_result(bpy.context, record, results.read(record))
     assert len(record.warnings) == 1, "said once, however often it is imported"
 
 
@@ -124,7 +132,7 @@ def test_block_outs_that_went_to_another_scene_take_their_props_with_them(tmp_pa
     for collection in cube.users_collection:
         collection.objects.unlink(cube)
     other.collection.objects.link(cube)
-    (prop,) = arriving.place_result(bpy.context, record)
+    (prop,) = arriving.place_result(bpy.context, record, results.read(record))
     assert prop.users_scene == (other,) and cube.hide_get(view_layer=other.view_layers[0])
     assert "Other" in record.warnings[0]["message"]
 
@@ -147,7 +155,7 @@ def test_linked_objects_of_one_name_are_told_apart(tmp_path: Path) -> None:
 
 def test_each_of_two_block_outs_of_one_name_gets_its_prop_and_is_hidden_and_shown(tmp_path: Path) -> None:
     for block_out in linked(tmp_path, "Cube", "Chair"):
-        (prop,) = arriving.place_result(bpy.context, fetched(tmp_path / "job", block_out))
+        (prop,) = place(fetched(tmp_path / "job", block_out))
         assert block_outs.block_out_of(prop) == block_out
         assert block_out.hide_get() and block_out.hide_render
         block_outs.show(block_out, bpy.context.view_layer)
@@ -161,8 +169,8 @@ def test_linked_cameras_of_one_name_both_take_photos(tmp_path: Path) -> None:
         camera.location.x += 0.01 * number
     bpy.context.view_layer.update()
     for camera in cameras:
-        sitting = photos.ask(bpy.context, [camera], [bpy.data.objects["Cube"]], False)
-        assert [photo.session_uid for photo in sitting.photos] == [camera.session_uid]
+        planned = photos.ask(bpy.context, [camera], [bpy.data.objects["Cube"]], False)
+        assert [photo.session_uid for photo in planned.photos] == [camera.session_uid]
 
 
 def test_the_list_of_photos_knows_linked_cameras_of_one_name(tmp_path: Path, addon: Any) -> None:
@@ -210,7 +218,7 @@ def test_in_the_same_file_opened_again_names_and_libraries_decide(tmp_path: Path
 def test_the_session_tells_the_same_file_from_another(addon: Any, current: Any, tmp_path: Path) -> None:
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "set.blend"))
     record = fetched(tmp_path / "job", bpy.data.objects["Cube"], import_when_done=True)
-    current.jobs[record.id] = record
+    current.desk.jobs[record.id] = record
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "set.blend"))
     assert block_outs.resolve(record.block_outs[1]) == bpy.data.objects["Cube"]
     assert not record.import_when_done
@@ -222,7 +230,7 @@ def test_the_session_tells_the_same_file_from_another(addon: Any, current: Any, 
 
 def test_the_objects_of_a_job_keep_their_identity(addon: Any, current: Any, tmp_path: Path) -> None:
     record = fetched(tmp_path, bpy.data.objects["Cube"])
-    (prop,) = arriving.place_result(bpy.context, record)
+    (prop,) = arriving.place_result(bpy.context, record, results.read(record))
     prop.name = "Hero"
     bpy.data.objects["Light"].name = "Cube_prop"
     assert addon.Job(record).objects == [prop]
@@ -231,7 +239,7 @@ def test_the_objects_of_a_job_keep_their_identity(addon: Any, current: Any, tmp_
 
 
 def test_a_variant_follows_its_prop_and_no_object_of_its_name(tmp_path: Path) -> None:
-    (prop,) = arriving.place_result(bpy.context, fetched(tmp_path, bpy.data.objects["Cube"]))
+    (prop,) = place(fetched(tmp_path, bpy.data.objects["Cube"]))
     known = {1: Reference.of(prop)}
     prop.name = "Hero"
     bpy.data.objects["Light"].name = "Cube_prop"

@@ -11,7 +11,10 @@ import bpy
 import pytest
 
 import blender_addon
-from blender_addon import box_overlay, folders, panels, session, thumbnails
+from blender_addon import session
+from blender_addon.answers import thumbnails
+from blender_addon.ground import folders, tick
+from blender_addon.ui import box_overlay, panels
 from tests.backend.waiting import is_gone
 from tests.blender_addon.conftest import ROOT
 
@@ -32,7 +35,7 @@ def remains() -> dict[str, Any]:
         "overlay": box_overlay.shown(),
         "thumbnails": thumbnails._previews,
         "manager": set(bpy.types.WindowManager.bl_rna.properties.keys()),
-        "timer": bpy.app.timers.is_registered(session._tick),
+        "timer": bpy.app.timers.is_registered(tick._tick),
         "operators": "set_dresser" in dir(bpy.ops) and dir(bpy.ops.set_dresser),
     }
 
@@ -42,15 +45,15 @@ def test_registering_twice_leaves_nothing(
 ) -> None:
     monkeypatch.setenv("SET_DRESSER_PYTHON", str(python_with_plugin))
     monkeypatch.setenv("SET_DRESSER_PLUGINS", "box_pipeline")
-    monkeypatch.setattr(session, "_timers_fire", lambda: True)
+    monkeypatch.setattr(tick, "timers_fire", lambda: True)
     before = remains()
     for _ in range(2):
         blender_addon.register()
         try:
             job = blender_addon.generate(source=picture, pipeline="test-box", wait=True)
             assert job.state == "done"
-            pid = session.current.server.pid
-            assert bpy.app.timers.is_registered(session._tick)
+            pid = session.current.desk.server.pid
+            assert bpy.app.timers.is_registered(tick._tick)
             assert hasattr(bpy.types.Scene, "set_dresser_test_box")
         finally:
             blender_addon.unregister()
@@ -64,7 +67,8 @@ def test_blender_enables_and_disables_it(monkeypatch: pytest.MonkeyPatch) -> Non
         assert addon_utils.enable("blender_addon", default_set=True) is blender_addon
         preferences = bpy.context.preferences.addons["blender_addon"].preferences
         preferences.python_path = "/nowhere/python"
-        assert "nowhere" in session.current.set_up_problem.message
+        session.pump()  # a preference leaves a mark, and the next tick sees it
+        assert "nowhere" in session.current.desk.set_up_problem.message
         assert panels.generate_hindrance(bpy.context) == "The backend is not set up"
         preferences.python_path = ""
         addon_utils.disable("blender_addon", default_set=True)
@@ -73,15 +77,15 @@ def test_blender_enables_and_disables_it(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_panel_is_complete_before_the_server_has_run(addon: Any) -> None:
     """What runs everywhere comes with the add-on; the list of pipelines is remembered from the last time."""
-    assert [view["id"] for view in session.current.pipelines] == ["inflate"]
+    assert [view["id"] for view in session.current.desk.pipelines] == ["inflate"]
     pipelines = addon.pipelines()
-    preparations = list(session.current.preparations)
+    preparations = list(session.current.desk.preparations)
     addon.unregister()
     addon.register()
     assert {"inflate", "test-box"} <= {view["id"] for view in pipelines}
-    assert (session.current.pipelines, session.current.preparations) == (pipelines, preparations)
+    assert (session.current.desk.pipelines, session.current.desk.preparations) == (pipelines, preparations)
     assert bpy.context.scene.set_dresser_inflate.resolution == 256
-    assert not session.current.server.running
+    assert not session.current.desk.server.running
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "[5]", '[{"id": 5}]', "\x00"])
@@ -89,7 +93,7 @@ def test_a_damaged_memory_of_pipelines_does_no_harm(addon: Any, damage: str) -> 
     addon.unregister()
     (folders.user() / "pipelines.json").write_text(damage)
     addon.register()
-    assert [view["id"] for view in session.current.pipelines] == ["inflate"], "what comes with the add-on"
+    assert [view["id"] for view in session.current.desk.pipelines] == ["inflate"], "what comes with the add-on"
 
 
 def test_every_operator_has_a_description_and_a_label(addon: Any) -> None:

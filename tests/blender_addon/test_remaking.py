@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
-from blender_addon import recipes, remaking, session, variants
-from blender_addon.block_outs import HIDDEN
+from blender_addon import session
+from blender_addon.api import remaking
+from blender_addon.capture.block_outs import HIDDEN
+from blender_addon.props import recipes, variants
 from tests.blender_addon.recorder import Recorder
 from tests.blender_addon.test_session import PATIENCE, pump_until
 from tests.blender_addon.test_variants import close, stands
@@ -99,9 +101,9 @@ def test_several_props_of_a_job_are_made_together(addon: Any, dressed: list[Any]
 
 
 def test_the_menu_lists_the_other_pipelines_that_are_ready(addon: Any, dressed: list[Any]) -> None:
-    from blender_addon.panels.prop import draw_prop
+    from blender_addon.ui.panels.prop import draw_prop
 
-    views = session.current.pipelines
+    views = session.current.desk.pipelines
     for view in views:
         view["ready"] = view["id"] in ("test-planks", "test-turned", "test-box", "test-views")
     views[[view["id"] for view in views].index("test-box")]["images"] = {"least": 2, "most": 8}
@@ -119,7 +121,7 @@ def test_the_menu_lists_the_other_pipelines_that_are_ready(addon: Any, dressed: 
     for wrong in ("test-box", "test-planks", "nobody", ""):
         with pytest.raises(RuntimeError, match="cannot be made with"):
             bpy.ops.set_dresser.remake(pipeline=wrong)
-        assert session.current.problem.code == "pipeline-unknown"
+        assert session.current.desk.problem.code == "pipeline-unknown"
     for view in views:
         view["ready"] = False
     layout = Recorder()

@@ -15,14 +15,18 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import client, folders, leftovers, preferences, resting, server_life, server_process, session
-from blender_addon.condition import Condition, condition
-from blender_addon.http_exchange import Timeouts
-from blender_addon.installation import InstallationState
-from blender_addon.jobs import JobRecord
-from blender_addon.messages import SetDresserError
-from blender_addon.panels import SET_DRESSER_PT_main
-from blender_addon.server_process import ServerState
+from blender_addon import session
+from blender_addon.backend_process import leftovers, server_process
+from blender_addon.backend_process.installation import InstallationState
+from blender_addon.backend_process.server_process import ServerState
+from blender_addon.ground import folders, preferences
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.state.condition import Condition, condition, holds_memory
+from blender_addon.state.job import JobRecord
+from blender_addon.ui.panels import SET_DRESSER_PT_main
+from blender_addon.wire import client
+from blender_addon.wire.http_exchange import Timeouts
+from blender_addon.work import resting, server_life
 from tests.backend.waiting import is_gone, until
 from tests.blender_addon.processes import listen
 from tests.blender_addon.processes import start as start_blender
@@ -50,7 +54,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def hung(addon: Any, impatient: None) -> Iterator[int]:
     """The backend's process id; it is there and does nothing."""
     addon.start_server()
-    pid = session.current.server.pid
+    pid = session.current.desk.server.pid
     os.kill(pid, signal.SIGSTOP)
     yield pid
     if not is_gone(pid):
@@ -58,11 +62,11 @@ def hung(addon: Any, impatient: None) -> Iterator[int]:
 
 
 def state() -> ServerState:
-    return session.current.server.state
+    return session.current.desk.server.state
 
 
 def worker() -> str:
-    return str(session.current.life.health.get("worker"))
+    return str(session.current.desk.health.get("worker"))
 
 
 # whether it answers
@@ -70,27 +74,27 @@ def worker() -> str:
 
 def test_a_backend_that_hangs_is_told_and_forgiven(hung: int) -> None:
     pump_until(lambda: state() is ServerState.UNREACHABLE, "the notice")
-    assert session.current.server.problem.code == "unreachable"
+    assert session.current.desk.server.problem.code == "unreachable"
     layout = draw()
     told = layout.texts.replace("\n", " ")
     assert "No answer" in told and "The backend runs but does not answer" in told and "press Restart" in told
     assert {"set_dresser.restart_server", "set_dresser.open_log"} <= set(layout.buttons)
     os.kill(hung, signal.SIGCONT)
     pump_until(lambda: state() is ServerState.READY, "the answer")
-    assert session.current.server.problem is None
-    assert session.current.server.pid == hung
+    assert session.current.desk.server.problem is None
+    assert session.current.desk.server.pid == hung
 
 
 def test_restart_ends_one_that_hangs_and_jobs_go_on(addon: Any, picture: Path, impatient: None) -> None:
     job = start(addon, picture, seconds=1.5)
     pump_until(lambda: job.state == "running", "the start")
-    before = session.current.server.pid
+    before = session.current.desk.server.pid
     os.kill(before, signal.SIGSTOP)
     pump_until(lambda: state() is ServerState.UNREACHABLE, "the notice")
     assert job.state == "running", "nobody gives it up before the user does"
     bpy.ops.set_dresser.restart_server()
     pump_until(lambda: state() is ServerState.READY, "another backend")
-    assert is_gone(before) and session.current.server.pid != before
+    assert is_gone(before) and session.current.desk.server.pid != before
     pump_until(lambda: job.objects, "the props")
 
 
@@ -110,24 +114,24 @@ def test_other_preferences_replace_the_backend_when_nothing_runs(
 ) -> None:
     job = start(addon, picture, seconds=1.0)
     pump_until(lambda: job.state == "running", "the start")
-    before = session.current.server.pid
+    before = session.current.desk.server.pid
     chosen.idle_minutes = 2
     chosen.models_folder = str(tmp_path)
-    session.current.check_set_up()
+    session.current.line.check_set_up()
     with pytest.raises(SetDresserError, match="other settings") as caught:
-        session.current.life.catch_up(session.current)
+        server_life.catch_up(session.current.line)
     assert caught.value.code == "restart-needed"
     job.wait()
-    assert session.current.server.pid == before and len(job.objects) == 1
-    pump_until(lambda: state() is ServerState.READY and session.current.server.pid != before, "another backend")
-    folder = Path(f"/proc/{session.current.server.pid}")
+    assert session.current.desk.server.pid == before and len(job.objects) == 1
+    pump_until(lambda: state() is ServerState.READY and session.current.desk.server.pid != before, "another backend")
+    folder = Path(f"/proc/{session.current.desk.server.pid}")
     if folder.exists():
         assert b"--idle-seconds\x00120\x00" in (folder / "cmdline").read_bytes()
         assert f"SET_DRESSER_MODELS={tmp_path}".encode() in (folder / "environ").read_bytes().split(b"\0")
-    settled = session.current.server.pid
+    settled = session.current.desk.server.pid
     for _ in range(5):
         session.pump()
-    assert session.current.server.pid == settled
+    assert session.current.desk.server.pid == settled
 
 
 # its memory
@@ -139,15 +143,15 @@ def render(device: str) -> None:
 
 
 def ask_health() -> None:
-    session.current.life._next = 0.0
-    session.current.life.health = {}
-    pump_until(lambda: session.current.life.health, "the answer")
+    session.current.desk.health_stale = True
+    session.current.desk.health = {}
+    pump_until(lambda: session.current.desk.health, "the answer")
 
 
 def test_a_render_on_the_graphics_card_gets_the_memory_of_an_idle_backend(addon: Any, picture: Path) -> None:
     addon.generate(source=picture, pipeline="test-box")
     ask_health()
-    assert session.current.life.holds_memory
+    assert holds_memory(session.current.desk)
     render("CPU")
     ask_health()
     assert worker() == "ready", "a render on the processor takes nothing away"
@@ -172,11 +176,11 @@ def test_with_a_window_the_handler_only_leaves_word(addon: Any, current: Any) ->
     scene.cycles.device = "GPU"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resting, "bpy", SimpleNamespace(app=SimpleNamespace(background=False)))
-        patch.setattr(server_life.ServerLife, "can_rest", lambda *_: asked.append("can_rest"))
+        patch.setattr(server_life, "can_rest", lambda *_: asked.append("can_rest"))
         resting._render_begins(scene)
-        assert (current.life.rest_wanted, asked) == (True, [])
+        assert (current.desk.rest_wanted, asked) == (True, [])
         session.pump()
-        assert (current.life.rest_wanted, asked) == (False, ["can_rest"])
+        assert (current.desk.rest_wanted, asked) == (False, ["can_rest"])
 
 
 def test_our_own_captures_do_not_send_the_worker_away(addon: Any, current: Any) -> None:
@@ -265,9 +269,9 @@ def test_ps_tells_a_process_from_others(sleeper: Any) -> None:
 
 def test_a_running_backend_is_noted_without_its_token(addon: Any, current: Any) -> None:
     addon.start_server()
-    path = folders.user() / leftovers.FOLDER / f"{current.server.pid}.json"
+    path = folders.user() / leftovers.FOLDER / f"{current.desk.server.pid}.json"
     assert json.loads(path.read_bytes())["blender"] == os.getpid()
-    assert current.server.token not in path.read_text()
+    assert current.desk.server.token not in path.read_text()
     addon.shutdown()
     assert not path.exists()
 
@@ -291,26 +295,26 @@ def test_a_backend_that_hangs_when_its_blender_is_killed_is_ended_by_the_next(
 
 
 def ready(current: Any) -> None:
-    current.server.state = ServerState.READY
+    current.desk.server.state = ServerState.READY
 
 
 def busy(current: Any) -> None:
     ready(current)
-    current.jobs["a"] = JobRecord(id="a", state="running")
+    current.desk.jobs["a"] = JobRecord(id="a", state="running")
 
 
 def installing(current: Any) -> None:
-    current.set_up_problem = SetDresserError("No Python.", "Press Install.")
-    current.installation.state = InstallationState.INSTALLING
+    current.desk.set_up_problem = SetDresserError("No Python.", "Press Install.")
+    current.desk.installation.state = InstallationState.INSTALLING
 
 
 def not_installed(current: Any) -> None:
-    current.set_up_problem = SetDresserError("No Python.", "Press Install.")
+    current.desk.set_up_problem = SetDresserError("No Python.", "Press Install.")
 
 
 def in_state(wanted: ServerState) -> Callable[[Any], None]:
     def make(current: Any) -> None:
-        current.server.state, current.server.problem = wanted, SetDresserError("It is so.", "Do this.")
+        current.desk.server.state, current.desk.server.problem = wanted, SetDresserError("It is so.", "Do this.")
 
     return make
 
@@ -335,7 +339,7 @@ def test_every_condition_is_shown_with_what_can_be_done(
 ) -> None:
     monkeypatch.delenv("SET_DRESSER_PYTHON")
     MAKE[wanted](current)
-    assert condition(current) is wanted
+    assert condition(current.desk) is wanted
     layout = draw()
     told = layout.texts.replace("\n", " ")
     if wanted in (Condition.NOT_INSTALLED, Condition.INSTALLING):  # the installation has its own box
@@ -346,7 +350,7 @@ def test_every_condition_is_shown_with_what_can_be_done(
     assert offered <= set(layout.buttons)
     if wanted.value.large:
         assert "It is so. Do this." in told
-    current.server.state = ServerState.STOPPED
+    current.desk.server.state = ServerState.STOPPED
 
 
 def test_memory_and_restart_are_python_calls_too(addon: Any, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:

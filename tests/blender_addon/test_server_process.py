@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon import server_process
-from blender_addon.client import answer
-from blender_addon.environment import Environment
-from blender_addon.messages import SetDresserError
-from blender_addon.server_process import ServerProcess, ServerState
+from blender_addon.backend_process import server_process
+from blender_addon.backend_process.environment import Environment
+from blender_addon.backend_process.server_process import ServerProcess, ServerState
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.wire.client import answer
 from tests.backend.waiting import is_gone, until
 from tests.blender_addon.conftest import ROOT, script
 from tests.blender_addon.peer import finish

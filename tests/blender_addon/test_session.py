@@ -11,9 +11,12 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import folders, redrawing, session
-from blender_addon.messages import SetDresserError
-from blender_addon.server_process import ServerState
+from blender_addon import session
+from blender_addon.backend_process import setting_up
+from blender_addon.backend_process.server_process import ServerState
+from blender_addon.ground import folders, moments, tick
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.work import lists, results
 from tests.backend.waiting import is_gone
 from tests.blender_addon.conftest import script
 
@@ -55,12 +58,12 @@ def test_block_outs_become_props(addon: Any) -> None:
 def test_the_server_starts_while_the_picture_is_taken(addon: Any, current: Any) -> None:
     cube = bpy.data.objects["Cube"]
     job = addon.generate(objects=[cube], pipeline="test-box", wait=False)
-    assert current.server.state is ServerState.STARTING
+    assert current.desk.server.state is ServerState.STARTING
     assert len(job.wait(PATIENCE).objects) == 1
 
 
 def test_what_is_drawn_anew_is_the_panel_and_not_the_view_beside_it() -> None:
-    assert {region.type for region in redrawing.sidebars()} == {"UI"}
+    assert {region.type for region in tick.sidebars()} == {"UI"}
 
 
 def test_a_running_job_tells_stage_fraction_and_time_left(addon: Any, picture: Path) -> None:
@@ -88,7 +91,7 @@ def test_a_job_is_cancelled_before_the_server_has_it(addon: Any, picture: Path) 
     assert job.state == "cancelled"
     assert not list((folders.temporary() / "shots").iterdir())
     assert addon.jobs()[0].state == "cancelled"
-    assert session.current.server.state is ServerState.READY
+    assert session.current.desk.server.state is ServerState.READY
 
 
 def test_a_queued_job_is_cancelled_and_the_one_before_it_goes_on(addon: Any, picture: Path) -> None:
@@ -108,7 +111,7 @@ def test_the_servers_problem_reaches_the_caller(addon: Any, picture: Path, curre
         "The box would not close.",
         "Use another box.",
     )
-    assert current.problem is error
+    assert current.desk.problem is error
 
 
 @pytest.mark.parametrize(
@@ -148,8 +151,8 @@ def test_a_broken_picture_is_refused_and_the_server_lives(addon: Any, picture: P
 def test_a_missing_picture_starts_nothing(addon: Any, current: Any, source: str) -> None:
     with pytest.raises(SetDresserError):
         addon.generate(source=source)
-    assert not current.server.running
-    assert current.jobs == {}
+    assert not current.desk.server.running
+    assert current.desk.jobs == {}
 
 
 def test_a_dead_worker_fails_the_job_and_the_next_one_runs(addon: Any, picture: Path) -> None:
@@ -163,26 +166,26 @@ def test_a_killed_server_is_started_again_and_the_job_ends_well(addon: Any, pict
     """The event stream goes on after the last event seen, at another port, with another token."""
     job = start(addon, picture, seconds=1.5)
     pump_until(lambda: job.fraction > 0.1, "progress")
-    port, seen = current.server.client.port, current.jobs[job.id].last_event
-    os.kill(current.server.pid, 9)
+    port, seen = current.desk.server.client.port, current.desk.jobs[job.id].last_event
+    os.kill(current.desk.server.pid, 9)
     job.wait(PATIENCE)
     assert job.state == "done"
     assert len(job.objects) == 1
-    assert current.server.client.port != port
-    assert current.jobs[job.id].last_event > seen
+    assert current.desk.server.client.port != port
+    assert current.desk.jobs[job.id].last_event > seen
 
 
 def test_a_job_that_takes_the_server_down_again_and_again_is_given_up(addon: Any, picture: Path, current: Any) -> None:
     job = start(addon, picture, seconds=600)
     for _ in range(2):
-        pump_until(lambda: job.state == "running" and current.server.client, "the job's turn")
-        pid = current.server.pid
+        pump_until(lambda: job.state == "running" and current.desk.server.client, "the job's turn")
+        pid = current.desk.server.pid
         os.kill(pid, 9)
-        pump_until(lambda pid=pid: current.server.client and current.server.pid != pid, "another server")
+        pump_until(lambda pid=pid: current.desk.server.client and current.desk.server.pid != pid, "another server")
     with pytest.raises(SetDresserError) as caught:
         job.wait(PATIENCE)
     assert caught.value.code == "interrupted"
-    assert current.server.state is ServerState.READY
+    assert current.desk.server.state is ServerState.READY
 
 
 def test_a_backend_that_cannot_start_fails_the_job_and_is_not_tried_for_ever(
@@ -196,9 +199,9 @@ def test_a_backend_that_cannot_start_fails_the_job_and_is_not_tried_for_ever(
             addon.generate(source=picture, pipeline="test-box")
         codes.append(caught.value.code)
     assert codes == ["package-missing"] * 3 + ["breaker"]
-    assert "lacks the package 'fastapi'" in current.jobs["new-1"].problem.message
+    assert "lacks the package 'fastapi'" in current.desk.jobs["new-1"].problem.message
     assert "lacks the package 'fastapi'" in caught.value.message, "the breaker repeats why"
-    assert not current.server.running
+    assert not current.desk.server.running
 
 
 def test_without_a_python_the_job_fails_with_what_to_do(
@@ -228,7 +231,7 @@ def test_a_job_that_is_cancelled_while_it_is_sent_does_not_run(addon: Any, pictu
 def test_a_list_that_is_older_than_a_job_does_not_lose_it(addon: Any, picture: Path, current: Any) -> None:
     job = start(addon, picture, seconds=0.3)
     pump_until(lambda: job.state in ("queued", "running"), "the sending")
-    current.take_jobs([])
+    lists.take_jobs(current.line, [])
     assert [each.id for each in addon.jobs(refresh=False)] == [job.id]
     assert len(job.wait(PATIENCE).objects) == 1
 
@@ -239,9 +242,9 @@ def test_stopping_the_server_keeps_what_it_has(addon: Any, picture: Path, curren
     pump_until(lambda: job.state == "running", "the start")
     unsent = start(addon, picture)
     addon.shutdown()
-    assert current.server.state is ServerState.STOPPED
+    assert current.desk.server.state is ServerState.STOPPED
     assert (job.state, unsent.state, unsent.problem.code) == ("queued", "failed", "stopped")
-    assert not current.tasks
+    assert not current.line.tasks
     addon.start_server()
     pump_until(lambda: job.objects, "the props")
     assert job.state == "done"
@@ -260,10 +263,10 @@ def test_jobs_of_an_earlier_session_can_be_imported(addon: Any, picture: Path) -
 
 def test_a_deleted_job_is_gone_everywhere(addon: Any, picture: Path, current: Any) -> None:
     job = addon.generate(source=picture, pipeline="test-box")
-    data = current.environment().data
+    data = setting_up.server_environment(current.desk.installation).data
     assert (data / "jobs" / job.id).is_dir()
     addon.delete_job(job)
-    pump_until(lambda: not current.jobs, "the removal")
+    pump_until(lambda: not current.desk.jobs, "the removal")
     assert not (data / "jobs" / job.id).exists()
     assert not (folders.temporary() / "results" / job.id).exists()
     assert addon.jobs() == []
@@ -309,9 +312,9 @@ def test_props_go_to_the_scene_they_were_made_for(addon: Any, picture: Path) -> 
 
 def test_props_wait_until_edit_mode_is_left(addon: Any, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hindrance = ["Leave Edit Mode to let the props come in"]
-    monkeypatch.setattr(session.Session, "import_hindrance", lambda self: hindrance[0])
+    monkeypatch.setattr(moments, "import_hindrance", lambda: hindrance[0])
     job = start(addon, picture)
-    record = session.current.jobs[job.id]
+    record = session.current.desk.jobs[job.id]
     pump_until(lambda: record.arrival == "waiting", "the result")
     for _ in range(5):
         session.pump()
@@ -323,7 +326,7 @@ def test_props_wait_until_edit_mode_is_left(addon: Any, picture: Path, monkeypat
 
 def test_a_damaged_result_is_told_and_can_be_fetched_again(addon: Any, picture: Path, current: Any) -> None:
     job = addon.generate(source=picture, pipeline="test-box", import_result=False)
-    folder = current.result_folder(job.id)
+    folder = results.folder_of(job.id)
     (folder / "result.json").write_text("{")
     (folder / "scene.glb").write_bytes(b"glTF")
     for damaged in ("result.json", "scene.glb"):
@@ -336,7 +339,7 @@ def test_a_damaged_result_is_told_and_can_be_fetched_again(addon: Any, picture: 
 
 def test_a_server_with_another_token_is_told(addon: Any, picture: Path, current: Any) -> None:
     addon.start_server()
-    current.server.client._token = "not the token it was given"
+    current.desk.server.client._token = "not the token it was given"
     with pytest.raises(SetDresserError) as caught:
         addon.generate(source=picture, pipeline="test-box")
     assert caught.value.code == "token-wrong"
@@ -344,11 +347,11 @@ def test_a_server_with_another_token_is_told(addon: Any, picture: Path, current:
 
 def test_the_slices_of_a_job_are_short(addon: Any, picture: Path, current: Any) -> None:
     addon.start_server()
-    current.slices.seconds.clear()
+    current.line.slices.seconds.clear()
     addon.generate(source=picture, pipeline="test-box", parameters={"seconds": 1.0})
-    assert len(current.slices.seconds) > 20
-    assert len(current.imports.seconds) == 1
-    assert current.slices.percentile(95) <= 0.010
+    assert len(current.line.slices.seconds) > 20
+    assert len(current.line.imports.seconds) == 1
+    assert current.line.slices.percentile(95) <= 0.010
 
 
 def test_no_blender_object_is_kept_between_ticks(addon: Any, picture: Path, current: Any) -> None:
@@ -377,12 +380,12 @@ def test_no_blender_object_is_kept_between_ticks(addon: Any, picture: Path, curr
 def test_the_tick_is_a_timer_only_while_it_is_needed(
     addon: Any, picture: Path, current: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "_timers_fire", lambda: True)
+    monkeypatch.setattr(tick, "timers_fire", lambda: True)
     timers = bpy.app.timers
-    assert not timers.is_registered(session._tick)
+    assert not timers.is_registered(tick._tick)
     start(addon, picture)
-    assert timers.is_registered(session._tick)
-    assert session._tick() <= session.FOLLOWING
+    assert timers.is_registered(tick._tick)
+    assert session._tick() <= tick.FOLLOWING
     addon.shutdown()
     assert session._tick() is None
 
@@ -393,14 +396,14 @@ def test_a_tick_that_fails_is_told_and_goes_on(addon: Any, current: Any, monkeyp
 
     monkeypatch.setattr(current, "pump", fail)
     monkeypatch.setattr(current, "busy", lambda: True)
-    assert session._tick() == session.WATCHING
-    assert "broken" in current.problem.message
+    assert session._tick() == tick.WATCHING
+    assert "broken" in current.desk.problem.message
 
 
 def test_leaving_ends_the_server(addon: Any, picture: Path, current: Any) -> None:
     start(addon, picture, seconds=600)
-    pump_until(lambda: current.server.state is ServerState.READY, "the server")
-    pid = current.server.pid
+    pump_until(lambda: current.desk.server.state is ServerState.READY, "the server")
+    pid = current.desk.server.pid
     current.close()
     assert is_gone(pid)
     assert not folders.temporary().exists()

@@ -8,8 +8,9 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import compat, identity, render_settings, rendering, scenery
-from blender_addon.capture import CaptureError, capture_camera
+from blender_addon.capture import identity, render_settings, rendering, scenery
+from blender_addon.capture.capture import CaptureError, capture_camera
+from blender_addon.ground import compat
 from tests.blender_addon.small_room import add, empty, labels_of, read
 
 pytestmark = pytest.mark.usefixtures("relation")

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from blender_addon.server_process import ServerState
+from blender_addon.backend_process.server_process import ServerState
 from tests.blender_addon.test_server_process import clock, pretending, reaches, server  # noqa: F401 - fixtures
 
 
 def test_the_backends_own_words_are_passed_on(server: Any, tmp_path: Path, python_with_plugin: Path) -> None:  # noqa: F811
     """The real backend, with a data folder that it cannot write to: a file where its jobs should be."""
-    from blender_addon.environment import Environment
+    from blender_addon.backend_process.environment import Environment
     from tests.blender_addon.conftest import ROOT
 
     data = tmp_path / "data"

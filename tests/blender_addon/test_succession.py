@@ -9,9 +9,10 @@ import bpy
 import pytest
 from mathutils import Matrix
 
-from blender_addon import block_outs, recipes, sets, variants
-from blender_addon.block_outs import HIDDEN, BlockOutRef
-from blender_addon.importer import RECIPE, import_result
+from blender_addon.capture import block_outs
+from blender_addon.capture.block_outs import HIDDEN, BlockOutRef
+from blender_addon.props import recipes, sets, variants
+from blender_addon.props.importer import RECIPE, import_result
 from tests.blender_addon import glb
 from tests.blender_addon.glb import Node
 from tests.blender_addon.test_variants import close, stands

@@ -13,7 +13,7 @@ import bpy
 import pytest
 
 from blender_addon import session
-from blender_addon.messages import SetDresserError
+from blender_addon.ground.messages import SetDresserError
 
 NAME = "wilhelmina"
 HUB_TOKEN = "hf_aTokenThatNobodyElseMaySee"
@@ -36,17 +36,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def used(addon: Any, home: Path, picture: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The add-on after a job, with the data folder in the user's home, and logs that say too much."""
-    from blender_addon import preferences
+    from blender_addon.ground import preferences
 
     chosen = preferences.get()
     chosen.data_folder = str(home / "set dresser data")
     monkeypatch.setattr(preferences, "get", lambda: chosen)
     addon.generate(source=picture, pipeline="test-box", name="the last one")
-    with session.current.server.log.open("ab") as log:
+    with session.current.desk.server.log.open("ab") as log:
         log.write(f"opened {home}/scenes/kitchen.blend as {NAME}\n".encode())
-        log.write(f"Authorization: Bearer {session.current.server.token}\n{HUB_TOKEN}\n".encode())
+        log.write(f"Authorization: Bearer {session.current.desk.server.token}\n{HUB_TOKEN}\n".encode())
         log.write(json.dumps({"path": f"C:\\Users\\{NAME}\\props"}).encode() + b"\n")
-    session.current.report(SetDresserError(f"{home}/x cannot be read.", "Look.", "file", f"by {NAME}"))
+    session.current.desk.report(SetDresserError(f"{home}/x cannot be read.", "Look.", "file", f"by {NAME}"))
     yield addon
 
 
@@ -60,16 +60,16 @@ def test_nothing_in_it_is_secret(used: Any, home: Path, tmp_path: Path) -> None:
     files = contents(used.support_bundle(tmp_path / "report.zip"))
     for name, data in files.items():
         text = data.decode()
-        for secret in (session.current.server.token, HUB_TOKEN, NAME, str(home), "password-of-the-proxy"):
+        for secret in (session.current.desk.server.token, HUB_TOKEN, NAME, str(home), "password-of-the-proxy"):
             assert secret.lower() not in text.lower(), (name, secret)
-    assert "opened ~/scenes/kitchen.blend as <user>" in files[f"logs/{session.current.server.log.name}"].decode()
+    assert "opened ~/scenes/kitchen.blend as <user>" in files[f"logs/{session.current.desk.server.log.name}"].decode()
 
 
 def test_what_helps_is_in_it(used: Any, tmp_path: Path) -> None:
     files = contents(used.support_bundle(tmp_path / "report"))
     versions = json.loads(files["versions.json"])
     assert versions["blender"] == bpy.app.version_string
-    assert versions["backend"] == session.current.server.version
+    assert versions["backend"] == session.current.desk.server.version
     assert re.fullmatch(r"\d+\.\d+\.\d+", versions["addon"])
     assert versions["graphics"] and versions["system"]
     assert "HF_TOKEN" in versions["variables_set"]
@@ -95,7 +95,7 @@ def test_the_packages_of_the_backends_python_are_listed(
     python.touch()
     (tmp_path / "env" / "pyvenv.cfg").write_text("home = /usr/bin\nversion_info = 3.11.9.final.0\n")
     monkeypatch.setenv("SET_DRESSER_PYTHON", str(python))
-    session.current.check_set_up()
+    session.current.line.check_set_up()
     versions = json.loads(contents(used.support_bundle(tmp_path / "report.zip"))["versions.json"])
     assert versions["packages"] == {"fastapi": "9.8.7"}
     assert versions["python_of_backend"] == "3.11.9.final.0"
@@ -107,7 +107,7 @@ def test_pictures_only_if_they_are_wanted(used: Any, tmp_path: Path, picture: Pa
 
 
 def test_before_anything_was_done_there_is_a_report_too(addon: Any, tmp_path: Path) -> None:
-    session.current.life.wanted = None
+    session.current.desk.wanted = None
     files = contents(addon.support_bundle(tmp_path / "report.zip"))
     assert {"versions.json", "settings.json", "state.json"} <= set(files)
 

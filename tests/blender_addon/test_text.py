@@ -9,7 +9,9 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import recipes, remaking, sentences
+from blender_addon.api import remaking
+from blender_addon.capture import sentences
+from blender_addon.props import recipes
 from tests.blender_addon.conftest import ROOT, backend_python
 
 QUICK = {"resolution": 48, "texture_size": 64, "background": "none"}

@@ -9,10 +9,11 @@ import bpy
 import pytest
 from mathutils import Matrix, Vector
 
-from blender_addon import recipes, session, variants
-from blender_addon.block_outs import HIDDEN, BlockOutRef
-from blender_addon.importer import RECIPE, import_result
-from blender_addon.messages import SetDresserError
+from blender_addon import session
+from blender_addon.capture.block_outs import HIDDEN, BlockOutRef
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.props import recipes, variants
+from blender_addon.props.importer import RECIPE, import_result
 from tests.blender_addon import glb
 from tests.blender_addon.glb import Node
 from tests.blender_addon.recorder import Recorder
@@ -297,7 +298,7 @@ def test_a_file_opened_again_knows_whose_variant_is_coming(addon: Any, prop: Any
 
 def test_when_the_pictures_are_gone_a_sentence_says_what_to_do(addon: Any, prop: Any, current: Any) -> None:
     addon.delete_job(recipes.job(prop))
-    pump_until(lambda: not current.jobs, "the removal")
+    pump_until(lambda: not current.desk.jobs, "the removal")
     with pytest.raises(SetDresserError) as caught:
         addon.new_variant(prop)
     assert caught.value.code == "job-not-found"
@@ -312,7 +313,7 @@ def test_when_the_pictures_are_gone_a_sentence_says_what_to_do(addon: Any, prop:
 
 
 def test_the_panel_tells_of_the_selected_prop_and_its_buttons_work(addon: Any, prop: Any) -> None:
-    from blender_addon.panels.prop import draw_prop
+    from blender_addon.ui.panels.prop import draw_prop
 
     layout = Recorder()
     draw_prop(layout, bpy.context)
@@ -339,7 +340,7 @@ def test_the_panel_tells_of_the_selected_prop_and_its_buttons_work(addon: Any, p
 
 
 def test_flipping_asks_for_one_undo_step_each() -> None:
-    from blender_addon.operators import variants as operators
+    from blender_addon.ui.operators import variants as operators
 
     undone = {each.bl_idname.partition(".")[2] for each in operators.CLASSES if "UNDO" in each.bl_options}
     assert undone == {"show_variant", "keep_variant", "mark_asset"}
@@ -349,9 +350,9 @@ def test_flipping_asks_for_one_undo_step_each() -> None:
 
 
 def test_results_are_shown_in_the_list_also_after_a_restart(addon: Any, prop: Any, current: Any) -> None:
-    from blender_addon import thumbnails
-    from blender_addon.panels import SET_DRESSER_PT_jobs
-    from blender_addon.panels.jobs import SET_DRESSER_UL_jobs
+    from blender_addon.answers import thumbnails
+    from blender_addon.ui.panels import SET_DRESSER_PT_jobs
+    from blender_addon.ui.panels.jobs import SET_DRESSER_UL_jobs
 
     job = recipes.job(prop)
     pump_until(lambda: thumbnails.result_icon(job) is not None, "the picture")
@@ -367,6 +368,6 @@ def test_results_are_shown_in_the_list_also_after_a_restart(addon: Any, prop: An
     SET_DRESSER_UL_jobs.draw_item(None, bpy.context, row, None, type("Item", (), {"name": job})(), 0, None, "")
     assert row.drawn[0].icon_value == thumbnails.result_icon(job)
     addon.delete_job(job)
-    pump_until(lambda: not session.current.jobs, "the removal")
-    pump_until(lambda: session.current.storage["jobs"] == 0, "the disk's figure")
+    pump_until(lambda: not session.current.desk.jobs, "the removal")
+    pump_until(lambda: session.current.desk.storage["jobs"] == 0, "the disk's figure")
     assert thumbnails.result_icon(job) is None

@@ -12,10 +12,12 @@ from typing import Any
 import bpy
 import pytest
 
-from blender_addon import asking, drafts, folders, session, thumbnails
-from blender_addon.jobs import show_questions
-from blender_addon.messages import SetDresserError
-from blender_addon.questions import Question
+from blender_addon import session
+from blender_addon.answers import asking, drafts, thumbnails
+from blender_addon.answers.questions import Question
+from blender_addon.ground import folders
+from blender_addon.ground.messages import SetDresserError
+from blender_addon.work import questions, results
 from tests.addon_without_blender.test_views import document
 from tests.backend.waiting import is_gone, until
 from tests.blender_addon.processes import listen, start
@@ -30,14 +32,14 @@ DEFAULT = (0, 1, 2, 3, 4, 5)
 @pytest.fixture(autouse=True)
 def plugins(addon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SET_DRESSER_PLUGINS", "box_pipeline,asking_pipeline,views_pipeline")
-    session.current.set_up_problem = None
+    session.current.desk.set_up_problem = None
 
 
 @pytest.fixture
 def question(addon: Any) -> Question:
     """A job asks for views of two photos; nothing is fetched, and there is no server."""
     made = record(state="needs_input", question=Question("abc", document(), shown=True))
-    show_questions(session.current)
+    questions.show(session.current.line)
     return made.question
 
 
@@ -107,7 +109,7 @@ def test_slots_are_moved_and_cleared(question: Question) -> None:
 
 def test_nothing_but_the_slots_changes(question: Question) -> None:
     """No undo step, no change of the file."""
-    from blender_addon.operators import views as operators
+    from blender_addon.ui.operators import views as operators
     from tests.blender_addon.snapshots import everything
 
     assert not [each for each in operators.CLASSES if "UNDO" in each.bl_options]
@@ -129,7 +131,7 @@ def test_nothing_but_the_slots_changes(question: Question) -> None:
 def test_what_is_not_there_is_a_sentence(question: Question, act: Any) -> None:
     with pytest.raises(RuntimeError, match=r"There is no|no views like that"):
         act()
-    assert session.current.problem.code == "answer-invalid"
+    assert session.current.desk.problem.code == "answer-invalid"
     assert asking.picks(question) == DEFAULT
 
 
@@ -186,7 +188,7 @@ def test_the_azimuth_of_a_photo_that_is_not_known_is_called_assumed(addon: Any) 
     told = document()
     told["photos"][1]["known"] = False
     record(state="needs_input", question=Question("abc", told, shown=True))
-    show_questions(session.current)
+    questions.show(session.current.line)
     assert "40° assumed" in draw().texts and "0° assumed" not in draw().texts.replace("40° assumed", "")
 
 
@@ -199,7 +201,7 @@ def test_the_views_of_a_photo_are_folded_away(question: Question) -> None:
 
 @pytest.mark.parametrize(("width", "columns"), [(160, 1), (280, 3), (420, 3), (700, 6)])
 def test_views_fit_the_width_of_the_panel(question: Question, width: int, columns: int) -> None:
-    from blender_addon.panels.question import draw_question
+    from blender_addon.ui.panels.question import draw_question
 
     preferences = bpy.context.preferences
     layout = Recorder()
@@ -270,7 +272,7 @@ def test_views_made_anew_are_new_pictures_and_the_other_picks_stay(addon: Any, p
 
 def bytes_of(question: Question, photo: int) -> list[bytes]:
     files = [view.file for view in question.views if view.photo == photo]
-    return [session.current.picture_path(question, file).read_bytes() for file in files]
+    return [results.picture_path(question, file).read_bytes() for file in files]
 
 
 # drafts
@@ -290,7 +292,7 @@ def test_a_killed_blender_finds_its_question_and_its_picks_again(
     until(lambda: is_gone(told["pid"]), "the end of its server", 10.0)
     begin_anew(addon)
     job = asks_again(addon, told["id"])
-    question = session.current.jobs[job.id].question
+    question = session.current.desk.jobs[job.id].question
     assert asking.picks(question) == tuple(told["picks"]) == (0, 7, 2, 3, None, 5)
     assert "Choose 1 more view" in draw().texts
     bpy.ops.set_dresser.pick_view(job=job.id, index=11)
@@ -306,7 +308,7 @@ def test_drafts_of_the_other_kinds_survive_too(addon: Any, picture: Path) -> Non
     session.pump()
     begin_anew(addon)
     chooses = asks_again(addon, chooses.id)
-    assert asking.answer(session.current.jobs[chooses.id].question) == {"chosen": [3]}
+    assert asking.answer(session.current.desk.jobs[chooses.id].question) == {"chosen": [3]}
     chooses.cancel()
     pump_until(lambda: chooses.state == "cancelled", "the cancellation")
     finds = addon.generate(source=picture, pipeline="test-asking", parameters={"asks": "instances", "found": 4})
@@ -318,7 +320,7 @@ def test_drafts_of_the_other_kinds_survive_too(addon: Any, picture: Path) -> Non
     rows = [(row.name, row.ids, row.keep, row.pixels, row.score) for row in made.found]
     begin_anew(addon)
     finds = asks_again(addon, finds.id)
-    again = asking.draft(session.current.jobs[finds.id].question)
+    again = asking.draft(session.current.desk.jobs[finds.id].question)
     assert [(row.name, row.ids, row.keep, row.pixels, row.score) for row in again.found] == rows
 
 
@@ -347,12 +349,12 @@ def test_a_draft_goes_when_the_job_ends(question: Question) -> None:
     click(2)
     session.pump()
     path = folders.user() / "drafts" / "abc.json"
-    session.current.jobs["abc"].put_back()
-    session.current.changed()
+    session.current.desk.jobs["abc"].put_back()
+    session.current.desk.changed()
     session.pump()
     assert path.exists(), "its server has left; it will ask again"
-    session.current.jobs["abc"].state = "failed"
-    session.current.changed()
+    session.current.desk.jobs["abc"].state = "failed"
+    session.current.desk.changed()
     session.pump()
     assert not path.exists()
 
@@ -385,19 +387,19 @@ def test_a_disk_that_is_full_is_told_and_the_picks_stay(question: Question, monk
     monkeypatch.setattr(drafts, "write_whole", full)
     click(2)
     session.pump()
-    assert "No space left" in session.current.problem.message
+    assert "No space left" in session.current.desk.problem.message
     assert asking.picks(question)[2] is None
-    session.current.problem = None
+    session.current.desk.problem = None
     session.pump()
-    assert session.current.problem is None, "it is told once"
+    assert session.current.desk.problem is None, "it is told once"
 
 
 def test_a_tick_with_many_views_stays_short(addon: Any, current: Any) -> None:
     """Sixty views: comparing the draft with what was written is all that a tick does of it."""
     asked = record(state="needs_input", question=Question("abc", document((4,) * 10), shown=True)).question
-    show_questions(current)
+    questions.show(current.line)
     began = time.process_time()
     for _ in range(20):
-        asking.save(current.report)
+        asking.save(current.desk.report)
     assert (time.process_time() - began) / 20 < 0.002
     assert len(asking.draft(asked).choices) == 60

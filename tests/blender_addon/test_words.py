@@ -11,7 +11,8 @@ import bpy
 import pytest
 
 import blender_addon
-from blender_addon import parameters, translations
+from blender_addon.ground import translations
+from blender_addon.settings import parameters
 from tests.structure.source import sources, strings
 
 KINDS = (bpy.types.Operator, bpy.types.Panel, bpy.types.PropertyGroup, bpy.types.AddonPreferences, bpy.types.UIList)

@@ -32,6 +32,11 @@ def session() -> Any:
     return sys.modules[f"{ADDON}.session"].current
 
 
+def desk() -> Any:
+    """What the add-on knows."""
+    return session().desk
+
+
 def view_3d() -> Any:
     areas = bpy.context.window_manager.windows[0].screen.areas
     return max((area for area in areas if area.type == "VIEW_3D"), key=lambda area: area.width * area.height)
@@ -93,7 +98,7 @@ def under_mouse() -> str:
 
 def jobs() -> list[dict[str, Any]]:
     found = []
-    for record in session().jobs.values() if addon() else ():
+    for record in desk().jobs.values() if addon() else ():
         found.append(
             {
                 "id": record.id,
@@ -135,8 +140,8 @@ class Frames:
         """From now on; the panels' `draw` is looked up anew for every frame."""
         self.panels.clear()
         self.redraws.clear()
-        session().slices.seconds.clear()
-        session().imports.seconds.clear()
+        session().line.slices.seconds.clear()
+        session().line.imports.seconds.clear()
         session().previews.slices.seconds.clear()
         if self._handle is None:
             self._handle = bpy.types.SpaceView3D.draw_handler_add(self._drawn, (), "WINDOW", "POST_PIXEL")
@@ -146,8 +151,8 @@ class Frames:
     def seen(self) -> dict[str, Any]:
         """Seconds: of every tick, import, picture of a running job, drawing of a panel; when the view was drawn."""
         return {
-            "slices": list(session().slices.seconds),
-            "imports": list(session().imports.seconds),
+            "slices": list(session().line.slices.seconds),
+            "imports": list(session().line.imports.seconds),
             "previews": list(session().previews.slices.seconds),
             "panels": self.panels,
             "redraws": self.redraws,

@@ -22,20 +22,23 @@ JOBS = (
 
 def inject(name: str) -> None:
     """Give the add-on pipelines, preparations and jobs."""
-    session = importlib.import_module(f"{name}.session").current
-    jobs = importlib.import_module(f"{name}.jobs")
-    messages = importlib.import_module(f"{name}.messages")
+    session = importlib.import_module(f"{name}.session")
+    desk = session.current.desk
+    job = importlib.import_module(f"{name}.state.job")
+    lists = importlib.import_module(f"{name}.work.lists")
+    messages = importlib.import_module(f"{name}.ground.messages")
     views = json.loads((STAGE / "views.json").read_text(encoding="utf-8"))
-    session.take_pipelines(views["pipelines"])
-    session.take_preparations(views["preparations"])
+    lists.take_pipelines(desk, views["pipelines"])
+    lists.take_preparations(desk, views["preparations"])
+    session.register_parameters(desk)
     for number, (title, pipeline, state, minutes) in enumerate(JOBS):
         created = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
-        record = jobs.JobRecord(id=f"{number:032x}", name=title, pipeline=pipeline, state=state, created=created)
+        record = job.JobRecord(id=f"{number:032x}", name=title, pipeline=pipeline, state=state, created=created)
         if state == "failed":
             record.problem = messages.SetDresserError("The picture shows no object.", "Point the camera at one.")
-        session.jobs[record.id] = record
-    importlib.import_module(f"{name}.job_list").sync(session)
-    session.take_storage({"jobs": len(JOBS), "bytes": 1_234_000_000, "keep_bytes": None})
+        desk.jobs[record.id] = record
+    importlib.import_module(f"{name}.work.job_list").sync(desk)
+    desk.take_storage({"jobs": len(JOBS), "bytes": 1_234_000_000, "keep_bytes": None})
 
 
 def choose(pipeline: str) -> None:

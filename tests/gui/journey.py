@@ -31,8 +31,8 @@ def install_the_zip(trip: Trip) -> None:
     )
     assert trip.blender.ask("addon() is not None")
     trip.show_panel()
-    trip.blender.wait("session().installation.plan is not None and not session().installation.busy", "the plan", 30.0)
-    assert trip.blender.ask("session().set_up_problem is not None"), "a fresh user has no backend yet"
+    trip.blender.wait("desk().installation.plan is not None and not desk().installation.busy", "the plan", 30.0)
+    assert trip.blender.ask("desk().set_up_problem is not None"), "a fresh user has no backend yet"
     trip.blender.rest()
 
 
@@ -42,7 +42,7 @@ def set_up_the_backend(trip: Trip) -> None:
     blender.ask("bpy.context.preferences.system.use_online_access = True")
     trip.shot("offer")
     blender.click('bpy.ops.set_dresser.install(build="none"')
-    blender.wait("session().installation.installing or session().installation.problem is not None", "a start", 20.0)
+    blender.wait("desk().installation.installing or desk().installation.problem is not None", "a start", 20.0)
     shown: set[str] = set()
 
     def ended() -> bool:
@@ -54,11 +54,11 @@ def set_up_the_backend(trip: Trip) -> None:
 
     until(ended, "the installation", 600.0, 0.2)
     told = blender.ask("addon().installation()")
-    code = blender.ask("session().installation.problem.code if session().installation.problem else ''")
+    code = blender.ask("desk().installation.problem.code if desk().installation.problem else ''")
     if told["state"] == "complete":
         trip.facts["backend"] = "installed by the add-on"
         trip.known["python"] = told["python"]
-        assert blender.ask("session().set_up_problem is None")
+        assert blender.ask("desk().set_up_problem is None")
     else:
         trip.shot("refused")
         assert code in NETWORK_CODES, f"{code}: {told['message']}"
@@ -161,7 +161,7 @@ def quit_and_start_again(trip: Trip) -> None:
     trip.start(str(STAGE / "set.blend"))
     trip.show_panel()
     trip.blender.click("bpy.ops.set_dresser.refresh(", RIGHT)
-    trip.blender.wait("{'test-box', 'test-asking'} <= {view['id'] for view in session().pipelines}", "the list", 60.0)
+    trip.blender.wait("{'test-box', 'test-asking'} <= {view['id'] for view in desk().pipelines}", "the list", 60.0)
     trip.build_room()
     trip.blender.rest()
 
@@ -180,7 +180,7 @@ def cancel_a_job(trip: Trip) -> None:
     trip.blender.click("bpy.ops.set_dresser.cancel(", RIGHT)
     trip.wait_for(identifier, 10.0, state="cancelled")
     assert _differences(before, trip.blender.ask("objects()")) == []
-    assert trip.blender.ask("session().server.state.name") == "READY"
+    assert trip.blender.ask("desk().server.state.name") == "READY"
 
 
 def work_while_a_job_runs(trip: Trip) -> None:
@@ -218,7 +218,7 @@ def answer_a_question(trip: Trip) -> None:
     identifier = trip.generate("test-asking", candidates=4)
     trip.wait_for(identifier, 30.0, state="needs_input")
     loaded = "all(thumbnails.icon(question.key, choice.file) for choice in question.choices)"
-    lookup = f"question = session().jobs[{identifier!r}].question; thumbnails = sys.modules[ADDON + '.thumbnails']"
+    lookup = f"question = desk().jobs[{identifier!r}].question; thumbnails = sys.modules[ADDON + '.answers.thumbnails']"
     blender.wait(f"{lookup}; {loaded}", "four thumbnails", 20.0)
     blender.rest()
     trip.shot("asked")
@@ -226,7 +226,7 @@ def answer_a_question(trip: Trip) -> None:
     trip.shot("chosen")
     blender.click("bpy.ops.set_dresser.answer(", 0.3)
     trip.wait_for(identifier, 30.0, state="done", arrival="imported")
-    warnings = blender.ask(f"[w['message'] for w in session().jobs[{identifier!r}].warnings]")
+    warnings = blender.ask(f"[w['message'] for w in desk().jobs[{identifier!r}].warnings]")
     assert any('"chosen": [1]' in message for message in warnings), f"another answer arrived: {warnings}"
 
 
@@ -255,23 +255,24 @@ def pick_views(trip: Trip) -> None:
     blender.rest()
     trip.shot("after a kill")
     assert blender.ask(f"{_PICKS.format(identifier)}") == [1, 0, 2, 3, 8, 5]
-    blender.ask(f"question = session().jobs[{identifier!r}].question; asking = sys.modules[ADDON + '.asking']")
+    blender.ask(f"question = desk().jobs[{identifier!r}].question; asking = sys.modules[ADDON + '.answers.asking']")
     blender.ask("for photo in asking.draft(question).photos: photo.unfolded = False")
     blender.rest()
     trip.shot("folded")
     blender.click("bpy.ops.set_dresser.answer(", 0.3)
     trip.wait_for(identifier, 30.0, state="done")
-    warnings = blender.ask(f"[w['message'] for w in session().jobs[{identifier!r}].warnings]")
+    warnings = blender.ask(f"[w['message'] for w in desk().jobs[{identifier!r}].warnings]")
     assert any('"chosen": [1, 0, 2, 3, 8, 5]' in message for message in warnings), f"another answer: {warnings}"
 
 
 _COLUMN = (0.2, 0.45, 0.7)
 MOVERS = 0.4
-_PICKS = "list(sys.modules[ADDON + '.asking'].picks(session().jobs[{!r}].question))"
+_PICKS = "list(sys.modules[ADDON + '.answers.asking'].picks(desk().jobs[{!r}].question))"
 
 
 def _wait_for_views(trip: Trip, identifier: str) -> None:
-    question = f"question = session().jobs[{identifier!r}].question; thumbnails = sys.modules[ADDON + '.thumbnails']"
+    thumbnails = "thumbnails = sys.modules[ADDON + '.answers.thumbnails']"
+    question = f"question = desk().jobs[{identifier!r}].question; {thumbnails}"
     loaded = "question and all(thumbnails.icon(question.key, file) for file in question.files)"
     trip.blender.wait(f"{question}; {loaded}", "the thumbnails of the views", 30.0)
 
@@ -289,7 +290,7 @@ def photograph_from_cameras(trip: Trip) -> None:
     engine, before = blender.ask("bpy.context.scene.render.engine"), blender.ask("objects()")
     identifier = trip.generate("test-photos")
     trip.wait_for(identifier, 180.0, state="done", arrival="imported")
-    told = blender.ask(f"[w['message'] for w in session().jobs[{identifier!r}].warnings if w['code'] == 'photos']")
+    told = blender.ask(f"[w['message'] for w in desk().jobs[{identifier!r}].warnings if w['code'] == 'photos']")
     came = json.loads(told[0])
     assert came["sizes"] == [[160, 100]] * 3 and came["instance_source"] == "map" and came["depth"], came
     assert [round(photo["azimuth"]) for photo in came["photos"]] == [0, 90, 180], came

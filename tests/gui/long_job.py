@@ -16,7 +16,7 @@ def finish_early_and_continue(trip: Trip) -> None:
     blender.ask("bpy.context.scene.render.resolution_percentage, bpy.context.scene.cycles.samples = 25, 1")
     blender.ask(_EDITOR)
     identifier = trip.generate("test-long", steps=100_000, pause=0.02, side=512)
-    shown = f"sys.modules[ADDON + '.preview_images'].icon(({identifier!r}, 'view-0')) is not None"
+    shown = f"sys.modules[ADDON + '.work.preview_images'].icon(({identifier!r}, 'view-0')) is not None"
     blender.wait(shown, "its picture", 30.0)
     blender.click("bpy.ops.set_dresser.open_preview(", RIGHT)
     assert blender.ask("editor.image.name").startswith(".Set Dresser Preview")
@@ -28,15 +28,15 @@ def finish_early_and_continue(trip: Trip) -> None:
     trip.wait_for(identifier, 30.0, state="done", arrival="imported")
     assert blender.ask("editor.image.name") == "Wallpaper", "the editor does not show again what it showed before"
     assert blender.ask("[image.name for image in bpy.data.images if image.name.startswith('.')]") == []
-    blender.wait(f"session().jobs[{identifier!r}].can_continue", "what can be asked of it", 10.0)
+    blender.wait(f"desk().jobs[{identifier!r}].can_continue", "what can be asked of it", 10.0)
     trip.show_panel()
     blender.rest()
     trip.shot("finished early")
     first, early = blender.ask("objects()"), _steps(trip, identifier)
     blender.click("bpy.ops.set_dresser.continue_job(", 0.3)
-    blender.wait(f"{shown} and session().jobs[{identifier!r}].can_finish", "that it goes on", 30.0)
+    blender.wait(f"{shown} and desk().jobs[{identifier!r}].can_finish", "that it goes on", 30.0)
     blender.click("bpy.ops.set_dresser.finish(", FINISH)
-    blender.wait(f"session().jobs[{identifier!r}].import_count == 2", "the better props", 30.0)
+    blender.wait(f"desk().jobs[{identifier!r}].import_count == 2", "the better props", 30.0)
     second, later = blender.ask("objects()"), _steps(trip, identifier)
     assert later > early > 0, f"it went on from step {early} and came to {later}"
     assert len(second) == len(first) + 3, "three better props were wanted"
@@ -58,7 +58,7 @@ editor.image = bpy.data.images.get('Wallpaper') or bpy.data.images.new('Wallpape
 def _steps(trip: Trip, identifier: str) -> int:
     """How many the stand-in has done for the result that is here."""
     (message,) = trip.blender.ask(
-        f"[w['message'] for w in session().jobs[{identifier!r}].warnings if w['code'] == 'steps']"
+        f"[w['message'] for w in desk().jobs[{identifier!r}].warnings if w['code'] == 'steps']"
     )
     return int(message.split()[0])
 

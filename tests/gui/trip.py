@@ -91,7 +91,7 @@ class Trip:
     def expect_no_problem(self) -> None:
         """No step of the journey may leave an error in the panel."""
         if self._blender is not None and not self._blender.ended():
-            told = self._blender.ask("session().problem.report() if addon() and session().problem else ''")
+            told = self._blender.ask("desk().problem.report() if addon() and desk().problem else ''")
             assert told == "", f"the panel shows an error: {told}"
 
     # jobs

@@ -108,7 +108,7 @@ def test_pictures_are_light_and_all_of_them_are_shown() -> None:
 
 
 def test_the_user_guide_knows_every_setting_of_the_panel() -> None:
-    source = (ROOT / "blender_addon" / "properties.py").read_text(encoding="utf-8")
+    source = (ROOT / "blender_addon" / "settings" / "properties.py").read_text(encoding="utf-8")
     guide = (ROOT / "docs" / "user-guide.md").read_text(encoding="utf-8")
     settings = source.partition("class SetDresserSettings")[2]
     hidden = {"Pipeline Identifier", "Source Identifier", "Active Box", "Active Photo"}

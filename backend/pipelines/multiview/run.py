@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from backend.devices import release
+from backend.geometry.cleanup import Cleaned
 from backend.memory import Plan
 from backend.pipelines import ending
 from backend.pipelines.context import Context
 from backend.pipelines.multiview import MultiviewParameters
 from backend.pipelines.multiview.framing import Frame, frame_of, framed, square_of, views_of
+from backend.pipelines.multiview.keeping import Made, kept
 from backend.pipelines.multiview.pictures import Taken, pictures_of
 from backend.pipelines.running import Running, Tell, each
 from backend.pipelines.viewed.judging import judged
 from backend.pipelines.viewed.plans import surface_plans
 from backend.pipelines.viewed.sheets import sheet
-from backend.pipelines.viewed.surfacing import Solid, coloured, settings_of, surfaced
+from backend.pipelines.viewed.surfacing import coloured, settings_of, surfaced
 from backend.placement import stand_up
-from backend.scene import Mesh, Prop, Scene
+from backend.scene import Prop, Scene
 from backend.shot import Shot
 from models.multiview.views import Views
 
@@ -34,8 +36,8 @@ SHEET = 4
 def run(shot: Shot, parameters: MultiviewParameters, context: Context) -> Scene:
     """Make one prop of the object that all pictures show; it stands in the world of their cameras.
 
-    The same shot, parameters and seed give the same scene on the same device. The surface is kept as a checkpoint: a
-    job that was cut off does not make it again.
+    The same shot, parameters and seed give the same scene on the same device. Surface and texture are kept as
+    checkpoints: a job that was cut off does not make them again.
 
     Raises:
         Problem: "camera-invalid", "instances-too-many", "image-empty", "background-unclear"; "out-of-memory";
@@ -73,53 +75,55 @@ def _views(taken: Sequence[Taken], side: int, context: Context) -> tuple[Views, 
 
 def _made(views: Views, frame: Frame, shot: Shot, parameters: MultiviewParameters, context: Context) -> dict[int, Prop]:
     (instance,) = shot.instances.names
+    earlier, step = kept(context), max(parameters.chosen_steps, 1)
 
-    def solid(number: int, tell: Tell) -> Solid:
-        return _solid(views, number, parameters, context, tell)
+    def solid(number: int, tell: Tell) -> Made:
+        return earlier or _surface(views, number, parameters, context, tell)
 
     with context.stage("surface"):
-        solids = each([instance], solid, shot, context, HINT)
+        made = each([instance], solid, shot, context, HINT)
+        if earlier is None and not context.finished_early:  # what was ended early is no state to go on from
+            made[instance].keep(context, step)
+    shapes: dict[int, Cleaned] = {}
     with context.stage("clean"):
-        surfaces = {number: (solid.vertices, solid.faces) for number, solid in solids.items()}
-        shapes = ending.cleaned(surfaces, shot, context, faces=parameters.faces, floaters=parameters.floaters)
+        if made[instance].mesh is None:
+            surfaces = {number: (found.vertices, found.faces) for number, found in made.items()}
+            shapes = ending.cleaned(surfaces, shot, context, faces=parameters.faces, floaters=parameters.floaters)
 
-    def mesh(number: int, tell: Tell) -> Mesh:
-        return coloured(
+    def painted(number: int, tell: Tell) -> Made:
+        found = made[number]
+        if found.mesh is not None:
+            return found
+        mesh = coloured(
             shot.title(number),
             shapes[number],
-            solids[number].others(views),
+            views.chosen([index for index in range(len(views)) if index not in found.left_out]),
             tell,
             how=parameters.colour,
             texture_size=parameters.texture_size,
             level=parameters.level,
             hint=HINT,
         )
+        return replace(found, mesh=mesh, removed_pieces=shapes[number].removed_pieces)
 
     with context.stage("texture"):
-        meshes = each(shapes, mesh, shot, context, HINT)
+        made = each(made, painted, shot, context, HINT)
+        if shapes and not context.finished_early:
+            made[instance].keep(context, step + 1)
 
     def placed(number: int, tell: Tell) -> Prop:
-        mesh = meshes[number]
-        left_out: list[int] = solids[number].left_out.tolist()
-        quality = {"left_out": left_out, **judged(mesh, views), "removed_pieces": shapes[number].removed_pieces}
-        mesh.vertices, place = stand_up(frame.to_world(mesh.vertices), shot.camera, shot.boxes.get(number))
-        return Prop(number, shot.instances.names[number], mesh, place, "cameras", quality)
+        found, name = made[number], shot.instances.names[number]
+        assert found.mesh is not None
+        quality = {"left_out": list(found.left_out), "removed_pieces": found.removed_pieces}
+        quality |= judged(found.mesh, views)
+        vertices, place = stand_up(frame.to_world(found.mesh.vertices), shot.camera, shot.boxes.get(number))
+        return Prop(number, name, replace(found.mesh, vertices=vertices), place, "cameras", quality)
 
     with context.stage("place"):
-        return each(meshes, placed, shot, context)
+        return each(made, placed, shot, context)
 
 
-def _solid(views: Views, number: int, parameters: MultiviewParameters, context: Context, tell: Tell) -> Solid:
-    """The surface, or that of an earlier attempt."""
-    kept = context.checkpoints.latest()
-    if kept is not None:
-        with np.load(kept.folder / "surface.npz") as file:
-            return Solid(file["vertices"], file["faces"], file["left_out"])
+def _surface(views: Views, number: int, parameters: MultiviewParameters, context: Context, tell: Tell) -> Made:
     settings = settings_of(parameters.chosen_steps, parameters.resolution, parameters.flexible, context.seed)
-    solid = surfaced(views, settings, number, context, tell, HINT)
-
-    def write(folder: Path) -> None:
-        np.savez(folder / "surface.npz", **vars(solid))
-
-    context.checkpoints.save(max(parameters.chosen_steps, 1), write)
-    return solid
+    found = surfaced(views, settings, number, context, tell, HINT)
+    return Made(found.vertices, found.faces, tuple(found.left_out.tolist()))

@@ -85,7 +85,7 @@ class Here:
         folder: Path,
         report: Callable[[Report], None],
         cancelled: Callable[[], bool],
-        crowded: Callable[[], bool],
+        too_many: Callable[[], bool],
         finishing: Callable[[], bool],
     ) -> bool:
         def answer(question: dict[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Stage:
         folder: Path,
         report: Callable[[Report], None],
         cancelled: Callable[[], bool],
-        crowded: Callable[[], bool],
+        too_many: Callable[[], bool],
         finishing: Callable[[], bool],
     ) -> bool:
         self.state = WorkerState.READY

@@ -292,9 +292,9 @@ def test_views_that_are_no_numbers_are_a_sentence(copied: Path) -> None:
 
 
 def test_a_surface_that_cannot_be_laid_flat_is_a_sentence(views: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    def crowded(*arguments: Any, **options: Any) -> Any:
+    def too_many(*arguments: Any, **options: Any) -> Any:
         raise ValueError("A texture of 1024 texels has no room for 90000 charts.")
 
-    monkeypatch.setattr(ending, "bake", crowded)
+    monkeypatch.setattr(ending, "bake", too_many)
     problem = refused(ONE, FAST, kept=views)
     assert problem.code == "geometry-failed" and "no room" in problem.detail and "larger texture" in problem.hint

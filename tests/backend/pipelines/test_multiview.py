@@ -98,27 +98,41 @@ def test_a_picture_in_which_the_object_is_cut_is_left_out(tmp_path: Path) -> Non
     assert result.record["pictures_used"] == [1, 2, 4, 5]
 
 
-def test_a_surface_is_not_made_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from backend.pipelines.viewed import surfacing as module
+@pytest.mark.parametrize("dies_in", ["coloured", "judged"])
+def test_no_finished_stage_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_in: str) -> None:
+    from backend.pipelines.multiview import run as module
 
-    folder = shots.write_views(tmp_path, 4, QUICK, 0)
-    made: list[int] = []
-    reconstruct, texture = module.reconstruct, module.texture
+    made: list[str] = []
 
-    def counted(*given: Any) -> Any:
-        made.append(1)
-        return reconstruct(*given)
+    def counted(name: str) -> Any:
+        real = getattr(module, name)
 
-    def broken(*given: Any, **more: Any) -> Any:
+        def call(*given: Any, **more: Any) -> Any:
+            made.append(name)
+            return real(*given, **more)
+
+        return call
+
+    whole = run(shots.write_views(tmp_path / "whole", 4, QUICK, 0))
+    folder = shots.write_views(tmp_path / "cut", 4, QUICK, 0)
+    for name in ("surfaced", "coloured", "judged"):
+        monkeypatch.setattr(module, name, counted(name))
+    done = {"coloured": ["surfaced"], "judged": ["surfaced", "coloured"]}[dies_in]
+
+    def stop(*given: Any, **more: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "reconstruct", counted)
-    monkeypatch.setattr(module, "texture", broken)
+    working = getattr(module, dies_in)
+    monkeypatch.setattr(module, dies_in, stop)
     with pytest.raises(KeyboardInterrupt):
         run(folder)
-    monkeypatch.setattr(module, "texture", texture)
-    result = run(folder)
-    assert made == [1] and result.props[0].watertight
+    assert made == done
+    monkeypatch.setattr(module, dies_in, working)
+    again = run(folder)
+    assert made == ["surfaced", "coloured", "judged"]
+    assert again.props == whole.props
+    glb = [(tmp_path / each / "output" / "scene.glb").read_bytes() for each in ("whole", "cut")]
+    assert glb[0] == glb[1]
 
 
 REFUSED: dict[str, tuple[Callable[[list[Camera | None]], list[Camera | None]], str, str]] = {

@@ -73,9 +73,9 @@ def test_a_name_is_written_on_its_object_and_not_over_another() -> None:
     assert changed[:, :290].any() and changed[:, 310:].any()
     rows, _ = np.nonzero(changed)
     assert abs(rows.mean() - 200) < 20, "in the middle of the object"
-    crowded = {number: f"object {number}" for number in range(1, 31)}
+    too_many = {number: f"object {number}" for number in range(1, 31)}
     labels = np.repeat(np.arange(1, 31, dtype=np.uint16), 20)[None].repeat(400, 0)
-    assert overlay(picture, labels, crowded).shape == picture.shape
+    assert overlay(picture, labels, too_many).shape == picture.shape
 
 
 def test_labels_that_were_kept_can_be_given_as_an_instance_map() -> None:

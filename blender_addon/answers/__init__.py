@@ -1,0 +1,1 @@
+"""What jobs ask, and the answers that are being put together."""

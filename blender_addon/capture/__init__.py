@@ -1,0 +1,1 @@
+"""From Blender to a shot: pictures, instance map, depth, camera, block-outs."""

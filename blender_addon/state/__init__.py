@@ -1,0 +1,1 @@
+"""What is known while this Blender runs, as data. Nothing here does anything."""

@@ -1,0 +1,81 @@
+"""Generate"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ...api import generating
+from ...capture import block_outs, sources
+from ...settings import parameters, photo_list, properties
+from ...state import listing
+from .. import panels
+from .base import OneCall
+
+
+class SET_DRESSER_OT_generate(OneCall, bpy.types.Operator):
+    bl_idname = "set_dresser.generate"
+    bl_label = "Generate"
+    bl_description = "Make props of what the picture shows. Work on meanwhile; they come in when they are done"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        reason = panels.generate_hindrance(context)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def act(self, context: bpy.types.Context) -> None:
+        scene = context.scene
+        settings = scene.set_dresser
+        pipeline = properties.chosen_pipeline(settings) or "inflate"
+        generating.generate(
+            **_shot(settings),
+            pipeline=pipeline,
+            parameters=parameters.pipelines.values(scene, pipeline),
+            prepare=prepared(scene),
+            seed=settings.seed,
+            hide_block_outs=settings.hide_block_outs,
+            picture_quality=settings.picture_quality,
+            keep_moves=settings.keep_moves,
+            wait=False,
+        )
+
+
+def prepared(scene: bpy.types.Scene) -> dict[str, Any]:
+    """What the panel asks to be prepared; boxes were drawn on the picture as Blender shows it."""
+    values = properties.preparation_values(scene)
+    settings = scene.set_dresser
+    if settings.source == "FILE" and properties.SEGMENT in values:
+        found = values[properties.SEGMENT]
+        found["boxes"] = sources.upright_boxes(sources.absolute(settings.image_path), found["boxes"])
+    return values
+
+
+def _shot(settings: properties.SetDresserSettings) -> dict[str, Any]:
+    """What the panel's settings mean as arguments of `generating.generate`."""
+    if settings.source == "CAMERA":
+        chosen = block_outs.roots(photo_list.block_out(bpy.context, settings))
+        return {
+            "objects": settings.collection if settings.instances == "COLLECTION" else None,
+            "name": listing.title([each.name for each in chosen]),
+        }
+    if settings.source == properties.SENTENCE[0]:
+        return {"text": settings.text}
+    if settings.source == "PHOTOS":
+        first_is_picture = bool(settings.photos) and settings.photos[0].kind != "CAMERA"
+        return {
+            "photos": photo_list.entries(settings),
+            "objects": settings.collection if settings.instances == "COLLECTION" else None,
+            "match_camera": settings.use_active_camera and first_is_picture,
+        }
+    with_labels = settings.labels == "LABELS"
+    if settings.source == "FILE":
+        shot = {"source": settings.image_path, "labels": settings.labels_path if with_labels else None}
+    else:
+        shot = {"source": settings.image, "labels": settings.labels_image if with_labels else None}
+    return {**shot, "match_camera": settings.use_active_camera}
+
+
+CLASSES = (SET_DRESSER_OT_generate,)

@@ -1,0 +1,87 @@
+"""A job that the server has: its events are read until it has ended, and its props come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..state.job import JobRecord
+from ..wire.client import Client, EventParser, answer
+from ..wire.http_exchange import Exchange
+from ..wire.http_framing import ConnectionProblem
+from ..wire.tasks import Steps
+from . import results
+from .line import Line, told
+
+RECONNECTIONS = 6
+
+
+def until_placed(line: Line, record: JobRecord) -> Steps[None]:
+    """From a job that the server has to props in the scene."""
+    yield from follow(line, record)
+    looking = line.tasks.start(look(line, record), lambda error: line.desk.report(error, record.id))
+    line.desk.storage_stale = True
+    if record.state == "failed" and record.problem is not None:
+        line.desk.report(record.problem, record.id)
+    if record.state == "done" and record.import_when_done:
+        yield from results.bring_in(line, record)
+    while record.state != "done" and line.tasks.runs(looking):
+        yield  # whoever waits for the end wants to know whether it can go on
+
+
+def follow(line: Line, record: JobRecord) -> Steps[None]:
+    """Read the job's events until it has ended; a cut stream goes on where it was, also with a restarted server."""
+    failures = 0
+    while not record.ended:
+        try:
+            came = yield from _read_events(line, record)
+        except ConnectionProblem:
+            failures += 1
+            if failures > RECONNECTIONS:
+                raise
+        else:
+            failures = 0 if came else failures + 1
+        if not record.ended:
+            yield from line.tasks.pause(min(0.1 * 2**failures, 2.0))
+
+
+def look(line: Line, record: JobRecord) -> Steps[None]:
+    """Ask the server what can be asked of the job, which its events do not tell."""
+    told((yield from line.ask(lambda client: client.job(record.id))), record.take_chances)
+    line.desk.changed()
+
+
+def tell(line: Line, record: JobRecord, ask: Callable[[Client], Exchange]) -> Steps[None]:
+    """Ask something of a job of the server's, whose answer is the job as it is then."""
+    description = yield from line.ask(ask)
+    if not record.busy:  # whoever follows it hears more, and sooner
+        record.take_description(description)
+    line.desk.changed()
+
+
+def _read_events(line: Line, record: JobRecord) -> Steps[bool]:
+    """One connection's worth of events; returns whether any came."""
+    client = yield from line.ready_client()
+    parser = EventParser()
+    exchange = client.events(record.id, record.last_event, parser)
+    came = False
+    try:
+        complete = False
+        while not complete and not record.ended:
+            try:
+                complete = exchange.advance(line.tasks.deadline)
+            finally:
+                for event in parser.take():
+                    former = record.state
+                    record.take_event(event)
+                    if record.state == "running" and former != "running":
+                        # Unless it can be had, nothing is offered; a server that has gone is told of by this stream.
+                        line.tasks.start(look(line, record), lambda error: line.desk.changed())
+                    line.desk.changed()
+                    came = True
+            if not complete and not record.ended:
+                yield
+        if complete:
+            answer(exchange)
+    finally:
+        exchange.close()
+    return came

@@ -1,0 +1,131 @@
+"""The way to the backend for whatever is to be done: what is known, the tasks that take turns, and the server, which is
+started for whoever asks first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..backend_process import setting_up
+from ..backend_process.server_process import ServerState
+from ..ground import tick
+from ..ground.messages import SetDresserError
+from ..ground.slices import Slices
+from ..state.desk import Desk
+from ..state.job import JobRecord
+from ..wire.client import Client, answer
+from ..wire.http_exchange import Exchange
+from ..wire.tasks import Steps, Tasks
+
+
+class Line:
+    """Every verb takes it.
+
+    desk: what is known. place: imports a fetched job as one undo step; handed in by whoever has the operator for that.
+    slices, imports, captures: how long Blender was held by the tick, by imports, and by pictures; held: by the latter
+    two in this tick.
+    """
+
+    def __init__(self, desk: Desk, place: Callable[[JobRecord], None]) -> None:
+        self.desk = desk
+        self.place = place
+        self.tasks = Tasks()
+        self.slices, self.imports, self.captures = Slices(), Slices(), Slices()
+        self.held = 0.0
+
+    # tasks
+
+    def begin(self, steps: Steps[Any], failed: Callable[[Exception], None]) -> Steps[None]:
+        """Start a task, and have the tick called; `failed` gets the exception that ends it, if one does."""
+        self.tasks.start(steps, failed)
+        self.desk.changed()
+        tick.wake()
+        return steps
+
+    def report(self, error: Exception) -> None:
+        """Show an error, whatever it is about."""
+        self.desk.report(error)
+
+    @contextmanager
+    def holding(self, counted: Slices) -> Iterator[None]:
+        """What is done in here takes as long as it takes, and is counted by itself."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - began
+            self.held += seconds
+            counted.seconds.append(seconds)
+
+    # the server
+
+    def ask(self, request: Callable[[Client], Exchange]) -> Steps[Any]:
+        """Ask the server, starting it first if need be; returns its answer. Raises ServerProblem if it refuses."""
+        client = yield from self.ready_client()
+        return (yield from self.finish(request(client)))
+
+    def finish(self, exchange: Exchange) -> Steps[Any]:
+        """See an exchange through; returns the answer. Raises ServerProblem if it is a refusal."""
+        yield from self.tasks.finish(exchange)
+        return answer(exchange)
+
+    def ready_client(self) -> Steps[Client]:
+        """Wait until the server answers, starting it first if need be; returns the client.
+
+        Raises SetDresserError if it does not start. A server that has crashed is started anew for whoever asks
+        next, but not more than three times a minute.
+        """
+        server = self.desk.server
+        if server.state is ServerState.INCOMPATIBLE and server.problem is not None:
+            raise server.problem
+        while server.state is ServerState.STOPPING:
+            yield
+        if not server.running:
+            self.start_server()
+        while (client := self._client()) is None:
+            yield
+        return client
+
+    def _client(self) -> Client | None:
+        server = self.desk.server
+        if server.state in (ServerState.READY, ServerState.STARTING, ServerState.UNREACHABLE):
+            return server.client
+        if server.problem is not None:
+            raise server.problem
+        raise SetDresserError("The backend was stopped.", "Start it again.", "stopped")
+
+    def start_server(self) -> None:
+        """Start the server if it does not run. Raises SetDresserError."""
+        self.check_set_up()
+        self.desk.server.start(setting_up.server_environment(self.desk.installation))
+        self.desk.installation.hold()
+        self.desk.changed()
+        tick.wake()
+
+    def check_set_up(self) -> None:
+        """Look whether the server could be started, for the panel, which must not touch the disk."""
+        desk = self.desk
+        desk.set_up_stale = False
+        setting_up.look(desk.installation)
+        try:
+            desk.wanted = setting_up.server_environment(desk.installation)
+            desk.set_up_problem = None
+        except SetDresserError as error:
+            desk.set_up_problem, desk.wanted = error, None
+        desk.changed()
+
+    def refresh(self) -> None:
+        """Have the backend's lists fetched again soon."""
+        self.desk.lists_stale = True
+        tick.wake()
+
+
+def told(value: Any, take: Callable[[Any], None]) -> None:
+    """Take in what the server has told. Raises SetDresserError if it cannot be understood."""
+    try:
+        take(value)
+    except (KeyError, TypeError, ValueError) as error:
+        hint = "Install the same version of add-on and backend, then restart Blender."
+        raise SetDresserError("The backend's list cannot be understood.", hint, "invalid", repr(error)) from error
