@@ -1,7 +1,8 @@
 """The catalogue of weights: the rows of every method, in one order.
 
 Sizes and licences were read from the pages of the hub, or of unchanged copies there, and not from the files: "about".
-Revisions were read from public pages and programs that name them; MIDI's, Hi3D's and those of some of OpenLRM are not known.
+Revisions were read from public pages and programs that name them; MIDI's, Hi3D's and those of some of OpenLRM are not
+known.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ from __future__ import annotations
 from backend.weights.row import Weights
 
 NOTE = (
-    "The page of the weights says MIT. They continue Stable Video Diffusion XT, whose own licence holds for what is made "
-    "from it: not for commercial purposes by the first one (Stability AI Non-Commercial Research Community License, "
-    "November 2023), by the later one (Stability AI Community License) below a revenue that it names. Read both before "
-    "you sell what they make."
+    "The page of the weights says MIT. They continue Stable Video Diffusion XT, whose own licence holds for what is "
+    "made from it: not for commercial purposes by the first one (Stability AI Non-Commercial Research Community "
+    "License, November 2023), by the later one (Stability AI Community License) below a revenue that it names. Read "
+    "both before you sell what they make."
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -29,6 +29,9 @@ MOST_INSTANCES = 24
 
 TRAINED = (-10, 0, 10, 20, 30, 40)
 """Elevations that the networks were trained with, degrees above the horizontal."""
+
+WEIGHTS: dict[str, Any] = {"on": ["hi3d-refine"], "off": []}
+"""Ids of `backend/weights` that each choice of `refine` needs beside the first stage's."""
 
 FROM_CAMERA = -90
 """The value of `elevation` that leaves it to the camera."""
@@ -62,10 +65,10 @@ class Hi3DParameters(
         description="All of them, as published, or half of them, those that matter most: a quarter less time.",
         json_schema_extra={"group": "making"},
     )
-    refine: bool = Field(
-        True, title="Refine",
-        description="Paint the views again at twice their size; without it is several times quicker, for a draft.",
-        json_schema_extra={"group": "making", **PROMINENT},
+    refine: Literal["on", "off"] = Field(
+        "on", title="Refine",
+        description="Paint the views again at twice their size; off is several times quicker, for a draft.",
+        json_schema_extra={"group": "making", "weights": WEIGHTS, **PROMINENT},
     )  # fmt: skip
     elevation: int = Field(
         FROM_CAMERA, ge=FROM_CAMERA, le=TRAINED[-1], title="Elevation",
@@ -108,18 +111,23 @@ class Hi3DParameters(
         return value
 
     def needed_weights(self) -> tuple[str, ...]:
-        return ("hi3d-refine",) if self.refine else ()
+        return tuple(WEIGHTS[self.refine])
+
+    @property
+    def refines(self) -> bool:
+        """Whether there is a second stage."""
+        return self.refine == "on"
 
     def skipped_stages(self) -> tuple[str, ...]:
         wanted = {
-            "review": self.review, "refine": self.refine, "texture": self.colour != "none", "video": self.orbit_video,
+            "review": self.review, "refine": self.refines, "texture": self.colour != "none", "video": self.orbit_video,
         }  # fmt: skip
         return tuple(stage for stage, is_wanted in wanted.items() if not is_wanted)
 
 
 def needs(parameters: Hi3DParameters) -> Needs:
     """What one run needs: that of its larger stage."""
-    return Needs(REFINE_BYTES if parameters.refine else ORBIT_BYTES)
+    return Needs(REFINE_BYTES if parameters.refines else ORBIT_BYTES)
 
 
 HI3D = PipelineInfo(

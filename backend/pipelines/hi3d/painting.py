@@ -130,7 +130,7 @@ def painted(
     def opened() -> OrbitPipeline | RefinePipeline:
         return open_stage(stage, running.device.name, getattr(torch, plan.dtype))
 
-    with running.networks(f"hi3d {identifier}", [identifier], plan, opened) as pipeline:
+    with running.networks(identifier, [identifier], plan, opened) as pipeline:
         pipeline.after_use = None if way.keep_parts else lambda part: pipeline.lay_aside(residency.room_aside, part)
         if not way.keep_parts:  # a job with more room may have left them there
             pipeline.lay_aside(residency.room_aside)

@@ -1,4 +1,4 @@
-"""The work of Hi3D: a picture of each object → its orbit → the same, sharper → a surface → a prop that stands in place."""
+"""The work of Hi3D: a picture of each object → its orbit → the same, sharper → a surface → a prop in its place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 
 from backend.devices import release
 from backend.geometry.cleanup import Cleaned
@@ -22,7 +21,7 @@ from backend.pipelines.hi3d.keeping import Arrays, Kept
 from backend.pipelines.hi3d.painting import HINT, IDENTIFIERS, Sizes, Wanted, painted, sizes_of
 from backend.pipelines.hi3d.plans import stage_plans
 from backend.pipelines.hi3d.reviewing import Reviewed, review
-from backend.pipelines.hi3d.subjects import Subject, subjects
+from backend.pipelines.hi3d.subjects import subjects
 from backend.pipelines.hi3d.surfaces import CUT, Ring, ring_of
 from backend.pipelines.running import Running, Tell, each, each_beside, seen
 from backend.pipelines.viewed.judging import judged
@@ -47,7 +46,7 @@ def run(shot: Shot, parameters: Hi3DParameters, context: Context) -> Scene:
             "geometry-failed" if nothing has a surface.
         Cancelled: at the next report after the user has cancelled.
     """
-    stages = (ORBIT, REFINE) if parameters.refine else (ORBIT,)
+    stages = (ORBIT, REFINE) if parameters.refines else (ORBIT,)
     with context.stage("frame"):
         # What is wrong with any checkpoint is told before the first view.
         sizes = {stage: _sizes(stage) for stage in stages}
@@ -73,7 +72,7 @@ def run(shot: Shot, parameters: Hi3DParameters, context: Context) -> Scene:
 
     reviewed = each(first, looked_at, shot, context)
     views = {number: one.views for number, one in reviewed.items()}
-    if parameters.refine:
+    if parameters.refines:
         views = paint(REFINE, {number: one.wanted for number, one in reviewed.items()}, views)
     props = _shaped(reviewed, views, shot, parameters, kept, context)
     plans = {f"plan_{stage.number}": running.record["plan"] for stage, running in painting.items() if running.record}

@@ -11,7 +11,6 @@ from backend.weights import WEIGHTS
 from models.hi3d.files import ORBIT, REFINE
 from models.hi3d.tiny import write_tiny_stage
 
-
 FRAMES = 6
 SIDES = {"orbit": 48, "refine": 96}
 """Views of an orbit, and pixels along a side of one, by stage."""

@@ -90,7 +90,7 @@ EXAMPLES = {
     "multiview": Example({"steps": 2, "resolution": 32, "side": 128, "faces": 800, "texture_size": 128}, views=3),
     "mira": Example({"resolution": 32, "faces": 1000, "texture_size": 128}, _mira),
     "hi3d": Example(
-        {"steps": 2, "refine": False, "fitting": 0, "resolution": 32, "faces": 800, "texture_size": 64}, _hi3d
+        {"steps": 2, "refine": "off", "fitting": 0, "resolution": 32, "faces": 800, "texture_size": 64}, _hi3d
     ),
 }
 

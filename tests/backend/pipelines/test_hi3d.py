@@ -81,7 +81,7 @@ def test_views_are_looked_at_painted_anew_and_left_out(monkeypatch: pytest.Monke
 
     kept: Kept = {}
     parameters = DRAFT.model_copy(update={"review": True})
-    scene, said = made(ONE, parameters, kept=kept, answer=answer)
+    scene, _ = made(ONE, parameters, kept=kept, answer=answer)
     assert len(asked) == 2 and asked[0] != asked[1]
     assert all(choice["file"] in kept for question in asked for choice in question["choices"])
     (prop,) = scene.props
