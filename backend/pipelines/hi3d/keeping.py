@@ -67,7 +67,7 @@ class Kept:
         state = {} if self._state is None else {name: each.numpy() for name, each in self._state.tensors().items()}
         for name, arrays in {STATE: state, **self._made}.items():
             with (folder / f"{name}.npz").open("wb") as file:
-                np.savez(file, **arrays)
+                np.savez(file, **dict[str, Any](arrays))
         index = {"sampling": self._sampling, "made": sorted(self._made)}
         (folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
 

@@ -193,6 +193,7 @@ def _told(
     picture = subject.picture(pipeline.size)
     if isinstance(pipeline, OrbitPipeline):
         return pipeline.condition(picture, subject.elevation, generator)
+    assert given is not None, "the second stage begins with the views of the first"
     passes = 2 * pipeline.frames
     done = iter(range(passes))
 

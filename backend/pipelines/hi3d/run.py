@@ -188,7 +188,7 @@ def _once(kept: Kept, context: Context, number: int, make: Any) -> Mesh:
         parts = {"vertices": mesh.vertices, "faces": mesh.faces, "corner_uv": mesh.corner_uv, "colours": mesh.colours}
         return {part: value for part, value in parts.items() if value is not None}
 
-    mesh = Mesh(**kept.once(f"mesh-{number}", arrays))
+    mesh = Mesh(**dict[str, Any](kept.once(f"mesh-{number}", arrays)))
     if mesh.corner_uv is not None:
         picture = context.recall(name)
         assert picture is not None

@@ -103,7 +103,9 @@ def coloured(
         shape,
         views.device,
         how=how,
-        at_vertices=lambda *surface: vertex_colours(Blend.of(views, *surface, level=level), *surface),
-        baked=lambda *surface: texture(*surface, views, size=texture_size, level=level, progress=tell),
+        at_vertices=lambda vertices, faces: vertex_colours(
+            Blend.of(views, vertices, faces, level=level), vertices, faces
+        ),
+        baked=lambda vertices, faces: texture(vertices, faces, views, size=texture_size, level=level, progress=tell),
         hint=hint,
     )
