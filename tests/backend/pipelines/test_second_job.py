@@ -22,8 +22,6 @@ from backend import devices  # noqa: E402
 from backend import residency as residency_module  # noqa: E402
 from backend.camera import default_camera  # noqa: E402
 from backend.pipelines.context import Context  # noqa: E402
-from backend.pipelines.hi3d import HI3D  # noqa: E402
-from backend.pipelines.hi3d.tiny import write_tiny_hi3d_checkpoints  # noqa: E402
 from backend.pipelines.instantmesh import INSTANTMESH  # noqa: E402
 from backend.pipelines.instantmesh import run as instantmesh_run  # noqa: E402
 from backend.pipelines.midi import MIDI, MidiParameters  # noqa: E402
@@ -37,7 +35,6 @@ from backend.preparations.segment.tiny import write_tiny_segmentation_checkpoint
 from backend.residency import residency  # noqa: E402
 from models import parts  # noqa: E402
 from models.midi.tiny import write_tiny_checkpoint  # noqa: E402
-from tests.backend.hi3d_shots import DRAFT as PLAIN_HI3D  # noqa: E402
 from tests.backend.instantmesh_shots import ONE, PLAIN  # noqa: E402
 from tests.backend.mira_shots import PLAIN as PLAIN_MIRA  # noqa: E402
 from tests.backend.pipelines.test_midi import shot_of  # noqa: E402
@@ -81,7 +78,6 @@ def models(instantmesh_models: Path) -> Path:
         write_tiny_segmentation_checkpoints(instantmesh_models)
         write_tiny_painting_checkpoints(instantmesh_models)
         write_tiny_mira_checkpoints(instantmesh_models, ["obj-small-1.0"])
-        write_tiny_hi3d_checkpoints(instantmesh_models)
     return instantmesh_models
 
 
@@ -117,21 +113,7 @@ def segment(seed: int) -> None:
     SEGMENT.load()(shot, parameters, context(SEGMENT, seed))
 
 
-def hi3d(seed: int) -> None:
-    kept: dict[str, bytes] = {}
-    parameters = PLAIN_HI3D.model_copy(update={"refine": "on"})
-    there = Context(HI3D, seed, lambda said: None, save=kept.__setitem__, restore=kept.get)
-    HI3D.load()(ONE, parameters, there)
-
-
-METHODS = {
-    "midi": midi,
-    "instantmesh": instantmesh,
-    "mira": mira,
-    "hi3d": hi3d,
-    "imagine": imagine,
-    "segment": segment,
-}
+METHODS = {"midi": midi, "instantmesh": instantmesh, "mira": mira, "imagine": imagine, "segment": segment}
 
 
 def test_a_second_job_reads_no_weights_although_jobs_of_other_methods_came_between(models: Path) -> None:
