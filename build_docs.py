@@ -33,6 +33,7 @@ PAGES: Mapping[Path, tuple[str, ...]] = {
     ROOT / "docs" / "midi.md": (f"{PARAMETERS}midi",),
     ROOT / "docs" / "instantmesh.md": (f"{PARAMETERS}instantmesh",),
     ROOT / "docs" / "mira.md": (f"{PARAMETERS}mira",),
+    ROOT / "docs" / "hi3d.md": (f"{PARAMETERS}hi3d",),
     ROOT / "docs" / "multiview.md": (f"{PARAMETERS}multiview",),
     ROOT / "docs" / "api.md": (f"{PARAMETERS}text", f"{PARAMETERS}imagine", f"{PARAMETERS}segment"),
 }

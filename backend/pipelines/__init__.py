@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from backend.errors import Problem
 from backend.pipelines.base import PipelineInfo
+from backend.pipelines.hi3d import HI3D
 from backend.pipelines.inflate import INFLATE
 from backend.pipelines.instantmesh import INSTANTMESH
 from backend.pipelines.midi import MIDI
@@ -15,7 +16,7 @@ from backend.pipelines.multiview import MULTIVIEW
 from backend.plugins import plugged
 
 PIPELINES: dict[str, PipelineInfo] = {
-    info.id: info for info in (INFLATE, MIDI, INSTANTMESH, MIRA, MULTIVIEW, *plugged("PIPELINES"))
+    info.id: info for info in (INFLATE, MIDI, INSTANTMESH, MIRA, HI3D, MULTIVIEW, *plugged("PIPELINES"))
 }
 
 

@@ -192,7 +192,8 @@ class Context:
         return self.answer(question.model_dump(mode="json") if isinstance(question, Question) else question)
 
     def warn(self, code: str, message: str, hint: str = "", instance: int | None = None) -> None:
-        """Tell the user something without stopping."""
+        """Tell the user something without stopping. What an earlier attempt has told already counts once."""
         warning = Warning(code=code, message=message, hint=hint, instance=instance)
-        self.warnings.append(warning)
+        if warning not in self.warnings:
+            self.warnings.append(warning)
         self.report(warning)

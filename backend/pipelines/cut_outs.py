@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from backend.errors import Problem
+from backend.imaging.alpha import on_white
 from backend.pipelines.context import Context
 from backend.shot import Shot
 
@@ -38,6 +42,33 @@ def extent(picture: Pixels) -> tuple[int, int, int, int]:
     seen = picture[..., 3] > 0
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+def framed(cut: Pixels, side: int, fill: float) -> tuple[Pixels, NDArray[np.float32]]:
+    """The object on white in the middle of a square, and how much of each pixel it covers, 0 to 1.
+
+    Args:
+        cut: HxWx4, straight alpha; something of it is to be seen.
+        side: pixels of the square, S.
+        fill: share of the square that the object's longer side takes.
+
+    Returns:
+        SxSx3 and SxS.
+    """
+    top, bottom, left, right = extent(cut)
+    height, width = bottom - top, right - left
+    square = max(height, width) / fill
+    above, beside = math.ceil((square - height) / 2), math.ceil((square - width) / 2)
+    x, y = beside + (width - square) / 2, above + (height - square) / 2
+    box = (x, y, x + square, y + square)
+    piece = cut[top:bottom, left:right]
+
+    def resampled(channels: Pixels, around: int) -> Pixels:
+        margins = ((above, above), (beside, beside), (0, 0))[: channels.ndim]
+        image = Image.fromarray(np.pad(channels, margins, constant_values=around))
+        return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, box))
+
+    return resampled(on_white(piece), 255), resampled(piece[..., 3], 0).astype(np.float32) / np.float32(255)
 
 
 def remark(picture: Pixels, title: str, instance: int, context: Context, consequence: str, where: str = "") -> None:

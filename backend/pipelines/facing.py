@@ -36,12 +36,22 @@ def straight_ahead(camera: Camera, mask: NDArray[np.bool_]) -> Floats:
     That is where an object stands which was made as if its picture had been taken from the front at its own height,
     however the camera really looked up or down at it.
     """
-    rows, columns = np.nonzero(mask)
-    middle = [(float(places.min()) + float(places.max()) + 1) / 2 for places in (columns, rows)]
-    ahead = _ray(camera, *middle)
+    ahead = _ray(camera, *_middle(mask))
     right = np.cross(ahead, camera.matrix[:3, 1])
     right = right / np.linalg.norm(right)
     return np.stack([right, ahead, np.cross(right, ahead)], axis=1)
+
+
+def elevation(camera: Camera, mask: NDArray[np.bool_]) -> float:
+    """Degrees above the horizontal from which the camera looks at the middle of a mask's box; below 0 it looks up."""
+    return math.degrees(math.asin(-float(_ray(camera, *_middle(mask))[2])))
+
+
+def _middle(mask: NDArray[np.bool_]) -> tuple[float, float]:
+    """Column and row of the middle of a mask's box."""
+    rows, columns = np.nonzero(mask)
+    column, row = ((float(places.min()) + float(places.max()) + 1) / 2 for places in (columns, rows))
+    return column, row
 
 
 def _ray(camera: Camera, column: float, row: float) -> Floats:

@@ -1,17 +1,19 @@
 """The catalogue of weights: the rows of every method, in one order.
 
 Sizes and licences were read from the pages of the hub, or of unchanged copies there, and not from the files: "about".
-Revisions were read from public pages and programs that name them; MIDI's and those of some of OpenLRM are not known.
+Revisions were read from public pages and programs that name them; MIDI's, Hi3D's and those of some of OpenLRM are not
+known.
 """
 
 from __future__ import annotations
 
-from backend.weights import background, imagine, instantmesh, midi, mira, segment
+from backend.weights import background, hi3d, imagine, instantmesh, midi, mira, segment
 from backend.weights.own import is_own, own_row
 from backend.weights.row import Weights
 
 WEIGHTS: dict[str, Weights] = {
-    row.id: row for row in (*midi.ROWS, *segment.ROWS, *imagine.ROWS, *instantmesh.ROWS, *mira.ROWS, *background.ROWS)
+    row.id: row
+    for row in (*midi.ROWS, *segment.ROWS, *imagine.ROWS, *instantmesh.ROWS, *mira.ROWS, *hi3d.ROWS, *background.ROWS)
 }
 
 

@@ -53,6 +53,7 @@ class StageFiles:
         }
         self.parts = Parts(self.device, loaders)
         self._names = tuple(names)
+        self._score: tuple[Tensor, Tensor] | None = None
         vae = diffusers_network(folder / "vae", VAE_CLASS).config
         self.latent_channels, self.scaling = int(vae.latent_channels), float(vae.scaling_factor)
         self.latent_side = self.size // 2 ** (len(vae.block_out_channels) - 1)
@@ -95,8 +96,10 @@ class StageFiles:
 
     def score_head(self) -> tuple[Tensor, Tensor]:
         """Weight [width] and bias [] of the aesthetic score, float32 on the CPU."""
-        found = read_tensors(self.folder / "score.safetensors", {name: name for name in ("weight", "bias")}, "cpu")
-        return found["weight"], found["bias"]
+        if self._score is None:  # it stays with the networks, of which a second run reads nothing
+            found = read_tensors(self.folder / "score.safetensors", {name: name for name in ("weight", "bias")}, "cpu")
+            self._score = found["weight"], found["bias"]
+        return self._score
 
     def let_go(self, *parts: str) -> None:
         """Lets those of the named networks go that this stage has; all if none is named."""

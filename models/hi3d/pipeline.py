@@ -79,6 +79,21 @@ class StagePipeline:
         """Pixels along a side of a frame."""
         return self.files.size
 
+    @property
+    def loaded_bytes(self) -> int:
+        """What the networks that are loaded take on the device."""
+        return self.files.parts.bytes
+
+    @property
+    def bytes_aside(self) -> int:
+        """What those that were laid aside take of main memory."""
+        return self.files.parts.bytes_aside
+
+    def lay_aside(self, room: Callable[[int], bool], *parts: str) -> None:
+        """Takes networks off the device, all if none is named, and keeps them in main memory where there is room; see
+        `Parts.lay_aside`."""
+        self.files.parts.lay_aside(room, *parts)
+
     def release(self, *parts: str) -> None:
         """Lets networks go, all if none is named; they are loaded again when needed."""
         self.files.let_go(*parts)

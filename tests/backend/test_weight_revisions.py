@@ -59,6 +59,8 @@ UNKNOWN = [
     "openlrm-obj-base-1.1",
     "openlrm-obj-large-1.1",
     "openlrm-base-obj-1.0",
+    "hi3d-orbit",
+    "hi3d-refine",
 ]
 """Models whose commits no public page that was read names in full."""
 

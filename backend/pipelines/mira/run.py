@@ -14,13 +14,13 @@ from backend.imaging.png import as_png
 from backend.memory import Plan
 from backend.pipelines import ending
 from backend.pipelines.context import Context
-from backend.pipelines.cut_outs import cut_out, remark
+from backend.pipelines.cut_outs import cut_out, framed, remark
 from backend.pipelines.facing import facing, straight_ahead
 from backend.pipelines.mira import MiraParameters
 from backend.pipelines.mira.keeping import keep_ply, keep_video
 from backend.pipelines.mira.planes import DISTANCES, Planes, claims_of, found, make_planes, open_model
 from backend.pipelines.mira.plans import mira_plans
-from backend.pipelines.mira.sources import Source, framed
+from backend.pipelines.mira.sources import FILL, Source
 from backend.pipelines.running import Running, Tell, each, each_beside, seen
 from backend.registration.pose import upright
 from backend.residency import Loaded
@@ -87,7 +87,7 @@ def _sources(shot: Shot, side: int, context: Context) -> list[Source]:
     def work(number: int, tell: Tell) -> Source:
         cut = cut_out(shot, number)
         remark(cut, shot.title(number), number, context, "it will be blurred")
-        picture, cover = framed(cut, side)
+        picture, cover = framed(cut, side, FILL)
         context.keep(f"source-{number}.png", as_png(picture))
         context.preview("source", picture, shot.title(number))
         return Source(number, shot.title(number), picture, cover)

@@ -1,4 +1,4 @@
-"""Tiny checkpoints of InstantMesh and MIRA, and views that are made once for all tests."""
+"""Tiny checkpoints of InstantMesh, MIRA and Hi3D, and views that are made once for all tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,3 +64,17 @@ def mira_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mira_models(mira_checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """That folder, as the one that the backend looks into."""
     yield from _looked_into(mira_checkpoints, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def hi3d_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models with both stages."""
+    from backend.pipelines.hi3d.tiny import write_tiny_hi3d_checkpoints
+
+    return write_tiny_hi3d_checkpoints(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def hi3d_models(hi3d_checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """That folder, as the one that the backend looks into."""
+    yield from _looked_into(hi3d_checkpoints, monkeypatch)

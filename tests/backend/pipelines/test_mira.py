@@ -17,10 +17,11 @@ from backend.camera import Camera  # noqa: E402
 from backend.contract import Photo, Progress  # noqa: E402
 from backend.geometry.silhouette import silhouette  # noqa: E402
 from backend.pipelines.context import Cancelled  # noqa: E402
+from backend.pipelines.cut_outs import framed  # noqa: E402
 from backend.pipelines.mira import keeping, plans  # noqa: E402
 from backend.pipelines.mira import run as running  # noqa: E402
 from backend.pipelines.mira.planes import DISTANCES, make_planes, open_model, overlap  # noqa: E402
-from backend.pipelines.mira.sources import FILL, Source, framed  # noqa: E402
+from backend.pipelines.mira.sources import FILL, Source  # noqa: E402
 from models.lrm.single_view import SingleViewModel  # noqa: E402
 from tests.backend.instantmesh_shots import ONE, stages, warnings  # noqa: E402
 from tests.backend.mira_shots import FAST, PLAIN, Kept, around, made, shape, shot_of  # noqa: E402
@@ -112,7 +113,7 @@ def test_an_object_fills_the_published_share_of_a_white_square() -> None:
     row, column = np.mgrid[:300, :400]
     cut = np.zeros((300, 400, 4), np.uint8)
     cut[(abs(row - 200) <= 40) & (abs(column - 100) <= 80)] = (10, 20, 30, 255)  # 161 x 81, far from the middle
-    picture, cover = framed(cut, 100)
+    picture, cover = framed(cut, 100, FILL)
     assert picture.shape == (100, 100, 3) and cover.shape == (100, 100)
     assert np.array_equal(picture[0, 0], [255, 255, 255]) and np.array_equal(picture[50, 50], [10, 20, 30])
     assert cover.max() == 1.0 and cover.min() == 0.0
@@ -128,7 +129,7 @@ def test_an_object_fills_the_published_share_of_a_white_square() -> None:
 def test_objects_of_any_size_are_framed(size: int) -> None:
     cut = np.zeros((2048, 1024, 4), np.uint8)
     cut[5 : 5 + size, 7 : 8 + size // 3] = (0, 0, 0, 255)
-    picture, cover = framed(cut, 56)
+    picture, cover = framed(cut, 56, FILL)
     assert cover.sum(axis=0).max() == pytest.approx(56 * FILL, abs=4) and picture.min() < 40
     assert cover.sum(axis=1).max() == pytest.approx(56 * FILL * (1 + size // 3) / size, abs=4)
 

@@ -98,7 +98,7 @@ def test_a_picture_in_which_the_object_is_cut_is_left_out(tmp_path: Path) -> Non
     assert result.record["pictures_used"] == [1, 2, 4, 5]
 
 
-@pytest.mark.parametrize("dies_in", ["texture", "judged"])
+@pytest.mark.parametrize("dies_in", ["coloured", "judged"])
 def test_no_finished_stage_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_in: str) -> None:
     from backend.pipelines.multiview import run as module
 
@@ -115,9 +115,9 @@ def test_no_finished_stage_is_repeated(tmp_path: Path, monkeypatch: pytest.Monke
 
     whole = run(shots.write_views(tmp_path / "whole", 4, QUICK, 0))
     folder = shots.write_views(tmp_path / "cut", 4, QUICK, 0)
-    for name in ("reconstruct", "texture", "judged"):
+    for name in ("surfaced", "coloured", "judged"):
         monkeypatch.setattr(module, name, counted(name))
-    done = {"texture": ["reconstruct"], "judged": ["reconstruct", "texture"]}[dies_in]
+    done = {"coloured": ["surfaced"], "judged": ["surfaced", "coloured"]}[dies_in]
 
     def stop(*given: Any, **more: Any) -> Any:
         raise KeyboardInterrupt
@@ -129,7 +129,7 @@ def test_no_finished_stage_is_repeated(tmp_path: Path, monkeypatch: pytest.Monke
     assert made == done
     monkeypatch.setattr(module, dies_in, working)
     again = run(folder)
-    assert made == ["reconstruct", "texture", "judged"]
+    assert made == ["surfaced", "coloured", "judged"]
     assert again.props == whole.props
     glb = [(tmp_path / each / "output" / "scene.glb").read_bytes() for each in ("whole", "cut")]
     assert glb[0] == glb[1]

@@ -17,7 +17,7 @@ RAYS_NUMBERS = 60_000_000
 """For the rays of a step, and for a chunk of texels as all views see it."""
 
 
-def multiview_plans(views: int, side: int, cells: int, texels: int) -> list[Plan]:
+def surface_plans(views: int, side: int, cells: int, texels: int) -> list[Plan]:
     """The one way of working: in 32 bit.
 
     Args:
