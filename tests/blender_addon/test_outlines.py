@@ -158,7 +158,7 @@ def test_more_layers_than_the_contract_takes_are_said(crowd, monkeypatch, tmp_pa
     monkeypatch.setattr(outlines, "MOST_LAYERS", 1)
     shot = capture_camera(bpy.context, crowd[:-1], tmp_path)
     assert len(shot.outlines) == len(shot.outline_depths) == 1
-    assert "outlines-too_many" in [warning["code"] for warning in shot.warnings]
+    assert "outlines-crowded" in [warning["code"] for warning in shot.warnings]
 
 
 # hulls, and the file that passes are read from
