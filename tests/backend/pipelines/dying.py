@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections import Counter
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -41,18 +41,18 @@ WORKS = (
 
 DEATHS = (
     ("frame", 0),
-    ("orbit", 4),  # after the first step
-    ("orbit", 3),  # the second step is done, the views are being drawn
-    ("refine", 15),  # encoded twice, and the first step is done
+    ("orbit", 1),  # after the first step
+    ("orbit", 2),  # the views are being drawn
     ("refine", 3),
-    ("surface", 3),  # views are being cut out
+    ("refine", 4),
+    ("surface", 5),  # views are being cut out
     ("clean", 0),
     ("texture", 0),
     ("place", 0),
     ("video", 0),
     ("export", 0),
 )
-"""In which stage an attempt dies, and at which of its reports there, counted from 0."""
+"""In which stage an attempt dies: at its first report there after so many works of all attempts."""
 
 
 def attempt(folder: Path, report: Callable[[Progress | Warning], None] = lambda news: None) -> Result:
@@ -74,31 +74,30 @@ def write_down(log: Path, patch: Callable[[Any, str, Any], None] = setattr) -> N
     patch(keeping, "SECONDS", 0.0)
 
 
-def killed(folder: Path, stage: str, at: int) -> int:
+def killed(folder: Path, log: Path, stage: str, works: int) -> int:
     """An attempt in a copy of this process that is killed with -9; how that ended."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     signal.alarm(PATIENCE_SECONDS)
-    reports = Counter[str]()
 
     def report(news: Progress | Warning) -> None:
-        if isinstance(news, Progress):
-            if news.stage == stage and reports[stage] == at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            reports[news.stage] += 1
+        done = len(log.read_text().split()) if log.exists() else 0
+        if isinstance(news, Progress) and news.stage == stage and done >= works:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     try:
         attempt(folder, report)
     finally:
+        traceback.print_exc()
         os._exit(1)
 
 
 def main(folder: Path, log: Path) -> int:
     torch.set_num_threads(1)
     write_down(log)
-    for stage, at in DEATHS:
-        ended = killed(folder, stage, at)
+    for stage, works in DEATHS:
+        ended = killed(folder, log, stage, works)
         if ended != -signal.SIGKILL:
             print(f"the attempt that was to die in {stage} ended with {ended}", file=sys.stderr)
             return 1
