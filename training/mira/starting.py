@@ -19,7 +19,9 @@ from models.lrm.single_view_files import claims, open_single_view
 from models.lrm.transformer import PLANES, Attention
 from models.lrm.triplane import HEIGHT_AXES, WIDTH_AXES
 from models.optimisation.chance import seed_of
-from training.mira.config import ConfigError, Model, Optimiser
+from training.config import ConfigError
+from training.mira.config import Model, Optimiser
+from training.optimiser import adamw
 
 GIVES_NOTHING = re.compile(
     r"^transformer\.layers\.\d+\.((cross|self)_attn\.out_proj|mlp\.3|norm\d\.mlp\.1)\."
@@ -175,26 +177,5 @@ def resized(network: SingleViewModel, low_resolution: int) -> SingleViewModel:
 
 
 def optimiser_of(network: SingleViewModel, settings: Optimiser) -> torch.optim.AdamW:
-    """AdamW with groups: matrices decay; norms, biases, learned tokens and position tables do not."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, each in network.named_parameters():
-        if each.requires_grad:
-            groups.setdefault((decays(name, each), name.startswith("encoder.")), []).append(each)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "weight_decay": settings.decay if decaying else 0.0,
-                "lr": settings.rate * (settings.encoder_rate if of_encoder else 1.0),
-            }
-            for (decaying, of_encoder), parameters in groups.items()
-        ],
-        lr=settings.rate,
-        betas=settings.betas,
-    )
-
-
-def decays(name: str, parameter: Tensor) -> bool:
-    """Whether weight decay is for this parameter."""
-    table = name.endswith(("pos_embed", "cls_token", "register_tokens", "position_embeddings"))
-    return parameter.dim() >= 2 and not table
+    """See `training.optimiser.adamw`."""
+    return adamw(network, settings, lambda name: settings.encoder_rate if name.startswith("encoder.") else 1.0)
