@@ -18,7 +18,7 @@ from models.optimisation.hooks import Hooks
 from models.optimisation.loop import Loop
 from models.writing import write_safetensors
 
-DEADLINE = 120
+DEADLINE = 300
 TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
