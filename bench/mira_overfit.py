@@ -28,9 +28,9 @@ import numpy as np
 from models.optimisation.hooks import Hooks, Report
 from models.optimisation.loop import Loop, Settings, warm_up_then_cosine
 from models.optimisation.processes import ALONE
+from training.feed import Feed
 from training.mira.bank import Shown, keep
 from training.mira.config import Config
-from training.mira.feed import Feed
 from training.mira.items import Items
 from training.mira.objective import Objective
 from training.mira.starting import network_of, optimiser_of

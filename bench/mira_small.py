@@ -38,10 +38,10 @@ from models.optimisation.chance import generator, seed_of
 from models.rendering.cameras import Camera as Looking
 from models.rendering.preview import preview
 from models.writing import write_whole
+from training.measures import border_points, f_score, intersection_over_union, surface_points
 from training.mira.bank import Shown, keep
 from training.mira.config import Config
 from training.mira.items import source_picture
-from training.mira.measures import border_points, f_score, intersection_over_union, surface_points
 from training.mira.validation import frame_for
 from training.split import read_split
 from training.views import ObjectViews, open_views

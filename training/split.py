@@ -11,13 +11,17 @@ import argparse
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from models.optimisation.chance import generator
 from models.writing import write_json
+from training.config import DataError
 from training.views import ViewsError, open_views
 
 SPLIT = "split.json"
@@ -150,6 +154,28 @@ def read_split(file: Path) -> Split:
         return Split(*(tuple(map(str, content[name])) for name in ("train", "hard", "near", "left_out")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ViewsError(f"{file} is not a split: {error}. Make it with `python -m training.split`.") from error
+
+
+def divided(names: Sequence[str], which: Path | float, seed: int) -> tuple[list[str], dict[str, list[str]]]:
+    """Which of the objects are trained on, and which are held out, by group.
+
+    Args:
+        which: the file that `training.split` writes, or the share that is held out by chance.
+
+    Raises:
+        DataError: the file does not say.
+    """
+    if isinstance(which, float | int):
+        order = torch.randperm(len(names), generator=generator(seed, "held out")).tolist()
+        out = {names[each] for each in order[: round(len(names) * which)]}
+        return [name for name in names if name not in out], {"held_out": [name for name in names if name in out]}
+    try:
+        split = read_split(which)
+    except ViewsError as error:
+        raise DataError(str(error)) from error
+    there = set(names)
+    groups = {"hard": split.hard, "near": split.near}
+    return sorted(there & set(split.train)), {group: sorted(there & set(some)) for group, some in groups.items()}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,23 +15,17 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from models.optimisation.chance import seed_of
-from training.mira.bank import OPAQUE, Shown, resampled
+from training.feed import Key
+from training.mira.bank import OPAQUE, Shown
 from training.mira.config import Augmentation, Config, Rays
 from training.mira.frames import Frame, frame_of
+from training.pixels import resampled
 
 BACKGROUNDS = (0.0, 0.5, 1.0)
 NARROW = 0.7
 """How often points are drawn around the object's box rather than in all of the field's."""
 MARGIN = 0.15
 LEAST_EXTENT = 0.02
-
-
-class Key(NamedTuple):
-    """Which item: the step and the row of its batch that it is for, and the number of its source view."""
-
-    step: int
-    row: int
-    source: int
 
 
 class Item(NamedTuple):

@@ -13,8 +13,8 @@ from models.lrm.losses import variation
 from models.lrm.single_view import SingleViewModel
 from models.lrm.volume import Noise, render_rays
 from models.optimisation.chance import Step, generator
+from training.feed import on
 from training.mira.config import Config
-from training.mira.feed import on
 from training.mira.field import BatchField
 from training.mira.items import Item
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
-from models.optimisation.chance import generator
 from models.optimisation.processes import Processes
-from training.mira.bank import DataError, Shown, Views, keep
+from training.config import DataError
+from training.mira.bank import Shown, Views, keep
 from training.mira.config import Data
-from training.split import read_split
+from training.split import divided
 from training.views import ViewsError
 
 OPENERS = 4
@@ -72,28 +72,6 @@ def objects_of(settings: Data, cache: Path, seed: int, open_views: Open, process
 
 def _nobody(sentence: str) -> None:
     """Another process tells it."""
-
-
-def divided(names: Sequence[str], which: Path | float, seed: int) -> tuple[list[str], dict[str, list[str]]]:
-    """Which of the objects are trained on, and which are held out, by group.
-
-    Args:
-        which: the file that `training.split` writes, or the share that is held out by chance.
-
-    Raises:
-        DataError: the file does not say.
-    """
-    if isinstance(which, float | int):
-        order = torch.randperm(len(names), generator=generator(seed, "held out")).tolist()
-        out = {names[each] for each in order[: round(len(names) * which)]}
-        return [name for name in names if name not in out], {"held_out": [name for name in names if name in out]}
-    try:
-        split = read_split(which)
-    except ViewsError as error:
-        raise DataError(str(error)) from error
-    there = set(names)
-    groups = {"hard": split.hard, "near": split.near}
-    return sorted(there & set(split.train)), {group: sorted(there & set(some)) for group, some in groups.items()}
 
 
 def _kept(found: Sequence[Views], root: Path, cache: Path, longest: int, told: bool = False) -> list[Shown]:

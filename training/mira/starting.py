@@ -18,7 +18,9 @@ from models.lrm.single_view_files import claims, open_single_view
 from models.lrm.transformer import PLANES, Attention
 from models.lrm.triplane import HEIGHT_AXES, WIDTH_AXES
 from models.optimisation.chance import seed_of
-from training.mira.config import ConfigError, Model, Optimiser
+from training.config import ConfigError
+from training.mira.config import Model, Optimiser
+from training.optimiser import adamw
 
 GIVES_NOTHING = re.compile(
     r"^transformer\.layers\.\d+\.((cross|self)_attn\.out_proj|mlp\.3|norm\d\.mlp\.1)\."
@@ -162,29 +164,11 @@ def _looks_for_equals(attention: Attention) -> None:
 
 
 def optimiser_of(network: SingleViewModel, settings: Optimiser) -> torch.optim.AdamW:
-    """AdamW with groups: matrices decay; norms, biases, learned tokens and position tables do not."""
-    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
-    for name, each in network.named_parameters():
-        if each.requires_grad:
-            # With a rate like the others' the tokens are no group of their own, and older states fit.
-            of_tokens = name == "pos_embed" and settings.tokens_rate != 1.0
-            groups.setdefault((decays(name, each), name.startswith("encoder."), of_tokens), []).append(each)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "weight_decay": settings.decay if decaying else 0.0,
-                "lr": settings.rate
-                * (settings.encoder_rate if of_encoder else settings.tokens_rate if of_tokens else 1.0),
-            }
-            for (decaying, of_encoder, of_tokens), parameters in groups.items()
-        ],
-        lr=settings.rate,
-        betas=settings.betas,
-    )
+    """See `training.optimiser.adamw`."""
 
+    def times(name: str) -> float:
+        if name.startswith("encoder."):
+            return settings.encoder_rate
+        return settings.tokens_rate if name == "pos_embed" else 1.0
 
-def decays(name: str, parameter: Tensor) -> bool:
-    """Whether weight decay is for this parameter."""
-    table = name.endswith(("pos_embed", "cls_token", "register_tokens", "position_embeddings"))
-    return parameter.dim() >= 2 and not table
+    return adamw(network, settings, times)

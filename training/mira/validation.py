@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +19,7 @@ from models.lrm.single_view import SingleViewModel
 from models.lrm.volume import render_rays
 from models.optimisation.chance import generator, seed_of
 from models.writing import write_whole
-from training.mira.bank import Shown, resampled, sources_of
-from training.mira.config import Augmentation, Config, Crops
-from training.mira.frames import Frame, frame_of
-from training.mira.items import source_picture
-from training.mira.measures import (
+from training.measures import (
     border_points,
     f_score,
     intersection_over_union,
@@ -32,7 +27,12 @@ from training.mira.measures import (
     similarity,
     surface_points,
 )
+from training.mira.bank import Shown, sources_of
+from training.mira.config import Augmentation, Config, Crops
+from training.mira.frames import Frame, frame_of
+from training.mira.items import source_picture
 from training.mira.objective import Perceptual
+from training.pixels import png, resampled
 
 NEAR = 0.05
 """Distance of the F-score, in longest sides of the object."""
@@ -162,7 +162,7 @@ def validate(
     finally:
         network.train(was)
     if pictures is not None and rows:
-        write_whole(pictures, [_png(np.concatenate(rows))])
+        write_whole(pictures, [png(np.concatenate(rows))])
     return figures
 
 
@@ -185,9 +185,3 @@ def _wanted(shown: Shown, view: int, size: int) -> Tensor:
 
 def _bytes(picture: Tensor) -> NDArray[np.uint8]:
     return (picture.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
-
-
-def _png(picture: NDArray[np.uint8]) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "PNG")
-    return stream.getvalue()

@@ -58,7 +58,11 @@ def test_what_the_interval_changes_is_shown(shown: Any) -> None:
 def test_steps_are_run_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     small = dataclasses.replace(REFINE, size=64)
     usual = hi3d_sizes.configs(REFINE)
-    usual["unet"] = usual["unet"] | {"block_out_channels": [32, 32, 32, 32], "cross_attention_dim": 16, "num_attention_heads": 2}
+    usual["unet"] = usual["unet"] | {
+        "block_out_channels": [32, 32, 32, 32],
+        "cross_attention_dim": 16,
+        "num_attention_heads": 2,
+    }
     usual["vae"] = usual["vae"] | {"block_out_channels": [32, 32, 32, 32], "layers_per_block": 1}
     monkeypatch.setattr(hi3d_sizes, "configs", lambda stage: usual)
     monkeypatch.setattr(hi3d_sizes, "TOKEN", 16)

@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from models.optimisation.chance import Step
-from models.optimisation.hooks import Hooks
-from models.optimisation.loop import Loop, NotFinite
-from models.writing import write_safetensors
+from models.optimisation.loop import NotFinite
 from tests.training.mira.shapes import Shape, shape, write_openlrm
+from tests.training.programs import disturb, keep_gradients
 from training.mira.config import Config
 from training.mira.objective import Objective
 from training.mira.run import run
@@ -93,8 +90,8 @@ def main(folder: Path, options: Sequence[str]) -> int:
     try:
         with started() as (processes, device), pytest.MonkeyPatch.context() as patch:
             if "--gradients" in options:
-                _keep_gradients(patch, folder / f"gradients-{processes.rank}")
-            _disturb(patch, slow="--slow" in options, broken="--broken" in options)
+                keep_gradients(patch, folder / f"gradients-{processes.rank}")
+            disturb(patch, Objective, slow="--slow" in options, broken="colour" if "--broken" in options else None)
             run(small(folder, folder.parent / "data", **changed), objects, processes, device)
     except NotFinite as error:
         sys.stderr.write(f"{error}\n")
@@ -102,32 +99,6 @@ def main(folder: Path, options: Sequence[str]) -> int:
     finally:
         torch.set_num_threads(threads)
     return 0
-
-
-def _disturb(patch: pytest.MonkeyPatch, slow: bool, broken: bool) -> None:
-    """Steps take longer, or the third one has a loss that is no number."""
-    forward = Objective.forward
-
-    def disturbed(self: Objective, step: Step) -> Mapping[str, torch.Tensor]:
-        time.sleep(0.05 * slow)
-        losses = dict(forward(self, step))
-        if broken and step.number == 2:
-            losses["colour"] = losses["colour"] * float("nan")
-        return losses
-
-    patch.setattr(Objective, "forward", disturbed)
-
-
-def _keep_gradients(patch: pytest.MonkeyPatch, place: Path) -> None:
-    """The gradients of every step are written into a folder."""
-    advance = Loop._advance
-
-    def kept(self: Loop, hooks: Hooks) -> None:
-        advance(self, hooks)
-        found = {name: each.grad for name, each in self.parameters.items() if each.grad is not None}
-        write_safetensors(place / f"{self.step}.safetensors", found)
-
-    patch.setattr(Loop, "_advance", kept)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,12 @@ pytest.importorskip("torch")
 
 from models.optimisation.processes import ALONE
 from tests.training.mira.shapes import shape, write_openlrm
-from training.mira.bank import DataError, Shown, keep, premultiplied, resampled, sources_of
+from training.config import DataError
+from training.mira.bank import Shown, keep, sources_of
 from training.mira.config import Data
-from training.mira.objects import divided, objects_of
+from training.mira.objects import objects_of
+from training.pixels import premultiplied, resampled
+from training.split import divided
 from training.views import open_views
 
 

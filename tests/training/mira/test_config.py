@@ -8,7 +8,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from training.mira.config import Config, ConfigError, read_config, tables
+from training.config import ConfigError, tables
+from training.mira.config import Config, read_config
 
 LEAST = '[data]\nfolder = "objects"\n[run]\nfolder = "out"\nsteps = 10\n'
 
@@ -71,4 +72,4 @@ def test_every_field_says_what_it_is() -> None:
 
 def test_the_page_shows_every_field() -> None:
     page = Path(__file__).parents[3].joinpath("docs", "training.md").read_text(encoding="utf-8")
-    assert tables() in page, "python -m training.mira --fields"
+    assert tables(Config) in page, "python -m training.mira --fields"

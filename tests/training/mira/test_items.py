@@ -13,10 +13,10 @@ torch = pytest.importorskip("torch")
 from models.optimisation.chance import Step  # noqa: E402
 from models.optimisation.processes import ALONE, Processes  # noqa: E402
 from tests.training.mira.run_small import small  # noqa: E402
+from training.feed import Feed, Key  # noqa: E402
 from training.mira.bank import Shown  # noqa: E402
 from training.mira.config import Config  # noqa: E402
-from training.mira.feed import Feed  # noqa: E402
-from training.mira.items import Item, Items, Key  # noqa: E402
+from training.mira.items import Item, Items  # noqa: E402
 
 
 def items(shown: Shown, config: Config, **changed: Any) -> Items:

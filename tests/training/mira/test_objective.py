@@ -16,10 +16,11 @@ from models.lrm.fields import DensityField  # noqa: E402
 from models.optimisation.chance import Step  # noqa: E402
 from models.optimisation.loop import warm_up_then_cosine  # noqa: E402
 from tests.training.mira.run_small import small  # noqa: E402
+from training.feed import Key  # noqa: E402
 from training.mira.bank import Shown  # noqa: E402
 from training.mira.config import Config  # noqa: E402
 from training.mira.field import BatchField  # noqa: E402
-from training.mira.items import Item, Items, Key  # noqa: E402
+from training.mira.items import Item, Items  # noqa: E402
 from training.mira.objective import Objective  # noqa: E402
 from training.mira.starting import align, config_of, network_of, optimiser_of  # noqa: E402
 

@@ -10,15 +10,8 @@ torch = pytest.importorskip("torch")
 
 from models.lrm.single_view_files import claims, open_single_view  # noqa: E402
 from tests.training.mira.run_small import small  # noqa: E402
+from tests.training.programs import toml  # noqa: E402
 from training.mira.__main__ import main  # noqa: E402
-
-
-def toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(map(toml, value))}]"
-    return repr(value) if isinstance(value, int | float) else f'"{value}"'
 
 
 def written(tmp_path: Path, data: Path, **changed: object) -> Path:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,30 +15,9 @@ from safetensors.torch import load_file  # noqa: E402
 from models.lrm.cameras import source_vectors  # noqa: E402
 from models.lrm.single_view_files import claims, open_single_view  # noqa: E402
 from tests.training.mira.run_small import main, write_objects  # noqa: E402
+from tests.training.programs import TWO, finished, killed_after, losses, start  # noqa: E402
 
 PROGRAM = Path(__file__).with_name("run_small.py")
-DEADLINE = 120
-TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-
-
-def start(folder: Path, *options: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *launcher, str(PROGRAM), str(folder), *options],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finished(process: subprocess.Popen[str]) -> None:
-    _, errors = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 0, errors
-
-
-def losses(folder: Path) -> list[dict[str, float]]:
-    lines = (folder / "losses.jsonl").read_text().splitlines()
-    return [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +33,7 @@ def test_two_processes_have_the_gradients_of_one_with_twice_the_batch(whole: Pat
     folder = whole.parent / "two"
     # Each works its share off in two parts, so that accumulation is compared too.
     options = ("--gradients", "run.steps=10", "run.accumulation=2")
-    finished(start(folder, *options, launcher=TWO))
+    finished(start(PROGRAM, folder, *options, launcher=TWO))
     for step in range(5):
         alone = load_file(whole / "gradients-0" / f"{step}.safetensors")
         for rank in (0, 1):
@@ -73,14 +48,8 @@ def test_killed_and_started_again_it_has_the_losses_of_the_undisturbed_run(
     whole: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = whole.parent / "killed"
-    process = start(folder, "--slow", "run.steps=10")
-    end = time.monotonic() + DEADLINE
-    while not (folder / "losses.jsonl").is_file() or len(losses(folder)) < 7:
-        assert process.poll() is None and time.monotonic() < end
-        time.sleep(0.01)
-    process.kill()
-    process.communicate(timeout=DEADLINE)
-    reached = max(each["step"] for each in losses(folder))
+    process = start(PROGRAM, folder, "--slow", "run.steps=10")
+    reached = killed_after(process, folder, 7)
     assert 7 <= reached < 10
     with caplog.at_level("INFO"):
         assert main(folder, ["run.steps=10"]) == 0

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from types import TracebackType
+from typing import Generic, NamedTuple, TypeVar, cast
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from models.optimisation.chance import Step
 from models.optimisation.processes import Processes
-from training.mira.items import Item, Items, Key
 
 AHEAD = 4
 """Parts of steps that each worker prepares ahead."""
+
+Item = TypeVar("Item", bound=tuple)  # type: ignore[type-arg]
+
+
+class Key(NamedTuple):
+    """Which item: the step and the row of its batch that it is for, and the number of what it is made of."""
+
+    step: int
+    row: int
+    source: int
 
 
 class _Order(Sampler[list[Key]]):
@@ -35,11 +45,12 @@ class _Order(Sampler[list[Key]]):
                 yield [Key(number, step.part * rows + row, source) for row, source in enumerate(sources)]
 
 
-class Feed:
+class Feed(Generic[Item]):
     """The batches of a run, one after the other. A context: its end is the end of the workers.
 
     Args:
-        items: of all source views.
+        items: a data set of named tuples of tensors; what makes one follows from its `Key` alone, and `len` says of how
+            many sources.
         batch: items of a step over all processes and parts.
         steps: of the whole run.
         seed, accumulation, processes: see `models.optimisation.loop`.
@@ -48,7 +59,7 @@ class Feed:
 
     def __init__(
         self,
-        items: Items,
+        items: Dataset[Item],
         batch: int,
         steps: int,
         seed: int,
@@ -66,7 +77,7 @@ class Feed:
         batch, steps, seed, accumulation, processes = self._order
         if self._batches is None or self._due != (step.number, step.part):
             self.close()
-            order = _Order(len(self._items), batch, step.number, steps, seed, accumulation, processes)
+            order = _Order(len(cast(Sized, self._items)), batch, step.number, steps, seed, accumulation, processes)
             first = processes.rank * accumulation
             if step.part != first:
                 raise ValueError(f"Part {step.part} of a step was asked for before part {first}.")
@@ -88,7 +99,7 @@ class Feed:
         """Ends the workers."""
         self._batches = None
 
-    def __enter__(self) -> Feed:
+    def __enter__(self) -> Feed[Item]:
         return self
 
     def __exit__(
@@ -99,4 +110,4 @@ class Feed:
 
 def on(item: Item, device: torch.device) -> Item:
     """A batch on a device."""
-    return Item(*(each.to(device, non_blocking=True) for each in item))
+    return type(item)(*(each.to(device, non_blocking=True) for each in item))

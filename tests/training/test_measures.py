@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from training.mira.measures import (  # noqa: E402
+from training.measures import (  # noqa: E402
     border_points,
     f_score,
     intersection_over_union,
