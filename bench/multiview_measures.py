@@ -10,7 +10,6 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn import functional
-from training.measures import signal_to_noise, surface_points
 
 from models.lrm.cameras import spherical_poses
 from models.multiview.surface import Surface
@@ -18,6 +17,7 @@ from models.multiview.views import Views
 from models.optimisation.chance import generator
 from models.rendering.cameras import Camera
 from models.rendering.rasteriser import rasterise
+from training.measures import signal_to_noise, surface_points
 
 POINTS, DENSITY = 60_000, 12
 """Points of a surface whose distance to the other one is asked for, and how many times as many stand for that other

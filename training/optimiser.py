@@ -11,17 +11,18 @@ from training.config import Optimiser
 
 
 def adamw(
-    network: nn.Module, settings: Optimiser, factor: Callable[[str], float] = lambda name: 1.0
+    network: nn.Module, settings: Optimiser, part: Callable[[str], tuple[str, float]] = lambda name: ("", 1.0)
 ) -> torch.optim.AdamW:
     """Of the parameters that have gradients: matrices decay; norms, biases, learned tokens and position tables do not.
 
     Args:
-        factor: what the rate is multiplied with, by the name of a parameter.
+        part: by the name of a parameter, the part of the network that it belongs to, and what the rate is multiplied
+            with there. Each part has groups of its own, whatever its rate: a saved state fits as long as parts do.
     """
-    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, str, float], list[nn.Parameter]] = {}
     for name, each in network.named_parameters():
         if each.requires_grad:
-            groups.setdefault((decays(name, each), factor(name)), []).append(each)
+            groups.setdefault((decays(name, each), *part(name)), []).append(each)
     return torch.optim.AdamW(
         [
             {
@@ -29,7 +30,7 @@ def adamw(
                 "weight_decay": settings.decay if decaying else 0.0,
                 "lr": settings.rate * times,
             }
-            for (decaying, times), parameters in groups.items()
+            for (decaying, _, times), parameters in groups.items()
         ],
         lr=settings.rate,
         betas=settings.betas,

@@ -166,9 +166,10 @@ def _looks_for_equals(attention: Attention) -> None:
 def optimiser_of(network: SingleViewModel, settings: Optimiser) -> torch.optim.AdamW:
     """See `training.optimiser.adamw`."""
 
-    def times(name: str) -> float:
+    def part(name: str) -> tuple[str, float]:
         if name.startswith("encoder."):
-            return settings.encoder_rate
-        return settings.tokens_rate if name == "pos_embed" else 1.0
+            return "encoder", settings.encoder_rate
+        # With a rate like the others' the tokens are no part of their own, and older states fit.
+        return ("tokens", settings.tokens_rate) if name == "pos_embed" and settings.tokens_rate != 1.0 else ("", 1.0)
 
-    return adamw(network, settings, times)
+    return adamw(network, settings, part)
