@@ -42,7 +42,8 @@ def steps(preparations: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def parameters_of(description: Description | None) -> dict[str, dict[str, Any]]:
     """The schema of each parameter, by its name."""
-    return dict(((description or {}).get("parameters") or {}).get("properties") or {})
+    fields = ((description or {}).get("parameters") or {}).get("properties") or {}
+    return {name: field for name, field in fields.items() if isinstance(field, dict)}
 
 
 def marked(description: Description | None, control: str) -> str:
