@@ -258,6 +258,29 @@ def test_a_result_waits_for_its_file_and_comes_once(addon: Any, current: Any, tm
     assert len([each for each in bpy.data.objects if "set_dresser" in each]) == 1
 
 
+def test_another_blender_with_the_same_file_open_leaves_the_result_to_the_one_that_made_it(
+    addon: Any, current: Any, tmp_path: Path
+) -> None:
+    save(tmp_path / "set.blend")
+    job = addon.generate(objects=[bpy.data.objects["Cube"]], pipeline="test-box", parameters={"seconds": 1}, wait=False)
+    pump_until(lambda: job.state == "running", "the start")
+    current.line.tasks.stop_all()
+    current.desk.jobs.clear()
+    current.line.refresh()
+    pump_until(lambda: current.desk.jobs and current.desk.jobs[job.id].arrival == "fetching", "the end")
+    other = tmp_path / "scene.glb"  # what the Blender that has made it does at once
+    current.line.begin(fetching(current, job.id, other), current.line.report)
+    pump_until(other.is_file, "its scene")
+    again(addon, current)
+    record = current.desk.jobs[job.id]
+    assert (record.state, record.arrival, record.awaited, record.problem) == ("done", "", False, None)
+    assert not any("set_dresser" in each for each in bpy.data.objects)
+
+
+def fetching(current: Any, identifier: str, path: Path) -> Any:
+    yield from current.line.ask(lambda client: client.download(identifier, "scene.glb", path))
+
+
 def again(addon: Any, current: Any) -> None:
     """The lists, and whatever they begin, to its end."""
     addon.jobs()
