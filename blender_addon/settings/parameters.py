@@ -179,8 +179,9 @@ class Groups:
     def _add(self, method: str, schema: Mapping[str, Any]) -> None:
         """Have the method's group. A parameter whose description nothing can be made of counts as one of which only the
         name is known: it is told as one that has no control."""
-        described = schema.get("properties", {}).items()
-        fields = {name: field if is_usable(field) else {} for name, field in described}
+        described = schema.get("properties")
+        known = described.items() if isinstance(described, dict) else ()
+        fields = {name: field if is_usable(field) else {} for name, field in known}
         annotations, made = dict(self._more), []
         for name, field in fields.items():
             if field.get("control") == catalogue.BOXES:  # they are drawn on a picture, and lie with it
