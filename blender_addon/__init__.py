@@ -101,7 +101,10 @@ _undo: list[Callable[[], None]] = []
 
 
 def register() -> None:
-    """Raises AnotherCopy: if the add-on is there twice. Whatever it raises, nothing stays registered."""
+    """Raises AnotherCopy: if the add-on is there twice. Whatever it raises, nothing stays registered. Nothing happens
+    if this copy is registered already: its jobs go on."""
+    if _undo:
+        return
     copies.refuse_a_second(_CLASSES, __package__)
     # As a module, Blender does not disable its add-ons when the process ends, and some versions then crash or hang on
     # whatever timer, handler or class is left.

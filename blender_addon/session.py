@@ -17,7 +17,7 @@ from bpy.app.handlers import persistent
 from .answers import asking, thumbnails
 from .backend_process import leftovers, setting_up
 from .backend_process.server_process import ServerState
-from .ground import folders, tick
+from .ground import folders, references, tick
 from .ground.tick import FOLLOWING, INSTALLING, MOVING, WATCHING
 from .settings import parameters
 from .state import desk as state
@@ -92,7 +92,7 @@ class Session:
 
     def file_loaded(self) -> None:
         """Another file is open, or the same one again."""
-        same = bpy.data.filepath != "" and bpy.data.filepath == self.former_file
+        same = self.former_file in (references.this_file(), bpy.data.filepath) and bpy.data.filepath != ""
         origins.file_loaded(self.line, same)
         if self.desk.server.state is ServerState.READY:
             self.line.refresh()  # jobs that were made in this file may be done
@@ -148,7 +148,7 @@ def _tick() -> float | None:
 
 @persistent
 def _file_leaves(*_: object) -> None:
-    current.former_file = bpy.data.filepath
+    current.former_file = references.this_file() or bpy.data.filepath
 
 
 @persistent

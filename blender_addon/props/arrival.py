@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import bpy
@@ -66,7 +67,9 @@ def _block_outs(record: JobRecord, result: dict[str, Any]) -> dict[int, Referenc
     for."""
     if record.variant_of or all(each.session_uid for each in record.block_outs.values()):
         return record.block_outs
-    labels = {int(row["id"]): Reference(0, str(row.get("name") or "")) for row in result.get("instances") or ()}
+    rows = result.get("instances") or ()
+    names = Counter(str(row.get("name") or "") for row in rows)  # those of several libraries may be called the same
+    labels = {int(row["id"]): Reference(0, row["name"]) for row in rows if row.get("name") and names[row["name"]] == 1}
     return {**labels, **record.block_outs}
 
 

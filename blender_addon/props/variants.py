@@ -108,7 +108,14 @@ def awaiting(job: str, known: Mapping[int, BlockOutRef]) -> dict[int, Object | N
         if AWAITED in candidate and job in str(candidate[AWAITED]).split() and block_outs.in_a_scene(candidate):
             found[int(recipes.of(candidate).get("instance_id", 0))] = candidate
     certain = {number: each for number, each in known.items() if each.session_uid or number not in found}
-    return {**found, **{number: block_outs.resolve(reference) for number, reference in certain.items()}}
+    return {**found, **{number: _prop_of(number, reference) for number, reference in certain.items()}}
+
+
+def _prop_of(number: int, reference: BlockOutRef) -> Object | None:
+    """The prop meant. What merely has its name in a file opened again, and was not made of this instance, is not it."""
+    prop = block_outs.resolve(reference)
+    known = prop is None or reference.session_uid or recipes.of(prop).get("instance_id") == number
+    return prop if known else None
 
 
 def join(context: Context, job: str, names: Iterable[str], props: Mapping[int, Object | None]) -> list[str]:

@@ -18,6 +18,8 @@ from typing import Any
 
 import bpy
 
+from . import former
+
 INTEGER_RANGE = (-(2**31), 2**31 - 1)
 FLOAT_RANGE = (-3.0e38, 3.0e38)
 LONGEST_VECTOR = 32
@@ -34,9 +36,14 @@ HOW_TO_WRITE = {
 SWITCHED_ON = "is_switched_on"
 """A property that groups may have beside the parameters, see `parameters.py`."""
 
-_TAKEN = frozenset(
-    {SWITCHED_ON, "name", "rna_type", "bl_rna", "id_data", "get", "items", "keys", "values", "pop", "type_recast"}
-)
+_TAKEN = frozenset({SWITCHED_ON, "name", "rna_type", "id_data", "type_recast", *dir(bpy.types.PropertyGroup)})
+"""What a property would stand in the way of."""
+
+LONGEST_NAME = 63
+"""Bytes in UTF-8; Blender's."""
+
+_UNUSABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What comes of a schema in which something is not what its word stands for."""
 
 Path = tuple[str, ...]
 
@@ -79,8 +86,44 @@ class Control:
 
 
 def controls(name: str, field: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Control]:
-    """The controls of one parameter of a schema; none if it has none here."""
-    return list(_controls((name,), resolved(field, schema), schema))
+    """The controls of one parameter of a schema; none if it has none here, or if no control can be made of what a
+    plug-in says of it: Blender would refuse the whole group then."""
+    try:
+        found = list(_controls((name,), resolved(field, schema), schema))
+        for control in found:
+            _check(control.field)
+    except _UNUSABLE:
+        return []
+    return found
+
+
+def is_usable(field: Any) -> bool:
+    """Whether the marks of a field are what they should be."""
+    try:
+        _check(field)
+    except _UNUSABLE:
+        return False
+    return True
+
+
+def _check(field: Mapping[str, Any]) -> None:
+    """Raises one of `_UNUSABLE` for marks that nothing can be made of."""
+    former.check(field)
+    for text in (field.get("title", ""), field.get("description", "")):
+        _checked(str(text))
+    if special := field.get("special"):
+        _checked(str(special["title"]))
+        low, high = _limits(field, INTEGER_RANGE if field["type"] == "integer" else FLOAT_RANGE, 0)
+        if not all(low <= special[name] <= high for name in ("value", "otherwise")):
+            raise ValueError("a special value that the number cannot have")
+
+
+def _checked(text: str) -> str:
+    """A text as Blender can keep it. Raises ValueError."""
+    if "\0" in text:
+        raise ValueError("a text with a null character")
+    text.encode("utf-8")
+    return text
 
 
 def _controls(path: Path, field: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Control]:
@@ -119,7 +162,14 @@ def resolved(field: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str
 
 def property_name(name: str) -> str:
     unusable = not name.isidentifier() or keyword.iskeyword(name) or name in _TAKEN or name.startswith(("bl_", "_"))
-    return "parameter_" + re.sub(r"\W", "_", name) if unusable else name
+    usable = "parameter_" + re.sub(r"\W", "_", name) if unusable else name
+    return usable if len(usable.encode("utf-8")) <= LONGEST_NAME else shortened(usable, name)
+
+
+def shortened(name: str, key: str, room: int = 0) -> str:
+    """A name that depends on the key, short enough for Blender with `room` bytes after it."""
+    short = name.encode("utf-8")[: LONGEST_NAME - 9 - room].decode("utf-8", "ignore")
+    return f"{short}_{zlib.crc32(key.encode('utf-8')):08x}"
 
 
 def enum_number(identifier: str) -> int:
@@ -140,7 +190,7 @@ def _property(
     object without a default begins empty."""
     kind, tooltip = field.get("type"), str(field.get("description", "")).removesuffix(".")  # Blender adds one
     common = {"name": str(field.get("title") or name), "description": tooltip}
-    if "enum" in field and all(isinstance(choice, str) for choice in field["enum"]):
+    if "enum" in field and all(isinstance(choice, str) and choice for choice in field["enum"]):
         return _enumeration(field["enum"], field.get("default"), common, field.get("titles", {})), _as_is, _as_is
     if kind == "array":
         return _list(field, common, schema)
@@ -151,15 +201,18 @@ def _property(
         return bpy.props.BoolProperty(default=default, **common), _as_is, _as_is
     if kind == "integer" and isinstance(default, int):
         low, high = _limits(field, INTEGER_RANGE, 1)
+        _check_default(default, INTEGER_RANGE)
         return bpy.props.IntProperty(default=default, min=int(low), max=int(high), **common), _as_is, _as_is
     if kind == "number" and isinstance(default, (int, float)):
         low, high = _limits(field, FLOAT_RANGE, 1e-6)
+        _check_default(default, FLOAT_RANGE)
         step = min(max((high - low), 1.0), 100.0) if high - low < FLOAT_RANGE[1] else 10.0
         made = bpy.props.FloatProperty(default=default, min=low, max=high, step=step, precision=3, **common)
         return made, _as_typed, _as_is
     if kind == "string" and isinstance(default, str):
         maximum = int(field.get("maxLength", 0))
-        return bpy.props.StringProperty(default=default, maxlen=maximum, **common), _as_is, _as_is
+        maximum = maximum if 0 < maximum <= INTEGER_RANGE[1] else 0
+        return bpy.props.StringProperty(default=_checked(default), maxlen=maximum, **common), _as_is, _as_is
     return None
 
 
@@ -188,11 +241,13 @@ def _vector(
 ) -> tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]:
     if number is int:
         low, high = _limits(item, INTEGER_RANGE, 1)
+        _check_default(default, INTEGER_RANGE)
         integers = bpy.props.IntVectorProperty(
             default=default, size=len(default), min=int(low), max=int(high), **common
         )
         return integers, list, _as_is
     low, high = _limits(item, FLOAT_RANGE, 1e-6)
+    _check_default(default, FLOAT_RANGE)
     made = bpy.props.FloatVectorProperty(default=default, size=len(default), min=low, max=high, precision=3, **common)
     return made, lambda held: [_as_typed(each) for each in held], _as_is
 
@@ -206,7 +261,7 @@ def _text(
 ) -> tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]:
     """A text that stands for a list or an object. An empty one is empty, whatever the default."""
     tooltip = ". ".join(filter(None, (common["description"], HOW_TO_WRITE[how])))
-    begins_with = write(default) if default else ""
+    begins_with = _checked(write(default)) if default else ""
     return bpy.props.StringProperty(default=begins_with, **{**common, "description": tooltip}), read, write
 
 
@@ -231,14 +286,14 @@ def _read_numbers(text: str, number: Callable[[str], Any]) -> list[Any]:
 
 
 def _write_numbers(numbers: Any) -> str:
-    return ", ".join(f"{each:g}" if isinstance(each, float) else str(int(each)) for each in numbers)
+    return ", ".join(f"{each:.12g}" if isinstance(each, float) else str(int(each)) for each in numbers)
 
 
 def _read_json(kind: type, called: str) -> Callable[[str], Any]:
     def read(text: str) -> Any:
         try:
             found = json.loads(text) if text.strip() else kind()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError("that cannot be read as JSON") from error
         if not isinstance(found, kind):
             raise ValueError(f"that is not {called}")
@@ -257,7 +312,10 @@ def _as_typed(value: float) -> float:
 
 
 def _enumeration(choices: list[str], default: Any, common: Mapping[str, str], titles: Mapping[str, str]) -> Any:
-    named = {choice: str(titles.get(choice) or choice.replace("_", " ").capitalize()) for choice in choices}
+    named = {
+        _checked(choice): _checked(str(titles.get(choice) or choice.replace("_", " ").capitalize()))
+        for choice in choices
+    }
     items = [(choice, title, "", enum_number(choice)) for choice, title in named.items()]
     return bpy.props.EnumProperty(items=items, default=default if default in choices else choices[0], **common)
 
@@ -265,4 +323,14 @@ def _enumeration(choices: list[str], default: Any, common: Mapping[str, str], ti
 def _limits(field: Mapping[str, Any], widest: tuple[float, float], grain: float) -> tuple[float, float]:
     low = field.get("minimum", field.get("exclusiveMinimum", widest[0] - grain) + grain)
     high = field.get("maximum", field.get("exclusiveMaximum", widest[1] + grain) - grain)
-    return max(low, widest[0]), min(high, widest[1])
+    low, high = max(low, widest[0]), min(high, widest[1])
+    if not low <= high:
+        raise ValueError("no number is between these limits")
+    return low, high
+
+
+def _check_default(default: Any, widest: tuple[float, float]) -> None:
+    """Raises ValueError for a number, or numbers, that Blender cannot keep."""
+    for number in default if isinstance(default, list) else [default]:
+        if isinstance(number, bool) or not widest[0] <= number <= widest[1]:
+            raise ValueError("a default that is too large")

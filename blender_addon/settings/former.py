@@ -15,6 +15,16 @@ import bpy
 MARK = "formerly"
 
 
+def check(field: Mapping[str, Any]) -> None:
+    """Raises AttributeError, TypeError or ValueError for a field whose mark is not what it should be."""
+    mark = field.get(MARK, {})
+    if not all(isinstance(name, str) for name in mark.get("names", ())):
+        raise TypeError("a former name that is no text")
+    for former, _ in mark.get("values", ()):
+        if isinstance(former, str):
+            former.encode("utf-8")
+
+
 def of_today(given: Mapping[str, Any], fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """A method's parameters as a former version told them, by the names of today."""
     found: dict[str, Any] = {}

@@ -15,14 +15,16 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Collection as AnyOf
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import bpy
 
 from ..state import catalogue
 from . import former
-from .controls import SWITCHED_ON, Control, controls, stored_as
+from .controls import LONGEST_NAME, SWITCHED_ON, Control, controls, is_usable, shortened, stored_as
 
 PROMINENT, UNMARKED = 5, 3
 """So many parameters are prominent at most, and so many where a schema marks none."""
@@ -48,6 +50,8 @@ class Groups:
         self._groups: dict[str, type[bpy.types.PropertyGroup]] = {}
         self._controls: dict[str, list[Control]] = {}
         self._schemas: dict[str, Mapping[str, Any]] = {}
+        self._fields: dict[str, dict[str, Mapping[str, Any]]] = {}
+        self._attributes: dict[str, str] = {}
 
     def register(self, methods: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         """Make the property groups of these (identifier, parameter schema) pairs; those of others go."""
@@ -66,7 +70,7 @@ class Groups:
 
     def group(self, scene: bpy.types.Scene, method: str) -> bpy.types.PropertyGroup | None:
         """The property group that holds the method's parameters; None if the method is not known (yet)."""
-        return getattr(scene, self._attribute(method), None) if method in self._groups else None
+        return getattr(scene, self._attributes[method], None) if method in self._groups else None
 
     def attributes(self, method: str) -> list[str]:
         """The names of the group's properties, in the schema's order."""
@@ -89,10 +93,9 @@ class Groups:
     def uncontrolled(self, method: str) -> list[str]:
         """What to call the parameters that have no property, and so can be set from Python only."""
         shown = {control.path[0] for control in self._controls.get(method, ())}
-        fields = self._schemas.get(method, {}).get("properties", {})
         return [
             str(field.get("title") or name)
-            for name, field in fields.items()
+            for name, field in self._fields.get(method, {}).items()
             if name not in shown and field.get("control") != catalogue.BOXES
         ]
 
@@ -104,7 +107,8 @@ class Groups:
     def example(self, method: str, attribute: str) -> str:
         """What could stand in a text; "" if nothing is known."""
         control = self._control(method, attribute)
-        example = (control.field.get("examples") or [""])[0] if control is not None else ""
+        examples = control.field.get("examples") if control is not None else None
+        example = examples[0] if isinstance(examples, list) and examples else ""
         try:
             return str(control.write(example)) if control is not None and isinstance(example, list) else str(example)
         except (TypeError, ValueError):
@@ -126,7 +130,7 @@ class Groups:
         holder = self.group(scene, method)
         if holder is None:
             return
-        given = former.of_today(given, self._schemas.get(method, {}).get("properties", {}))
+        given = former.of_today(given, self._fields[method])
         for control in self._controls[method]:
             holder.property_unset(control.attribute)
             with contextlib.suppress(KeyError, TypeError, ValueError):  # another version of the method made that job
@@ -153,12 +157,12 @@ class Groups:
     def carry_over(self, scenes: Iterable[bpy.types.Scene]) -> None:
         """Put what older files hold of parameters that have changed since into the properties of today."""
         for scene in scenes:
-            for method, schema in self._schemas.items():
+            for method, fields in self._fields.items():
                 holder = self.group(scene, method)
                 if holder is not None:
                     for attribute, value in self._carried(holder, method).items():
                         setattr(holder, attribute, value)
-                    for field in schema.get("properties", {}).values():
+                    for field in fields.values():
                         former.forget(holder, field)
 
     def _control(self, method: str, attribute: str) -> Control | None:
@@ -173,28 +177,53 @@ class Groups:
         return {attribute: value for attribute, value in found.items() if value is not None}
 
     def _add(self, method: str, schema: Mapping[str, Any]) -> None:
-        made: list[Control] = []
-        for name, field in schema.get("properties", {}).items():
-            if field.get("control") != catalogue.BOXES:  # they are drawn on a picture, and lie with it
-                made += controls(name, field, schema)
-        annotations = {control.attribute: control.made for control in made}
-        for control in made:
-            if special := control.field.get("special"):
-                annotations[control.attribute + SWITCH] = _switch(control.attribute, special, control.field)
-        annotations |= self._more
-        label = self._class_prefix + re.sub(r"\W", "_", method)
+        """Have the method's group. A parameter whose description nothing can be made of counts as one of which only the
+        name is known: it is told as one that has no control."""
+        described = schema.get("properties")
+        known = described.items() if isinstance(described, dict) else ()
+        fields = {name: field if is_usable(field) else {} for name, field in known}
+        annotations, made = dict(self._more), []
+        for name, field in fields.items():
+            if field.get("control") == catalogue.BOXES:  # they are drawn on a picture, and lie with it
+                continue
+            for control in controls(name, field, schema):
+                own = _with_a_name_of_its_own(control, annotations)
+                annotations[own.attribute] = own.made
+                if special := own.field.get("special"):
+                    annotations[own.attribute + SWITCH] = _switch(own.attribute, special, own.field)
+                made.append(own)
+        attribute, label = (_of_its_own(each, method, self._taken()) for each in self._names(method))
         made_class = type(label, (bpy.types.PropertyGroup,), {"__annotations__": annotations})
         bpy.utils.register_class(made_class)
-        setattr(bpy.types.Scene, self._attribute(method), bpy.props.PointerProperty(type=made_class))
+        setattr(bpy.types.Scene, attribute, bpy.props.PointerProperty(type=made_class))
         self._groups[method], self._controls[method], self._schemas[method] = made_class, made, schema
+        self._attributes[method], self._fields[method] = attribute, fields
 
     def _remove(self, method: str) -> None:
-        delattr(bpy.types.Scene, self._attribute(method))
+        delattr(bpy.types.Scene, self._attributes.pop(method))
         bpy.utils.unregister_class(self._groups.pop(method))
-        del self._controls[method], self._schemas[method]
+        del self._controls[method], self._schemas[method], self._fields[method]
 
-    def _attribute(self, method: str) -> str:
-        return self._prefix + re.sub(r"\W", "_", method)[:40]
+    def _names(self, method: str) -> tuple[str, str]:
+        """What to call the scene's property and the class, as far as no other method is called alike."""
+        name = re.sub(r"\W", "_", method)[:40]
+        return self._prefix + name, self._class_prefix + name
+
+    def _taken(self) -> set[str]:
+        return {*self._attributes.values(), *(each.__name__ for each in self._groups.values())}
+
+
+def _with_a_name_of_its_own(control: Control, taken: AnyOf[str]) -> Control:
+    """The control, its property called otherwise where another one, or a number's switch, is called so already."""
+    name = control.attribute
+    switch = name + SWITCH if control.field.get("special") else ""
+    clashes = name in taken or switch in taken or len(switch.encode("utf-8")) > LONGEST_NAME
+    return replace(control, attribute=shortened(name, "/".join(control.path), len(SWITCH))) if clashes else control
+
+
+def _of_its_own(name: str, key: str, taken: AnyOf[str]) -> str:
+    """The name, or one that depends on the key too if it is taken."""
+    return name if name not in taken else shortened(name, key)
 
 
 pipelines = Groups("set_dresser_", "SetDresserParameters_")

@@ -42,7 +42,9 @@ def steps(preparations: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def parameters_of(description: Description | None) -> dict[str, dict[str, Any]]:
     """The schema of each parameter, by its name."""
-    return dict(((description or {}).get("parameters") or {}).get("properties") or {})
+    fields = ((description or {}).get("parameters") or {}).get("properties")
+    known = fields.items() if isinstance(fields, dict) else ()
+    return {name: field for name, field in known if isinstance(field, dict)}
 
 
 def marked(description: Description | None, control: str) -> str:

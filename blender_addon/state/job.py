@@ -43,6 +43,7 @@ class JobRecord:
     props: the objects that the last import made; import_count counts imports.
     import_when_done: whether its props are to come in by themselves; only into the file it was made in.
     place: the scene that the props belong to, and the layer in which block-outs are hidden; None for the one in sight.
+    found: whether it is from another Blender, this one has only heard of it.
     origin: where it was made, as the server keeps it; {} in a file that was never saved. away: another file is open.
     height, place_at: of a set whose camera was assumed; None for what the panel says when the props come in.
     question: what it asks, while it is in needs_input.
@@ -83,6 +84,7 @@ class JobRecord:
     height: float | None = None
     place_at: str | None = None
     place: Place | None = None
+    found: bool = False
     origin: dict[str, Any] = field(default_factory=dict)
     away: bool = False
     last_event: int = 0

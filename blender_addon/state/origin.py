@@ -74,7 +74,7 @@ def read(document: Any) -> Origin | None:
             height=None if document["height"] is None else float(document["height"]),
             place_at=None if document["place_at"] is None else str(document["place_at"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError):  # another program's
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):  # another program's
         return None
 
 

@@ -14,6 +14,9 @@ from .line import Line, told
 
 RECONNECTIONS = 6
 
+HEAD_START = 2.0
+"""Seconds that the Blender which has made a job has to fetch its result, before another one with the same file does."""
+
 
 def until_placed(line: Line, record: JobRecord) -> Steps[None]:
     """From a job that the server has to props in the scene."""
@@ -22,10 +25,23 @@ def until_placed(line: Line, record: JobRecord) -> Steps[None]:
     line.desk.storage_stale = True
     if record.state == "failed" and record.problem is not None:
         line.desk.report(record.problem, record.id)
-    if record.awaited:
+    if record.awaited and (not record.found or (yield from _nobody_has_it(line, record))):
         yield from results.bring_in(line, record)
     while record.state != "done" and line.tasks.runs(looking):
         yield  # whoever waits for the end wants to know whether it can go on
+
+
+def _nobody_has_it(line: Line, record: JobRecord) -> Steps[bool]:
+    """Whether a result is still to be had that was made by another Blender: by one that has ended, or by one that lives
+    and has the same file open. That one comes first."""
+    record.arrival = "fetching"
+    line.desk.changed()
+    yield from line.tasks.pause(HEAD_START)
+    description = yield from line.ask(lambda client: client.job(record.id))
+    record.arrival = "imported" if record.imported else ""
+    record.import_when_done &= not description.get("fetched")
+    line.desk.changed()
+    return record.awaited
 
 
 def follow(line: Line, record: JobRecord) -> Steps[None]:

@@ -28,7 +28,7 @@ def note(record: JobRecord) -> dict[str, Any]:
 def first_seen(desk: Desk, descriptions: Collection[Mapping[str, Any]]) -> dict[str, JobRecord]:
     """By id, jobs that this Blender hears of for the first time. Those that were made in the file that is open are as
     if they had been made now."""
-    found = {str(each["id"]): JobRecord(id=str(each["id"])) for each in descriptions}
+    found = {str(each["id"]): JobRecord(id=str(each["id"]), found=True) for each in descriptions}
     for record, description in zip(found.values(), descriptions, strict=True):
         record.take_origin(description)
     _come_home(desk, found.values())

@@ -258,6 +258,29 @@ def test_a_result_waits_for_its_file_and_comes_once(addon: Any, current: Any, tm
     assert len([each for each in bpy.data.objects if "set_dresser" in each]) == 1
 
 
+def test_another_blender_with_the_same_file_open_leaves_the_result_to_the_one_that_made_it(
+    addon: Any, current: Any, tmp_path: Path
+) -> None:
+    save(tmp_path / "set.blend")
+    job = addon.generate(objects=[bpy.data.objects["Cube"]], pipeline="test-box", parameters={"seconds": 1}, wait=False)
+    pump_until(lambda: job.state == "running", "the start")
+    current.line.tasks.stop_all()
+    current.desk.jobs.clear()
+    current.line.refresh()
+    pump_until(lambda: current.desk.jobs and current.desk.jobs[job.id].arrival == "fetching", "the end")
+    other = tmp_path / "scene.glb"  # what the Blender that has made it does at once
+    current.line.begin(fetching(current, job.id, other), current.line.report)
+    pump_until(other.is_file, "its scene")
+    again(addon, current)
+    record = current.desk.jobs[job.id]
+    assert (record.state, record.arrival, record.awaited, record.problem) == ("done", "", False, None)
+    assert not any("set_dresser" in each for each in bpy.data.objects)
+
+
+def fetching(current: Any, identifier: str, path: Path) -> Any:
+    yield from current.line.ask(lambda client: client.download(identifier, "scene.glb", path))
+
+
 def again(addon: Any, current: Any) -> None:
     """The lists, and whatever they begin, to its end."""
     addon.jobs()
@@ -287,3 +310,46 @@ def test_a_variant_joins_its_prop_after_a_restart(addon: Any, current: Any, tmp_
     assert new.name == "Cube_prop" and new.set_dresser_block_out == bpy.data.objects["Cube"]
     assert addon.variants_of(new)[1:] == [new] and new.location.x == pytest.approx(2.0, abs=1e-4)
     assert not new.hide_render and addon.variants_of(new)[0].hide_render
+
+
+# what other files and names do to it
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan")])
+def test_numbers_without_end_are_another_programs(current: Any, number: float) -> None:
+    known = {"file": "a", "scene": "S", "block_outs": {}, "one_with": [], "variant_of": {}}
+    assert origin.read({**known, "layer": ["L", number, 1], "import_when_done": True}) is None
+
+
+def test_the_same_file_by_another_way_is_no_other_file(current: Any, tmp_path: Path) -> None:
+    """Also for a job that the server does not have yet, whose origin is nowhere but here."""
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "sets")
+    save(tmp_path / "sets" / "set.blend")
+    record = made_here()
+    current.desk.jobs[record.id] = record
+    reopen(tmp_path / "link" / "set.blend")
+    assert not record.away and record.place is not None
+    assert block_outs.resolve(record.block_outs[1]) == bpy.data.objects["Cube"]
+    reopen(tmp_path / "sets" / "set.blend")
+    assert not record.away and block_outs.resolve(record.block_outs[1]) == bpy.data.objects["Cube"]
+
+
+def test_of_block_outs_that_are_called_the_same_the_label_table_names_none(tmp_path: Path) -> None:
+    """A local chair and a linked one: which of the two has no room in the origin, its label does not tell."""
+    record = fetched(
+        tmp_path / "job", block_outs={2: Reference(0, "Camera"), 3: Reference(0, "Cube", "/sets/lib.blend")}
+    )
+    result = json.loads((tmp_path / "job" / "result.json").read_text())
+    result["instances"] = [{"id": 1, "name": "Cube"}, {"id": 2, "name": "Camera"}, {"id": 3, "name": "Cube"}]
+    (tmp_path / "job" / "result.json").write_text(json.dumps(result))
+    (prop,) = placed(record)
+    assert prop.set_dresser_block_out is None and not bpy.data.objects["Cube"].hide_render
+
+
+def test_what_merely_has_the_name_of_a_prop_is_not_replaced_by_its_variant(tmp_path: Path) -> None:
+    """Blender was killed before the prop was saved, and the name went to something of the artist's."""
+    bpy.data.objects["Cube"].name = "Cube_prop"
+    record = fetched(tmp_path / "job", variant_of={1: Reference(0, "Cube_prop")})
+    (prop,) = placed(record)
+    assert prop.name != "Cube_prop" and not bpy.data.objects["Cube_prop"].hide_render

@@ -10,6 +10,7 @@ import bpy
 import pytest
 
 from blender_addon.settings import parameters
+from blender_addon.state import catalogue
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -270,3 +271,98 @@ def test_a_text_that_is_no_list_is_said_and_sent_as_it_is() -> None:
     holder.numbers = "1, two"
     assert parameters.pipelines.fault(scene(), "lists") == "numbers: “two” is no number"
     assert parameters.pipelines.values(scene(), "lists")["numbers"] == "1, two"
+
+
+# what plug-ins may say of theirs
+
+
+NOTHING_CAN_BE_MADE_OF: dict[str, Any] = {
+    "null": None,
+    "no number of 32 bits": {"type": "integer", "default": 2**40},
+    "limits": {"type": "integer", "default": 2**33, "minimum": 2**32},
+    "limits of null": {"type": "integer", "default": 1, "minimum": None},
+    "too large": {"type": "number", "default": 10**400},
+    "no choices": {"type": "string", "enum": [], "default": "a"},
+    "titles": {"type": "string", "enum": ["a"], "titles": None},
+    "length": {"type": "string", "default": "", "maxLength": None},
+    "null character": {"type": "string", "default": "a\0b"},
+    "surrogate": {"type": "string", "default": "", "title": "a\udcfc"},
+    "special": {"type": "integer", "default": 1, "special": {"value": 0}},
+    "special of null": {"type": "integer", "default": 1, "special": {"value": None, "title": "T", "otherwise": 1}},
+    "formerly": {"type": "integer", "default": 1, "formerly": {"names": [], "values": [1]}},
+    "vector": {"type": "array", "items": {"type": "number"}, "default": [None, 1], "minItems": 2, "maxItems": 2},
+    "numbers": {"type": "array", "items": {"type": "number"}, "default": [None]},
+    "words": {"type": "array", "items": {"type": "string"}, "default": ["a, b"]},
+    "items": {"type": "array", "items": True, "default": []},
+    "members": {"type": "object", "properties": {"a": None}},
+    "round and round": {"$ref": "#/$defs/Round"},
+}
+
+
+@pytest.mark.parametrize("case", NOTHING_CAN_BE_MADE_OF)
+def test_what_nothing_can_be_made_of_is_set_from_python_only(case: str) -> None:
+    """And the other parameters have their controls."""
+    round_and_round = {"anyOf": [{"$ref": "#/$defs/Round"}, {"type": "null"}]}
+    fields = {"odd": NOTHING_CAN_BE_MADE_OF[case], "lid": {"type": "boolean", "default": True}}
+    schema = {"properties": fields, "$defs": {"Round": round_and_round}}
+    parameters.pipelines.register([("test-one", schema)])
+    assert parameters.pipelines.values(scene(), "test-one") == {"lid": True}
+    assert len(parameters.pipelines.uncontrolled("test-one")) == 1
+    parameters.pipelines.put(scene(), "test-one", {"odd": 5, "lid": False})
+    assert parameters.pipelines.values(scene(), "test-one") == {"lid": False}
+    assert catalogue.marked({"parameters": schema}, catalogue.BOXES) == ""
+
+
+def test_names_that_meet_stay_apart() -> None:
+    number = {"type": "integer"}
+    special = {"value": 0, "title": "None", "otherwise": 3}
+    fields = {
+        "a": {"type": "object", "properties": {"b": {**number, "default": 1}}},
+        "a__b": {**number, "default": 2},
+        "class": {**number, "default": 3},
+        "parameter_class": {**number, "default": 4},
+        "x": {**number, "default": 5, "special": special},
+        "x_is_special": {**number, "default": 6},
+        "y_is_special": {**number, "default": 7},
+        "y": {**number, "default": 8, "special": special},
+        "property_unset": {**number, "default": 9},
+        "ö" * 60: {**number, "default": 10},
+        "z" * 60: {**number, "default": 11, "special": special},
+    }
+    parameters.pipelines.register([("test-one", {"properties": fields})])
+    values = {name: field.get("default", {"b": 1}) for name, field in fields.items()}
+    assert parameters.pipelines.values(scene(), "test-one") == values
+    others = {name: 20 + number for number, name in enumerate(fields)} | {"a": {"b": 19}}
+    parameters.pipelines.put(scene(), "test-one", others)
+    assert parameters.pipelines.values(scene(), "test-one") == others
+
+
+def test_methods_that_are_called_alike_stay_apart() -> None:
+    names = ("a-b", "a_b", "m" * 41 + "1", "m" * 41 + "2")
+    schemas = [
+        (name, {"properties": {"n": {"type": "integer", "default": number}}}) for number, name in enumerate(names)
+    ]
+    parameters.pipelines.register(schemas)
+    assert [parameters.pipelines.values(scene(), name) for name in names] == [{"n": number} for number in range(4)]
+    parameters.pipelines.register(schemas[1:])
+    assert parameters.pipelines.values(scene(), "a_b") == {"n": 1}
+
+
+@pytest.mark.parametrize("examples", [5, {"a": 1}, [], None])
+def test_examples_that_are_no_list_are_none(examples: Any) -> None:
+    field = {"type": "string", "default": "", "examples": examples}
+    parameters.pipelines.register([("test-one", {"properties": {"words": field}})])
+    assert parameters.pipelines.example("test-one", "words") == ""
+
+
+def test_numbers_in_a_text_keep_their_digits() -> None:
+    field = {"type": "array", "items": {"type": "number"}, "default": [1234567.5, 0.1, 2.0]}
+    parameters.pipelines.register([("test-one", {"properties": {"numbers": field}})])
+    assert parameters.pipelines.values(scene(), "test-one") == {"numbers": [1234567.5, 0.1, 2.0]}
+
+
+def test_json_that_is_nested_without_end_cannot_be_read() -> None:
+    field = {"type": "array", "items": {}, "default": [], "title": "Things"}
+    parameters.pipelines.register([("test-one", {"properties": {"things": field}})])
+    parameters.pipelines.group(scene(), "test-one").things = "[" * 100_000
+    assert parameters.pipelines.fault(scene(), "test-one") == "Things: that cannot be read as JSON"

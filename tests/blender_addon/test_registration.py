@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,20 @@ def test_a_damaged_memory_of_pipelines_does_no_harm(addon: Any, damage: str) -> 
     folders._kept("pipelines").write_text(damage)
     addon.register()
     assert [view["id"] for view in session.current.desk.pipelines] == ["inflate"], "what comes with the add-on"
+
+
+@pytest.mark.parametrize("properties", [None, 5, {"x": None}, {"x": {"type": "integer", "default": 2**40}}])
+def test_what_nothing_can_be_made_of_does_not_keep_the_add_on_from_being_enabled(addon: Any, properties: Any) -> None:
+    addon.unregister()
+    folders._kept("pipelines").write_text(json.dumps([{"id": "odd", "parameters": {"properties": properties}}]))
+    addon.register()
+    assert [view["id"] for view in session.current.desk.pipelines] == ["odd"]
+
+
+def test_registered_twice_it_goes_on(addon: Any) -> None:
+    before = session.current
+    addon.register()
+    assert session.current is before and hasattr(bpy.types, "SET_DRESSER_PT_main")
 
 
 def test_every_operator_has_a_description_and_a_label(addon: Any) -> None:
