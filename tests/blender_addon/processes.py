@@ -4,14 +4,38 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tests.blender_addon.conftest import HERE, ROOT
 
 SECONDS = 120.0
+
+_A_PROPERTY_OF_PYTHON = """
+import bpy
+class Group(bpy.types.PropertyGroup):
+    number: bpy.props.IntProperty(get=lambda group: 0)
+bpy.utils.register_class(Group)
+bpy.utils.unregister_class(Group)
+"""
+
+
+@cache
+def can_end() -> bool:
+    """Whether this Blender, as a module, lets a process end in which a property had a function of Python's. 4.2.23 does
+    not, with nothing of ours in it; later ones do."""
+    return (
+        subprocess.run([sys.executable, "-c", _A_PROPERTY_OF_PYTHON], capture_output=True, timeout=60).returncode == 0
+    )
+
+
+def ended_well(code: int) -> bool:
+    """Whether that is the exit code of a good end, or of a good end in a Blender that crashes after it."""
+    return code == 0 or (code == -signal.SIGSEGV and not can_end())
 
 
 def start(program: str, *arguments: object, python: Path, user: Path) -> subprocess.Popen[str]:
@@ -37,7 +61,7 @@ def drive(program: str, *arguments: object, python: Path, user: Path) -> list[di
             output, _ = process.communicate(timeout=SECONDS)
         finally:
             process.kill()
-    assert process.returncode == 0, f"exit code {process.returncode}\n{output[-4000:]}"
+    assert ended_well(process.returncode), f"exit code {process.returncode}\n{output[-4000:]}"
     return [told for line in output.splitlines() if (told := read(line)) is not None]
 
 

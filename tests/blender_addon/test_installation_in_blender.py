@@ -26,7 +26,7 @@ from tests.addon_without_blender.test_installation import bundle, hold_at, index
 from tests.backend.waiting import is_gone, until
 from tests.blender_addon.conftest import HERE, ROOT
 from tests.blender_addon.little_index import Bundle, Index
-from tests.blender_addon.processes import descendants, listen, read
+from tests.blender_addon.processes import descendants, ended_well, listen, read
 from tests.blender_addon.recorder import Recorder
 
 __all__ = ["bundle", "index", "uv"]
@@ -73,7 +73,7 @@ def blender(bundle: Bundle, program: str, tmp_path: Path) -> subprocess.Popen[st
 def tell(bundle: Bundle, program: str, tmp_path: Path) -> dict[str, Any]:
     with blender(bundle, program, tmp_path) as process:
         output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output[-3000:]
+    assert ended_well(process.returncode), output[-3000:]
     (told,) = [told for line in output.splitlines() if (told := read(line)) is not None]
     return told
 

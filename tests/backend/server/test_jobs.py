@@ -39,7 +39,8 @@ def test_a_job_runs_from_submission_to_its_files(server: RunningServer) -> None:
     assert scene.content.startswith(b"glTF")
     result = server.client.get(f"/jobs/{job['id']}/files/result.json").json()
     assert result["job"] == job["id"]
-    assert server.client.get("/jobs", params={"limit": 1}).json() == [job]
+    assert not job["fetched"]
+    assert server.client.get("/jobs", params={"limit": 1}).json() == [{**job, "fetched": True}]
 
 
 def test_a_waiting_job_knows_its_position_and_can_be_cancelled(server: RunningServer, gate: Path) -> None:

@@ -186,7 +186,7 @@ def test_killed_the_server_loses_nothing_and_the_worker_goes_with_it(tmp_path: P
         until(lambda: is_gone(worker), "the worker's end", GONE_SECONDS)
     gate.touch()
     with RunningServer(data) as server:
-        assert server.job(finished["id"]) == finished
+        assert server.job(finished["id"]) == {**finished, "fetched": True}, "somebody has had its scene"
         assert {name: server.client.get(f"/jobs/{finished['id']}/files/{name}").content for name in files} == files
         for job in (interrupted, *waiting):
             assert server.wait(job)["state"] == "done"
