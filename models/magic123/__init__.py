@@ -1,0 +1,1 @@
+"""Magic123: one object optimised from one picture, with a 2D and a 3D prior (Qian et al. 2023, arXiv:2306.17843)."""
