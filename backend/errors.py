@@ -45,6 +45,19 @@ ERRORS = MappingProxyType(
         "host-refused": ErrorKind(
             403, "The request came for another host", "Talk to the server as 127.0.0.1 or localhost."
         ),
+        "origin-refused": ErrorKind(
+            403, "The request came from a web page elsewhere", "Use Set Dresser, or the server's own pages."
+        ),
+        # a server that others can reach
+        "entrance-unsafe": ErrorKind(
+            422, "The server would not be safe like that", "See docs/studio.md for the ways a server can be reached."
+        ),
+        "certificate-unusable": ErrorKind(
+            422, "The certificate cannot be used", "Name a valid certificate and its key: --tls CERTIFICATE KEY."
+        ),
+        "users-unusable": ErrorKind(
+            503, "The list of users cannot be used", "Ask whoever runs the server; its log says what is wrong."
+        ),
         "protocol-mismatch": ErrorKind(
             409, "Add-on and server do not belong together", "Install the same version of both, then restart Blender."
         ),

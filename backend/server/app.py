@@ -20,7 +20,8 @@ from backend.jobs.service import JobService
 from backend.pipelines import PIPELINES
 from backend.preparations import preparations as all_preparations
 from backend.server import documents, problems
-from backend.server.middleware import BodyLimit, Guard
+from backend.server.entrance import Entrance
+from backend.server.middleware import BodyLimit, Guard, Who
 from backend.server.models_routes import add_model_routes
 from backend.server.problems import documented
 from backend.server.stream import stream
@@ -48,17 +49,18 @@ LAST_EVENT = 2**63 - 1
 def create_app(
     service: JobService,
     downloads: Downloads,
-    token: str,
     *,
+    entrance: Entrance,
     port: int,
+    who: Who,
     leave: Callable[[], None],
     largest_upload: int = LARGEST_UPLOAD,
 ) -> FastAPI:
     """The server's application.
 
     service, downloads: started and stopped by the caller.
-    token: every request carries it as `Authorization: Bearer <token>`.
-    port: the one that clients connect to; part of the Host they must name.
+    entrance: how the server is reached. port: the one that clients connect to; part of the Host they must name.
+    who: every request carries a token as `Authorization: Bearer <token>`; this tells whose.
     leave: called once the answer to POST /shutdown is on its way; must return at once.
     """
     app = FastAPI(
@@ -71,8 +73,14 @@ def create_app(
         # No middleware for other origins: no web page has business here.
     )
     app.router.route_class = documents.DocumentRoute
-    app.add_middleware(BodyLimit, limit=largest_upload, small=documents.LONGEST, uploads=frozenset({"/jobs"}))
-    app.add_middleware(Guard, port=port, token=token)
+    app.add_middleware(BodyLimit, limit=largest_upload, small=documents.LONGEST, uploads=("/jobs",))
+    app.add_middleware(
+        Guard,
+        hosts=entrance.hosts(port),
+        who=who,
+        users=entrance.users is not None,
+        elsewhere=entrance.listen is not None,
+    )
     problems.install(app)
     _add_server_routes(app, service, leave)
     _add_job_routes(app, service)
