@@ -16,13 +16,16 @@ from backend.jobs import retention
 from backend.jobs.answers import add_answer, check_answer
 from backend.jobs.checkpoints import other_version
 from backend.jobs.checks import check_job
+from backend.jobs.cooling import Cooling
 from backend.jobs.executor import Executor, WorkerState
 from backend.jobs.folders import KEPT, JobFolders, storage_problem
 from backend.jobs.local import LocalExecutor
 from backend.jobs.news import News
 from backend.jobs.owners import Ownership
-from backend.jobs.runner import MOST_ATTEMPTS, Runner
-from backend.jobs.store import JobStore, StoredJob
+from backend.jobs.rows import StoredJob
+from backend.jobs.runner import BUSIEST_FIRST, Runner
+from backend.jobs.slot_thread import MOST_ATTEMPTS
+from backend.jobs.store import JobStore
 from backend.pipelines import PIPELINES
 from backend.pipelines.base import PipelineInfo
 from backend.preparations import maker_of
@@ -55,7 +58,8 @@ class JobService:
         grace_seconds: a cancelled job that does not stop within this time is ended by force.
         keep_bytes: ended jobs are removed, see `retention`, when all jobs together hold more; None for no limit.
         adopt: take over the jobs of servers that died. A command line that is there for one job does not.
-        executor: what runs the jobs; a worker process on this machine if left out.
+        slots: how many jobs run at once; as many as there are graphics cards if left out, at least one.
+        executor: what runs the jobs; worker processes on this machine if left out.
     """
 
     def __init__(
@@ -66,14 +70,17 @@ class JobService:
         grace_seconds: float = GRACE_SECONDS,
         keep_bytes: int | None = None,
         adopt: bool = True,
-        executor: Callable[[Path], Executor] | None = None,
+        slots: int | None = None,
+        executor: Callable[[Path], Executor[Any]] | None = None,
     ) -> None:
         self._data = data.absolute()
         self._idle_seconds = idle_seconds
         self.keep_bytes = keep_bytes
         self._adopt = adopt
-        self._make_executor = executor or (lambda log: LocalExecutor(log, grace_seconds))
-        self._executor: Executor | None = None
+        self._make_executor: Callable[[Path], Executor[Any]] = executor or (
+            lambda log: LocalExecutor(log, grace_seconds, slots)
+        )
+        self._executor: Executor[Any] | None = None
         self._owner: Ownership | None = None
         self._runner: Runner | None = None
         self._closing = threading.Event()
@@ -119,9 +126,9 @@ class JobService:
             self._runner.warm()
 
     def rest(self) -> bool:
-        """Have an idle worker leave now, to give its memory back; the next job starts another. Returns at once.
+        """Have idle workers leave now, to give their memory back; the next job starts another. Returns at once.
 
-        Whether it will: not while a job runs or is about to. One that waits for an answer is put aside.
+        Whether all will: not while a job runs or is about to. One that waits for an answer is put aside.
         """
         return self._runner is not None and self._runner.rest()
 
@@ -132,7 +139,7 @@ class JobService:
         self.news.publish()
 
     def stop(self) -> None:
-        """End the worker, put the running job back in the queue for the next server, release the lock."""
+        """End the workers, put what runs back in the queue for the next server, release the lock."""
         self.close()
         if self._executor:
             self._executor.stop()
@@ -156,13 +163,20 @@ class JobService:
         return self._closing.is_set()
 
     @property
-    def worker(self) -> WorkerState:
-        return self._executor.state if self._executor else WorkerState.ASLEEP
+    def workers(self) -> list[tuple[WorkerState, str | None]]:
+        """Of each slot the worker's state, and the job that runs in it."""
+        return self._runner.workers if self._runner else []
 
     @property
-    def running(self) -> str | None:
-        """The job that runs here."""
-        return self._runner.running if self._runner else None
+    def worker(self) -> WorkerState:
+        """The state of the worker that has most to do."""
+        states = [state for state, _ in self.workers]
+        return next((state for state in BUSIEST_FIRST if state in states), WorkerState.ASLEEP)
+
+    @property
+    def running(self) -> list[str]:
+        """The jobs that run here."""
+        return self._runner.running if self._runner else []
 
     @property
     def queued(self) -> int:
@@ -171,9 +185,13 @@ class JobService:
 
     @property
     def waiting(self) -> Waiting | None:
-        """Why the jobs that are queued here are not run at the moment; None while they are."""
-        cooling = self._executor.cooling if self._executor else None
-        return None if cooling is None else cooling.told()
+        """Why none of the jobs that are queued here is run at the moment; None while one is."""
+        coolings = [slot.cooling for slot in self._executor.slots] if self._executor else []
+        known: list[Cooling] = [cooling for cooling in coolings if cooling is not None]
+        if not known or len(known) < len(coolings):
+            return None
+        first = min(known, key=lambda cooling: cooling.until)
+        return first.told()
 
     # jobs
 
@@ -184,15 +202,20 @@ class JobService:
         instances: bytes | None = None,
         depth: bytes | None = None,
         outlines: Sequence[OutlineFiles] = (),
+        *,
+        user: str = "",
     ) -> JobView:
-        """Check everything, store it, queue it. Raises Problem, and then nothing is stored."""
+        """Check everything, store it, queue it. Raises Problem, and then nothing is stored.
+
+        user: whose job it is; users take turns.
+        """
         if self._owner is None:
             raise RuntimeError("submit() needs a service that was started")
         info = check_job(request, images, instances, depth, outlines)
-        return self._queue(self.folders.create(request, images, instances, depth, outlines), request, info)
+        return self._queue(self.folders.create(request, images, instances, depth, outlines), request, info, user)
 
-    def again(self, job: str, changes: AgainRequest) -> JobView:
-        """A new job with the inputs of another one, whatever became of that.
+    def again(self, job: str, changes: AgainRequest, *, user: str = "") -> JobView:
+        """A new job with the inputs of another one, whatever became of that. `user`: as for `submit`.
 
         Raises Problem("job-not-found", "inputs-gone"), and what `submit` raises; nothing is stored then.
         """
@@ -209,7 +232,7 @@ class JobService:
             if (self.folders.path(job) / "inputs").is_dir():
                 raise
             raise _pictures_gone() from problem  # it was removed at this very moment
-        return self._queue(made, request, info)
+        return self._queue(made, request, info, user)
 
     def _inputs(self, job: str) -> tuple[GenerateRequest, list[bytes], bytes | None, bytes | None, list[OutlineFiles]]:
         """What a job started from. Raises Problem("inputs-gone")."""
@@ -221,11 +244,11 @@ class JobService:
             raise _pictures_gone()
         return found
 
-    def _queue(self, job: str, request: GenerateRequest, info: PipelineInfo) -> JobView:
+    def _queue(self, job: str, request: GenerateRequest, info: PipelineInfo, user: str) -> JobView:
         """Put a job whose folder is complete at the end of the queue."""
         assert self._owner
         try:
-            stored = self._store.add(job, self._owner.id, request.name, info.id, request.origin)
+            stored = self._store.add(job, self._owner.id, request.name, info.id, request.origin, user)
         except Problem:
             self.folders.remove(job)
             raise
@@ -237,9 +260,16 @@ class JobService:
         if self._runner:
             self._runner.look_up()
 
-    def list(self, limit: int = 100) -> list[JobView]:
-        """The newest jobs first, those of other servers on this data folder among them."""
-        return [self._shown(stored) for stored in self._store.newest(limit)]
+    def _nudge(self, job: str) -> None:
+        if self._runner:
+            self._runner.nudge(job)
+
+    def list(self, limit: int = 100, before: str | None = None) -> list[JobView]:
+        """The newest jobs first, those of other servers on this data folder among them.
+
+        before: only those that are older than this job. Raises Problem("job-not-found") if it is not in the list.
+        """
+        return [self._shown(stored) for stored in self._store.newest(limit, before)]
 
     def get(self, job: str) -> JobView:
         """Raises Problem("job-not-found")."""
@@ -267,10 +297,9 @@ class JobService:
         """Ask a running job to stop, cancel any other that has not ended at once; an ended one stays as it is."""
         waiting = self._stored(job).view.state == JobState.NEEDS_INPUT
         stored = self._store.request_cancel(job)
-        if self._runner and waiting and stored.view.state.ended and job != self.running:
+        if self._runner and waiting and stored.view.state.ended and job not in self.running:
             self._runner.clear(stored)
-        if self._executor:
-            self._executor.nudge()
+        self._nudge(job)
         self.news.publish()
         return self._shown(stored)
 
@@ -282,8 +311,15 @@ class JobService:
             detail = f"{title} has nothing to show before its end."
             raise Problem("finish-not-possible", detail, "Wait until it is done, or cancel it.")
         stored = self._store.request_finish(job)
-        if self._executor:
-            self._executor.nudge()
+        self._nudge(job)
+        self.news.publish()
+        return self._shown(stored)
+
+    def prioritise(self, job: str, priority: int) -> JobView:
+        """Among the queued jobs of a user those of the highest priority go first, then the oldest. Of a job that does
+        not queue it counts once it is queued again. Raises Problem("job-not-found")."""
+        self._stored(job)
+        stored = self._store.prioritise(job, priority)
         self.news.publish()
         return self._shown(stored)
 
@@ -337,7 +373,7 @@ class JobService:
         """Answer the question of a job in needs_input. Raises Problem("input-not-expected", "answer-invalid")."""
         self._stored(job)
         check_answer(answer)
-        if self._owner is None or self._executor is None or self._runner is None:
+        if self._owner is None or self._runner is None:
             raise Problem("input-not-expected", "The job is run by another process.")
         with self._runner.answering:
             asked = self._store.check_asks(job, self._owner.id)
@@ -352,7 +388,7 @@ class JobService:
             here = self._runner.answered(job)
             resumed = self._store.resume(job, self._owner.id, running=here)
             if here:
-                self._executor.answer(job, answer)
+                self._runner.answer(job, answer)
         self._look_up()
         self.news.publish()
         return self._shown(resumed)
