@@ -49,6 +49,32 @@ ERRORS = MappingProxyType(
             403, "The request came from a web page elsewhere", "Use Set Dresser, or the server's own pages."
         ),
         # a server that others can reach
+        "not-allowed": ErrorKind(
+            403, "That is for administrators of this server", "Ask whoever runs the server to do it."
+        ),
+        "too-many-requests": ErrorKind(
+            429, "There were too many requests", "Wait as long as the answer's Retry-After says, then send it again."
+        ),
+        "queue-full": ErrorKind(
+            429, "Too many of your jobs are waiting", "Wait until some are done, or cancel those you do not need."
+        ),
+        "share-used-up": ErrorKind(
+            507, "Your share of the server's disk is used up", "Remove jobs that you do not need any more."
+        ),
+        "upload-not-found": ErrorKind(
+            409,
+            "A picture that the request names was not sent",
+            "Send it first (PUT /uploads/{sha256}), then the request.",
+        ),
+        "upload-out-of-step": ErrorKind(
+            409, "The bytes do not begin where the upload has got", "Ask how much has come, and go on from there."
+        ),
+        "upload-damaged": ErrorKind(
+            422, "What was sent does not have the hash that was named", "Send it again from its first byte."
+        ),
+        "range-unusable": ErrorKind(
+            416, "The file does not reach that far", "Ask for the whole file, or for bytes that it has."
+        ),
         "entrance-unsafe": ErrorKind(
             422, "The server would not be safe like that", "See docs/studio.md for the ways a server can be reached."
         ),

@@ -44,6 +44,8 @@ from backend.server.connections import (
 from backend.server.doorway import Doorway
 from backend.server.entrance import FOR_THIS_MACHINE, Entrance
 from backend.server.entrance import add_arguments as add_entrance_arguments
+from backend.server.limits import USUAL, Limits, limits_of
+from backend.server.limits import add_arguments as add_limit_arguments
 from backend.server.log import log_to_standard_error
 from backend.server.memory import give_large_blocks_back
 from backend.server.middleware import Who, the_one
@@ -90,6 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--verbose", action="store_true", help="tell of every request on standard error")
     add_entrance_arguments(parser)
+    add_limit_arguments(parser)
 
 
 def main(arguments: list[str]) -> int:
@@ -112,6 +115,7 @@ def main(arguments: list[str]) -> int:
         token_stdin=options.token_stdin,
         verbose=options.verbose,
         entrance=reached,
+        limits=limits_of(options),
     )
 
 
@@ -127,6 +131,7 @@ def serve(
     token_stdin: bool = False,
     verbose: bool = False,
     entrance: Entrance = FOR_THIS_MACHINE,
+    limits: Limits = USUAL,
 ) -> int:
     """Serve until told to leave, and return the exit status: 0, or 1 if it could not start.
 
@@ -157,7 +162,8 @@ def serve(
             return _refuse(f"No port can be opened{where}: {error}", *hint)
         ending.callback(service.stop)
         downloads = ending.enter_context(Downloads(data))
-        _serve(service, downloads, listener, entrance, who, parent, watch_stdin)
+        of_users = limits if entrance.users else None
+        _serve(service, downloads, listener, entrance, who, of_users, parent, watch_stdin)
     return 0
 
 
@@ -204,6 +210,7 @@ def _serve(
     listener: socket.socket,
     entrance: Entrance,
     who: Who,
+    limits: Limits | None,
     parent: int | None,
     watch_stdin: bool,
 ) -> None:
@@ -220,7 +227,7 @@ def _serve(
         _shake_hands(port, leave)
         service.warm()
 
-    app = create_app(service, downloads, entrance=entrance, port=port, who=who, leave=leave)
+    app = create_app(service, downloads, entrance=entrance, port=port, who=who, leave=leave, limits=limits)
     connections = Connections(most_connections(), MOST_PER_ADDRESS)
     protocol: Callable[..., asyncio.Protocol] = functools.partial(Connection, connections)
     if entrance.listen is not None:

@@ -1,6 +1,7 @@
 """TLS as clients meet it: what fails is a sentence at one of the two ends, and what is cut off goes on."""
 
 import logging
+import random
 import socket
 import ssl
 import subprocess
@@ -20,7 +21,9 @@ from backend.server.connections import HEAD_SECONDS
 from backend.server.tls import Certificate
 from backend.server.users import Role
 from tests.backend.server.certificates import DAY, Authority, needs_openssl, openssl
+from tests.backend.server.cut_line import CutLine, fetch_patiently, send_patiently
 from tests.backend.server.running_server import ROOT, RunningServer, environment
+from tests.backend.server.users_server import UsersServer
 
 pytestmark = needs_openssl
 
@@ -209,6 +212,50 @@ def test_a_handshake_that_does_not_come_to_its_end_is_ended(secure: SecureServer
     assert HEAD_SECONDS - 1 < time.monotonic() - began < HEAD_SECONDS + 3
     assert "no TLS was agreed upon" in secure.log.read_text()
     assert "Traceback" not in secure.log.read_text()
+
+
+def large_result(server: RunningServer, client: httpx.Client) -> tuple[str, bytes]:
+    """The address of a result of five megabytes, and its bytes."""
+    job = server.submit("steady", client)["id"]
+    server.wait(job, "done")
+    data = random.Random(3).randbytes(5_000_000)
+    (server.log.parent / "data" / "jobs" / job / "output" / "scene.glb").write_bytes(data)
+    return f"/jobs/{job}/files/scene.glb", data
+
+
+def test_over_tls_a_line_that_is_cut_every_two_megabytes_goes_on(secure: SecureServer) -> None:
+    path, data = large_result(secure, secure.client)
+    context = ssl.create_default_context(cafile=str(secure.authority))
+    headers = {"Authorization": f"Bearer {secure.token}", "Host": f"localhost:{secure.port}"}
+    with CutLine(secure.port, 2_000_000) as line:
+
+        def connect() -> httpx.Client:
+            base = f"https://localhost:{line.port}"
+            return httpx.Client(base_url=base, headers=headers, verify=context, timeout=20, trust_env=False)
+
+        send_patiently(connect, data[::-1])
+        assert fetch_patiently(connect, path) == data
+        assert line.cuts >= 4
+    assert "Traceback" not in secure.log.read_text()
+
+
+def test_behind_a_proxy_that_speaks_tls_all_is_the_same(
+    authority: Authority, pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    options = ("--behind-proxy", "127.0.0.1", "--host-name", "farm.studio.lan")
+    with UsersServer(tmp_path, *options) as server:
+        path, data = large_result(server, server.client)
+        context = ssl.create_default_context(cafile=str(authority.certificate))
+        headers = {"Authorization": f"Bearer {server.tokens['farm']}", "Host": "farm.studio.lan"}
+        with CutLine(server.port, 2_000_000, tls.server_context(*pair)) as proxy:
+
+            def connect() -> httpx.Client:
+                base = f"https://localhost:{proxy.port}"
+                return httpx.Client(base_url=base, headers=headers, verify=context, timeout=20, trust_env=False)
+
+            send_patiently(connect, data[::-1])
+            assert fetch_patiently(connect, path) == data
+            assert proxy.cuts >= 4
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "https://localhost", "file://"])
