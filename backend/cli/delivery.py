@@ -70,7 +70,7 @@ def prioritise(chosen: argparse.Namespace) -> None:
         view = service.prioritise(chosen.job, chosen.priority)
     finally:
         service.stop()
-    before = f"; {view.position} go before it" if view.position else ""
+    before = f"; jobs before it: {view.position}" if view.position else ""
     say(f"The job is {view.state.value.replace('_', ' ')}{before}.")
 
 
