@@ -8,6 +8,7 @@ sleeps: how many are done in the time that one takes, of as many as there are sl
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -59,8 +60,8 @@ def fill(data: Path, jobs: int) -> list[str]:
     return ids
 
 
-def answer_times(server: Server, ids: Sequence[str], repeats: int) -> dict[str, list[float]]:
-    """Seconds that each of `ANSWERS` took, in turn."""
+def answer_times(server: Server, ids: Sequence[str], repeats: int) -> dict[str, tuple[list[float], float | None]]:
+    """Of each of `ANSWERS` the seconds that it took, time after time, and those of the server's processor for one."""
     oldest = ids[min(100, len(ids) - 1)]
     asked: tuple[Callable[[], object], ...] = (
         lambda: server.get("/jobs?limit=100"),
@@ -69,13 +70,26 @@ def answer_times(server: Server, ids: Sequence[str], repeats: int) -> dict[str, 
         lambda: server.get("/health"),
         lambda: server.submit(*PICTURE, {"seconds": 0.0}, STAND_IN),
     )
-    times: dict[str, list[float]] = {name: [] for name in ANSWERS}
-    for _ in range(repeats):
-        for name, ask in zip(ANSWERS, asked, strict=True):
+    answers: dict[str, tuple[list[float], float | None]] = {}
+    for name, ask in zip(ANSWERS, asked, strict=True):
+        times, before = [], processor_seconds(server.pid)
+        for _ in range(repeats):
             began = time.perf_counter()
             ask()
-            times[name].append(time.perf_counter() - began)
-    return times
+            times.append(time.perf_counter() - began)
+        after = processor_seconds(server.pid)
+        known = before is not None and after is not None
+        answers[name] = sorted(times), (after - before) / repeats if known else None
+    return answers
+
+
+def processor_seconds(process: int) -> float | None:
+    """What a process has taken of the processor; None where the system does not tell."""
+    stat = Path(f"/proc/{process}/stat")
+    if not stat.is_file():
+        return None
+    own, of_the_system = stat.read_text(encoding="ascii").rpartition(")")[2].split()[11:13]
+    return (int(own) + int(of_the_system)) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(process: int) -> tuple[int, int] | None:
@@ -120,12 +134,13 @@ def main(arguments: list[str] | None = None) -> None:
             times = answer_times(server, ids, chosen.repeats)
             held = memory(server.pid)
             print(f"{chosen.jobs} jobs in the list, {server.get('/health')['queued']} queued\n")
-            print("| asked | median | 95 % under | longest |\n| --- | --- | --- | --- |")
-            print(f"| ready: process start to handshake | {server.ready_seconds:.2f} s | | |")
-            for asked, took in times.items():
-                ranked = sorted(took)
-                figures = (ranked[len(ranked) // 2], ranked[min(int(len(ranked) * 0.95), len(ranked) - 1)], ranked[-1])
-                print(f"| {asked} | {' | '.join(f'{1e3 * seconds:.0f} ms' for seconds in figures)} |")
+            print("| asked | median | 95 % under | longest | processor |\n| --- | --- | --- | --- | --- |")
+            print(f"| ready: process start to handshake | {server.ready_seconds:.2f} s | | | |")
+            for asked, (took, processor) in times.items():
+                figures = (took[len(took) // 2], took[min(int(len(took) * 0.95), len(took) - 1)], took[-1])
+                cells = [f"{1e3 * seconds:.0f} ms" for seconds in figures]
+                cells.append("not told" if processor is None else f"{1e3 * processor:.1f} ms")
+                print(f"| {asked} | {' | '.join(cells)} |")
             if held is not None:
                 print(f"\nThe server holds {held[0] / 1e6:.0f} MB, {held[1] / 1e6:.0f} MB at most.")
         print(f"\n| slots | stand-ins done in {chosen.seconds:g} s | of as many as slots |\n| --- | --- | --- |")
