@@ -14,7 +14,8 @@ from typing import Any
 from backend.errors import Problem
 
 VARIABLE = "SET_DRESSER_DEVICE"
-"""The environment variable that overrides every choice: auto, cpu, mps, cuda, or a card by its number, cuda:1."""
+"""The environment variable that overrides every choice: auto, cpu, mps, cuda, or a card by its number, cuda:1, which
+all workers have to share then."""
 
 _worker, _workers = 0, 0
 _cards: int | None = None

@@ -274,7 +274,7 @@ class LocalExecutor:
     def place(self, job: str, folder: Path, free: Sequence[LocalSlot]) -> LocalSlot:
         """The slot that holds what the job needs; otherwise one where nothing has to make room for that; of these one
         whose worker is there already."""
-        if len(self._slots) == 1:
+        if self._fixed == 1:
             return free[0]
         methods = methods_with_networks(folder)
 

@@ -224,6 +224,7 @@ class SlotThread:
         event: Event | None = None
         try:
             if report.type == "question":
+                self._rest_wanted = False  # of an earlier question, which was answered at the last moment
                 self.asked_at = time.monotonic()
                 self._store.ask(job, report.data)
             else:

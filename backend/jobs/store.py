@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from backend.contract import Event, JobState, JobView
+from backend.contract import Event, JobState
 from backend.errors import Problem
 from backend.jobs.database import HASTE_SECONDS, Database
 from backend.jobs.processes import may_live, signature
@@ -26,6 +26,14 @@ from backend.jobs.turns import note_turn
 RUNNING = (JobState.RUNNING, JobState.NEEDS_INPUT)
 OPEN = (JobState.QUEUED, *RUNNING)
 logger = logging.getLogger(__name__)
+
+
+class Ended(NamedTuple):
+    """What is to be known of a job that has ended to tell whether it may go; `moment`: of its end, ISO 8601."""
+
+    id: str
+    has_result: bool
+    moment: str
 
 
 class JobStore:
@@ -82,11 +90,14 @@ class JobStore:
             query = "SELECT COUNT(*) FROM jobs WHERE user = ? AND state = 'queued'"
             return int(connection.execute(query, (user,)).fetchone()[0])
 
-    def ended(self) -> list[JobView]:
+    def ended(self) -> list[Ended]:
         """Every job that has ended, of every owner, in the order of their ends."""
         with self._database.reading() as connection:
-            query = "SELECT * FROM jobs WHERE state IN ('done', 'failed', 'cancelled') ORDER BY finished, number"
-            return [stored.view for stored in Rows(connection).readable(connection.execute(query).fetchall())]
+            query = (
+                "SELECT id, state = 'done' OR early != 0 AS has_result, COALESCE(finished, created) AS moment FROM jobs"
+                " WHERE state IN ('done', 'failed', 'cancelled') ORDER BY finished, number"
+            )
+            return [Ended(row["id"], bool(row["has_result"]), str(row["moment"])) for row in connection.execute(query)]
 
     def next_ones(self, owner: str, most: int) -> list[StoredJob]:
         """At most so many of the owner's queued jobs, the one whose turn it is first."""
