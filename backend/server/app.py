@@ -77,7 +77,7 @@ def create_app(
     """
     shares = Shares(lambda user: service.usage(user).bytes + uploads.held(user), limits.disk if limits else None)
     largest = limits.upload if limits else LARGEST_UPLOAD
-    uploads = Uploads(service.data / UPLOADS, largest, shares.check)
+    uploads = Uploads(service.data / UPLOADS, largest, shares)
 
     def jobs_of(request: Request) -> JobsOf:
         return JobsOf(service, asking(request.scope), shares, limits.jobs if limits else None)

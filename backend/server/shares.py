@@ -36,6 +36,13 @@ class Shares:
             when, before = self._known.get(user, (time.monotonic(), held))
             self._known[user] = when, before + more
 
+    def give_back(self, user: str, less: int) -> None:
+        """So many bytes that `check` has counted did not come."""
+        with self._lock:
+            if user in self._known:
+                when, held = self._known[user]
+                self._known[user] = when, max(0, held - less)
+
     def held(self, user: str) -> int:
         """The bytes that a user holds, as far as they are known."""
         with self._lock:

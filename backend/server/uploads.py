@@ -6,13 +6,14 @@ What came of it is kept whatever becomes of the connection. It is swept when nob
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, Field
@@ -21,6 +22,7 @@ from starlette.requests import ClientDisconnect
 
 from backend.errors import Problem
 from backend.jobs.folders import storage_problem
+from backend.server.shares import Shares
 
 HASH = re.compile(r"[0-9a-f]{64}")
 PARTIAL = ".partial"
@@ -50,13 +52,13 @@ class Writer:
 class Uploads:
     """The uploads of all users, below `root`.
 
-    largest: bytes of one. room: raises Problem("share-used-up") if a user has no room for so many bytes more.
+    largest: bytes of one. shares: what each user may hold of the disk.
     """
 
-    def __init__(self, root: Path, largest: int, room: Callable[[str, int], None]) -> None:
+    def __init__(self, root: Path, largest: int, shares: Shares) -> None:
         self.root = root
         self._largest = largest
-        self._room = room
+        self._shares = shares
         self._lock = threading.Lock()
         self._writers: dict[Path, Writer] = {}
 
@@ -94,18 +96,23 @@ class Uploads:
 
         content_range: "bytes FIRST-LAST/TOTAL".
 
-        Raises Problem("upload-out-of-step") if they do not begin where the upload has got, which an upload that begins
-        anew always does; Problem("upload-damaged") if the whole has another hash, and then none of it stays;
-        Problem("request-invalid", "request-too-large", "share-used-up", "disk-full").
+        Raises Problem("upload-out-of-step") if they begin neither anew nor where the upload has got;
+        Problem("upload-damaged") if the whole has another hash, and then none of it stays; Problem("request-invalid",
+        "request-too-large", "share-used-up", "disk-full").
         """
         first, end, total = self._asked(content_range)
         view = await run_in_threadpool(self.view, user, sha256)
         if view.complete:
             return view
-        await run_in_threadpool(self._room, user, total - first)
         _, partial = self._paths(user, sha256)
-        writer = await run_in_threadpool(self._begin, partial, first)
-        came = first
+        writer, came = Writer(), first
+        try:
+            await run_in_threadpool(self._begin, writer, partial, first)
+            dropped = 0 if first else view.received
+            await run_in_threadpool(self._shares.check, user, total - first - dropped)
+        except Problem:
+            self._end(writer, partial)
+            raise
         try:
             async for data in _buffered(stream):
                 came += len(data)
@@ -118,9 +125,8 @@ class Uploads:
             logger.info("the connection of an upload was cut after %d bytes", came)
             raise
         finally:
-            with self._lock:
-                if self._writers.get(partial) is writer:
-                    del self._writers[partial]
+            self._end(writer, partial)
+            self._shares.give_back(user, total - min(came, total))
         return await run_in_threadpool(self.view, user, sha256)
 
     def held(self, user: str) -> int:
@@ -148,23 +154,38 @@ class Uploads:
             raise Problem("request-too-large", f"The upload has {total} bytes; {self._largest} are the limit.")
         return first, last + 1, total
 
-    def _begin(self, partial: Path, first: int) -> Writer:
-        """Take over from whoever writes, and see that the next byte is `first`; what begins anew is emptied."""
-        writer = Writer()
+    def _begin(self, writer: Writer, partial: Path, first: int) -> None:
+        """Take over from whoever writes, if the next byte is `first`; what begins anew is emptied.
+
+        A connection that was cut goes on until all that has come of it is written, unless somebody takes over.
+        """
+        while not self._taken_over(writer, partial, first):
+            logger.debug("somebody else has taken over this upload meanwhile")
+        if not first:
+            with writer.lock:
+                self._write(writer, partial, b"", "wb")
+
+    def _taken_over(self, writer: Writer, partial: Path, first: int) -> bool:
+        """Whether the writer is the one now; False if another newcomer was faster."""
         with self._lock:
             former = self._writers.get(partial)
-            self._writers[partial] = writer
-        if former is not None:
-            with former.lock:
-                former.over = True
-        with writer.lock:
+        with former.lock if former else contextlib.nullcontext():
             received = partial.stat().st_size if partial.is_file() else 0
             if first not in (0, received):
                 detail = f"{received} bytes are here, and byte {first} comes next."
                 raise Problem("upload-out-of-step", detail, received=received)
-            if not first:
-                self._write(writer, partial, b"", "wb")
-        return writer
+            with self._lock:
+                if self._writers.get(partial) is not former:
+                    return False
+                self._writers[partial] = writer
+            if former:
+                former.over = True
+        return True
+
+    def _end(self, writer: Writer, partial: Path) -> None:
+        with self._lock:
+            if self._writers.get(partial) is writer:
+                del self._writers[partial]
 
     def _append(self, writer: Writer, partial: Path, data: bytes) -> None:
         with writer.lock:
@@ -195,6 +216,7 @@ class Uploads:
             except OSError as error:
                 raise storage_problem(error, "The upload cannot be stored") from error
         if found != sha256:
+            self._shares.forget(user)
             raise Problem("upload-damaged", f"What came has the hash {found[:12]}…, not {sha256[:12]}….")
 
     def _paths(self, user: str, sha256: str) -> tuple[Path, Path]:

@@ -5,6 +5,7 @@ import hashlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 
@@ -69,8 +70,9 @@ class CutLine:
 def send_patiently(connect: Callable[[], httpx.Client], data: bytes) -> None:
     """An upload, as docs/api.md has it: ask how much is there, send the rest, and again after every cut."""
     sha = hashlib.sha256(data).hexdigest()
-    for _ in range(MOST_TRIES):
+    for number in range(MOST_TRIES):
         try:
+            time.sleep(0.1 * number)  # what was on its way when the line was cut is written first
             with connect() as client:
                 first = client.get(f"/uploads/{sha}").json()["received"]
                 headers = {"Content-Range": f"bytes {first}-{len(data) - 1}/{len(data)}"}
