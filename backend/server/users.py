@@ -119,7 +119,8 @@ def read(path: Path) -> tuple[list[Entry], os.stat_result]:
         raise Problem("users-unusable", f"There is no list of users {path}.", hint) from error
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise Problem("users-unusable", f"The list of users {path} cannot be read: {reason}.") from error
+        hint = "Name a text file that this account may read."
+        raise Problem("users-unusable", f"The list of users {path} cannot be read: {reason}.", hint) from error
     if len(text) > LARGEST_FILE:
         raise Problem("users-unusable", f"The list of users {path} has more than {LARGEST_FILE} characters.")
     return parse(text, path.name), status

@@ -1,5 +1,6 @@
 """TLS as clients meet it: what fails is a sentence at one of the two ends, and what is cut off goes on."""
 
+import asyncio
 import logging
 import random
 import socket
@@ -14,10 +15,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from backend.errors import Problem
 from backend.server import tls, users
-from backend.server.connections import HEAD_SECONDS
+from backend.server.connections import HEAD_SECONDS, Connections
+from backend.server.doorway import Doorway
 from backend.server.tls import Certificate
 from backend.server.users import Role
 from tests.backend.server.certificates import DAY, Authority, needs_openssl, openssl
@@ -256,6 +260,41 @@ def test_behind_a_proxy_that_speaks_tls_all_is_the_same(
             send_patiently(connect, data[::-1])
             assert fetch_patiently(connect, path) == data
             assert proxy.cuts >= 4
+
+
+def test_handshakes_that_are_not_ended_make_room_for_newcomers(pair: tuple[Path, Path]) -> None:
+    """The oldest of an address go first; the newcomers still get their handshake."""
+    register, trust = Connections(most=6, most_per_address=3), ssl.create_default_context()
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+
+    async def still_open(reader: asyncio.StreamReader) -> bool:
+        try:
+            return await asyncio.wait_for(reader.read(1), 0.2) != b""
+        except TimeoutError:
+            return True
+        except ConnectionResetError:
+            return False
+
+    async def scenario() -> tuple[list[bool], str]:
+        config = uvicorn.Config(lambda *_: None, lifespan="off")
+        certificate = Certificate(*pair)
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Doorway(register, certificate, None, config, ServerState(), {}), "127.0.0.1", 0
+        )
+        port = server.sockets[0].getsockname()[1]
+        async with server:
+            silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(10)]
+            await asyncio.sleep(0.2)
+            left = [await still_open(reader) for reader, _ in silent]
+            _, newcomer = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
+            version = newcomer.get_extra_info("ssl_object").version()
+            for writer in (newcomer, *(writer for _, writer in silent)):
+                writer.transport.abort()
+        return left, version
+
+    left, version = asyncio.run(scenario())
+    assert left == [False] * 7 + [True] * 3
+    assert version == "TLSv1.3"
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "https://localhost", "file://"])

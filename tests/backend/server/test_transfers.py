@@ -151,6 +151,10 @@ def test_a_picture_is_sent_once_and_named_in_any_number_of_requests(server: User
     assert anna.put(f"/uploads/{SHA}", content=b"anything").json()["complete"], "it is here, and nothing is read"
     assert submit_named(anna, "sha256:../../etc/passwd").json()["code"] == "request-invalid"
     assert submit_named(anna, "a picture").json()["code"] == "request-invalid"
+    uploads = server.list.parent / "data" / "uploads"
+    assert [path.name for path in uploads.rglob(f"{SHA}*")] == [SHA]
+    if os.name == "posix":
+        assert not [path for path in (uploads, *uploads.rglob("*")) if path.stat().st_mode & 0o077]
 
 
 def test_an_upload_goes_on_where_it_was_cut(anna: httpx.Client) -> None:

@@ -85,7 +85,7 @@ class Studio:
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     folder = tmp_path_factory.mktemp("studio")
-    with UsersServer(folder, "--user-requests", "1000") as server:
+    with UsersServer(folder, "--user-requests", "1000", "--verbose") as server:
         made = Studio(server, folder / "gate")
         made.clients = {name: server.client_of(name) for name in server.tokens}
         made.jobs["done"] = made.submit(made.anna, "steady")
