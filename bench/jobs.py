@@ -41,7 +41,9 @@ def fill(data: Path, jobs: int) -> list[str]:
     store = JobStore(data / "jobs.sqlite3", folders.reached)
     try:
         for number in range(jobs):
-            request = GenerateRequest(pipeline=STAND_IN, name=f"Shot {number}", parameters={"seconds": 3600.0})
+            request = GenerateRequest.model_validate(
+                {"pipeline": STAND_IN, "name": f"Shot {number}", "parameters": {"seconds": 3600.0}}
+            )
             if ids:
                 job = folders.create_like(request, ids[0])
             else:
@@ -78,8 +80,8 @@ def answer_times(server: Server, ids: Sequence[str], repeats: int) -> dict[str, 
             ask()
             times.append(time.perf_counter() - began)
         after = processor_seconds(server.pid)
-        known = before is not None and after is not None
-        answers[name] = sorted(times), (after - before) / repeats if known else None
+        taken = None if before is None or after is None else (after - before) / repeats
+        answers[name] = sorted(times), taken
     return answers
 
 

@@ -11,11 +11,9 @@ from typing import Any
 
 from backend.contract import AgainRequest, Event, GenerateRequest, JobState, JobView, OutlineFiles, Waiting
 from backend.errors import Problem
-from backend.imaging.intake import read_stored_inputs
 from backend.jobs import retention
 from backend.jobs.answers import add_answer, check_answer
-from backend.jobs.checkpoints import other_version
-from backend.jobs.checks import check_job
+from backend.jobs.checks import check_going_on, check_job, inputs_of, pictures_gone
 from backend.jobs.cooling import Cooling
 from backend.jobs.executor import Executor, WorkerState
 from backend.jobs.folders import KEPT, JobFolders, storage_problem
@@ -28,7 +26,6 @@ from backend.jobs.slot_thread import MOST_ATTEMPTS
 from backend.jobs.store import JobStore
 from backend.pipelines import PIPELINES
 from backend.pipelines.base import PipelineInfo
-from backend.preparations import maker_of
 from backend.privacy import close_to_others
 from backend.questions import read_question
 
@@ -36,12 +33,6 @@ IDLE_SECONDS = 300.0
 GRACE_SECONDS = 5.0
 LOOK_SECONDS = 0.5
 EVENTS_AT_ONCE = 500
-
-OF_THE_METHOD = ("pipeline-unknown", "preparation-unknown", "parameters-invalid")
-CHANGED_HINT = (
-    "What made this job has changed or is gone. Bring back its plug-in or its version, restart the backend and "
-    "continue then: what the job has kept stays. Or generate it again."
-)
 
 logger = logging.getLogger(__name__)
 
@@ -227,7 +218,7 @@ class JobService:
         if self._owner is None:
             raise RuntimeError("again() needs a service that was started")
         self._stored(job)
-        former, images, instances, depth, outlines = self._inputs(job)
+        former, images, instances, depth, outlines = inputs_of(self.folders.path(job))
         request = changes.applied_to(former)
         info = check_job(request, images, instances, depth, outlines)
         try:
@@ -236,18 +227,8 @@ class JobService:
         except Problem as problem:
             if (self.folders.path(job) / "inputs").is_dir():
                 raise
-            raise _pictures_gone() from problem  # it was removed at this very moment
+            raise pictures_gone() from problem  # it was removed at this very moment
         return self._queue(made, request, info, user)
-
-    def _inputs(self, job: str) -> tuple[GenerateRequest, list[bytes], bytes | None, bytes | None, list[OutlineFiles]]:
-        """What a job started from. Raises Problem("inputs-gone")."""
-        try:
-            found = read_stored_inputs(self.folders.path(job))
-        except (OSError, ValueError) as error:
-            raise _pictures_gone() from error
-        if not found[1] and maker_of(found[0].prepare) is None:
-            raise _pictures_gone()
-        return found
 
     def _queue(self, job: str, request: GenerateRequest, info: PipelineInfo, user: str) -> JobView:
         """Put a job whose folder is complete at the end of the queue."""
@@ -350,15 +331,7 @@ class JobService:
             raise RuntimeError("go_on() needs a service that was started")
         if not self._shown(self._stored(job)).can_continue:
             self._store.go_on(job, self._owner.id)  # raises, and says why
-        try:
-            info = check_job(*self._inputs(job))
-        except Problem as problem:
-            if problem.code in OF_THE_METHOD:
-                raise Problem(problem.code, problem.detail, CHANGED_HINT) from problem
-            raise
-        if version := other_version(self.folders.path(job), info):
-            detail = f"The job has come so far with version {version} of {info.title}; this is version {info.version}."
-            raise Problem("continue-not-possible", detail, CHANGED_HINT)
+        check_going_on(self.folders.path(job))
         stored = self._store.go_on(job, self._owner.id)
         retention.mark_unfetched(self.folders, job)
         self._look_up()
@@ -488,7 +461,3 @@ class JobService:
     def _stored(self, job: str) -> StoredJob:
         self.folders.path(job)
         return self._store.get(job)
-
-
-def _pictures_gone() -> Problem:
-    return Problem("inputs-gone", "The pictures that this job was made from are not there any more.")
