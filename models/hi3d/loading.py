@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.converted_folders import INDEX
 from models.depth.loading import load_depth
 from models.headers import CheckpointForeign
-from models.hi3d.files import INDEX, SECOND_VAE, Stage, convert
+from models.hi3d.files import SECOND_VAE, Stage, convert
 from models.hi3d.shapes import UNET_CLASS, VAE_CLASS
 from models.hi3d.unet import as_published
 from models.loading import read_headers, read_json, read_tensors
