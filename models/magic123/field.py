@@ -121,7 +121,8 @@ class RadianceField(nn.Module):
         around = torch.stack([points[:, None] + moves, points[:, None] - moves]).clamp(-1, 1)
         above, below = self.density(around.reshape(-1, 3)).view(2, -1, 3)
         fall = (below - above) / (2 * step)
-        return (fall / fall.square().sum(1, keepdim=True).clamp(min=1e-20).sqrt()).nan_to_num(nan=0.0)
+        unit: Tensor = fall / fall.square().sum(1, keepdim=True).clamp(min=1e-20).sqrt()
+        return unit.nan_to_num(nan=0.0)
 
     def blob(self, points: Tensor) -> Tensor:
         """What the ball in the middle adds to the logarithm of the density: `[N]`."""
