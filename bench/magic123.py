@@ -92,7 +92,7 @@ class Counting(RadianceField):
         raw = super()._raw(points)
         self.asked += len(points)
         if raw.requires_grad:
-            raw.register_hook(lambda gradient: self._went_back(len(points)))
+            raw.register_hook(lambda gradient: self._went_back(len(points)))  # type: ignore[no-untyped-call]
         return raw
 
     def _went_back(self, count: int) -> None:
@@ -276,8 +276,7 @@ def found_by_oracle(
     field.grid.active = settings.field.grid.levels
     with torch.no_grad():
         seen = render(field, reference.orbit, settings.known_size, march=settings.march).colour[0]
-        around = Orbit(*(torch.full((4,), each) for each in (1.3, 0.0, 1.8)))
-        around = replace(around, azimuth=torch.arange(4) * 1.57 + 0.8)
+        around = Orbit(torch.full((4,), 1.3), torch.arange(4) * 1.57 + 0.8, torch.full((4,), 1.8))
         light, white = around.backward, torch.ones(4, 3)
         views = render(field, around, settings.size, march=settings.march)
         true = truth.shown(around, settings.size, Shading(), light, white).permute(0, 2, 3, 1)

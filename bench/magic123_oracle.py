@@ -50,7 +50,7 @@ class Truth:
     @classmethod
     def of(cls, vertices: Tensor, faces: Tensor, colour: Callable[[Tensor], Tensor] | None = None) -> Truth:
         """Any mesh, brought to the middle and to its size; coloured by place if nobody says otherwise."""
-        used = vertices[faces.unique()]
+        used = vertices[torch.unique(faces)]
         middle = (used.amin(0) + used.amax(0)) / 2
         scale = REACH / float((used - middle).norm(dim=1).max())
         return cls((vertices - middle) * scale, faces, colour or by_place)
