@@ -1,4 +1,4 @@
-"""Tetrahedra of a lattice and the surfaces that pass them: closed, outwards, with gradients that differences confirm."""
+"""Tetrahedra of a lattice and the surfaces that pass them: closed, outwards, with gradients that are right."""
 
 from __future__ import annotations
 
