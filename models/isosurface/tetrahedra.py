@@ -11,14 +11,40 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+CHUNK = 1 << 18
+"""Listed tetrahedra looked at at once."""
 
 CELLS = 0.4
 """Cells along an axis for each step of a published grid's resolution."""
 
 SMALLEST, LARGEST = 2, 256
+
+
+class Tetrahedra(Protocol):
+    """[-1, 1]³ cut into tetrahedra."""
+
+    @property
+    def vertices(self) -> int:
+        """How many vertices there are."""
+        ...
+
+    @property
+    def resolution(self) -> float:
+        """How fine they are, in the numbers of published grids."""
+        ...
+
+    def points(self, index: Tensor) -> Tensor:
+        """Coordinates `[N, 3]` float32 of vertices `[N]` int64."""
+        ...
+
+    def crossed(self, inside: Tensor) -> Tensor:
+        """The tetrahedra `[T, 4]` int64, with positive determinants, of which some corners are `inside` `[V]`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -123,6 +149,45 @@ class TetrahedralGrid:
     def _middle(self, cell: Tensor) -> Tensor:
         n = self.cells
         return self.corners + (cell * torch.tensor([n * n, n, 1], device=cell.device)).sum(1)
+
+
+class ListedTetrahedra:
+    """Tetrahedra that somebody else has cut, all of them written down.
+
+    Args:
+        places: `[V, 3]` float32.
+        tetrahedra: `[T, 4]` integers, turned either way.
+        resolution: see `Tetrahedra`.
+
+    Raises:
+        ValueError: a tetrahedron names a vertex that is not there, or there is none.
+    """
+
+    def __init__(self, places: Tensor, tetrahedra: Tensor, resolution: float) -> None:
+        if places.ndim != 2 or places.shape[1] != 3 or tetrahedra.ndim != 2 or tetrahedra.shape[1] != 4:
+            raise ValueError(f"{list(places.shape)} and {list(tetrahedra.shape)} are no vertices and tetrahedra.")
+        if not len(tetrahedra) or not 0 <= int(tetrahedra.min()) <= int(tetrahedra.max()) < len(places):
+            raise ValueError(f"There are no tetrahedra, or one names a vertex that is not among the {len(places)}.")
+        self._places, self.resolution = places, resolution
+        self._tetrahedra = tetrahedra.to(torch.int32)
+        for piece in self._tetrahedra.split(CHUNK):
+            corner = places[piece.long()].double()
+            away = (torch.linalg.det(corner[:, 1:] - corner[:, :1]) < 0)[:, None]
+            piece[:, 2:] = torch.where(away, piece[:, 2:].flip(1), piece[:, 2:])
+
+    @property
+    def vertices(self) -> int:
+        """How many vertices there are."""
+        return len(self._places)
+
+    def points(self, index: Tensor) -> Tensor:
+        """Coordinates `[N, 3]` of vertices `[N]`, where the vertices are kept."""
+        return self._places[index.to(self._places.device)].to(index.device)
+
+    def crossed(self, inside: Tensor) -> Tensor:
+        """Those of which some corners are inside and some are not; looked for in pieces."""
+        here = inside.to(self._tetrahedra.device)
+        return torch.cat([_kept(piece.long(), here) for piece in self._tetrahedra.split(CHUNK)]).to(inside.device)
 
 
 def _mixed(parts: list[Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.isosurface.tetrahedra import TetrahedralGrid, crossings
+from models.isosurface.tetrahedra import ListedTetrahedra, TetrahedralGrid, crossings
 from models.rendering.silhouettes import Edges
 
 PUBLISHED = {32: (6641, 30136), 64: (36562, 192492), 128: (277410, 1524684)}
@@ -137,3 +137,21 @@ def test_only_what_is_crossed_is_touched() -> None:
     grid = TetrahedralGrid(44)
     inside = grid.points(torch.arange(grid.vertices)).norm(dim=1) < 0.2
     assert 0 < len(grid.crossed(inside)) < 12 * grid.cells**3 / 50
+
+
+def test_listed_tetrahedra_give_the_same_surface_however_they_are_turned() -> None:
+    grid = TetrahedralGrid(6)
+    tetrahedra = grid.crossed(torch.arange(grid.vertices) >= grid.corners)
+    turned = torch.where((torch.arange(len(tetrahedra)) % 3 == 0)[:, None], tetrahedra[:, [1, 0, 2, 3]], tetrahedra)
+    listed = ListedTetrahedra(grid.points(torch.arange(grid.vertices)), turned, grid.resolution)
+    inside = noise(5, grid.vertices) > 0.3
+    assert float(volumes(grid, listed.crossed(inside)).min()) > 0
+    ours, theirs = (crossings(each.crossed(inside), inside) for each in (grid, listed))
+    assert torch.equal(ours.ends, theirs.ends)
+    assert sorted(ours.faces.sort(1).values.tolist()) == sorted(theirs.faces.sort(1).values.tolist())
+
+
+@pytest.mark.parametrize("tetrahedra", [torch.tensor([[0, 1, 2, 9]]), torch.empty(0, 4), torch.tensor([[0, 1, -1, 2]])])
+def test_tetrahedra_that_name_no_vertex_are_refused(tetrahedra: Tensor) -> None:
+    with pytest.raises(ValueError, match="no tetrahedra, or one names a vertex"):
+        ListedTetrahedra(torch.rand(5, 3), tetrahedra, 32)
