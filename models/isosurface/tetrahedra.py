@@ -170,7 +170,7 @@ class ListedTetrahedra:
             raise ValueError(f"There are no tetrahedra, or one names a vertex that is not among the {len(places)}.")
         self._places, self.resolution = places, resolution
         self._tetrahedra = tetrahedra.to(torch.int32)
-        for piece in self._tetrahedra.split(CHUNK):
+        for piece in torch.split(self._tetrahedra, CHUNK):
             corner = places[piece.long()].double()
             away = (torch.linalg.det(corner[:, 1:] - corner[:, :1]) < 0)[:, None]
             piece[:, 2:] = torch.where(away, piece[:, 2:].flip(1), piece[:, 2:])
@@ -187,7 +187,7 @@ class ListedTetrahedra:
     def crossed(self, inside: Tensor) -> Tensor:
         """Those of which some corners are inside and some are not; looked for in pieces."""
         here = inside.to(self._tetrahedra.device)
-        return torch.cat([_kept(piece.long(), here) for piece in self._tetrahedra.split(CHUNK)]).to(inside.device)
+        return torch.cat([_kept(piece.long(), here) for piece in torch.split(self._tetrahedra, CHUNK)]).to(inside.device)
 
 
 def _mixed(parts: list[Tensor]) -> Tensor:

@@ -21,7 +21,8 @@ def laplacian(vertices: Tensor, edges: Edges) -> Tensor:
     one, two = edges.ends.unbind(1)
     away = vertices.index_select(0, one) - vertices.index_select(0, two)
     total = torch.zeros_like(vertices).index_add(0, one, away).index_add(0, two, -away)
-    return torch.linalg.vector_norm(total, dim=1).mean()
+    lengths: Tensor = torch.linalg.vector_norm(total, dim=1)
+    return lengths.mean()
 
 
 def face_normals(vertices: Tensor, faces: Tensor) -> Tensor:

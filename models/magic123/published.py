@@ -235,8 +235,8 @@ def unpacked(bits: Tensor, cells: int) -> Tensor:
     """The occupied cells, `[cells, cells, cells]` bool along our x, y, z, from Morton's order in the published world.
 
     Args:
-        bits: `[cells³ / 8]` uint8; the lowest bit of a byte is its first cell. Of a cell's number the bits 0, 3, 6 … are
-            those of x, the next ones of y, then of z.
+        bits: `[cells³ / 8]` uint8; the lowest bit of a byte is its first cell. Of a cell's number the bits 0, 3, 6 …
+            are those of x, the next ones of y, then of z.
         cells: along each axis, a power of 2.
     """
     flat = (bits[:, None] >> torch.arange(8, dtype=torch.uint8, device=bits.device) & 1).bool().reshape(-1)
@@ -267,8 +267,8 @@ def _surface(state: dict[str, Tensor], told: dict[str, Any], file: Path) -> Publ
 def _scale(told: object, file: Path) -> Tensor:
     if told is None:
         raise CheckpointForeign(
-            f"{file} is a checkpoint of the fine stage that does not say what its surface is scaled by (tet_scale): its "
-            "size cannot be told. The checkpoint of the coarse stage can be read, and refined again."
+            f"{file} is a checkpoint of the fine stage that does not say what its surface is scaled by (tet_scale), so "
+            "its size cannot be told. The checkpoint of the coarse stage can be read, and refined again."
         )
     values = told.values() if isinstance(told, _Array) else told
     if isinstance(values, Tensor) and values.shape == (3,):
@@ -358,12 +358,12 @@ def _array(archive: zipfile.ZipFile, name: str, file: Path) -> npt.NDArray[Any]:
     with archive.open(entry) as stream:
         kind, shape, fortran = _npy_header(stream)
         claimed, held = math.prod(shape) * kind.itemsize, stated - stream.tell()
-        if len(shape) != 2 or fortran or kind.hasobject or claimed != held:
+        if len(shape) != 2 or kind.hasobject or claimed != held:
             raise CheckpointDamaged(f"{file}: its {name} is no table, or claims {claimed} bytes and has {held}.")
         data = stream.read(claimed)
     if len(data) != claimed:
         raise EOFError(f"{name} ends in the middle")
-    return np.frombuffer(data, kind).reshape(shape)
+    return np.frombuffer(data, kind).reshape(shape, order="F" if fortran else "C")
 
 
 def _npy_header(stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
