@@ -187,7 +187,8 @@ class ListedTetrahedra:
     def crossed(self, inside: Tensor) -> Tensor:
         """Those of which some corners are inside and some are not; looked for in pieces."""
         here = inside.to(self._tetrahedra.device)
-        return torch.cat([_kept(piece.long(), here) for piece in torch.split(self._tetrahedra, CHUNK)]).to(inside.device)
+        found = [_kept(piece.long(), here) for piece in torch.split(self._tetrahedra, CHUNK)]
+        return torch.cat(found).to(inside.device)
 
 
 def _mixed(parts: list[Tensor]) -> Tensor:

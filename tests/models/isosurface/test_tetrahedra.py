@@ -18,7 +18,8 @@ PUBLISHED = {32: (6641, 30136), 64: (36562, 192492), 128: (277410, 1524684)}
 
 def volumes(grid: TetrahedralGrid, tetrahedra: Tensor) -> Tensor:
     corner = grid.points(tetrahedra.reshape(-1)).reshape(-1, 4, 3).double()
-    return torch.linalg.det(corner[:, 1:] - corner[:, :1]) / 6
+    found: Tensor = torch.linalg.det(corner[:, 1:] - corner[:, :1]) / 6
+    return found
 
 
 def noise(seed: int, *shape: int) -> Tensor:
@@ -95,7 +96,7 @@ def test_random_signs_give_closed_surfaces_around_what_is_inside(seed: int) -> N
     signed[border] = -1
     vertices, faces = surface(grid, signed)
     assert closed(faces)
-    assert faces.unique().tolist() == list(range(len(vertices)))
+    assert torch.unique(faces).tolist() == list(range(len(vertices)))
     assert signed_volume(vertices, faces) > 0
 
 
@@ -114,7 +115,7 @@ def test_gradients_are_those_of_differences() -> None:
     grid = TetrahedralGrid(4)
     signed = (0.6 - grid.points(torch.arange(grid.vertices)).norm(dim=1) + 0.1 * noise(3, grid.vertices)).double()
     found = crossings(grid.crossed(signed > 0), signed > 0)
-    used, ends = found.ends.unique(return_inverse=True)
+    used, ends = torch.unique(found.ends, return_inverse=True)
     points, values = grid.points(used).double().requires_grad_(), signed[used].requires_grad_()
     assert torch.autograd.gradcheck(lambda p, s: found.places(p[ends], s[ends]), (points, values))
 
