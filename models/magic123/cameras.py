@@ -53,8 +53,8 @@ class Orbit:
         """
         if not (math.isfinite(polar + azimuth) and 0 < radius < math.inf and 0 < field_of_view < 180):
             raise ValueError(f"({polar}, {azimuth}) at {radius} with {field_of_view} degrees is no camera.")
-        angles = (torch.tensor([math.radians(each)]) for each in (polar, azimuth))
-        return cls(*angles, torch.tensor([float(radius)]), field_of_view)
+        one, other = (torch.tensor([math.radians(each)]) for each in (polar, azimuth))
+        return cls(one, other, torch.tensor([float(radius)]), field_of_view)
 
     def __len__(self) -> int:
         return len(self.polar)
@@ -176,8 +176,7 @@ def drawn(step: Step, around: Around, count: int = 1) -> Orbit:
     over = chance[:, 0] < around.sphere
     polar = torch.where(over, torch.atan2(torch.hypot(x, y), z), polar)
     azimuth = torch.where(over, torch.atan2(x, -y), azimuth)
-    orbit = (step.mine(each) for each in (polar, azimuth, between(3, around.radius)))
-    return Orbit(*orbit, around.field_of_view)
+    return Orbit(step.mine(polar), step.mine(azimuth), step.mine(between(3, around.radius)), around.field_of_view)
 
 
 def lights(step: Step, orbit: Orbit, count: int = 1) -> Tensor:

@@ -1,8 +1,8 @@
 """What is optimised: density and colour at any point of the box from -1 to 1, as Magic123 has them (arXiv 2306.17843).
 
 A hash grid, a perceptron on it, and a soft ball of density in the middle to begin with. There is no dependence on the
-direction of view. The world is right-handed with z up (`cameras.py`); a field whose tables were trained in the published
-world, which is a mirror image with y up, is told so (`FieldSettings.published_world`), and is asked and answers in
+direction of view. The world is right-handed with z up (`cameras.py`); a field whose tables were trained in the
+published world, a mirror image with y up, is told so (`FieldSettings.published_world`), and is asked and answers in
 ours all the same.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Protocol
 
 import torch
@@ -91,7 +92,7 @@ class RadianceField(nn.Module):
         self.settings = settings = settings or FieldSettings()
         self.grid = HashGrid(settings.grid)
         widths = [self.grid.width, *[settings.hidden] * (settings.layers - 1), 4]
-        self.network = nn.ModuleList(nn.Linear(one, two) for one, two in zip(widths, widths[1:], strict=False))
+        self.network = nn.ModuleList(nn.Linear(one, two) for one, two in pairwise(widths))
 
     def forward(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Points `[N, 3]` → density `[N]` and albedo `[N, 3]`, float32."""
@@ -120,12 +121,14 @@ class RadianceField(nn.Module):
         around = torch.stack([points[:, None] + moves, points[:, None] - moves]).clamp(-1, 1)
         above, below = self.density(around.reshape(-1, 3)).view(2, -1, 3)
         fall = (below - above) / (2 * step)
-        return (fall / fall.square().sum(1, keepdim=True).clamp(min=1e-20).sqrt()).nan_to_num(nan=0.0)
+        unit: Tensor = fall / fall.square().sum(1, keepdim=True).clamp(min=1e-20).sqrt()
+        return unit.nan_to_num(nan=0.0)
 
     def blob(self, points: Tensor) -> Tensor:
         """What the ball in the middle adds to the logarithm of the density: `[N]`."""
         distance = points.square().sum(1)
-        return self.settings.blob_density * torch.exp(-distance / (2 * self.settings.blob_radius**2))
+        added: Tensor = self.settings.blob_density * torch.exp(-distance / (2 * self.settings.blob_radius**2))
+        return added
 
     def _raw(self, points: Tensor) -> Tensor:
         """What the perceptron says, `[N, 4]` float32."""
@@ -203,7 +206,7 @@ def settings_of_published(tensors: Mapping[str, Tensor], base: int = 16, finest:
     except KeyError as error:
         raise ValueError(f"The state has no tensor {error}, so it is no field of Magic123.") from error
     layers = sum(name.startswith("sigma_net.net.") and name.endswith(".weight") for name in tensors)
-    largest = max((two - one for one, two in zip(offsets, offsets[1:], strict=False)), default=0)
+    largest = max((two - one for one, two in pairwise(offsets)), default=0)
     if largest < 8 or offsets[-1] != entries:
         raise ValueError("The state's table is not as long as its own offsets say.")
     grid = GridSettings(len(offsets) - 1, base, finest, math.ceil(math.log2(largest)))
