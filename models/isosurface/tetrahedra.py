@@ -116,7 +116,9 @@ class TetrahedralGrid:
     def enclosed(self, inside: Tensor) -> Tensor:
         """`inside` `[V]` bool, and with it all vertices from which no way leads to the border of the cube."""
         n = self.cells
-        outside = np.zeros((2 * n + 1,) * 3, dtype=bool)  # the lattice with half its spacing: a middle is between corners
+        outside = np.zeros(
+            (2 * n + 1,) * 3, dtype=bool
+        )  # the lattice with half its spacing: a middle is between corners
         outside[::2, ::2, ::2] = (~inside[: self.corners]).cpu().numpy().reshape(n + 1, n + 1, n + 1)
         outside[1::2, 1::2, 1::2] = (~inside[self.corners :]).cpu().numpy().reshape(n, n, n)
         diagonals = np.zeros((3, 3, 3), dtype=bool)

@@ -18,30 +18,21 @@ from torch.nn import functional
 
 from models.guidance.prior import Prior, distilled
 from models.isosurface.sampling import EmptySurface
-from models.isosurface.tetrahedra import Tetrahedra, TetrahedralGrid, crossings
+from models.isosurface.tetrahedra import crossings
 from models.magic123 import losses, mesh_losses
 from models.magic123.cameras import Around, Orbit, drawn, lights
 from models.magic123.drawing import Shading
-from models.magic123.field import Field
-from models.magic123.published import THRESHOLD, PublishedSurface
+from models.magic123.fine_start import BORDER, Start, border_of
 from models.magic123.reference import Reference
 from models.optimisation.chance import Step
 from models.rendering.drawing import Drawing, draw
 from models.rendering.silhouettes import Edges
 
-LOCATE = 64
-"""Resolution of the lattice that tells how large the object is."""
+PUBLISHED_STEPS, PUBLISHED_RESOLUTION = 5000, 256
+ADAM: dict[str, Any] = {"betas": (0.9, 0.99), "eps": 1e-15}
+"""Published, of the optimiser."""
 
-AROUND = 0.1
-"""Room between the object and the lattice's border, at least, in the world's unit."""
-
-CHUNK = 1 << 17
-"""Points that a field is asked for at once while nothing is learned."""
-
-BORDER = 1e-3
-"""Vertices along the border of the lattice are outside by at least so much, or the surface would be open there."""
-
-FAINTEST = 1e-12
+AS_IT_IS = Shading()
 
 
 @dataclass(frozen=True)
@@ -65,17 +56,19 @@ class FineWeights:
 class FineSettings:
     """How the stage goes; published numbers where there are any.
 
+    steps: of the whole stage. With fewer than published the geometry is that much faster.
     resolution: of the lattice, see `TetrahedralGrid.of_resolution`.
     size: pixels along each side of what is drawn. prior_size: of what the priors see, which is no larger.
     known_first: steps from the beginning that see the known view alone. known_every: and every which one later on.
     around: from where novel views look.
     textureless: share of novel views without colours. ambient: how much light novel views have from everywhere, from …
-        to. White: whether novel views have a white background, and not any.
+        to. white: whether novel views have a white background, and not any.
     weights: of the losses.
     distance_rate, move_rate, grid_rate, network_rate: learning rates of signed distances in lattice edges a step on a
         lattice of the published resolution, of moves, of the field's tables and of its perceptron.
     """
 
+    steps: int = 5000
     resolution: int = 256
     size: int = 1024
     prior_size: int = 512
@@ -94,113 +87,16 @@ class FineSettings:
     def __post_init__(self) -> None:
         if not 1 <= self.prior_size <= self.size:
             raise ValueError(f"Priors see pictures of 1 to {self.size} pixels, not {self.prior_size}.")
-        if self.known_every < 1 or self.known_first < 0:
-            raise ValueError("The known view is looked at every so many steps, from 1 on.")
+        if self.steps < 1 or self.known_every < 1 or self.known_first < 0:
+            raise ValueError("There is a step at least, and the known view is looked at every so many of them.")
 
 
-PUBLISHED_RESOLUTION = 256
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where the stage begins.
-
-    Attributes:
-        tetrahedra: the lattice.
-        signed: `[V]`, above 0 inside; 1 is what it changes by along one edge of the lattice, as near as can be told.
-        deform: `[V, 3]`.
-        scale: `[3]`, what the lattice's vertices are multiplied by.
-        reach: `[3]`, how far a vertex moves at most along each axis.
-    """
-
-    tetrahedra: Tetrahedra
-    signed: Tensor
-    deform: Tensor
-    scale: Tensor
-    reach: Tensor
-
-    @classmethod
-    def blank(cls, tetrahedra: Tetrahedra, device: torch.device | str = "cpu") -> Start:
-        """For a stage whose state is read from a file."""
-        count = tetrahedra.vertices
-        signed, deform = torch.zeros(count, device=device), torch.zeros(count, 3, device=device)
-        return cls(tetrahedra, signed, deform, torch.ones(3, device=device), torch.ones(3, device=device))
-
-    @classmethod
-    def published(cls, surface: PublishedSurface, tetrahedra: Tetrahedra) -> Start:
-        """Where somebody's fine stage of the published program has ended."""
-        reach = torch.full((3,), 1 / tetrahedra.resolution)
-        return cls(tetrahedra, surface.signed, surface.deform, surface.scale, reach)
-
-
-@torch.no_grad()
-def begin(
-    density: Callable[[Tensor], Tensor],
-    resolution: int,
-    mean_density: float | None = None,
-    *,
-    device: torch.device | str = "cpu",
-    progress: Callable[[float], None] | None = None,
-) -> Start:
-    """The surface of a density field: where the density is `THRESHOLD`, or the mean where that is less.
-
-    The lattice is scaled to the object, axis by axis. What is enclosed is filled: nobody sees it. Signed distances are
-    logarithms of the density's ratio to the threshold, measured in edges of the lattice and cut off at one: between
-    two vertices the surface is then where the field has it, and not half way.
-
-    Args:
-        density: points `[N, 3]` -> `[N]`.
-        resolution: see `FineSettings`.
-        mean_density: of the coarse stage's lattice; None: unknown.
-        progress: is told the fraction done.
-
-    Raises:
-        EmptySurface: the density is below the threshold everywhere, or above it.
-    """
-    threshold = min(mean_density, THRESHOLD) if mean_density else THRESHOLD
-    look, grid = TetrahedralGrid.of_resolution(LOCATE), TetrahedralGrid.of_resolution(resolution)
-    total = look.vertices + grid.vertices
-
-    def asked(of: TetrahedralGrid, scale: Tensor, done: int) -> Tensor:
-        found = torch.empty(of.vertices, device=device)
-        for first in range(0, of.vertices, CHUNK):
-            index = torch.arange(first, min(first + CHUNK, of.vertices), device=device)
-            found[index] = density(of.points(index) * scale).to(found)
-            if progress is not None:
-                progress((done + first + len(index)) / total)
-        return found
-
-    one = torch.ones(3, device=device)
-    there = (asked(look, one, 0) > threshold).nonzero()[:, 0]
-    if not len(there):
-        raise EmptySurface(inside=False)
-    scale = (look.points(there).abs().amax(0) + AROUND).clamp(max=1.0)
-    found = asked(grid, scale, look.vertices)
-    ratio = (found.clamp(min=FAINTEST) / threshold).log().nan_to_num(nan=-1.0)
-    border = border_of(grid, device)
-    inside = grid.enclosed((ratio > 0) & ~border)
-    if not bool(inside.any()):
-        raise EmptySurface(inside=False)
-    hidden = inside & (ratio <= 0)
-    signed = torch.where(hidden, 1.0, ratio / _edge_change(grid, ratio, inside)).clamp(-1, 1)
-    signed = torch.where(border, signed.clamp(max=-BORDER), signed)
-    return Start(grid, signed, torch.zeros(len(signed), 3, device=device), scale, scale / grid.resolution)
-
-
-def _edge_change(grid: TetrahedralGrid, values: Tensor, inside: Tensor) -> Tensor:
-    """The median change of values along the edges of the lattice that the surface passes."""
-    ends = crossings(grid.crossed(inside), inside).ends
-    change = (values[ends[:, 0]] - values[ends[:, 1]]).abs()
-    return change.median().clamp(min=FAINTEST)
-
-
-def border_of(tetrahedra: Tetrahedra, device: torch.device | str) -> Tensor:
-    """Which vertices `[V]` lie on the walls of the lattice's cube."""
-    found = torch.empty(tetrahedra.vertices, dtype=torch.bool, device=device)
-    for first in range(0, len(found), CHUNK):
-        index = torch.arange(first, min(first + CHUNK, len(found)), device=device)
-        found[index] = tetrahedra.points(index).abs().amax(1) >= 1
-    return found
+PRESETS = {
+    "draft": FineSettings(steps=500, resolution=128, size=512, prior_size=256, known_first=10),
+    "standard": FineSettings(steps=2000, resolution=192, size=768, prior_size=512, known_first=40),
+    "final": FineSettings(),
+}
+"""How much is done: the last is what is published."""
 
 
 @dataclass(frozen=True)
@@ -229,6 +125,8 @@ class FineStage(nn.Module):
     scale: Tensor
     reach: Tensor
     border: Tensor
+    picture: Tensor
+    alpha: Tensor
 
     def __init__(
         self,
@@ -255,17 +153,14 @@ class FineStage(nn.Module):
         self.register_buffer("reach", start.reach.clone())
         self.register_buffer("border", border_of(start.tetrahedra, start.signed.device), persistent=False)
         self.reference_orbit = reference.orbit
-        shown = reference.at(min(self.settings.size, len(reference.picture)))
+        shown = reference.at(min(self.settings.size, reference.picture.shape[0]))
         self.register_buffer("picture", shown.picture.to(start.signed), persistent=False)
         self.register_buffer("alpha", shown.alpha.to(start.signed), persistent=False)
 
-    def groups(self, faster: float = 1.0) -> list[dict[str, Any]]:
-        """The parameters with their learning rates, for Adam with `ADAM`.
-
-        Args:
-            faster: what all rates of the geometry are multiplied by, as where there are fewer steps than published.
-        """
+    def groups(self) -> list[dict[str, Any]]:
+        """The parameters with their learning rates, for Adam with `ADAM`."""
         chosen = self.settings
+        faster = PUBLISHED_STEPS / chosen.steps
         # In edges of the lattice, so that the surface is as fast in the world on any lattice.
         distance = chosen.distance_rate * self.tetrahedra.resolution / PUBLISHED_RESOLUTION
         groups = [
@@ -330,7 +225,7 @@ class FineStage(nn.Module):
         size: int | None = None,
         *,
         surface: Surface | None = None,
-        shading: Shading = Shading(),
+        shading: Shading = AS_IT_IS,
         light: Tensor | None = None,
         background: float | Tensor = 1.0,
     ) -> Drawing:
@@ -347,10 +242,7 @@ class FineStage(nn.Module):
             return shading.colours(albedo, normals, lamp)
 
         def colours(places: Tensor) -> Tensor:
-            asker: Any = self.field
-            grey = shading.kind in ("textureless", "normal")
-            found: Tensor = torch.zeros_like(places) if grey else asker.albedo(places)
-            return found
+            return torch.zeros_like(places) if shading.kind in ("textureless", "normal") else self.albedo(places)
 
         return draw(
             surface.vertices,
@@ -371,8 +263,13 @@ class FineStage(nn.Module):
             EmptySurface: there is no surface.
         """
         surface = self.surface()
+        return surface.vertices, surface.faces, self.albedo
+
+    def albedo(self, places: Tensor) -> Tensor:
+        """The surface's colours `[N, 3]` at places `[N, 3]`."""
         asker: Any = self.field
-        return surface.vertices, surface.faces, asker.albedo
+        found: Tensor = asker.albedo(places)
+        return found
 
     def _known_view(self, surface: Surface) -> dict[str, Tensor]:
         drawn_view = self.draw(self.reference_orbit, surface=surface)
@@ -403,10 +300,6 @@ class FineStage(nn.Module):
         looked_at = picture.detach()
         gradients = [prior.gradient(looked_at, views, step) for prior in self.priors]
         return {"priors": distilled(picture, torch.stack(gradients).sum(0))}
-
-
-ADAM: dict[str, Any] = {"betas": (0.9, 0.99), "eps": 1e-15}
-"""Published, of the optimiser."""
 
 
 def reduced(picture: Tensor, size: int) -> Tensor:
