@@ -9,7 +9,7 @@ together, once. The lattice, its scale and the steps along it are those of `Star
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from models.magic123.cameras import Around, Orbit, drawn, lights
 from models.magic123.drawing import Shading
 from models.magic123.fine_start import BORDER, Start, border_of
 from models.magic123.reference import Reference
+from models.magic123.settings import Plan
 from models.optimisation.chance import Step
 from models.rendering.drawing import Drawing, draw
 from models.rendering.silhouettes import Edges
@@ -33,6 +34,8 @@ ADAM: dict[str, Any] = {"betas": (0.9, 0.99), "eps": 1e-15}
 """Published, of the optimiser."""
 
 AS_IT_IS = Shading()
+MOST_LEVELS = 64
+"""Of the field's grid: all that there are."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,24 @@ PRESETS = {
     "final": FineSettings(),
 }
 """How much is done: the last is what is published."""
+
+
+def planned(settings: FineSettings, reference: Orbit, step: Step) -> Plan:
+    """What a step is going to do, of which a part has one view.
+
+    Args:
+        reference: the camera of the known view.
+    """
+    number = step.number + 1  # as published, steps are counted from 1
+    if number < settings.known_first or number % settings.known_every == 0:
+        return Plan(True, reference, AS_IT_IS, reference.backward, torch.ones(1, 3), MOST_LEVELS)
+    orbit = drawn(step, settings.around, step.parts)
+    chance = torch.rand(5, generator=step.generator("shading"))
+    low, high = settings.ambient
+    ambient = low + (high - low) * float(chance[0])
+    shading = Shading("textureless" if float(chance[1]) < settings.textureless else "lambert", ambient)
+    background = torch.ones(1, 3) if settings.white else chance[None, 2:]
+    return Plan(False, orbit, shading, lights(step, orbit, step.parts), background, MOST_LEVELS)
 
 
 @dataclass(frozen=True)
@@ -173,11 +194,10 @@ class FineStage(nn.Module):
                 groups.append({"params": found, "lr": rate})
         return groups
 
-    def known(self, step: Step) -> bool:
-        """Whether a step looks at the known view."""
-        number = step.number + 1
-        chosen = self.settings
-        return not self.priors or number < chosen.known_first or number % chosen.known_every == 0
+    def plan(self, step: Step) -> Plan:
+        """What a step is going to do; without priors it looks at the known view."""
+        settings = self.settings if self.priors else replace(self.settings, known_every=1)
+        return planned(settings, self.reference_orbit, step)
 
     def forward(self, step: Step) -> Mapping[str, Tensor]:
         """Losses of one view and of the mesh.
@@ -186,7 +206,8 @@ class FineStage(nn.Module):
             EmptySurface: there is no surface any more.
         """
         surface = self.surface()
-        seen = self._known_view(surface) if self.known(step) else self._novel_view(surface, step)
+        plan = self.plan(step)
+        seen = self._known_view(surface) if plan.known else self._novel_view(surface, plan, step)
         weights = self.settings.weights
         bends = mesh_losses.normal_consistency(surface.vertices, surface.faces, surface.edges)
         bumps = mesh_losses.laplacian(surface.vertices, surface.edges)
@@ -283,20 +304,11 @@ class FineStage(nn.Module):
             "mask": weights.mask * losses.mask(alpha, self.alpha),
         }
 
-    def _novel_view(self, surface: Surface, step: Step) -> dict[str, Tensor]:
-        chosen = self.settings
-        orbit = drawn(step, chosen.around)
-        chance = torch.rand(5, generator=step.generator("shading"))
-        ambient = float(chosen.ambient[0] + chance[0] * (chosen.ambient[1] - chosen.ambient[0]))
-        shading = Shading("textureless" if float(chance[1]) < chosen.textureless else "lambert", ambient)
-        if ambient == 1 and shading.kind == "lambert":
-            shading = Shading()
-        background = torch.ones(3) if chosen.white else chance[2:]
-        seen = self.draw(
-            orbit, surface=surface, shading=shading, light=lights(step, orbit)[0], background=background.to(self.signed)
-        )
-        picture = reduced(seen.colour, chosen.prior_size).movedim(2, 0)[None]
-        views = orbit.seen_from(self.reference_orbit)
+    def _novel_view(self, surface: Surface, plan: Plan, step: Step) -> dict[str, Tensor]:
+        light, background = plan.light[0], plan.background[0].to(self.signed)
+        seen = self.draw(plan.orbit, surface=surface, shading=plan.shading, light=light, background=background)
+        picture = reduced(seen.colour, self.settings.prior_size).movedim(2, 0)[None]
+        views = plan.orbit.seen_from(self.reference_orbit)
         looked_at = picture.detach()
         gradients = [prior.gradient(looked_at, views, step) for prior in self.priors]
         return {"priors": distilled(picture, torch.stack(gradients).sum(0))}

@@ -38,17 +38,16 @@ def colours(points: Tensor) -> Tensor:
     for left, right, low, high in LETTER:
         written |= (x > left) & (x < right) & (z > low) & (z < high)
     found = torch.where(((y > 0.05) & (z > 0))[:, None], blue, orange)
-    return torch.where((written & (y < -0.28))[:, None], dark, found)
+    return torch.where((written & (y < -0.2))[:, None], dark, found)
 
 
 def chair(cells: int = 56) -> Truth:
-    """As a mesh, with colours for its vertices."""
+    """As a mesh, in its place and as large as it is here."""
     grid = TetrahedralGrid(cells)
     signed = distance(grid.points(torch.arange(grid.vertices)))
     found = crossings(grid.crossed(signed > 0), signed > 0)
     points = grid.points(found.ends.reshape(-1)).reshape(-1, 2, 3)
-    vertices = found.places(points, signed[found.ends])
-    return Truth(vertices, found.faces, colours(vertices))
+    return Truth(found.places(points, signed[found.ends]), found.faces, colours)
 
 
 def density(points: Tensor, larger: float = 0.05) -> Tensor:
@@ -60,4 +59,6 @@ def painter(seed: int = 0) -> nn.Module:
     """A field that has learnt nothing yet."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return RadianceField(FieldSettings(GridSettings(levels=6, base=8, finest=96, log2_entries=14), hidden=32, layers=2))
+        return RadianceField(
+            FieldSettings(GridSettings(levels=6, base=8, finest=96, log2_entries=14), hidden=32, layers=2)
+        )
