@@ -1,4 +1,4 @@
-"""The fine stage: where it begins, what a step does, how it goes on to the bit, and that it tells when nothing is left."""
+"""The fine stage: where it begins, what a step does, that it goes on to the bit and tells when nothing is left."""
 
 from __future__ import annotations
 
