@@ -243,15 +243,27 @@ def test_a_published_surface_goes_on_where_it_was() -> None:
 
 def test_previews_show_colours_and_normals_of_what_is_seen() -> None:
     fine = stage()
-    with torch.no_grad():
-        colour = fine.draw(Orbit.of(90, 0), 24)
-        normals = fine.draw(Orbit.of(90, 0), 24, shading=Shading("normal"), background=0.0)
-    assert colour.colour.shape == (24, 24, 3)
-    middle = normals.colour[12, 12] * 2 - 1
-    assert middle[1] < -0.95  # towards a camera at -y
+    around = Orbit(torch.full((2,), math.pi / 2), torch.tensor([0.0, math.pi / 2]), torch.full((2,), 1.8))
+    seen = fine.render(around, 24)
+    assert seen.colour.shape == seen.normals.shape == (2, 24, 24, 3)
+    assert seen.alpha[:, 12, 12].tolist() == [1, 1] and seen.alpha[0, 0, 0] == 0
+    facing = seen.normals[:, 12, 12] * 2 - 1
+    assert facing[0, 1] < -0.95 and facing[1, 0] > 0.95  # towards cameras at -y and at +x
+    assert seen.normals[0, 0, 0].tolist() == [0, 0, 0]
+    assert seen.depth[:, 12, 12].tolist() == pytest.approx([1.3, 1.3], abs=0.02)
     vertices, faces, field = fine.export()
     assert not vertices.requires_grad and closed(faces)
     assert field(vertices).shape == vertices.shape
+
+
+def test_places_stay_exact_in_a_run_of_less_precision() -> None:
+    fine = stage()
+    with torch.no_grad():
+        plain = fine(Step(0, 0))
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = fine(Step(0, 0))
+    for name, value in plain.items():
+        assert float(mixed[name]) == pytest.approx(float(value), rel=1e-5), name
 
 
 def test_light_falls_on_the_side_that_is_seen() -> None:
