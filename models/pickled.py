@@ -25,6 +25,7 @@ from models.headers import (
     open_header,
 )
 from models.pickled_claims import check_claims, open_archive
+from models.pickled_strangers import read_among_strangers
 from models.writing import NAMES, write_safetensors
 
 Rename = Callable[[str], str | None]
@@ -38,24 +39,28 @@ CHUNK = 1 << 22
 ZIP = b"PK\x03\x04"
 
 
-def read_pickled(file: Path) -> dict[str, Tensor]:
+def read_pickled(file: Path, strangers: bool = False) -> dict[str, Tensor]:
     """The tensors of a file by name, mapped: a tensor is read from the disk when it is used.
 
-    A training checkpoint gives what is under its "state_dict".
+    A training checkpoint gives what is under its "state_dict". strangers: see `read_content`.
 
     Raises:
         CheckpointMissing: no such file.
         CheckpointDamaged: cut off, or no file of torch's.
         CheckpointForeign: it holds more than weights, or something else.
     """
-    content = read_content(file)
+    content = read_content(file, strangers)
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     return tensor_table(content, file)
 
 
-def read_content(file: Path) -> Any:
+def read_content(file: Path, strangers: bool = False) -> Any:
     """What a file of torch's holds: tensors, mapped, in plain containers with numbers and strings.
+
+    Args:
+        strangers: it may hold more, which is not read but stands as a thing that does nothing: what a training program
+            keeps beside its weights. For zips alone; see `pickled_strangers`.
 
     Raises:
         CheckpointError: as `read_pickled`.
@@ -71,6 +76,8 @@ def read_content(file: Path) -> Any:
         raise CheckpointDamaged(f"{file} is cut off ({file.stat().st_size} bytes); the download is incomplete.")
     check_claims(file)
     try:
+        if strangers and zipped:
+            return read_among_strangers(file)
         return torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         if "Weights only load failed" in str(error) and zipped:

@@ -22,6 +22,7 @@ from backend import devices  # noqa: E402
 from backend import residency as residency_module  # noqa: E402
 from backend.camera import default_camera  # noqa: E402
 from backend.pipelines.context import Context  # noqa: E402
+from backend.pipelines.hi3d import HI3D  # noqa: E402
 from backend.pipelines.instantmesh import INSTANTMESH  # noqa: E402
 from backend.pipelines.instantmesh import run as instantmesh_run  # noqa: E402
 from backend.pipelines.midi import MIDI, MidiParameters  # noqa: E402
@@ -35,6 +36,7 @@ from backend.preparations.segment.tiny import write_tiny_segmentation_checkpoint
 from backend.residency import residency  # noqa: E402
 from models import parts  # noqa: E402
 from models.midi.tiny import write_tiny_checkpoint  # noqa: E402
+from tests.backend.hi3d_shots import FAST  # noqa: E402
 from tests.backend.instantmesh_shots import ONE, PLAIN  # noqa: E402
 from tests.backend.mira_shots import PLAIN as PLAIN_MIRA  # noqa: E402
 from tests.backend.pipelines.test_midi import shot_of  # noqa: E402
@@ -99,6 +101,10 @@ def mira(seed: int) -> None:
     MIRA.load()(ONE, parameters, context(MIRA, seed))
 
 
+def hi3d(seed: int) -> None:
+    HI3D.load()(ONE, FAST.model_copy(update={"colour": "none"}), context(HI3D, seed))
+
+
 def imagine(seed: int) -> None:
     parameters = ImagineParameters(prompt=f"a room, {seed}", model="sd15", steps=1, candidates=1)
     IMAGINE.load()(room(64), parameters, context(IMAGINE, seed))
@@ -114,6 +120,15 @@ def segment(seed: int) -> None:
 
 
 METHODS = {"midi": midi, "instantmesh": instantmesh, "mira": mira, "imagine": imagine, "segment": segment}
+
+
+@pytest.mark.usefixtures("hi3d_models")
+def test_a_second_job_of_hi3d_reads_no_weights_of_either_stage(hi3d_checkpoints: Path) -> None:
+    residency.clear()  # of the tests before
+    for seed in (1, 2):
+        with opened(hi3d_checkpoints) as files:
+            hi3d(seed)
+        assert bool(files) == (seed == 1), f"job {seed}: {files}"
 
 
 def test_a_second_job_reads_no_weights_although_jobs_of_other_methods_came_between(models: Path) -> None:
