@@ -1,4 +1,5 @@
-"""Checkpoints in a job's folder: `checkpoints/<method>/step-000000000120/`, each whole or not there.
+"""Checkpoints in a job's folder: `checkpoints/<method>/step-000000000120/`, each whole or not there; those of a part of
+a run in `checkpoints/<method>/<part>/`.
 
 Beside what the method has written (`state/`) lies `record.json`: the step, how far the run had come, and every file
 with its size and hash, so that a damaged checkpoint is passed over and the one before it is used.
@@ -19,7 +20,7 @@ from pydantic import TypeAdapter
 
 from backend.contract import Warning
 from backend.files import PARTIAL, sync_folder
-from backend.jobs.folders import CHECKPOINTS, steps_in
+from backend.jobs.folders import CHECKPOINTS, FILE_NAME, STEP, parts_in, steps_in
 from backend.pipelines.base import MethodInfo
 from backend.pipelines.checkpoints import Checkpoint, Write
 
@@ -49,13 +50,21 @@ class JobCheckpoints:
     def __init__(self, job: Path, tell: Callable[[str, str, str], None]) -> None:
         self._root = job / CHECKPOINTS
         self._tell = tell
-        self._told = False
+        self._told: set[str] = set()
         self._folder = self._root
         self._version = ""
 
     def turn_to(self, method: MethodInfo) -> None:
         """Whose checkpoints are saved and found from now on."""
         self._folder, self._version = self._root / method.id, method.version
+
+    def part(self, name: str) -> JobCheckpoints:
+        """Those of one part of what is saved and found now. Raises ValueError for what is no plain word."""
+        if not FILE_NAME.fullmatch(name) or STEP.fullmatch(name) or name.endswith(PARTIAL):
+            raise ValueError(f"{name!r} is no name for a part of a run")
+        part = JobCheckpoints(self._root.parent, self._tell)
+        part._folder, part._version, part._told = self._folder / name, self._version, self._told
+        return part
 
     def save(self, step: int, write: Write, fraction: float, warnings: list[Warning]) -> None:
         """Raises ValueError for what is no step, and whatever `write` raises on a disk that has room."""
@@ -86,8 +95,8 @@ class JobCheckpoints:
             if not isinstance(error, OSError) and not self._is_full():
                 raise
             logger.warning("the checkpoint of step %d is not kept: %s", step, error)
-            if not self._told:
-                self._told = True
+            if FULL_HINT not in self._told:
+                self._told.add(FULL_HINT)
                 reason = (isinstance(error, OSError) and error.strerror) or "no space is left"
                 sentence = f"A checkpoint could not be kept ({reason}); the work goes on without."
                 self._tell("checkpoint-not-kept", sentence, FULL_HINT)
@@ -144,13 +153,15 @@ class JobCheckpoints:
 def other_version(job: Path, method: MethodInfo) -> str:
     """Which other version of the method has made a job's newest checkpoint; "" if that can be used, as far as is known
     without reading all of it."""
-    folder = job / CHECKPOINTS / method.id
-    newest = max(steps_in(folder), default=0)
-    try:
-        version = json.loads((folder / f"step-{newest:012d}" / RECORD).read_bytes())["version"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    return "" if version == method.version else str(version)
+    for folder in parts_in(job / CHECKPOINTS / method.id):
+        newest = max(steps_in(folder), default=0)
+        try:
+            version = json.loads((folder / f"step-{newest:012d}" / RECORD).read_bytes())["version"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if version != method.version:
+            return str(version)
+    return ""
 
 
 def _seal(state: Path, *, written: bool = False) -> dict[str, list[Any]]:

@@ -116,8 +116,9 @@ class JobFolders:
         return job
 
     def reached(self, job: str) -> int:
-        """How far a job's checkpoints reach: the newest steps of its methods, added up; 0 without any."""
-        return sum(max(steps_in(method), default=0) for method in _listed(self.path(job) / CHECKPOINTS))
+        """How far a job's checkpoints reach: the newest steps of its methods and their parts, added up; 0 without."""
+        methods = _listed(self.path(job) / CHECKPOINTS)
+        return sum(max(steps_in(part), default=0) for method in methods for part in parts_in(method))
 
     def files(self, job: str) -> tuple[str, ...]:
         """The names of the files of an ended job, sorted: plain names only, nothing half-written."""
@@ -173,6 +174,12 @@ class JobFolders:
 def steps_in(folder: Path) -> list[int]:
     """The steps of the checkpoints in a folder, in no order."""
     return [int(found[1]) for entry in _listed(folder) if (found := STEP.fullmatch(entry.name))]
+
+
+def parts_in(folder: Path) -> list[Path]:
+    """The folder of a method's checkpoints, and those in it of the parts of a run."""
+    there = [entry for entry in _listed(folder) if not STEP.fullmatch(entry.name) and not entry.name.endswith(PARTIAL)]
+    return [folder, *sorted(there)]
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -34,6 +34,8 @@ class CheckpointKeeper(Protocol):
 
     def latest(self) -> Checkpoint | None: ...
 
+    def part(self, name: str) -> CheckpointKeeper: ...
+
 
 class Nowhere:
     """Keeps nothing: a run that nobody can resume."""
@@ -43,6 +45,9 @@ class Nowhere:
 
     def latest(self) -> Checkpoint | None:
         return None
+
+    def part(self, name: str) -> CheckpointKeeper:
+        return self
 
 
 class Checkpoints:
@@ -73,3 +78,12 @@ class Checkpoints:
             self._advance.resumes(found.fraction)
             self._warnings += [warning for warning in found.warnings if warning not in self._warnings]
         return found
+
+    def part(self, name: str) -> Checkpoints:
+        """Those of one part of the run, with steps of its own, beside those of every other part.
+
+        For a run that is several long works, one after the other: what was done of one stays while the next goes on.
+
+        name: a plain word, the same in every attempt.
+        """
+        return Checkpoints(self._keeper.part(name), self._advance, self._warnings)

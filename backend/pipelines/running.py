@@ -29,7 +29,7 @@ N = TypeVar("N", bound=Networks)
 Tell = Callable[[float], None]
 """Takes the share done, 0 to 1."""
 
-OF_ONE_OBJECT = {"geometry-failed", "image-empty", "instances-empty"}
+OF_ONE_OBJECT = {"geometry-failed", "image-empty", "instances-empty", "optimisation-diverged"}
 """Codes of problems that say something of one object; the others concern all of them."""
 
 

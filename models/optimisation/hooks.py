@@ -32,6 +32,7 @@ class Hooks:
     preview: every `preview_every` steps, while the parameters are the averaged ones; is told the number of steps done.
     checkpoint: every `checkpoint_every` steps and at the end; is given the number of steps done and a function that
         writes the state into a folder.
+    preview_due, checkpoint_due: in place of a number of steps: whether it is time, asked after each step.
     finish: whether to end now with what there is; asked before each step.
     tell: a sentence that somebody should read.
     """
@@ -43,6 +44,16 @@ class Hooks:
     tell: Callable[[str], None] | None = None
     preview_every: int = 50
     checkpoint_every: int = 100
+    preview_due: Callable[[], bool] | None = None
+    checkpoint_due: Callable[[], bool] | None = None
+
+    def shows_after(self, step: int) -> bool:
+        """Whether there is to be a preview after so many steps."""
+        return _is_due(step, self.preview_every, self.preview_due)
+
+    def keeps_after(self, step: int) -> bool:
+        """Whether there is to be a checkpoint after so many steps."""
+        return _is_due(step, self.checkpoint_every, self.checkpoint_due)
 
 
 @dataclass
@@ -66,3 +77,7 @@ class Losses:
     def latest(self) -> dict[str, float]:
         """Of the last step."""
         return {name: values[-1] for name, values in self.values.items()}
+
+
+def _is_due(step: int, every: int, due: Callable[[], bool] | None) -> bool:
+    return step % every == 0 if due is None else due()

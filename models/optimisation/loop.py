@@ -97,6 +97,7 @@ class Loop:
         step: how many steps are done. losses: of the last steps. best: the best so far, if it was looked for.
         averages: moving averages of the parameters by name, if there are any.
         scaler: torch's loss scaling, which does something in float16 only.
+        written: after how many steps the state was last kept; None if it was not.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class Loop:
         self._rate, self._judge = rate, judge
         self._rates = [group["lr"] for group in optimiser.param_groups]
         self._module = processes.wrapped(objective, self.device)
-        self._written: int | None = None
+        self.written: int | None = None
 
     def run(self, hooks: Hooks | None = None) -> Outcome:
         """Go on from where it is to the last step, or until it is to finish.
@@ -146,10 +147,10 @@ class Loop:
             last = self.step == settings.steps
             if settings.judged_every and (last or self.step % settings.judged_every == 0):
                 self._look_for_best()
-            if first and hooks.preview is not None and self.step % hooks.preview_every == 0:
+            if first and hooks.preview is not None and hooks.shows_after(self.step):
                 with self.averaged():
                     hooks.preview(self.step)
-            if not last and self.step % hooks.checkpoint_every == 0:
+            if not last and first and hooks.keeps_after(self.step):
                 self._checkpoint(hooks)
         self._checkpoint(hooks)
         if early and settings.judged_every and self.step:
@@ -256,9 +257,9 @@ class Loop:
             hooks.progress(Report(self.step, self.settings.steps, self.losses.means))
 
     def _checkpoint(self, hooks: Hooks) -> None:
-        if hooks.checkpoint is not None and self.processes.rank == 0 and self._written != self.step:
+        if hooks.checkpoint is not None and self.processes.rank == 0 and self.written != self.step:
             hooks.checkpoint(self.step, self.write)
-            self._written = self.step
+            self.written = self.step
 
 
 def warm_up_then_cosine(warm_up: int, steps: int, least: float = 0.0) -> Rate:

@@ -90,6 +90,7 @@ def read_state(loop: Loop, folder: Path) -> None:
     if scaler:
         loop.scaler.load_state_dict(scaler)
     loop.step, loop.left_out = step, left_out
+    loop.written = step
 
 
 def _check(loop: Loop, facts: dict[str, Any], shapes: dict[str, tuple[int, ...]], folder: Path) -> None:

@@ -136,6 +136,25 @@ def test_another_version_of_the_method_begins_at_its_beginning_and_says_so(
     assert told == [f"The checkpoint of step 20 cannot be used: {reason}. The work began anew."]
 
 
+def test_parts_of_a_run_have_steps_of_their_own(keeper: JobCheckpoints, tmp_path: Path, told: list[str]) -> None:
+    first, second = keeper.part("coarse-1"), keeper.part("fine-1")
+    save(first, 20, 40, 60)
+    save(second, 5)
+    save(keeper, 1)
+    assert [found(each) for each in (first, second, keeper)] == [(60, "step 60"), (5, "step 5"), (1, "step 1")]
+    assert found(keeper.part("coarse-1")) == (60, "step 60") and keeper.part("coarse-2").latest() is None
+    folders = JobFolders(tmp_path.parent)
+    folders.path = lambda job: tmp_path  # type: ignore[method-assign]
+    assert folders.reached(ME) == 60 + 5 + 1, "whichever part gets ahead, the job does"
+    later = type(LONG)(**{**vars(LONG), "version": "2"})
+    shutil.rmtree(folder_of(tmp_path) / "step-000000000001")
+    assert (other_version(tmp_path, LONG), other_version(tmp_path, later)) == ("", "1")
+    for name in ("../coarse", "", "a/b", "step-000000000001", ".partial", "x.partial"):
+        with pytest.raises(ValueError):
+            keeper.part(name)
+    assert told == []
+
+
 def test_a_full_disk_is_told_once_and_ends_no_work(
     keeper: JobCheckpoints, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,73 @@ def test_a_checkpoint_of_something_else_is_told_and_it_begins_anew(tmp_path: Pat
     job, loop = Job(tmp_path), make_loop(STEPS)
     assert job.run(loop).steps == STEPS and same(values(loop), undisturbed)
     assert [warning.code for warning in job.context.warnings] == ["checkpoint-unusable"]
+
+
+def test_by_the_clock_what_takes_long_comes_more_seldom(tmp_path: Path, undisturbed: Any) -> None:
+    job, loop, now = Job(tmp_path), make_loop(STEPS), [0.0]
+    job.context.clock = lambda: now[0]
+    job.context._started = 0.0
+    kept: list[tuple[float, int]] = []
+    save = job.context.checkpoints.save
+
+    def saving(step: int, write: Any) -> None:
+        kept.append((now[0], step))
+        now[0] += 0.3  # so 3 s until the next
+        save(step, write)
+
+    job.context.checkpoints.save = saving  # type: ignore[method-assign]
+    said: list[tuple[float, str]] = []
+
+    def tell(share: float, message: str) -> None:
+        now[0] += 0.5  # a step
+        said.append((share, message))
+
+    with job.context.stage("optimise"):
+        optimise(
+            loop,
+            job.context,
+            preview=lambda: np.zeros((4, 6, 3), np.uint8),
+            preview_seconds=2.0,
+            checkpoint_seconds=1.0,
+            tell=tell,
+            title="Vase",
+        )
+    assert same(values(loop), undisturbed), "when it is shown and kept makes no difference"
+    assert kept[0] == (1.0, 2) and kept[-1][1] == STEPS
+    apart = [after - before for (before, _), (after, _) in itertools.pairwise(kept[:-1])]
+    assert apart and all(3.3 <= round(each, 6) <= 4.0 for each in apart), "a tenth of the time at most"
+    assert job.pictures[0][1] == f"Vase, step 1 of {STEPS}" and 8 <= len(job.pictures) <= 12
+    assert said[-1][0] == 1.0 and said[-1][1].startswith(f"Vase, step {STEPS} of {STEPS}, colour ")
+
+
+def test_two_optimisations_of_one_run_are_kept_apart(tmp_path: Path, undisturbed: Any) -> None:
+    def both(job: Job) -> list[Any]:
+        loops = [make_loop(STEPS), make_loop(STEPS)]
+        for name, loop in zip(("first", "second"), loops, strict=True):
+            job.run(loop, checkpoints=job.context.checkpoints.part(name), title=name)
+        return loops
+
+    with pytest.raises(Cancelled):
+        both(Job(tmp_path, cancel_at=27))
+    second = Job(tmp_path)
+    second.context.cancelled = lambda: bool(second.progress) and "second, step 33 " in second.progress[-1].message
+    with pytest.raises(Cancelled):
+        both(second)
+    last = Job(tmp_path)
+    written: list[int] = []
+    save = JobCheckpoints.save
+
+    def noted(self: JobCheckpoints, step: int, *rest: Any) -> None:
+        written.append(step)
+        save(self, step, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JobCheckpoints, "save", noted)
+        loops = both(last)
+    assert all(same(values(loop), undisturbed) for loop in loops)
+    assert written == [STEPS], "what had come to its end is not kept again"
+    told = [each.message for each in last.progress if "step" in each.message]
+    assert told[0].startswith("first, step 40 of 40") and told[1].startswith("second, step 30 of 40")
 
 
 class Diverging(Fitting):
