@@ -25,6 +25,7 @@ from models.headers import (
     open_header,
 )
 from models.pickled_claims import check_claims, open_archive
+from models.pickled_strangers import read_among_strangers
 from models.writing import NAMES, write_safetensors
 
 Rename = Callable[[str], str | None]
@@ -54,8 +55,12 @@ def read_pickled(file: Path) -> dict[str, Tensor]:
     return tensor_table(content, file)
 
 
-def read_content(file: Path) -> Any:
+def read_content(file: Path, strangers: bool = False) -> Any:
     """What a file of torch's holds: tensors, mapped, in plain containers with numbers and strings.
+
+    Args:
+        strangers: it may hold more, which is not read but stands as a thing that does nothing: what a training program
+            keeps beside its weights. For zips alone; see `pickled_strangers`.
 
     Raises:
         CheckpointError: as `read_pickled`.
@@ -71,6 +76,8 @@ def read_content(file: Path) -> Any:
         raise CheckpointDamaged(f"{file} is cut off ({file.stat().st_size} bytes); the download is incomplete.")
     check_claims(file)
     try:
+        if strangers and zipped:
+            return read_among_strangers(file)
         return torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         if "Weights only load failed" in str(error) and zipped:

@@ -12,7 +12,15 @@ from typing import Any
 
 import torch
 
-from models.loading import MOST_LAYERS, CheckpointForeign, Module, load_module, read_json
+from models.loading import (
+    MOST_LAYERS,
+    CheckpointError,
+    CheckpointForeign,
+    CheckpointMissing,
+    Module,
+    load_module,
+    read_json,
+)
 
 # Old names of diffusers' attention, and today's.
 RENAMED = (
@@ -40,18 +48,27 @@ def diffusers_network(folder: Path, class_name: str) -> Any:
     return on_meta(lambda: getattr(diffusers, class_name).from_config(config), config, file, class_name)
 
 
-def load_diffusers(folder: Path, class_name: str, device: torch.device | str, dtype: torch.dtype) -> Any:
-    """A network of diffusers with its weights. Errors: `diffusers_network` and `load_module`."""
+def load_diffusers(
+    folder: Path, class_name: str, device: torch.device | str, dtype: torch.dtype, weights: Path | None = None
+) -> Any:
+    """A network of diffusers with its weights, from a safetensors file of another name or place if one is given.
+
+    Errors: `diffusers_network` and `load_module`.
+    """
     network = diffusers_network(folder, class_name)
-    return whole(load_module(network, folder, "diffusion_pytorch_model", device, dtype, rename=todays_name), device)
+    file = weights or stored_file(folder, "diffusion_pytorch_model")
+    return whole(load_module(network, file.parent, file.stem, device, dtype, rename=todays_name), device)
 
 
-def load_clip_vision(folder: Path, device: torch.device | str, dtype: torch.dtype) -> Any:
-    """CLIP's picture half with its projection. Errors: see `load_module`."""
+def load_clip_vision(
+    folder: Path, device: torch.device | str, dtype: torch.dtype, weights: Path | None = None
+) -> Any:
+    """CLIP's picture half with its projection. weights, errors: see `load_diffusers`."""
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     model = transformers_network(folder, CLIPVisionModelWithProjection, CLIPVisionConfig)
-    load_module(model, folder, "model", device, dtype, ignore=["vision_model.embeddings.position_ids"])
+    file = weights or stored_file(folder, "model")
+    load_module(model, file.parent, file.stem, device, dtype, ignore=["vision_model.embeddings.position_ids"])
     return whole(model, device)
 
 
@@ -63,13 +80,41 @@ def load_clip_text(folder: Path, device: torch.device | str, dtype: torch.dtype)
     load_module(
         model,
         folder,
-        "model",
+        stored_stem(folder, "model"),
         device,
         dtype,
         rename=lambda name: name.removeprefix("text_model."),
         ignore=["text_model.embeddings.position_ids"],
     )
     return whole(model, device)
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """CLIP's tokenizer.
+
+    Raises:
+        CheckpointError: its files are missing or of another kind.
+    """
+    from transformers import CLIPTokenizer
+
+    if not (folder / "vocab.json").is_file() and not (folder / "tokenizer.json").is_file():
+        raise CheckpointMissing(f"{folder / 'vocab.json'} is missing.")
+    try:
+        return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # whatever the tokenizers library says of a damaged file: it has no classes of its own
+        raise CheckpointError(f"{folder} holds no usable tokenizer ({error}).") from error
+
+
+def stored_stem(folder: Path, stem: str) -> str:
+    """The name of a part's files without the ending: the half-precision form if that is there."""
+    half = f"{stem}.fp16"
+    there = any((folder / f"{half}.safetensors{end}").is_file() for end in ("", ".index.json"))
+    return half if there else stem
+
+
+def stored_file(folder: Path, stem: str) -> Path:
+    """The safetensors file of a part, which may be in shards instead; see `stored_stem`."""
+    return folder / f"{stored_stem(folder, stem)}.safetensors"
 
 
 def transformers_network(folder: Path, model_class: Any, config_class: Any) -> Any:

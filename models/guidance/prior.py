@@ -31,6 +31,14 @@ class RelativeViews:
     radius: Tensor
     angle: Tensor
 
+    def __len__(self) -> int:
+        return len(self.azimuth)
+
+    def rows(self, start: int, end: int) -> RelativeViews:
+        """Some of the views."""
+        taken = (each[start:end] for each in (self.polar, self.azimuth, self.radius, self.angle))
+        return RelativeViews(*taken)
+
 
 class Prior(Protocol):
     """Knows what pictures of an object look like."""

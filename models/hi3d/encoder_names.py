@@ -150,4 +150,4 @@ def _renamed(name: str, names: Mapping[str, str], whole: str) -> str:
 
 
 def _unknown(name: str) -> CheckpointForeign:
-    return CheckpointForeign(f"{name} is no tensor of Hi3D's networks; this is another checkpoint.")
+    return CheckpointForeign(f"{name} is no tensor of such networks; this is another checkpoint.")

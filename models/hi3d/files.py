@@ -15,16 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.headers import CheckpointForeign, CheckpointMissing, CheckpointUnwritable
+from models.converted_folders import INDEX, Part, check_parts, convert_into, converted_folder, is_made_of
+from models.headers import CheckpointForeign
 from models.hi3d import encoder_names, names, shapes
 from models.hi3d.conditioning import depth_side
 from models.hi3d.shapes import UNET_CLASS, VAE_CLASS
-from models.loading import MOST_LAYERS, check_headers, read_json
-from models.pickled import examine, fingerprint, header_of, read_content, tensor_table
-from models.published import on_meta
-from models.writing import write_json, write_safetensors
+from models.loading import MOST_LAYERS, read_json
+from models.pickled import read_content, tensor_table
 
-INDEX = "model_index.json"
 CLASS = "Hi3DStage"
 PREFIX = "module."
 WEIGHTS, SIZES = "module", "sizes"
@@ -57,20 +55,6 @@ class Stage:
 
 ORBIT = Stage(1, "first_stage.pt", "the orbit", 512, 2.5, encoder_names.SCORE_TOWER)
 REFINE = Stage(2, "second_stage.pt", "the refinement", 1024, 2.0, encoder_names.DEPTH)
-
-
-@dataclass(frozen=True)
-class Part:
-    """One network: class of diffusers or transformers, its configuration, and its tensors by their names there."""
-
-    class_name: str
-    config: Mapping[str, Any]
-    tensors: Mapping[str, Tensor]
-
-    @property
-    def stem(self) -> str:
-        """Of its file of tensors."""
-        return "diffusion_pytorch_model" if "_class_name" in self.config else "model"
 
 
 @dataclass(frozen=True)
@@ -107,12 +91,7 @@ def read_stage(file: Path, stage: Stage) -> Contents:
     except CheckpointForeign as error:
         raise CheckpointForeign(f"{file}: {error}") from error
     _check_fit(found, file)
-    for name, part in found.parts.items():
-        network = part_network(part, file)
-        expected = {each: tuple(tensor.shape) for each, tensor in network.state_dict().items()}
-        # Numbers of positions, which newer files lack.
-        expected = {each: shape for each, shape in expected.items() if not each.endswith("position_ids")}
-        check_headers(expected, {each: header_of(tensor, file) for each, tensor in part.tensors.items()}, file / name)
+    check_parts(found.parts, file)
     return found
 
 
@@ -144,22 +123,6 @@ def contents(tensors: Mapping[str, Tensor], stage: Stage, frames: int = FRAMES, 
     return Contents(parts, score, frames, size or stage.size)
 
 
-def part_network(part: Part, file: Path) -> Any:
-    """A part's network on the meta device. Raises CheckpointForeign, naming `file`, if its sizes do not fit."""
-
-    def build() -> Any:
-        import diffusers
-        import transformers
-
-        if "_class_name" in part.config:
-            return getattr(diffusers, part.class_name).from_config(dict(part.config))
-        config_class = {"clip_vision_model": "CLIPVisionConfig", "dpt": "DPTConfig"}[part.config["model_type"]]
-        config = getattr(transformers, config_class).from_dict(dict(part.config))
-        return getattr(transformers, part.class_name)(config)
-
-    return on_meta(build, part.config, file, part.class_name)
-
-
 def convert(file: Path, stage: Stage, place: Path | None = None) -> Path:
     """The folder with a file's networks, made at the first call and found again at later ones.
 
@@ -176,52 +139,19 @@ def convert(file: Path, stage: Stage, place: Path | None = None) -> Path:
         folder = file
     else:
         folder = converted_folder(file, place)
-        if not _is_made_of(folder, file):
-            _write(read_stage(file, stage), file, stage, folder)
+        if not is_made_of(folder, file):
+            found = read_stage(file, stage)
+            others = {"score.safetensors": found.score} if found.score else {}
+            convert_into(folder, file, found.parts, _stated(found, stage), others)
     made = read_json(folder / INDEX)
     if made.get("_class_name") != CLASS or made.get("stage") != stage.number:
         raise _other_stage(str(folder), stage)
     return folder
 
 
-def converted_folder(file: Path, place: Path | None = None) -> Path:
-    """Where `convert` keeps what it makes."""
-    return (place or file.parent) / f"{file.stem}.converted"
-
-
-def write_parts(found: Contents, stage: Stage, folder: Path, made_of: str) -> Path:
-    """Writes networks as folders; the index comes last, so that without it nothing counts.
-
-    Raises:
-        OSError: they cannot be written.
-    """
-    (folder / INDEX).unlink(missing_ok=True)
-    for name, part in found.parts.items():
-        write_safetensors(folder / name / f"{part.stem}.safetensors", part.tensors)
-        write_json(folder / name / "config.json", part.config)
-    if found.score:
-        write_safetensors(folder / "score.safetensors", found.score)
-    stated = {"stage": stage.number, "frames": found.frames, "size": found.size, "parts": sorted(found.parts)}
-    write_json(folder / INDEX, {"_class_name": CLASS, "converted_from": made_of, **stated})
-    return folder
-
-
-def _write(found: Contents, file: Path, stage: Stage, folder: Path) -> None:
-    examine(file)
-    try:
-        write_parts(found, stage, folder, fingerprint(file))
-    except OSError as error:
-        raise CheckpointUnwritable(
-            f"{folder}, the converted form of {file.name}, cannot be written: {error}"
-        ) from error
-
-
-def _is_made_of(folder: Path, file: Path) -> bool:
-    if not (folder / INDEX).is_file():
-        if not file.is_file():
-            raise CheckpointMissing(f"{file} is missing.")
-        return False
-    return not file.is_file() or read_json(folder / INDEX).get("converted_from") == fingerprint(file)
+def _stated(found: Contents, stage: Stage) -> dict[str, Any]:
+    """What the index of a folder says."""
+    return {"_class_name": CLASS, "stage": stage.number, "frames": found.frames, "size": found.size}
 
 
 def _check_fit(found: Contents, file: Path) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.converted_folders import INDEX
 from models.headers import CheckpointForeign
-from models.hi3d.files import INDEX, SECOND_VAE, Stage, convert
+from models.hi3d.files import SECOND_VAE, Stage, convert
 from models.hi3d.shapes import UNET_CLASS, VAE_CLASS
 from models.hi3d.unet import as_published
 from models.loading import load_module, read_headers, read_json, read_tensors

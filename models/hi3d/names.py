@@ -119,7 +119,7 @@ def _named(tensors: Mapping[str, Tensor], naming: Callable[[str], str | None]) -
     for name, each in tensors.items():
         new = naming(name)
         if new is None:
-            raise CheckpointForeign(f"{name} is no tensor of Hi3D's networks; this is another checkpoint.")
+            raise CheckpointForeign(f"{name} is no tensor of such networks; this is another checkpoint.")
         yield new, each
 
 

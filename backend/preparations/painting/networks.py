@@ -14,8 +14,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.loading import CheckpointError, CheckpointForeign, CheckpointMissing, load_module, read_headers, read_json
-from models.published import diffusers_network, todays_name, transformers_network, whole
+from models.loading import CheckpointForeign, load_module, read_headers, read_json
+from models.published import (
+    diffusers_network,
+    load_tokenizer,
+    stored_stem,
+    todays_name,
+    transformers_network,
+    whole,
+)
 
 POSITION_IDS = "text_model.embeddings.position_ids"
 
@@ -107,13 +114,6 @@ def check_control(folder: Path) -> None:
     load_network(folder, "ControlNetModel", "meta", torch.float32)
 
 
-def stored_stem(folder: Path, stem: str) -> str:
-    """The name of a part's files without the ending: the half-precision form if that is there."""
-    half = f"{stem}.fp16"
-    there = any((folder / f"{half}.safetensors{end}").is_file() for end in ("", ".index.json"))
-    return half if there else stem
-
-
 def load_network(folder: Path, class_name: str, device: str, dtype: torch.dtype) -> nn.Module:
     """One network of diffusers: UNet2DConditionModel, ControlNetModel or AutoencoderKL.
 
@@ -136,22 +136,6 @@ def load_text_encoder(folder: Path, class_name: str, device: str, dtype: torch.d
         network, folder, stored_stem(folder, "model"), device, dtype, rename=_without_prefix, ignore=[POSITION_IDS]
     )
     return whole(network, device)
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """CLIP's tokenizer.
-
-    Raises:
-        CheckpointError: its files are missing or of another kind.
-    """
-    from transformers import CLIPTokenizer
-
-    if not (folder / "vocab.json").is_file() and not (folder / "tokenizer.json").is_file():
-        raise CheckpointMissing(f"{folder / 'vocab.json'} is missing.")
-    try:
-        return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # whatever the tokenizers library says of a damaged file: it has no classes of its own
-        raise CheckpointError(f"{folder} holds no usable tokenizer ({error}).") from error
 
 
 def load_scheduler(folder: Path, class_name: str) -> Any:

@@ -26,12 +26,12 @@ from backend.preparations.painting.networks import (
     load_network,
     load_scheduler,
     load_text_encoder,
-    load_tokenizer,
     native_side,
     numbers_of,
 )
 from backend.preparations.painting.offload import bring_layer_by_layer
 from backend.residency import Loaded
+from models.published import load_tokenizer
 
 # Beside the weights, per pixel of the picture. Counted are the tensors that live at a time with the published
 # configurations: 215 numbers (SDXL) and 332 (1.5) in a step of both networks with guidance, 3072 bytes in the float32

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from backend.weights import WEIGHTS
+from models.guidance.tiny import published_text, write_tokenizer
 
 NATIVE = 64
 """Side in pixels of the pictures that the tiny models paint."""
@@ -45,11 +46,11 @@ def _write_family(models: Path, base: str, control: str, large: bool) -> None:
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     folder = models / WEIGHTS[base].repository
-    tokens = _write_tokenizer(folder / "tokenizer")
+    tokens = write_tokenizer(folder / "tokenizer")
     config = CLIPTextConfig(**{**TEXT, "vocab_size": tokens, "bos_token_id": tokens - 2, "eos_token_id": tokens - 1})
     _write_text_encoder(CLIPTextModel(config), folder / "text_encoder")
     if large:
-        _write_tokenizer(folder / "tokenizer_2", pad="!")
+        write_tokenizer(folder / "tokenizer_2", pad="!")
         _write_text_encoder(CLIPTextModelWithProjection(config), folder / "text_encoder_2")
     shape: dict[str, Any] = {
         "block_out_channels": (WIDTH, 2 * WIDTH),
@@ -121,26 +122,9 @@ def _write_control(shape: dict[str, Any], folder: Path) -> None:
 
 
 def _write_text_encoder(network: Any, folder: Path) -> None:
-    """With the prefix that all published files have, whatever this release of transformers calls its tensors."""
+    """With the names that all published files have."""
     from safetensors.torch import save_file
 
     network.config.save_pretrained(folder)
-    state = {
-        name if name.startswith(("text_model.", "text_projection.")) else f"text_model.{name}": tensor.half()
-        for name, tensor in network.state_dict().items()
-    }
+    state = {name: tensor.half() for name, tensor in published_text(network.state_dict()).items()}
     save_file(state, folder / "model.fp16.safetensors", metadata={"format": "pt"})
-
-
-def _write_tokenizer(folder: Path, pad: str = "<|endoftext|>") -> int:
-    """A CLIP tokenizer that knows single bytes only; returns the number of its tokens."""
-    slow: Any = importlib.import_module("transformers.convert_slow_tokenizer")
-    letters = list(slow.bytes_to_unicode().values())
-    tokens = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    folder.mkdir(parents=True)
-    (folder / "vocab.json").write_text(json.dumps({token: index for index, token in enumerate(tokens)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    special = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"}
-    settings = {**special, "pad_token": pad, "model_max_length": 77, "tokenizer_class": "CLIPTokenizer"}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    return len(tokens)

@@ -9,9 +9,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
+from models.converted_folders import converted_folder  # noqa: E402
 from models.headers import CheckpointDamaged, CheckpointForeign, CheckpointMissing, CheckpointUnwritable  # noqa: E402
 from models.hi3d import names  # noqa: E402
-from models.hi3d.files import ORBIT, PREFIX, REFINE, convert, converted_folder  # noqa: E402
+from models.hi3d.files import ORBIT, PREFIX, REFINE, convert  # noqa: E402
 from models.hi3d.loading import StageFiles, stage_sizes  # noqa: E402
 from models.hi3d.pipeline import OrbitPipeline, RefinePipeline  # noqa: E402
 from models.hi3d.published_names import published_unet, published_vae  # noqa: E402

@@ -8,8 +8,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from models.converted_folders import part_network  # noqa: E402
 from models.hi3d import encoder_names, names  # noqa: E402
-from models.hi3d.files import ORBIT, REFINE, Stage, contents, part_network  # noqa: E402
+from models.hi3d.files import ORBIT, REFINE, Stage, contents  # noqa: E402
 from models.hi3d.files import PREFIX as DEEPSPEED  # noqa: E402
 
 STAGES = {"stage1": ORBIT, "stage2": REFINE}
