@@ -1,0 +1,158 @@
+"""The priors of a run: networks that are opened once, and what they are told of each object.
+
+The weights are those of `models.guidance.balance`, leant by the slider. The networks that find what is told of a text
+and of a picture are needed before the first step alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from backend import weights
+from backend.errors import Problem
+from backend.pipelines.magic123 import TEXT_PRIORS, VIEW_PRIORS, Magic123Parameters
+from backend.pipelines.magic123.subjects import Subject
+from backend.residency import residency
+from backend.weights.own import PREFIX, WORDS
+from backend.weights.telling import OWN_LAYOUTS
+from models.guidance.balance import Balance, Stage, leaning, published
+from models.guidance.distillation import Distillation, Frugality
+from models.guidance.prior import Prior
+from models.guidance.stable_diffusion import StableDiffusionFiles, StableDiffusionPrior
+from models.guidance.text import ViewTexts, read_words
+from models.guidance.together import Together
+from models.guidance.zero123 import Condition, Reference, Zero123Prior, condition
+from models.guidance.zero123_files import Zero123Files
+
+TEXT, VIEW = "text", "view"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the priors share the device.
+
+    keep_parts: every network stays; if not, those that find what is told leave it before the first step.
+    alone: the networks of one prior leave it before the other is asked.
+    frugality: of each.
+    """
+
+    keep_parts: bool
+    alone: bool
+    frugality: Frugality
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the priors are told of one object; None of one that is not asked."""
+
+    text: ViewTexts | None
+    view: Condition | None
+
+
+class PriorNetworks:
+    """The networks of both priors, as something to be held (`backend.residency.Networks`).
+
+    Attributes:
+        text, view: their files; None for one that there is not.
+    """
+
+    def __init__(self, parameters: Magic123Parameters, device: str, dtype: torch.dtype) -> None:
+        """Opens the folders; no weights are loaded.
+
+        Raises:
+            Problem: weights-missing, weights-damaged.
+            CheckpointError: something is missing, damaged or of another network.
+        """
+        self.text: StableDiffusionFiles | None = None
+        self.view: Zero123Files | None = None
+        for identifier in TEXT_PRIORS[parameters.text_prior]:
+            self.text = StableDiffusionFiles(weights.locate(identifier), device, dtype)
+        for identifier in VIEW_PRIORS[parameters.view_prior]:
+            kept = weights.converted_folder(identifier)
+            self.view = Zero123Files(view_source(identifier), kept, device, dtype)
+
+    @property
+    def loaded_bytes(self) -> int:
+        return sum(files.parts.bytes for files in self._files)
+
+    @property
+    def bytes_aside(self) -> int:
+        return sum(files.parts.bytes_aside for files in self._files)
+
+    def release(self) -> None:
+        for files in self._files:
+            files.parts.release()
+
+    def lay_aside(self, name: str) -> None:
+        """Take the networks of one prior off the device."""
+        files = self.text if name == TEXT else self.view
+        if files is not None:
+            files.parts.lay_aside(residency.room_aside)
+
+    def told(self, subject: Subject, balance: Balance, parameters: Magic123Parameters, way: Way) -> Told:
+        """What is told of an object.
+
+        Raises:
+            Problem: "weights-missing" where a token has no file; "weights-foreign" where it does not fit.
+        """
+        texts, view = None, None
+        if self.text is not None and balance.text:
+            texts = self.text.texts(subject.text, parameters.negative_prompt, learned(parameters.token))
+            if not way.keep_parts:
+                self.text.parts.lay_aside(residency.room_aside, "text_encoder")
+        if self.view is not None and balance.view:
+            view = condition(subject.reference.picture.permute(2, 0, 1), self.view.parts)
+            if not way.keep_parts:
+                self.view.parts.lay_aside(residency.room_aside, "image_encoder")
+        return Told(texts, view)
+
+    def asked(self, told: Told, stage: Stage, parameters: Magic123Parameters, way: Way) -> list[Prior]:
+        """The priors of an object in a stage."""
+        balance = balance_of(stage, parameters)
+        least, most = parameters.t_range if stage == "coarse" else parameters.fine_t_range
+        found: dict[str, Prior] = {}
+        if self.text is not None and told.text is not None and balance.text:
+            how = Distillation(parameters.text_guidance, balance.text, (least, most))
+            found[TEXT] = StableDiffusionPrior(self.text.parts, told.text, how, frugality=way.frugality)
+        if self.view is not None and told.view is not None and balance.view:
+            how = Distillation(parameters.view_guidance, balance.view, (least, most))
+            found[VIEW] = Zero123Prior(self.view.parts, [Reference(told.view)], how, frugality=way.frugality)
+        return [Together(found, self.lay_aside if way.alone and len(found) > 1 else None)] if found else []
+
+    @property
+    def _files(self) -> list[StableDiffusionFiles | Zero123Files]:
+        return [files for files in (self.text, self.view) if files is not None]
+
+
+def balance_of(stage: Stage, parameters: Magic123Parameters) -> Balance:
+    """The weights of a stage. With one prior alone there is nothing to lean to."""
+    balance = published(stage)
+    both = parameters.asks_text and parameters.asks_views
+    return leaning(balance, parameters.likeness) if both else balance
+
+
+def learned(token: str) -> Mapping[str, Tensor]:
+    """A learned word and its embedding, by the name of its folder; nothing for no name.
+
+    Raises:
+        Problem: "weights-missing" where no file of it is there.
+        CheckpointError: see `read_words`.
+    """
+    if not token:
+        return {}
+    folder = weights.locate(PREFIX + token)
+    for name in WORDS:
+        if (folder / name).is_file():
+            return read_words(folder / name)
+    detail = f"The folder {folder} holds no learned word."
+    raise Problem("weights-missing", detail, OWN_LAYOUTS, weights=PREFIX + token)
+
+
+def view_source(identifier: str) -> Path:
+    """Where the files of a Zero123 are: the folder of a mirror, or the authors' file."""
+    return weights.locate(identifier)

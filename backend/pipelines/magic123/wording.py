@@ -1,0 +1,43 @@
+"""What the 2D prior is told of each object: the text, with what the object is called, or its token, in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from backend.errors import Problem
+from backend.pipelines.magic123 import FORMER_NAME, NAME, Magic123Parameters
+from backend.preparations.imagine.prompt import spoken_name
+
+HINT = f"Write what it is in place of {NAME}, give the object a name that says it, or choose no 2D prior."
+
+
+def texts(names: Mapping[int, str], parameters: Magic123Parameters) -> dict[int, str]:
+    """The text for each object; `FORMER_NAME` in it is where a learned word goes. Empty without a 2D prior.
+
+    Args:
+        names: what the objects are called, by instance.
+
+    Raises:
+        Problem: "parameters-invalid" where a name is wanted and says nothing.
+    """
+    if not parameters.asks_text:
+        return {}
+    said = {number: wording(parameters.prompt, name, bool(parameters.token)) for number, name in names.items()}
+    if nameless := [names[number] or f"object {number}" for number, text in said.items() if text is None]:
+        which = ", ".join(f"'{name}'" for name in nameless)
+        detail = f"The text speaks of {NAME}, but {which} says nothing of what it is; the 2D prior has nothing to go by."
+        raise Problem("parameters-invalid", detail, HINT)
+    return {number: text for number, text in said.items() if text is not None}
+
+
+def wording(prompt: str, name: str, has_token: bool) -> str | None:
+    """One text. None where it has a place for a name, and the name says nothing."""
+    words = " ".join(prompt.split()).replace(FORMER_NAME, NAME)
+    if has_token:
+        if not words:
+            return FORMER_NAME
+        return words.replace(NAME, FORMER_NAME) if NAME in words else f"{FORMER_NAME}, {words}"
+    if NAME not in words:
+        return words
+    spoken = spoken_name(name)
+    return words.replace(NAME, spoken) if spoken else None
