@@ -22,6 +22,8 @@ REASONS = {
     "models/multiview/fitting.py": ({"detach"}, "where a ray is looked at is no function to be learned"),
     "models/multiview/surface.py": ({"detach"}, "marching cubes and the next level begin with numbers"),
     "models/optimisation/loop.py": ({"detach"}, "averages, copies and figures are no part of what is learned"),
+    "models/magic123/drawing.py": ({"detach", "no_grad"}, "which samples are hidden is a choice; normals hide nothing"),
+    "models/magic123/losses.py": ({"detach"}, "a sample that faces away is not to be hidden"),
     "models/midi/tiny.py": ({"no_grad"}, "writes the values that parameters begin with"),
     "models/rendering/drawing.py": ({"detach"}, "which triangle covers a pixel is a choice"),
     "models/rendering/silhouettes.py": ({"detach"}, "which edges are silhouettes is a choice; where they run is not"),
