@@ -155,6 +155,14 @@ class Magic123Parameters(MeshParameters, TextureParameters, PlacingParameters, C
         description="How strictly the 3D prior follows the picture.",
         json_schema_extra={"group": "optimising"},
     )  # fmt: skip
+    encoding: Literal["full", "half", "quarter"] = Field(
+        "full", title="Priors see",
+        description=(
+            "Pictures of 512 pixels (2D) and 256 (3D), as published; or of a half or a quarter of that, which is several "
+            "times quicker and not the same."
+        ),
+        json_schema_extra={"group": "optimising", "titles": {"full": "512 and 256 Pixels"}},
+    )  # fmt: skip
     normal_iter_ratio: float = Field(
         0.2, ge=0.0, le=1.0, title="Steps of shape",
         description="Share of the first stage in which the priors are shown normals in place of colours.",

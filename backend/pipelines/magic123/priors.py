@@ -22,6 +22,7 @@ from backend.weights.own import PREFIX, WORDS
 from backend.weights.telling import OWN_LAYOUTS
 from models.guidance.balance import Balance, Stage, leaning, published
 from models.guidance.distillation import Distillation, Frugality
+from models.guidance.encoding import Encoding
 from models.guidance.prior import Prior
 from models.guidance.stable_diffusion import StableDiffusionFiles, StableDiffusionPrior
 from models.guidance.text import ViewTexts, read_words
@@ -30,6 +31,9 @@ from models.guidance.zero123 import Condition, Reference, Zero123Prior, conditio
 from models.guidance.zero123_files import Zero123Files
 
 TEXT, VIEW = "text", "view"
+
+SHRINKS = {"full": 1, "half": 2, "quarter": 4}
+"""How many times fewer pixels along a side the priors see."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +98,13 @@ class PriorNetworks:
         if files is not None:
             files.parts.lay_aside(residency.room_aside)
 
-    def told(self, subject: Subject, balance: Balance, parameters: Magic123Parameters, way: Way) -> Told:
+    def told(self, subject: Subject, parameters: Magic123Parameters, way: Way) -> Told:
         """What is told of an object.
 
         Raises:
             Problem: "weights-missing" where a token has no file; "weights-foreign" where it does not fit.
         """
-        texts, view = None, None
+        texts, view, balance = None, None, balance_of("coarse", parameters)
         if self.text is not None and balance.text:
             texts = self.text.texts(subject.text, parameters.negative_prompt, learned(parameters.token))
             if not way.keep_parts:
@@ -115,13 +119,14 @@ class PriorNetworks:
         """The priors of an object in a stage."""
         balance = balance_of(stage, parameters)
         least, most = parameters.t_range if stage == "coarse" else parameters.fine_t_range
+        encoding = Encoding(shrinks=SHRINKS[parameters.encoding])
         found: dict[str, Prior] = {}
         if self.text is not None and told.text is not None and balance.text:
             how = Distillation(parameters.text_guidance, balance.text, (least, most))
-            found[TEXT] = StableDiffusionPrior(self.text.parts, told.text, how, frugality=way.frugality)
+            found[TEXT] = StableDiffusionPrior(self.text.parts, told.text, how, encoding, way.frugality)
         if self.view is not None and told.view is not None and balance.view:
             how = Distillation(parameters.view_guidance, balance.view, (least, most))
-            found[VIEW] = Zero123Prior(self.view.parts, [Reference(told.view)], how, frugality=way.frugality)
+            found[VIEW] = Zero123Prior(self.view.parts, [Reference(told.view)], how, encoding, way.frugality)
         return [Together(found, self.lay_aside if way.alone and len(found) > 1 else None)] if found else []
 
     @property
@@ -156,3 +161,12 @@ def learned(token: str) -> Mapping[str, Tensor]:
 def view_source(identifier: str) -> Path:
     """Where the files of a Zero123 are: the folder of a mirror, or the authors' file."""
     return weights.locate(identifier)
+
+
+def sizes_of(parameters: Magic123Parameters) -> dict[str, int]:
+    """Parameters of each network of the priors, from headers.
+
+    Raises:
+        Problem: weights-missing, weights-damaged, weights-foreign.
+    """
+    return {}
