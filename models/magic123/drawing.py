@@ -52,6 +52,18 @@ class Shading:
 
 
 @dataclass(frozen=True)
+class Facing:
+    """K samples, and which way they face.
+
+    number: `[K]`, which of the samples they are. normals: `[K, 3]`. ahead: `[K, 3]`, unit vectors along their rays.
+    """
+
+    number: Tensor
+    normals: Tensor
+    ahead: Tensor
+
+
+@dataclass(frozen=True)
 class Drawn:
     """What R rays see, and what M visible samples of them hold.
 
@@ -60,7 +72,7 @@ class Drawn:
     normals: `[R, 3]`, (n + 1) / 2 weighted, 0 where nothing is; None if nobody asked. No gradients to the weights.
     composite: the samples' weights. samples: where they are; without those behind the end of their ray.
     sampled: how many samples there were before these were taken away.
-    with_normals: numbers of the samples whose normals were looked at, and those normals `[K, 3]`; None if none were.
+    facing: of the samples whose normals were looked at; None if none were.
     """
 
     colour: Tensor
@@ -70,7 +82,7 @@ class Drawn:
     composite: Composite
     samples: Samples
     sampled: int
-    with_normals: tuple[Tensor, Tensor] | None
+    facing: Facing | None
 
 
 def draw(
@@ -101,19 +113,20 @@ def draw(
     samples, weights = first_look(field, every)
     density, albedo = field(samples.points)
     seen = composite(density, samples.length, samples.ray, samples.rays)
-    asked = (weights > faint).nonzero()[:, 0] if normals or shading.needs_normals else None
-    found, each = None, None
-    if asked is not None:
+    facing, each = None, None
+    if normals or shading.needs_normals:
+        asked = (weights > faint).nonzero()[:, 0]
         found = field.normals(samples.points[asked])
+        facing = Facing(asked, found, functional.normalize(directions[samples.ray[asked]], dim=1))
         each = torch.zeros_like(albedo).index_copy(0, asked, found)
     lamps = torch.zeros_like(albedo) if light is None else light[samples.ray]
     colour = seen.sum(shading.colours(albedo, each, lamps))
     alpha = seen.alpha
     picture = None
-    if normals and asked is not None and found is not None:
+    if normals and facing is not None:
         # A loss of normals must not be able to make the surface itself fainter.
-        fixed = Composite(samples.ray[asked], seen.weights.detach()[asked], samples.rays)
-        picture = fixed.sum((found + 1) / 2)
+        fixed = Composite(samples.ray[facing.number], seen.weights.detach()[facing.number], samples.rays)
+        picture = fixed.sum((facing.normals + 1) / 2)
     return Drawn(
         colour=colour + (1 - alpha)[:, None] * background,
         alpha=alpha,
@@ -122,7 +135,7 @@ def draw(
         composite=seen,
         samples=samples,
         sampled=len(every),
-        with_normals=None if asked is None or found is None else (asked, found),
+        facing=facing,
     )
 
 
@@ -135,8 +148,3 @@ def first_look(field: Field, samples: Samples) -> tuple[Samples, Tensor]:
         left = samples.only(kept)
         weights = composite(density[kept], left.length, left.ray, left.rays).weights
     return left, weights
-
-
-def directions_of(samples: Samples, directions: Tensor) -> Tensor:
-    """Unit vectors `[M, 3]` along the rays `[R, 3]` of samples."""
-    return functional.normalize(directions, dim=1)[samples.ray]
