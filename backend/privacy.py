@@ -24,13 +24,21 @@ def write_privately() -> None:
 
 
 @contextmanager
-def written_privately() -> Iterator[None]:
-    """Inside, what is written is closed to other users; for a program that also writes what its user may share."""
+def written_privately() -> Iterator[int]:
+    """Inside, what is written is closed to other users; for a program that also writes what its user may share.
+
+    Gives the mask that `share` takes.
+    """
     before = os.umask(OTHERS)
     try:
-        yield
+        yield before
     finally:
         os.umask(before)
+
+
+def share(path: Path, mask: int) -> None:
+    """Open a file or folder of this user as far as if it had been written outside of `written_privately`."""
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
 
 
 def close_to_others(data: Path) -> None:

@@ -39,17 +39,17 @@ CHUNK = 1 << 22
 ZIP = b"PK\x03\x04"
 
 
-def read_pickled(file: Path) -> dict[str, Tensor]:
+def read_pickled(file: Path, strangers: bool = False) -> dict[str, Tensor]:
     """The tensors of a file by name, mapped: a tensor is read from the disk when it is used.
 
-    A training checkpoint gives what is under its "state_dict".
+    A training checkpoint gives what is under its "state_dict". strangers: see `read_content`.
 
     Raises:
         CheckpointMissing: no such file.
         CheckpointDamaged: cut off, or no file of torch's.
         CheckpointForeign: it holds more than weights, or something else.
     """
-    content = read_content(file)
+    content = read_content(file, strangers)
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     return tensor_table(content, file)

@@ -60,9 +60,7 @@ def load_diffusers(
     return whole(load_module(network, file.parent, file.stem, device, dtype, rename=todays_name), device)
 
 
-def load_clip_vision(
-    folder: Path, device: torch.device | str, dtype: torch.dtype, weights: Path | None = None
-) -> Any:
+def load_clip_vision(folder: Path, device: torch.device | str, dtype: torch.dtype, weights: Path | None = None) -> Any:
     """CLIP's picture half with its projection. weights, errors: see `load_diffusers`."""
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 

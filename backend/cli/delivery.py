@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,8 @@ RESULT_FILES = ("scene.glb", "result.json")
 BAR = "{desc:<12} {percentage:3.0f} % |{bar}| {elapsed}{postfix}"
 
 
-def add_delivery_options(parser: argparse.ArgumentParser) -> None:
-    """How a job is answered and shown, and where its result goes."""
+def add_delivery_options(parser: argparse.ArgumentParser, document: str = "result.json") -> None:
+    """How a job is answered and shown, and where its result goes; `document` is what --json prints."""
     parser.add_argument(
         "--pick", metavar="N,N",
         help="which are taken when there is something to choose: 0,2, or photo:view pairs such as 0:1,1:5; what is "
@@ -38,7 +38,7 @@ def add_delivery_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the result goes")
     parser.add_argument("--quiet", action="store_true", help="say nothing but what goes wrong")
-    parser.add_argument("--json", action="store_true", help="print result.json")
+    parser.add_argument("--json", action="store_true", help=f"print {document}")
 
 
 def add_continue_options(parser: argparse.ArgumentParser) -> None:
@@ -83,22 +83,39 @@ def deliver(begin: Callable[[JobService], JobView], chosen: argparse.Namespace, 
 
     The job is closed to other users; the copy is as open as this user wants it.
     """
-    from backend.jobs.folders import storage_problem
     from backend.jobs.service import JobService
 
     with written_privately(), JobService(chosen.data, adopt=False) as service:
         job = begin(service).id
-        _wait(service, job, picks, ask=chosen.ask, quiet=chosen.quiet)
-        kept = [name for name in service.get(job).files if name not in RESULT_FILES] if chosen.everything else []
-        files = {name: service.file(job, name).read_bytes() for name in (*kept, *RESULT_FILES)}
-    try:
-        write_together(chosen.out, files)
-    except OSError as error:
-        raise storage_problem(error, f"The result cannot be written to {chosen.out}") from error
+        files = result_of(service, job, chosen, picks)
+    write_result(chosen.out, files)
     if chosen.json:
         say_json(json.loads(files["result.json"]))
     elif not chosen.quiet:
         _summarise(Result.model_validate_json(files["result.json"]), chosen.out, job)
+
+
+def write_result(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder, whole or not at all, see `write_together`. Raises Problem."""
+    from backend.jobs.folders import storage_problem
+
+    try:
+        write_together(folder, files)
+    except OSError as error:
+        raise storage_problem(error, f"The result cannot be written to {folder}") from error
+
+
+def result_of(
+    service: JobService, job: str, chosen: argparse.Namespace, picks: list[Pick] | None, more: Sequence[str] = ()
+) -> dict[str, bytes]:
+    """Wait for a job, and read its files, `RESULT_FILES` last. Raises Problem, and KeyboardInterrupt once it has ended.
+
+    more: names of files that are wanted beside them, where there are such.
+    """
+    _wait(service, job, picks, ask=chosen.ask, quiet=chosen.quiet)
+    others = [name for name in service.get(job).files if name not in RESULT_FILES]
+    wanted = [name for name in others if chosen.everything or name in more]
+    return {name: service.file(job, name).read_bytes() for name in (*wanted, *RESULT_FILES)}
 
 
 def _wait(service: JobService, job: str, picks: list[Pick] | None, ask: bool, quiet: bool) -> None:

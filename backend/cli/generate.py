@@ -28,7 +28,7 @@ PARAMETER, PREPARE = "parameter", "prepare:"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that every pipeline has."""
-    parser.add_argument("--pipeline", required=True, metavar="ID", help="which method; see the command pipelines")
+    add_method_options(parser, required=True)
     parser.add_argument(
         "--image", action="append", default=[], type=Path, dest="images", metavar="FILE",
         help="the picture; again for further pictures, if the pipeline takes several",
@@ -51,11 +51,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--outline-depths", type=Path, nargs="+", default=[], metavar="FILE",
         help="the depth of each of these, .npy, in the same order",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help=f"0 to {MAXIMUM_SEED} (default 0)")
-    parser.add_argument(
-        "--prepare", action="append", default=[], metavar="ID",
-        help="do this to the shot first; giving one of its options says so too",
-    )  # fmt: skip
     parser.add_argument(
         "--azimuth", action="append", type=float, dest="azimuths", metavar="DEGREES",
         help="from which side a photo was taken, counter-clockwise seen from above; once for each --image, in order",
@@ -68,6 +63,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", default="", help="what to call the shot")
     add_delivery_options(parser)
+
+
+def add_method_options(parser: argparse.ArgumentParser, required: bool) -> None:
+    """Which method, where its chance starts from, and what is done to the shot first."""
+    parser.add_argument("--pipeline", required=required, metavar="ID", help="which method; see the command pipelines")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help=f"0 to {MAXIMUM_SEED} (default 0)")
+    parser.add_argument(
+        "--prepare", action="append", default=[], metavar="ID",
+        help="do this to the shot first; giving one of its options says so too",
+    )  # fmt: skip
 
 
 def add_parameters(parser: argparse.ArgumentParser, info: MethodInfo, prefix: str = "") -> None:
@@ -111,12 +116,7 @@ def generate(chosen: argparse.Namespace) -> None:
 
 def _request(chosen: argparse.Namespace) -> GenerateRequest:
     """The request that the arguments describe, checked. Raises Problem."""
-    given = {key: value for key, value in vars(chosen).items() if ":" in key and value is not None}
-    parameters = parameters_of(find_pipeline(chosen.pipeline), given, PARAMETER)
-    prepare: dict[str, dict[str, Any]] = {name: {} for name in chosen.prepare}
-    prepare |= {key.split(":")[1]: {} for key in given if key.startswith(PREPARE)}
-    for info in chosen_preparations(prepare):
-        prepare[info.id] = parameters_of(info, given, PREPARE + info.id)
+    parameters, prepare = methods_of(chosen)
     camera = parse_file(chosen.camera, Camera, "camera-invalid", "camera") if chosen.camera else None
     labels = parse_file(chosen.labels, list[InstanceLabel], "request-invalid", "label table") if chosen.labels else []
     fields = {
@@ -132,6 +132,17 @@ def _request(chosen: argparse.Namespace) -> GenerateRequest:
     }
     request: GenerateRequest = checked(fields, GenerateRequest, "request-invalid", "The request")
     return request
+
+
+def methods_of(chosen: argparse.Namespace) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """What was given for the pipeline, and for each preparation, checked. Raises Problem."""
+    given = {key: value for key, value in vars(chosen).items() if ":" in key and value is not None}
+    parameters = parameters_of(find_pipeline(chosen.pipeline), given, PARAMETER)
+    prepare: dict[str, dict[str, Any]] = {name: {} for name in chosen.prepare}
+    prepare |= {key.split(":")[1]: {} for key in given if key.startswith(PREPARE)}
+    for info in chosen_preparations(prepare):
+        prepare[info.id] = parameters_of(info, given, PREPARE + info.id)
+    return parameters, prepare
 
 
 def _photos(chosen: argparse.Namespace) -> list[dict[str, Any]]:

@@ -10,6 +10,20 @@ from pydantic import TypeAdapter, ValidationError
 
 from backend.errors import Problem, faults
 
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+"""What the name of a picture ends with, in a folder of pictures."""
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder by their names. Raises Problem("request-invalid")."""
+    if not folder.is_dir():
+        raise Problem("request-invalid", f"There is no folder {folder}.", "Give the folder of the pictures.")
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.is_file())
+    if not found:
+        kinds = ", ".join(PICTURES)
+        raise Problem("request-invalid", f"The folder {folder} has no pictures.", f"Put pictures there ({kinds}).")
+    return found
+
 
 def read_file(path: Path, what: str) -> bytes:
     """A file's bytes. Raises Problem("request-invalid") with a sentence."""

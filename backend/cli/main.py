@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from backend import __version__
-from backend.cli import delivery, generate, listing, models, output, place, surface
+from backend.cli import batch, delivery, generate, listing, models, output, place, surface
 from backend.errors import ERRORS, Problem
 from backend.jobs.folders import default_data_folder
 from backend.pipelines import find_pipeline
@@ -29,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; the process's own if left out.
 
     Returns:
-        The exit status: 0 done, 1 failed, 2 bad input, 130 interrupted. What went wrong stands on standard
-        error in two lines, what to do in the second.
+        The exit status: 0 done, 1 failed, 2 bad input, 3 done but for what was left out, 130 interrupted. What went
+        wrong stands on standard error in two lines, what to do in the second.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     output.prepare()
@@ -41,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         chosen = _parser(arguments).parse_args(arguments)
         with models_kept_in(getattr(chosen, "data", None) or default_data_folder()):
-            chosen.command(chosen)
+            status: int | None = chosen.command(chosen)
         sys.stdout.flush()
-        return DONE
+        return DONE if status is None else status
     except Problem as problem:
         output.complain(problem.detail, problem.hint)
         return BAD_INPUT if problem.kind.status in INPUT_STATUS else FAILURE
@@ -74,6 +74,7 @@ def _parser(arguments: Sequence[str]) -> Parser:
     parser.add_argument("--json-schema", choices=tuple(listing.SCHEMAS), help="print a JSON schema, like schema")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
     _add_generate(commands, arguments)
+    _add_batch(commands, arguments)
     going_on = commands.add_parser(
         "continue",
         help="go on with a job that failed, was cancelled or ended early",
@@ -141,17 +142,36 @@ def _add_generate(commands: argparse._SubParsersAction[Parser], arguments: Seque
         epilog="Name a pipeline to see its own options: generate --pipeline inflate --help",
     )
     generate.add_options(parser)
+    _add_methods(parser, "generate", arguments)
+    parser.set_defaults(command=generate.generate)
+
+
+def _add_batch(commands: argparse._SubParsersAction[Parser], arguments: Sequence[str]) -> None:
+    """`batch`, with the options of the pipeline that the arguments name."""
+    parser = commands.add_parser(
+        "batch",
+        help="make props from each picture of a folder or a list",
+        description="Make props from each picture of a folder or a list: writes a folder for each, batch.json and a "
+        "contact sheet. Given again it goes on where it was.",
+        epilog="Name a pipeline to see its own options: batch --pipeline inflate --help",
+    )
+    batch.add_options(parser)
+    _add_methods(parser, "batch", arguments)
+    parser.set_defaults(command=batch.batch)
+
+
+def _add_methods(parser: Parser, command: str, arguments: Sequence[str]) -> None:
+    """The data folder, and the options of the pipeline that the arguments name, if they are those of this command."""
     _add_data(parser)
     look = Parser(prog=parser.prog, add_help=False)
     look.add_argument("--pipeline")
-    identifier = look.parse_known_args(arguments)[0].pipeline if "generate" in arguments else None
+    identifier = look.parse_known_args(arguments)[0].pipeline if command in arguments[:1] else None
     if identifier is not None:
         info = find_pipeline(identifier)
         parser.epilog = None
         generate.add_parameters(parser, info)
         for preparation in preparations().values():
             generate.add_parameters(parser, preparation, preparation.id)
-    parser.set_defaults(command=generate.generate)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from backend.camera import Camera
 from backend.cli.generate import PARAMETER, add_parameters, parameters_of
-from backend.cli.inputs import checked, parse_file, read_file
+from backend.cli.inputs import checked, parse_file, pictures_in, read_file
 from backend.cli.output import complain, say, say_json, tell
 from backend.cli.place import write_files
 from backend.contract import MAXIMUM_SEED, GenerateRequest, Progress, Warning
@@ -21,8 +21,6 @@ from backend.pipelines.multiview import MULTIVIEW, MultiviewParameters
 
 if TYPE_CHECKING:
     from backend.scene import Scene
-
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +57,7 @@ def surface(chosen: argparse.Namespace) -> None:
     given = {key: value for key, value in vars(chosen).items() if ":" in key and value is not None}
     values = parameters_of(MULTIVIEW, given, PARAMETER)
     parameters = MultiviewParameters.model_validate(values)
-    paths = _pictures(chosen.views)
+    paths = pictures_in(chosen.views)
     images = [read_file(path, "picture") for path in paths]
     photos = [
         {"name": path.stem[:200], "camera": camera} for path, camera in zip(paths, _cameras(chosen, paths), strict=True)
@@ -117,17 +115,6 @@ class _Teller:
         elif news.stage != self._stage:
             self._stage = news.stage
             tell(f"{news.stage_index + 1} of {news.stage_count}: {news.stage}")
-
-
-def _pictures(folder: Path) -> list[Path]:
-    """The pictures of a folder by their names. Raises Problem("request-invalid")."""
-    if not folder.is_dir():
-        raise Problem("request-invalid", f"There is no folder {folder}.", "Give the folder of the pictures to --views.")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.is_file())
-    if not found:
-        kinds = ", ".join(PICTURES)
-        raise Problem("request-invalid", f"The folder {folder} has no pictures.", f"Put pictures there ({kinds}).")
-    return found
 
 
 def _cameras(chosen: argparse.Namespace, paths: Sequence[Path]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ SPARE_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)
-class Manners:
+class Retries:
     """How stubborn a download is.
 
     listing, file: attempts in a row, for the list of files and for each of them.
@@ -69,13 +69,13 @@ class Fetcher:
         models: Path,
         hub: Callable[[], Hub],
         tell: Callable[[Progress], None],
-        manners: Manners | None = None,
+        retries: Retries | None = None,
     ) -> None:
         self._weights = weights
         self._folder = ModelFolder(models, weights)
         self._make_hub = hub
         self._told = tell
-        self._manners = manners or Manners()
+        self._retries = retries or Retries()
         self._progress = Progress()
 
     # a download
@@ -161,7 +161,7 @@ class Fetcher:
         self._tell(stage="checking", file=file.path)
         hashed, size = _resume(file, partial)
         self._tell(stage="fetching")
-        patience = self._patience(self._manners.file)
+        patience = self._patience(self._retries.file)
         while size < file.bytes:
             before = size
             try:
@@ -249,7 +249,7 @@ class Fetcher:
     # telling, waiting
 
     def _listing(self, hub: Hub, revision: str | None) -> tuple[str, list[HubFile]]:
-        patience = self._patience(self._manners.listing)
+        patience = self._patience(self._retries.listing)
         while True:
             try:
                 return hub.listing(revision)
@@ -258,8 +258,8 @@ class Fetcher:
                 self._tell(message="")
 
     def _patience(self, attempts: int) -> Patience:
-        manners = self._manners
-        return Patience(attempts, manners.first, manners.longest, lambda message: self._tell(message=message))
+        retries = self._retries
+        return Patience(attempts, retries.first, retries.longest, lambda message: self._tell(message=message))
 
     def _add(self, count: int, received: int = 0) -> None:
         self._tell(bytes=self._progress.bytes + count, received=self._progress.received + received)

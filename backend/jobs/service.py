@@ -97,9 +97,7 @@ class JobService:
         self._executor = self._make_executor(self._owner.log)
         if self._adopt:
             for other in self._owner.candidates(self._store.owners()):
-                with self._owner.buried(other, self._store.owner_may_live) as dead:
-                    if dead:
-                        self._store.adopt(other, self._owner.id, MOST_ATTEMPTS)
+                self._adopt_from(other)
             self.folders.sweep(self._store.holds, self._store.is_complete)
         self._runner = Runner(
             self._owner,
@@ -112,6 +110,13 @@ class JobService:
             self._make_room,
         )
         self._runner.start()
+
+    def _adopt_from(self, other: str) -> None:
+        """Take over what an owner has left, if it is dead."""
+        assert self._owner
+        with self._owner.buried(other, self._store.owner_may_live) as dead:
+            if dead:
+                self._store.adopt(other, self._owner.id, MOST_ATTEMPTS)
 
     def warm(self) -> None:
         """Have the worker ready before the first job. Returns at once."""
@@ -311,6 +316,20 @@ class JobService:
         self._look_up()
         self.news.publish()
         return self._shown(stored)
+
+    def take_over(self, job: str) -> JobView:
+        """Have a job that has not ended run here if its owner is dead, and whatever else that one has left.
+
+        One that runs elsewhere stays there: it can be waited for. Raises Problem("job-not-found").
+        """
+        if self._owner is None:
+            raise RuntimeError("take_over() needs a service that was started")
+        stored = self._stored(job)
+        if not stored.view.state.ended and stored.owner != self._owner.id:
+            self._adopt_from(stored.owner)
+            self._look_up()
+            self.news.publish()
+        return self.get(job)
 
     def delete(self, job: str) -> None:
         """Forget an ended job and remove its files. Raises Problem("job-not-found", "job-not-finished")."""

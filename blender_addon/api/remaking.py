@@ -10,9 +10,8 @@ import bpy
 
 from .. import session
 from ..capture import block_outs
-from ..capture.block_outs import BlockOutRef
 from ..ground.messages import SetDresserError
-from ..ground.references import Place
+from ..ground.references import Place, Reference
 from ..props import recipes, variants
 from ..settings.properties import MAXIMUM_SEED
 from ..state import catalogue, desk
@@ -83,10 +82,10 @@ def again(
         former = recipes.job(props[0])
         recipe = recipes.of(props[0])
         values = {"name": str(recipe.get("name") or props[0].name), "pipeline": str(recipe.get("pipeline") or "")}
-        values["variant_of"] = {int(recipes.of(prop)["instance_id"]): BlockOutRef.of(prop) for prop in props}
+        values["variant_of"] = {int(recipes.of(prop)["instance_id"]): Reference.of(prop) for prop in props}
         made_of = ((prop, block_outs.block_out_of(prop)) for prop in props)
         values["block_outs"] = {
-            int(recipes.of(prop)["instance_id"]): BlockOutRef.of(block_out)
+            int(recipes.of(prop)["instance_id"]): Reference.of(block_out)
             for prop, block_out in made_of
             if block_out is not None
         }

@@ -16,9 +16,6 @@ from numpy.typing import NDArray
 
 from ..ground.references import Reference, contains
 
-BlockOutRef = Reference
-"""A block-out as a job remembers it."""
-
 HIDDEN = "set_dresser_hidden"
 """Custom property of a block-out that its prop has replaced: how it was before it was hidden."""
 
@@ -36,7 +33,7 @@ LEAST_SIDE = 1e-3
 """A flat block-out's box has this share of its diagonal as thickness: a box has three sides."""
 
 
-def resolve(reference: BlockOutRef) -> Object | None:
+def resolve(reference: Reference) -> Object | None:
     """The object meant, under whatever name; None if it was deleted."""
     found: Object | None = reference.find(bpy.data.objects)
     return found if found is not None and in_a_scene(found) else None

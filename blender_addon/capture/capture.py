@@ -16,11 +16,11 @@ import numpy as np
 from bpy.types import Context, Object, Scene, ViewLayer
 
 from ..ground.files import write_whole
-from ..ground.references import Place, of_session
+from ..ground.references import Place, Reference, of_session
 from ..wire.tasks import Steps
 from . import block_outs as relation
 from . import identity, noticing, outlines, pictures, render_settings, rendering, scenery
-from .block_outs import BlockOutRef, resolve
+from .block_outs import resolve
 from .identity import Sight
 from .intrinsics import CaptureError, camera_json, check_size, picture_size
 from .outlines import Outlines
@@ -29,7 +29,6 @@ from .rendering import Disturbed, Stage, Told, finished
 from .scenery import Scenery
 
 __all__ = [
-    "BlockOutRef",
     "Capture",
     "CaptureError",
     "PlannedPicture",
@@ -64,12 +63,12 @@ class Capture:
     depth: Path | None = None
     camera: dict[str, Any] | None = None
     labels: list[dict[str, Any]] = field(default_factory=list)
-    block_outs: dict[int, BlockOutRef] = field(default_factory=dict)
+    block_outs: dict[int, Reference] = field(default_factory=dict)
     warnings: list[dict[str, Any]] = field(default_factory=list)
-    left_out: list[BlockOutRef] = field(default_factory=list)
+    left_out: list[Reference] = field(default_factory=list)
     further: list[Path] = field(default_factory=list)
     photos: list[dict[str, Any]] = field(default_factory=list)
-    one_with: list[BlockOutRef] = field(default_factory=list)
+    one_with: list[Reference] = field(default_factory=list)
     outlines: list[Path] = field(default_factory=list)
     outline_depths: list[Path] = field(default_factory=list)
 
@@ -175,7 +174,7 @@ def _take(planned: PlannedPicture, folder: Path, told: Told) -> Steps[Capture]:
     numbered = [(1, chosen)] if planned.alone else [(number, [root]) for number, root in enumerate(chosen, 1)]
     ids = {part.session_uid: number for number, whole in numbered for root in whole for part in relation.members(root)}
     rows = {number: _label(scene, layer, number, whole) for number, whole in numbered}
-    references = {number: [BlockOutRef.of(root) for root in whole] for number, whole in numbered}
+    references = {number: [Reference.of(root) for root in whole] for number, whole in numbered}
     metres = np.float32(scene.unit_settings.scale_length)
     engine = "CYCLES" if render_settings.will_be_cycles(scene, planned.quality) else scene.render.engine
     what, extents, whole = scenery.survey(layer, engine), {}, outlines.Outlines()

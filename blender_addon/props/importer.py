@@ -19,9 +19,10 @@ from bpy.types import Collection, Context, Object, ViewLayer
 from mathutils import Matrix
 
 from ..capture import block_outs as relation
-from ..capture.block_outs import BlockOutRef, register, resolve, unregister
+from ..capture.block_outs import register, resolve, unregister
 from ..ground import compat
 from ..ground.messages import SetDresserError
+from ..ground.references import Reference
 from . import glb_check, photo_places, recipes, sets, succession
 from .glb_check import INSTANCE
 from .recipes import RECIPE
@@ -45,7 +46,7 @@ def import_result(
     context: Context,
     glb: Path,
     result: Mapping[str, Any],
-    block_outs: Mapping[int, BlockOutRef],
+    block_outs: Mapping[int, Reference],
     *,
     hide_block_outs: bool = True,
     keep_moves: bool = True,

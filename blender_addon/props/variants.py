@@ -17,9 +17,9 @@ from bpy.types import Context, Object, ViewLayer
 from mathutils import Matrix, Quaternion, Vector
 
 from ..capture import block_outs
-from ..capture.block_outs import HIDDEN, BlockOutRef
+from ..capture.block_outs import HIDDEN
 from ..ground.messages import SetDresserError
-from ..ground.references import contains
+from ..ground.references import Reference, contains
 from . import recipes, sets
 
 AWAITED = "set_dresser_awaited"
@@ -92,13 +92,13 @@ def keep_only(context: Context, prop: Object) -> int:
     return len(others)
 
 
-def await_job(props: Mapping[int, BlockOutRef], job: str) -> None:
+def await_job(props: Mapping[int, Reference], job: str) -> None:
     """Remember on the props which job makes variants of them."""
     for prop in filter(None, map(block_outs.resolve, props.values())):
         prop[AWAITED] = " ".join([*str(prop.get(AWAITED, "")).split(), job])
 
 
-def awaiting(job: str, known: Mapping[int, BlockOutRef]) -> dict[int, Object | None]:
+def awaiting(job: str, known: Mapping[int, Reference]) -> dict[int, Object | None]:
     """Instance id -> the prop that a job makes a variant of, None if it was deleted; empty if it makes none.
 
     known: what is remembered since the job was begun; after a restart the props themselves tell.
@@ -111,7 +111,7 @@ def awaiting(job: str, known: Mapping[int, BlockOutRef]) -> dict[int, Object | N
     return {**found, **{number: _prop_of(number, reference) for number, reference in certain.items()}}
 
 
-def _prop_of(number: int, reference: BlockOutRef) -> Object | None:
+def _prop_of(number: int, reference: Reference) -> Object | None:
     """The prop meant. What merely has its name in a file opened again, and was not made of this instance, is not it."""
     prop = block_outs.resolve(reference)
     known = prop is None or reference.session_uid or recipes.of(prop).get("instance_id") == number

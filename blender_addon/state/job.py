@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ..answers.questions import Question
-from ..capture.block_outs import BlockOutRef
 from ..ground.messages import SetDresserError, as_error
 from ..ground.references import Place, Reference
 from ..wire.client import ServerEvent, ServerProblem
@@ -34,7 +33,7 @@ class JobRecord:
     stage, message, fraction, eta: its progress; eta in seconds, None while unknown.
     warnings: what the user should know, as {"code", "message", "hint", "instance"}: what was noticed here when its
         pictures were taken, and what the server tells.
-    block_outs: instance id -> reference to the block-out (`capture.BlockOutRef`), never the object itself.
+    block_outs: instance id -> reference to the block-out (`Reference`), never the object itself.
     one_with: further objects that are one block-out with the only one in `block_outs`.
     left_out: block-outs that were asked for and are not in the result.
     request: what was asked for beside the pictures, if it was asked for here.
@@ -71,8 +70,8 @@ class JobRecord:
     noticed: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[dict[str, Any]] = field(default_factory=list)
     block_outs: dict[int, Any] = field(default_factory=dict)
-    one_with: list[BlockOutRef] = field(default_factory=list)
-    left_out: list[BlockOutRef] = field(default_factory=list)
+    one_with: list[Reference] = field(default_factory=list)
+    left_out: list[Reference] = field(default_factory=list)
     request: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     arrival: str = ""
@@ -93,7 +92,7 @@ class JobRecord:
     question: Question | None = None
     files: list[str] = field(default_factory=list)
     thumbnail: str = ""
-    variant_of: dict[int, BlockOutRef] = field(default_factory=dict)
+    variant_of: dict[int, Reference] = field(default_factory=dict)
     can_finish: bool = False
     can_continue: bool = False
     finished_early: bool = False

@@ -1,18 +1,19 @@
 """How much the priors count against each other and against the picture: every weight as a number of its own.
 
 **What the published numbers come to.** Magic123 writes 1 for Stable Diffusion and 40 for Zero123 in its first stage,
-0.001 and 0.01 in its second, 5 for the colours of the reference view and 0.5 for its outline. Its program runs in 16 bit
-with a loss scaler (PyTorch's `GradScaler`): losses are multiplied by a scale before the way back, and all gradients are
-divided by it afterwards. Gradients of the priors go back from the latents by a call of their own, which is not
-multiplied, but are divided with the rest. So they count 1/scale of what is written, while colours, outline and
-regularisers keep theirs.
+0.001 and 0.01 in its second, 5 for the colours of the reference view and 0.5 for its outline. Its program runs in 16
+bit with a loss scaler (PyTorch's `GradScaler`): losses are multiplied by a scale before the way back, and all gradients
+are divided by it afterwards. Gradients of the priors go back from the latents by a call of their own, which is not
+multiplied, but they are divided with the rest. So they count 1/scale of what is written, while colours, outline and
+regularisers keep their weights.
 
 Evidence: the order of the calls in the published program. The scale begins at 65536, doubles after every 2000 steps
-without an overflow, and halves with each overflow. **Not determined** is what it was in the authors' runs, none of which
-tell; `published` takes the value that it begins with. Independent of it are the ratio of the two priors and, as Adam
-divides by the size of gradients, the size of steps in which nothing but priors speaks. threestudio's port runs in 32 bit
-without a scaler and raises the picture's weights instead, which says the same: colours come to 10⁴ times Stable
-Diffusion there in either stage, and here to 3.3 · 10⁵ times in the first.
+without an overflow, and halves with each overflow. **Not determined** is what it was in the authors' runs, which nobody
+has written down; `published` takes the value that it begins with. The ratio of the two priors does not depend on it.
+threestudio's port runs in 32 bit without a scaler and raises the weights of the picture instead: its colours weigh 10⁴
+times Stable Diffusion in either stage. That is the same direction, and less far: here they weigh 3.3 · 10⁵ times it in
+the first stage and 3.3 · 10⁸ times in the second. Adam evens out much of such a difference, since it divides by the
+size of recent gradients; how much of it shows in results was not tried.
 """
 
 from __future__ import annotations
@@ -81,8 +82,8 @@ def leaning(balance: Balance, likeness: float) -> Balance:
     """A balance leant towards imagination (the text, which knows what such things look like) or likeness (the view,
     which knows what this one looks like).
 
-    In the middle both weights are those given. Towards either end the weight of the other prior falls in a straight line
-    to 0, while the own one stays: the ends are "2D only" and "3D only" as published.
+    In the middle both weights are those given. Towards either end the weight of the other prior falls in a straight
+    line to 0, while the own one stays: the ends are "2D only" and "3D only" as published.
 
     Args:
         likeness: from 0, all imagination, to 1, all likeness.

@@ -212,7 +212,9 @@ class LatentPrior:
         chance = drawn(step, count, (4, side, side), self.distillation, self.name)
         group = self.frugality.group or max(count, 1)
         found = [
-            self._of(pictures[start : start + group], views.rows(start, start + group), chance.rows(start, start + group))
+            self._of(
+                pictures[start : start + group], views.rows(start, start + group), chance.rows(start, start + group)
+            )
             for start in range(0, count, group)
         ]
         return self.distillation.weight * torch.cat(found) if found else torch.zeros_like(pictures)

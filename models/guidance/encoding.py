@@ -8,7 +8,7 @@ and as many back. `Encoding` names ways with less; the published one is the defa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers.models.resnet import ResnetBlock2D
@@ -110,14 +110,16 @@ def straightened(pictures: Tensor, latents: Tensor) -> Tensor:
     given = known.detach()
     ridge = RIDGE * given.shape[-1] * torch.eye(given.shape[1], device=given.device)
     matrix = torch.linalg.solve(given @ given.mT + ridge, given @ latents.detach().flatten(2).mT)
-    return (matrix.mT @ known).reshape(latents.shape)
+    line: Tensor = matrix.mT @ known
+    return line.reshape(latents.shape)
 
 
 def _encoded(pictures: Tensor, vae: Any, side: int, sample: Tensor) -> Tensor:
     parameter = next(vae.parameters())
     seen = resized(pictures, side) * 2.0 - 1.0
     found = vae.encode(seen.to(parameter.dtype)).latent_dist
-    return (found.mean.float() + found.std.float() * sample) * float(vae.config.scaling_factor)
+    latents: Tensor = (found.mean.float() + found.std.float() * sample) * float(vae.config.scaling_factor)
+    return latents
 
 
 class RecomputingResnet(ResnetBlock2D):  # type: ignore[misc]
@@ -130,10 +132,8 @@ class RecomputingResnet(ResnetBlock2D):  # type: ignore[misc]
         plain = super().forward
         if self.recomputing and torch.is_grad_enabled():
             # There is no chance in it, so no generator's state is kept.
-            found: Tensor = checkpoint(plain, input_tensor, temb, use_reentrant=False, preserve_rng_state=False)
-            return found
-        found = plain(input_tensor, temb)
-        return found
+            return cast(Tensor, checkpoint(plain, input_tensor, temb, use_reentrant=False, preserve_rng_state=False))
+        return cast(Tensor, plain(input_tensor, temb))
 
 
 def able(network: Any) -> None:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from models.headers import CheckpointDamaged, CheckpointForeign
-from models.loading import DTYPES, check_finite, read_header, read_tensors
+from models.loading import DTYPES, check_finite, filled, read_header, read_tensors
 from models.pickled import read_content, tensor_table
 
 PLACE = "<token>"
@@ -164,14 +164,18 @@ def _knowing(tokenizer: Any, encoder: Any, words: Mapping[str, Tensor]) -> Itera
     known = tokenizer.get_vocab()
     for word, embedding in words.items():
         if word in known or f"{word}</w>" in known:
-            raise ValueError(f"{word!r} is a word that CLIP knows already; learn it by another name, such as <my-{word}>.")
+            raise ValueError(
+                f"{word!r} is a word that CLIP knows already; learn it by another name, such as <my-{word}>."
+            )
         if len(embedding) != width:
             raise CheckpointForeign(f"{word!r} has {len(embedding)} numbers; those of this text encoder have {width}.")
     if not words:
         yield {}
         return
     rows = torch.stack([*words.values()]).to(table.weight.device, table.weight.dtype)
-    larger = nn.Embedding.from_pretrained(torch.cat([table.weight, rows]))
+    with torch.device("meta"):
+        larger = nn.Embedding(count + len(words), width)
+    filled(larger, {"weight": torch.cat([table.weight, rows])})
     encoder.set_input_embeddings(larger)
     try:
         yield {word: count + place for place, word in enumerate(words)}
@@ -186,7 +190,9 @@ def _check_words(shapes: Mapping[str, tuple[int, ...]], file: Path) -> None:
         if not word.strip() or len(word) > 100 or not word.isprintable():
             raise CheckpointDamaged(f"{file}: {word[:40]!r} is no word.")
         if len(shape) != 1 or not 1 <= shape[0] <= 8192:
-            raise CheckpointForeign(f"{file}: {word[:40]!r} has the shape {list(shape)}; a word has one row of numbers.")
+            raise CheckpointForeign(
+                f"{file}: {word[:40]!r} has the shape {list(shape)}; a word has one row of numbers."
+            )
 
 
 def _device(network: Any) -> Any:

@@ -56,7 +56,7 @@ PROJECTIONS = {"cc_projection": "projection", "clip_camera_projection": "proj"}
 """Folders of the projection in the mirrors, and the names of its layer there: kxic's, and bennyguo's and ashawkey's."""
 
 NETWORKS = ("unet", "vae", "image_encoder")
-STEMS = {name: "diffusion_pytorch_model" for name in ("unet", "vae", *PROJECTIONS)} | {"image_encoder": "model"}
+STEMS = dict.fromkeys(("unet", "vae", *PROJECTIONS), "diffusion_pytorch_model") | {"image_encoder": "model"}
 PICKLED = {"image_encoder": "pytorch_model.bin"}
 """Where torch's own file has another stem: some mirrors have no other files."""
 
@@ -228,7 +228,10 @@ class Zero123Files:
         self._check()
 
     def weights(self, name: str) -> Path:
-        """The safetensors file of a network, made of torch's where a mirror has no other. Errors: `pickled.converted`."""
+        """The safetensors file of a network, made of torch's where a mirror has no other.
+
+        Errors: `pickled.converted`.
+        """
         folder, stem = self.folder / name, STEMS[name]
         file, pickled = stored_file(folder, stem), folder / PICKLED.get(name, f"{stem}.bin")
         if pickled.is_file() and not any(folder.glob(f"{stem}*.safetensors*")):
@@ -282,8 +285,8 @@ class Zero123Files:
 
 
 def check_projection(found: Mapping[str, TensorHeader], widths: tuple[int, int], file: Path) -> None:
-    """Raises CheckpointForeign unless a projection takes what the picture's encoder gives and the camera, and gives what
-    the UNet is told. widths: of these two."""
+    """Raises CheckpointForeign unless a projection takes what the picture's encoder gives and the camera, and gives
+    what the UNet is told. widths: of these two."""
     given, made = widths
     check_headers({"weight": (made, given + CAMERA), "bias": (made,)}, found, file)
 

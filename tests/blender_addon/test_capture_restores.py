@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from blender_addon.capture import block_outs, capture, identity, outlines, pictures, render_settings, rendering, scenery
-from blender_addon.capture.block_outs import BlockOutRef, resolve
+from blender_addon.capture.block_outs import resolve
 from blender_addon.capture.capture import CaptureError, capture_camera
+from blender_addon.ground.references import Reference
 from tests.blender_addon import snapshots
 from tests.blender_addon.small_room import hostile, labels_of
 
@@ -171,7 +172,7 @@ def test_hiding_is_remembered_once_and_undone_exactly(room):
 
 
 def test_a_reference_finds_its_object_after_renaming_and_reloading_and_not_after_deleting(room, tmp_path):
-    reference = BlockOutRef.of(room[0])
+    reference = Reference.of(room[0])
     room[0].name = "Renamed"
     assert resolve(reference) == room[0]
     room[0].name = "Box"
@@ -179,7 +180,7 @@ def test_a_reference_finds_its_object_after_renaming_and_reloading_and_not_after
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "file.blend"))
     found = resolve(reference.reopened())
     assert found is not None and found.name == "Box" and found.session_uid != reference.session_uid
-    reference = BlockOutRef.of(found)
+    reference = Reference.of(found)
     holder = bpy.data.objects["Ball"]
     holder.set_dresser_block_out = found  # keeps a deleted object's memory alive
     bpy.context.scene.collection.children[0].objects.unlink(found)

@@ -13,8 +13,8 @@ import pytest
 from mathutils import Euler, Matrix, Vector
 
 from blender_addon.capture import block_outs
-from blender_addon.capture.block_outs import BlockOutRef
 from blender_addon.ground import compat
+from blender_addon.ground.references import Reference
 from blender_addon.props import importer, recipes, sets
 from blender_addon.props.importer import RECIPE, ImportFailed, import_result
 from tests.blender_addon import glb
@@ -69,7 +69,7 @@ def test_instances_are_known_by_their_extras_never_by_name(tmp_path):
     add_block_out("Chair")
     table, stool = add_block_out("Table"), add_block_out("Stool")
     same = [Node(7, "Chair", (1, 0, 0)), Node(3, "Chair", (2, 0, 0)), Node(5, "Cube", (3, 0, 0))]
-    props = bring(tmp_path, same, {7: BlockOutRef.of(table), 3: BlockOutRef.of(stool)})
+    props = bring(tmp_path, same, {7: Reference.of(table), 3: Reference.of(stool)})
     assert [prop[RECIPE]["instance_id"] for prop in props] == [3, 5, 7]
     assert [round(prop.location.x) for prop in props] == [2, 3, 1]
     assert [block_outs.block_out_of(prop) for prop in props] == [stool, None, table]
@@ -92,7 +92,7 @@ def test_a_prop_has_its_block_outs_parent_and_stands_where_it_stood(tmp_path, ki
     if kind == "bone":
         block_out.parent_type, block_out.parent_bone = "BONE", parent.data.bones[0].name
     bpy.context.view_layer.update()
-    (prop,) = bring(tmp_path, [CHAIR], {1: BlockOutRef.of(block_out)})
+    (prop,) = bring(tmp_path, [CHAIR], {1: Reference.of(block_out)})
     wanted = Matrix.Translation(CHAIR.place) @ Matrix.Rotation(CHAIR.turn, 4, "Z")
     assert (prop.parent, prop.parent_type, prop.parent_bone) == (
         parent,
@@ -149,7 +149,7 @@ def test_with_the_captured_camera_nothing_is_moved(tmp_path):
 def test_block_outs_are_hidden_kept_and_shown_again_as_they_were(tmp_path):
     sofa, cushion = add_block_out("Sofa"), add_block_out("Cushion")
     cushion.parent = sofa
-    (prop,) = bring(tmp_path, [CHAIR], {1: BlockOutRef.of(sofa)})
+    (prop,) = bring(tmp_path, [CHAIR], {1: Reference.of(sofa)})
     assert all(part.hide_render and part.hide_get() for part in (sofa, cushion))
     assert not prop.hide_render and prop.visible_get()
     bpy.context.view_layer.update()
@@ -160,8 +160,8 @@ def test_block_outs_are_hidden_kept_and_shown_again_as_they_were(tmp_path):
 
 def test_a_prop_that_another_job_made_of_the_block_out_gives_way_and_is_kept(tmp_path):
     sofa = add_block_out("Sofa")
-    (first,) = bring(tmp_path, [CHAIR], {1: BlockOutRef.of(sofa)}, fields={"job": "first"})
-    (second,) = bring(tmp_path, [CHAIR], {1: BlockOutRef.of(sofa)}, fields={"job": "second"})
+    (first,) = bring(tmp_path, [CHAIR], {1: Reference.of(sofa)}, fields={"job": "first"})
+    (second,) = bring(tmp_path, [CHAIR], {1: Reference.of(sofa)}, fields={"job": "second"})
     assert first.hide_render and first.hide_get()
     assert not second.hide_render and second.visible_get()
     block_outs.show(first, bpy.context.view_layer)
@@ -170,13 +170,13 @@ def test_a_prop_that_another_job_made_of_the_block_out_gives_way_and_is_kept(tmp
 
 def test_block_outs_stay_in_sight_if_asked(tmp_path):
     sofa = add_block_out("Sofa")
-    bring(tmp_path, [CHAIR], {1: BlockOutRef.of(sofa)}, hide_block_outs=False)
+    bring(tmp_path, [CHAIR], {1: Reference.of(sofa)}, hide_block_outs=False)
     assert not sofa.hide_render and not sofa.hide_get() and block_outs.HIDDEN not in sofa
 
 
 def test_the_relation_survives_renaming_duplicating_and_saving(tmp_path):
     sofa = add_block_out("Sofa")
-    (prop,) = bring(tmp_path, [CHAIR], {1: BlockOutRef.of(sofa)})
+    (prop,) = bring(tmp_path, [CHAIR], {1: Reference.of(sofa)})
     sofa.name, prop.name = "Couch", "Hero sofa"
     twin = prop.copy()
     bpy.context.scene.collection.objects.link(twin)
@@ -191,7 +191,7 @@ def test_the_relation_survives_renaming_duplicating_and_saving(tmp_path):
 @pytest.mark.parametrize("how", ["renamed", "deleted"])
 def test_a_block_out_that_was_renamed_or_deleted_meanwhile_is_no_failure(tmp_path, how):
     sofa = add_block_out("Sofa")
-    reference = BlockOutRef.of(sofa)
+    reference = Reference.of(sofa)
     if how == "renamed":
         sofa.name = "Couch"
     else:
@@ -348,7 +348,7 @@ def test_a_failure_in_the_middle_leaves_nothing(tmp_path, monkeypatch):
     before = datablocks()
     monkeypatch.setattr(importer, "_dress", lambda *_: (_ for _ in ()).throw(MemoryError("in the middle")))
     with pytest.raises(MemoryError):
-        bring(tmp_path, [CHAIR, LAMP], {1: BlockOutRef.of(sofa)})
+        bring(tmp_path, [CHAIR, LAMP], {1: Reference.of(sofa)})
     assert datablocks() == before
     assert not sofa.hide_render
 

@@ -12,7 +12,7 @@ import pytest
 from blender_addon import session
 from blender_addon.api import block_outs as block_outs_api
 from blender_addon.api import remaking
-from blender_addon.capture.block_outs import HIDDEN, BlockOutRef
+from blender_addon.capture.block_outs import HIDDEN
 from blender_addon.ground import folders
 from blender_addon.ground.messages import SetDresserError
 from blender_addon.ground.references import Place, Reference
@@ -254,7 +254,7 @@ def test_inflate_is_there_before_the_backend_ever_ran() -> None:
 
 def test_the_result_stands_at_the_button_and_a_click_selects(addon: Any) -> None:
     cube, camera = bpy.data.objects["Cube"], bpy.data.objects["Camera"]
-    record = begun(props=[Reference.of(cube)], import_count=1, left_out=[BlockOutRef.of(camera)])
+    record = begun(props=[Reference.of(cube)], import_count=1, left_out=[Reference.of(camera)])
     record.warnings.append({"message": "The camera sees little of Lamp."})
     layout = draw()
     shown = [drawn for drawn in layout.drawn if getattr(drawn, "operator", "") == "set_dresser.select_outcome"]

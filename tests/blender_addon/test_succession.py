@@ -10,7 +10,8 @@ import pytest
 from mathutils import Matrix
 
 from blender_addon.capture import block_outs
-from blender_addon.capture.block_outs import HIDDEN, BlockOutRef
+from blender_addon.capture.block_outs import HIDDEN
+from blender_addon.ground.references import Reference
 from blender_addon.props import recipes, sets, variants
 from blender_addon.props.importer import RECIPE, import_result
 from tests.blender_addon import glb
@@ -28,7 +29,7 @@ def bring(folder: Path, job: str, nodes: list[Node], made_of: dict[int, Any] | N
     fields = {"job": job, "created": f"2026-01-01T00:00:{job}", "inputs": [{"role": "image", "sha256": job}]}
     path = glb.write(folder / "scene.glb", nodes)
     result = glb.result(nodes, **{**fields, **options.pop("fields", {})})
-    references = {number: BlockOutRef.of(each) for number, each in (made_of or {}).items()}
+    references = {number: Reference.of(each) for number, each in (made_of or {}).items()}
     names = import_result(bpy.context, path, result, references, **options)
     bpy.context.view_layer.update()
     return [bpy.data.objects[name] for name in names]
@@ -257,7 +258,7 @@ def test_undo_brings_the_former_prop_back_where_it_was(tmp_path: Path, cube: Any
     wanted = stands(first)
     bpy.ops.ed.undo_push(message="moved")
     (second,) = bring(tmp_path, "02", [CHAIR], {1: cube})
-    new = BlockOutRef.of(second)
+    new = Reference.of(second)
     bpy.ops.ed.undo_push(message="generated again")
     bpy.ops.ed.undo()
     (hero,) = seen_props()

@@ -10,8 +10,9 @@ import pytest
 from mathutils import Matrix, Vector
 
 from blender_addon import session
-from blender_addon.capture.block_outs import HIDDEN, BlockOutRef
+from blender_addon.capture.block_outs import HIDDEN
 from blender_addon.ground.messages import SetDresserError
+from blender_addon.ground.references import Reference
 from blender_addon.props import recipes, variants
 from blender_addon.props.importer import RECIPE, import_result
 from tests.blender_addon import glb
@@ -27,7 +28,7 @@ def bring(tmp_path: Path, job: str, node: Node = CHAIR, block_out: Any = None, *
     """A prop of a job of its own."""
     path = glb.write(tmp_path / f"{job}.glb", [node])
     result = glb.result([node], job=job, created=f"2026-01-01T00:00:{job}", **fields)
-    references = {node.instance: BlockOutRef.of(block_out)} if block_out else {}
+    references = {node.instance: Reference.of(block_out)} if block_out else {}
     (name,) = import_result(bpy.context, path, result, references, hide_block_outs=False)
     return bpy.data.objects[name]
 

@@ -9,6 +9,11 @@ import pytest
 from tests.structure.source import ROOT, gradient_stops, sources
 
 REASONS = {
+    "models/guidance/distillation.py": (
+        {"detach"},
+        "score distillation has a gradient of its own, not that of the network",
+    ),
+    "models/guidance/encoding.py": ({"detach"}, "the straight way back is a map that counts as given"),
     "models/hi3d/autoencoding.py": ({"detach"}, "a glimpse is looked at, and no more"),
     "models/hi3d/denoising.py": ({"detach"}, "a checkpoint has no gradients"),
     "models/hi3d/pictures.py": ({"detach"}, "numpy has no gradients"),

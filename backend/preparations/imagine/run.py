@@ -17,7 +17,7 @@ from backend.preparations.imagine.outlines import LOST, Agreement, agreement
 from backend.preparations.imagine.prompt import full_prompt
 from backend.preparations.painting.candidates import Candidate, choose, paint_candidates
 from backend.preparations.painting.networks import FAMILIES
-from backend.preparations.painting.painter import Commission
+from backend.preparations.painting.painter import PaintingRequest
 from backend.shot import Shot
 
 CHOOSE = "The objects are made from the picture that you choose. How well it keeps their outlines was measured."
@@ -77,16 +77,16 @@ def _paint(
     """The candidates, as large as the shot."""
     height, width = depth.shape
 
-    def commission(native: int) -> Commission:
+    def request(native: int) -> PaintingRequest:
         size = working_size((width, height), native)
         control = depth_picture(depth, size)
         steps, guidance = parameters.chosen_steps, parameters.guidance
-        return Commission(prompt, parameters.negative_prompt, size, steps, guidance, control, parameters.strength)
+        return PaintingRequest(prompt, parameters.negative_prompt, size, steps, guidance, control, parameters.strength)
 
     return paint_candidates(
         FAMILIES[parameters.model],
         parameters.candidates,
-        commission,
+        request,
         context,
         controlled=True,
         shorten="Shorten the prompt, or leave out the names.",

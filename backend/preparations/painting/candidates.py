@@ -15,7 +15,7 @@ from backend.memory import Plan
 from backend.pipelines.context import Context
 from backend.pipelines.running import Running, checkpoints, seen
 from backend.preparations.painting.networks import Family, native_side
-from backend.preparations.painting.painter import Commission, Folders, NoPicture, ladder, open_painter, read_sizes
+from backend.preparations.painting.painter import Folders, NoPicture, PaintingRequest, ladder, open_painter, read_sizes
 from backend.questions import Choice, ChooseQuestion
 from backend.weights import locate
 
@@ -42,7 +42,7 @@ class Candidate:
 def paint_candidates(
     family: Family,
     count: int,
-    commission: Callable[[int], Commission],
+    request: Callable[[int], PaintingRequest],
     context: Context,
     *,
     controlled: bool,
@@ -53,7 +53,7 @@ def paint_candidates(
     is painted in a more frugal way; a seed of which no picture comes is told and left out, and the others go on.
 
     Args:
-        commission: what to paint, for a model that was trained on squares of so many pixels.
+        request: what to paint, for a model that was trained on squares of so many pixels.
         controlled: whether the ControlNet takes part.
         shorten: what to do about a prompt that is too long.
         fitted: the picture as it is kept.
@@ -70,7 +70,7 @@ def paint_candidates(
     folders = Folders(locate(family.base), locate(family.control) if controlled else None)
     sizes = seen(f"painting {' '.join(identifiers)}", identifiers, lambda: read_sizes(family, folders))
     with checkpoints(family.base):
-        wanted = commission(native_side(folders.base))
+        wanted = request(native_side(folders.base))
     running = Running.begin(context)
     done: dict[int, Candidate | str] = {}
     for index in range(count):

@@ -46,7 +46,7 @@ LAYER_BYTES = 400_000_000
 
 
 @dataclass(frozen=True)
-class Commission:
+class PaintingRequest:
     """What is to be painted.
 
     size: (width, height), multiples of what a latent pixel stands for.
@@ -133,12 +133,12 @@ def ladder(sizes: Sizes, device: Device, size: tuple[int, int]) -> list[Plan]:
 
 
 class Painter:
-    """Networks that are loaded and a commission that is understood; see `open_painter`."""
+    """Networks that are loaded and a request that is understood; see `open_painter`."""
 
-    def __init__(self, pipeline: Any, words: dict[str, Any], commission: Commission, device: Device) -> None:
+    def __init__(self, pipeline: Any, words: dict[str, Any], request: PaintingRequest, device: Device) -> None:
         self._pipeline = pipeline
         self._words = words
-        self._commission = commission
+        self._request = request
         self._device = device
 
     def paint(self, seed: int, on_step: Callable[[int], None]) -> NDArray[np.uint8]:
@@ -154,8 +154,8 @@ class Painter:
         Raises:
             NoPicture: if the networks overflowed, or nothing is to be seen on the picture.
         """
-        commission, pipeline = self._commission, self._pipeline
-        width, height = commission.size
+        request, pipeline = self._request, self._pipeline
+        width, height = request.size
         generator = torch.Generator("cpu").manual_seed(seed)
         vae, dtype = pipeline.vae, pipeline.unet.dtype
         shape = (1, pipeline.unet.config.in_channels, height // _scale(vae), width // _scale(vae))
@@ -166,16 +166,16 @@ class Painter:
             return tensors
 
         controlled: dict[str, Any] = {}
-        if commission.control is not None:
-            controlled["image"] = torch.from_numpy(commission.control.transpose(2, 0, 1).copy())[None]
-            controlled["controlnet_conditioning_scale"] = commission.strength
+        if request.control is not None:
+            controlled["image"] = torch.from_numpy(request.control.transpose(2, 0, 1).copy())[None]
+            controlled["controlnet_conditioning_scale"] = request.strength
         latents = pipeline(
             **self._words,
             **controlled,
             height=height,
             width=width,
-            num_inference_steps=commission.steps,
-            guidance_scale=commission.guidance,
+            num_inference_steps=request.steps,
+            guidance_scale=request.guidance,
             latents=noise.to(dtype),
             generator=generator,
             callback_on_step_end=step_end,
@@ -203,7 +203,7 @@ def open_painter(
     folders: Folders,
     plan: Plan,
     running: Running,
-    commission: Commission,
+    request: PaintingRequest,
     on_load: Callable[[float, str], None],
     on_cut: Callable[[str], None],
 ) -> Iterator[Painter]:
@@ -220,7 +220,7 @@ def open_painter(
     kind = getattr(diffusers, family.pipeline if folders.control is None else family.controlled)
     device, offload, dtype = running.device, plan.settings["offload"], getattr(torch, plan.dtype)
     on_load(0.0, "Reading the words")
-    words = _read_words(kind, family, folders.base, plan, running, commission, on_cut)
+    words = _read_words(kind, family, folders.base, plan, running, request, on_cut)
 
     def base() -> Loaded[tuple[Any, Any]]:
         on_load(0.2, f"Loading {family.title}")
@@ -266,7 +266,7 @@ def open_painter(
         scheduler = load_scheduler(folders.base / "scheduler", family.scheduler)
         pipeline = _assembled(kind, device, scheduler=scheduler, **parts)
         on_load(1.0, "Painting")
-        yield Painter(pipeline, words, commission, device)
+        yield Painter(pipeline, words, request, device)
 
 
 def _read_words(
@@ -275,7 +275,7 @@ def _read_words(
     folder: Path,
     plan: Plan,
     running: Running,
-    commission: Commission,
+    request: PaintingRequest,
     on_cut: Callable[[str], None],
 ) -> dict[str, Any]:
     """The prompts as the pipeline takes them, on the device."""
@@ -296,15 +296,15 @@ def _read_words(
     name, keep = f"painting {family.base} words", not plan.settings["offload"]
     with running.networks(name, [family.base], plan, opened, needs_bytes=needed, keep=keep) as held:
         encoders, tokenizers = held.value
-        if cut := _beyond(next(iter(tokenizers.values())), commission.prompt):
+        if cut := _beyond(next(iter(tokenizers.values())), request.prompt):
             on_cut(cut)
         with torch.inference_mode():
             encoded = _assembled(kind, device, **encoders, **tokenizers).encode_prompt(
-                prompt=commission.prompt,
-                negative_prompt=commission.negative_prompt or None,  # SDXL was trained with nothing for nothing
+                prompt=request.prompt,
+                negative_prompt=request.negative_prompt or None,  # SDXL was trained with nothing for nothing
                 device=torch.device(device.name),
                 num_images_per_prompt=1,
-                do_classifier_free_guidance=commission.guidance > 1,
+                do_classifier_free_guidance=request.guidance > 1,
             )
     names = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
     return dict(zip(names, encoded, strict=False))  # Stable Diffusion 1.5 has the first two only

@@ -10,7 +10,7 @@ from backend.pipelines.context import Context
 from backend.preparations.base import Prepared
 from backend.preparations.painting.candidates import choose, paint_candidates
 from backend.preparations.painting.networks import FAMILIES
-from backend.preparations.painting.painter import Commission
+from backend.preparations.painting.painter import PaintingRequest
 from backend.preparations.text import TextParameters, full_prompt, title
 from backend.preparations.text.standing import standing
 from backend.shot import Shot
@@ -33,14 +33,14 @@ def prepare(shot: Shot, parameters: TextParameters, context: Context) -> Prepare
     """
     prompt, negative = full_prompt(parameters)
 
-    def commission(native: int) -> Commission:
-        return Commission(prompt, negative, (native, native), parameters.chosen_steps, parameters.guidance)
+    def request(native: int) -> PaintingRequest:
+        return PaintingRequest(prompt, negative, (native, native), parameters.chosen_steps, parameters.guidance)
 
     with context.stage("paint"):
         candidates = paint_candidates(
             FAMILIES[parameters.model],
             parameters.candidates,
-            commission,
+            request,
             context,
             controlled=False,
             shorten="Say it in fewer words.",

@@ -13,7 +13,7 @@ import pytest
 
 from backend import weights
 from backend.downloads import fetch
-from backend.downloads.fetch import Fetcher, Manners, Progress
+from backend.downloads.fetch import Fetcher, Progress, Retries
 from backend.downloads.hub import Hub
 from backend.errors import Problem
 from backend.jobs.folders import storage_problem
@@ -24,7 +24,7 @@ from tests.backend.server.test_full_disk import small_disk  # noqa: F401
 
 LARGEST = "transformer/diffusion_pytorch_model.safetensors"
 SMALL = "transformer/config.json"
-QUICK = Manners(listing=3, file=4, first=0.001, longest=0.01)
+QUICK = Retries(listing=3, file=4, first=0.001, longest=0.01)
 MIDI = WEIGHTS["midi"]
 
 

@@ -130,7 +130,9 @@ def test_killed_at_five_random_moments_it_ends_as_if_nothing_had_been(tmp_path: 
         assert file(server, job, "scene.glb").content == undisturbed
         assert file(server, job, "result.json").json()["attempts"] == len(moments) + 1
         folder = data / "jobs" / job
-        until(lambda: not (folder / "checkpoints").exists(), "the end of its checkpoints, which go once the job is done")
+        until(
+            lambda: not (folder / "checkpoints").exists(), "the end of its checkpoints, which go once the job is done"
+        )
         until(lambda: not (folder / "previews").exists(), "the end of its previews")
         late = [kind for _, kind, _ in server.events(job)]
     finally:

@@ -70,7 +70,7 @@ def test_the_names_of_the_unet_are_the_published_ones(manifest: Any, published: 
     found = {name: list(each.shape) for name, each in published.items() if name.startswith(RAW)}
     assert found == manifest["unet_keys_original"]
     averages = {("diffusion_model." + name.removeprefix(RAW)).replace(".", "") for name in found}
-    assert {name for name in names.under(published, AVERAGE)} == averages | {"decay", "num_updates"}
+    assert set(names.under(published, AVERAGE)) == averages | {"decay", "num_updates"}
 
 
 def test_each_network_is_filled_to_the_last_tensor(manifest: Any, published: dict[str, Any]) -> None:
@@ -89,7 +89,9 @@ def test_each_network_is_filled_to_the_last_tensor(manifest: Any, published: dic
 
 
 def test_a_mirror_s_unet_is_filled_to_the_last_tensor(manifest: Any) -> None:
-    part = Part(UNET, {"_class_name": UNET, **manifest["diffusers_unet_config"]}, empty(manifest["unet_keys_diffusers"]))
+    part = Part(
+        UNET, {"_class_name": UNET, **manifest["diffusers_unet_config"]}, empty(manifest["unet_keys_diffusers"])
+    )
     check_parts({"unet": part}, Path("mirror"))
 
 

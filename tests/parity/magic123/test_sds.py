@@ -106,9 +106,7 @@ def test_the_gradient_of_zero123(numbers: Golden, shares: Any, near: Near) -> No
     stated = numbers.json("config")["zero123"]
     guided = FORMULAS[stated["cfg"]](numbers["z.in.eps_uncond"], numbers["z.in.eps_cond"], stated["guidance_scale"])
     factors = views(numbers).angle / math.pi
-    gradient = stated["lambda_"] * latent_gradient(
-        guided, numbers["z.in.noise"], shares[numbers["z.in.t"]], factors
-    )
+    gradient = stated["lambda_"] * latent_gradient(guided, numbers["z.in.noise"], shares[numbers["z.in.t"]], factors)
     near(gradient, numbers["z.out.grad_latents"], 1e-4)
     near(gradient.abs().mean(), numbers["z.out.logged_loss"], 1e-4)
 

@@ -23,7 +23,7 @@ from backend.preparations.imagine import IMAGINE, ImagineParameters  # noqa: E40
 from backend.preparations.imagine.outlines import agreement  # noqa: E402
 from backend.preparations.imagine.run import prepare  # noqa: E402
 from backend.preparations.painting import candidates as painting  # noqa: E402
-from backend.preparations.painting.painter import Commission, NoPicture, Painter  # noqa: E402
+from backend.preparations.painting.painter import NoPicture, Painter, PaintingRequest  # noqa: E402
 from backend.questions import read_question  # noqa: E402
 from backend.residency import residency  # noqa: E402
 from backend.shot import InstanceMap, Shot  # noqa: E402
@@ -48,17 +48,17 @@ def refused(code: str, shot: Shot, parameters: ImagineParameters = FAST) -> Prob
 
 @contextmanager
 def painted_by(
-    paint: Callable[[Commission, int], np.ndarray], monkeypatch: pytest.MonkeyPatch, native: int = 1024
+    paint: Callable[[PaintingRequest, int], np.ndarray], monkeypatch: pytest.MonkeyPatch, native: int = 1024
 ) -> Iterator[None]:
     """Someone else paints, at another size; everything around stays as it is."""
 
     class Other:
-        def __init__(self, commission: Commission) -> None:
-            self.commission = commission
+        def __init__(self, request: PaintingRequest) -> None:
+            self.request = request
 
         def paint(self, seed: int, on_step: Callable[[int], None]) -> np.ndarray:
-            on_step(self.commission.steps)
-            return paint(self.commission, seed)
+            on_step(self.request.steps)
+            return paint(self.request, seed)
 
     @contextmanager
     def open_other(*arguments: Any) -> Iterator[Other]:
@@ -126,10 +126,10 @@ def test_what_comes_back_lies_on_the_depth_pixel_for_pixel(models: Path, monkeyp
     """A painter that returns the control picture: its edges are the depth's to less than a pixel."""
     shot = room(150)
 
-    def echo(commission: Commission, seed: int) -> np.ndarray:
-        assert commission.control is not None
-        assert commission.control.shape != (150, 150, 3)
-        return (commission.control * 255).round().astype(np.uint8)
+    def echo(request: PaintingRequest, seed: int) -> np.ndarray:
+        assert request.control is not None
+        assert request.control.shape != (150, 150, 3)
+        return (request.control * 255).round().astype(np.uint8)
 
     with painted_by(echo, monkeypatch):
         done = prepare(shot, FAST, Told().context)
@@ -153,9 +153,9 @@ def test_the_best_is_taken_where_nobody_is_asked_and_lost_objects_are_named(
     colours = np.array([[70, 80, 90], [200, 60, 60], [60, 170, 80], [230, 200, 60]], np.uint8)
     labels = shot.instances.labels
 
-    def paint(commission: Commission, seed: int) -> np.ndarray:
+    def paint(request: PaintingRequest, seed: int) -> np.ndarray:
         seen = {7: np.zeros_like(labels), 8: np.where(labels == 2, 0, labels), 9: labels // 3 * 3}[seed]
-        return np.asarray(Image.fromarray(colours[seen]).resize(commission.size, Image.Resampling.NEAREST))
+        return np.asarray(Image.fromarray(colours[seen]).resize(request.size, Image.Resampling.NEAREST))
 
     told = Told(seed=7)
     with painted_by(paint, monkeypatch):

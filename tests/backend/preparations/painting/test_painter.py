@@ -25,10 +25,10 @@ from backend.preparations.painting import painter as painting  # noqa: E402
 from backend.preparations.painting.networks import FAMILIES, load_network  # noqa: E402
 from backend.preparations.painting.offload import bring_layer_by_layer  # noqa: E402
 from backend.preparations.painting.painter import (  # noqa: E402
-    Commission,
     Folders,
     NoPicture,
     Painter,
+    PaintingRequest,
     ladder,
     open_painter,
     read_sizes,
@@ -52,15 +52,15 @@ def folders(family: str) -> Folders:
     return Folders(locate(FAMILIES[family].base), locate(FAMILIES[family].control))
 
 
-def commission(size: tuple[int, int] = (72, 56)) -> Commission:
+def request(size: tuple[int, int] = (72, 56)) -> PaintingRequest:
     depth = room(96).depth
     assert depth is not None
-    return Commission("a cosy room, two armchairs", "blurry", size, 3, 4.0, depth_picture(depth, size), 0.9)
+    return PaintingRequest("a cosy room, two armchairs", "blurry", size, 3, 4.0, depth_picture(depth, size), 0.9)
 
 
-def shapes(commission: Commission) -> np.ndarray:
-    assert commission.control is not None
-    return commission.control
+def shapes(request: PaintingRequest) -> np.ndarray:
+    assert request.control is not None
+    return request.control
 
 
 def running() -> Running:
@@ -68,13 +68,13 @@ def running() -> Running:
 
 
 @contextmanager
-def opened(family: str, plan: Plan = FULL, wanted: Commission | None = None) -> Iterator[Painter]:
+def opened(family: str, plan: Plan = FULL, wanted: PaintingRequest | None = None) -> Iterator[Painter]:
     with open_painter(
         FAMILIES[family],
         folders(family),
         plan,
         running(),
-        wanted or commission(),
+        wanted or request(),
         lambda share, message: None,
         lambda cut: None,
     ) as painter:
@@ -85,7 +85,7 @@ def no_step(step: int) -> None: ...
 
 
 def test_it_paints_what_diffusers_paints_from_the_same_folder(family: str) -> None:
-    wanted = commission()
+    wanted = request()
     with opened(family, wanted=wanted) as painter:
         ours = painter.paint(11, no_step)
 
@@ -114,7 +114,7 @@ def test_it_paints_what_diffusers_paints_from_the_same_folder(family: str) -> No
 
 
 def test_without_control_it_paints_what_diffusers_paints_from_words_alone(family: str) -> None:
-    wanted = replace(commission(), control=None)
+    wanted = replace(request(), control=None)
     where = folders(family)
     bare = replace(where, control=None)
     with open_painter(
@@ -146,7 +146,7 @@ def test_the_base_that_painted_with_control_goes_on_without_it(family: str, monk
     with opened(family) as painter:
         painter.paint(1, no_step)
     loaded = networks_of(monkeypatch)
-    wanted, bare = replace(commission(), control=None), replace(folders(family), control=None)
+    wanted, bare = replace(request(), control=None), replace(folders(family), control=None)
     with open_painter(
         FAMILIES[family], bare, FULL, running(), wanted, lambda share, message: None, lambda cut: None
     ) as painter:
@@ -156,7 +156,7 @@ def test_the_base_that_painted_with_control_goes_on_without_it(family: str, monk
 
 
 def test_what_is_asked_for_matters(family: str) -> None:
-    usual = commission()
+    usual = request()
     with opened(family, wanted=usual) as painter:
         picture = painter.paint(3, no_step)
         assert (painter.paint(3, no_step) == picture).all()
@@ -173,7 +173,7 @@ def test_what_is_asked_for_matters(family: str) -> None:
 
 
 def test_every_plan_paints_the_same_picture(family: str) -> None:
-    wanted = commission((96, 64))
+    wanted = request((96, 64))
     with opened(family, wanted=wanted) as painter:
         picture = painter.paint(5, no_step).astype(float)
     with opened(family, replace(FULL, settings={**WHOLE, "offload": True}), wanted) as painter:
@@ -186,7 +186,7 @@ def test_every_plan_paints_the_same_picture(family: str) -> None:
 
 
 def test_a_picture_without_values_is_no_picture(models: Path) -> None:
-    endless = commission()
+    endless = request()
     shapes(endless)[:] = np.inf
     with opened("sd15", wanted=endless) as painter, pytest.raises(NoPicture, match="seed 5 has no values"):
         painter.paint(5, no_step)
@@ -196,7 +196,7 @@ def test_a_picture_without_values_is_no_picture(models: Path) -> None:
 def test_a_picture_of_one_colour_is_no_picture(
     level: float, said: str, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with opened("sd15", wanted=replace(commission(), steps=1)) as painter:
+    with opened("sd15", wanted=replace(request(), steps=1)) as painter:
         flat = SimpleNamespace(sample=torch.full((1, 3, 56, 72), level))
         monkeypatch.setattr(painter._pipeline.vae, "decode", lambda latents: flat)
         with pytest.raises(NoPicture, match=f"The picture of the seed 5 came out {said} all over"):

@@ -1,0 +1,189 @@
+"""The contact sheet of a batch: a page of HTML that needs no other file, the same as PNG, and a table."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import html
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from PIL import Image, ImageDraw, ImageFont
+
+from backend.batches.record import DONE, Entry, Record
+from backend.errors import Problem
+from backend.imaging.reading import read_picture
+
+SIDE = 192
+"""Pixels of a small picture."""
+
+GAP, LINE = 12, 20
+COLUMNS, ROWS = 4, 15
+"""Of a PNG; a longer batch has several."""
+
+PAPER, BOARD, INK, FAINT, RED = (250, 250, 248), (232, 232, 228), (28, 28, 30), (110, 110, 112), (176, 30, 30)
+HTML, PNG, CSV = "contact-sheet.html", "contact-sheet{}.png", "batch.csv"
+COLUMN_NAMES = (
+    *("name", "state", "pipeline", "seconds", "objects", "triangles", "mask_iou", "finished_early"),
+    *("warnings", "problem", "sentence", "hint", "job", "picture", "scene"),
+)
+STYLE = """
+body { background: #fafaf8; color: #1c1c1e; font: 14px/1.4 system-ui, sans-serif; margin: 24px; }
+main { display: grid; grid-template-columns: repeat(auto-fill, minmax(410px, 1fr)); gap: 24px 16px; }
+article div { display: flex; gap: 4px; }
+article img, article .none { width: 192px; height: 192px; background: #e8e8e4; }
+article .none { display: flex; align-items: center; justify-content: center; color: #6e6e70; }
+h2 { font-size: 15px; margin: 6px 0 0; } p { margin: 0; color: #6e6e70; max-width: 390px; }
+p.problem { color: #b01e1e; } a { color: inherit; }
+"""
+
+
+def sheet_files(record: Record, folder: Path) -> dict[str, bytes]:
+    """The files of the sheet by name, the page last. `folder`: where the batch's results are."""
+    pairs = [
+        (entry, _picture(entry), _open(folder / entry.item.folder / "thumbnail.png") if entry.state == DONE else None)
+        for entry in record.entries
+    ]
+    files = {CSV: _table(record)}
+    for number, begin in enumerate(range(0, len(pairs), COLUMNS * ROWS), 1):
+        page = _drawn(record.name, pairs[begin : begin + COLUMNS * ROWS])
+        files[PNG.format("" if number == 1 else f"-{number}")] = page
+    return {**files, HTML: _page(record, pairs)}
+
+
+def spoken(entry: Entry) -> str:
+    """What has come of an entry, in a few words."""
+    if entry.problem is not None:
+        return entry.problem.detail
+    if entry.state != DONE:
+        return entry.state
+    objects = f"{entry.objects} object" + ("" if entry.objects == 1 else "s")
+    early = ", ended early" if entry.finished_early else ""
+    remarks = len(entry.warnings)
+    told = "" if not remarks else f", {remarks} warning" + ("" if remarks == 1 else "s")
+    return f"{entry.seconds:.1f} s, {objects}, {entry.triangles:,} triangles{early}{told}"
+
+
+Pair = tuple[Entry, Image.Image | None, Image.Image | None]
+
+
+def _picture(entry: Entry) -> Image.Image | None:
+    """The first picture of an entry, small; None where there is none that can be read."""
+    return _open(Path(entry.item.pictures[0])) if entry.item.pictures else None
+
+
+def _open(path: Path) -> Image.Image | None:
+    """A picture in the middle of a square of `SIDE`, on the board's grey."""
+    try:
+        pixels = read_picture(path.read_bytes(), path.name, SIDE).pixels
+    except (OSError, Problem):
+        return None
+    image = Image.fromarray(pixels)
+    image.thumbnail((SIDE, SIDE))
+    board = Image.new("RGB", (SIDE, SIDE), BOARD)
+    board.paste(image, ((SIDE - image.width) // 2, (SIDE - image.height) // 2), image)
+    return board
+
+
+def _drawn(name: str, pairs: Sequence[Pair]) -> bytes:
+    """One page as PNG: under each picture and its prop the name, and what came of it."""
+    wide, high = 2 * SIDE + 4, SIDE + 3 * LINE
+    columns = min(COLUMNS, len(pairs))
+    rows = -(-len(pairs) // columns)
+    top = GAP + 2 * LINE
+    size = GAP + columns * (wide + GAP), top + rows * (high + GAP)
+    page = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(page)
+    large, small = ImageFont.load_default(18), ImageFont.load_default(13)
+    draw.text((GAP, GAP), _fitting(draw, name, large, size[0] - 2 * GAP), INK, large)
+    for index, (entry, picture, prop) in enumerate(pairs):
+        left, up = GAP + index % columns * (wide + GAP), top + index // columns * (high + GAP)
+        for image, x, kind in ((picture, left, "picture"), (prop, left + SIDE + 4, "prop")):
+            if image is None:
+                draw.rectangle((x, up, x + SIDE - 1, up + SIDE - 1), BOARD)
+                draw.text((x + SIDE // 2, up + SIDE // 2), f"no {kind}", FAINT, small, "mm")
+            else:
+                page.paste(image, (x, up))
+        below = up + SIDE + 4
+        draw.text((left, below), _fitting(draw, entry.item.folder, small, wide), INK, small)
+        colour = FAINT if entry.problem is None else RED
+        for row, words in enumerate(_wrapped(draw, spoken(entry), small, wide)):
+            draw.text((left, below + (row + 1) * (LINE - 3)), words, colour, small)
+    file = io.BytesIO()
+    page.save(file, "PNG", compress_level=6)
+    return file.getvalue()
+
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+def _fitting(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> str:
+    """As much of a text as there is room for."""
+    if draw.textlength(text, font) <= width:
+        return text
+    while text and draw.textlength(f"{text}...", font) > width:
+        text = text[:-1]
+    return f"{text}..."
+
+
+def _wrapped(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> Iterator[str]:
+    """A text in two lines at most."""
+    first, rest = "", text.split()
+    while rest and draw.textlength(f"{first} {rest[0]}".strip(), font) <= width:
+        first = f"{first} {rest.pop(0)}".strip()
+    if first:
+        yield first
+    if rest:
+        yield _fitting(draw, " ".join(rest), font, width)
+
+
+def _page(record: Record, pairs: Sequence[Pair]) -> bytes:
+    """The sheet as HTML; pictures are in it, scenes are linked."""
+    made = sum(entry.state == DONE for entry in record.entries)
+    title = html.escape(record.name)
+    said = f"{made} of {len(pairs)} made" + (f", {len(record.left_out)} left out" if record.left_out else "")
+    articles = "\n".join(map(_article, pairs))
+    text = (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
+        f"</head><body>\n<h1>{title}</h1><p>{said}</p>\n<main>\n{articles}\n</main></body></html>\n"
+    )
+    return text.encode()
+
+
+def _article(pair: Pair) -> str:
+    entry, *images = pair
+    name = html.escape(entry.item.folder)
+    shown = "".join(_embedded(image, kind) for image, kind in zip(images, ("picture", "prop"), strict=True))
+    if entry.state == DONE:
+        name = f'<a href="{quote(entry.item.folder)}/scene.glb">{name}</a>'
+    kind = ' class="problem"' if entry.problem is not None else ""
+    hint = "" if entry.problem is None else f"<p>{html.escape(entry.problem.hint)}</p>"
+    remarks = "".join(f"<p>{html.escape(remark)}</p>" for remark in entry.warnings)
+    return (
+        f"<article><div>{shown}</div><h2>{name}</h2><p{kind}>{html.escape(spoken(entry))}</p>{hint}{remarks}</article>"
+    )
+
+
+def _embedded(image: Image.Image | None, kind: str) -> str:
+    if image is None:
+        return f'<span class="none">no {kind}</span>'
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=85)
+    return f'<img alt="{kind}" src="data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}">'
+
+
+def _table(record: Record) -> bytes:
+    """CSV with the mark by which spreadsheets know UTF-8."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(COLUMN_NAMES)
+    for entry in record.entries:
+        item, problem = entry.item, entry.problem
+        told = ("", "", "") if problem is None else (problem.code, problem.detail, problem.hint)
+        scene = f"{item.folder}/scene.glb" if entry.state == DONE else ""
+        measured = (entry.seconds, entry.objects, entry.triangles, entry.mask_iou, entry.finished_early)
+        said = (" | ".join(entry.warnings), *told, entry.job, item.pictures[0] if item.pictures else "", scene)
+        writer.writerow((item.folder, entry.state, item.request.pipeline, *measured, *said))
+    return file.getvalue().encode("utf-8-sig")

@@ -1,0 +1,178 @@
+"""`batch`: a job for each picture of a folder, or for each line of a list, and a contact sheet of what came of them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from backend.batches.record import DONE, NAME, Record, begin_record, read_record
+from backend.cli.answering import Pick, read_picks
+from backend.cli.batch_items import read_items
+from backend.cli.delivery import RESULT_FILES, add_delivery_options, make_folder, result_of, write_result
+from backend.cli.generate import add_method_options, methods_of
+from backend.cli.inputs import read_file
+from backend.cli.output import complain, say, say_json, tell
+from backend.contract import JobState, JobView, Result
+from backend.errors import Problem
+from backend.privacy import share, written_privately
+
+if TYPE_CHECKING:
+    from backend.jobs.service import JobService
+
+LEFT_OUT = 3
+"""Exit status where something of the batch was left out."""
+
+OF_ALL = ("disk-full", "output-not-writable", "data-gone", "list-busy", "engine-missing")
+"""What goes wrong with one item for a reason that holds for the others too: the batch stops, and can be begun again."""
+
+LOCK = ".batch.lock"
+THUMBNAIL = "thumbnail.png"
+MOST_JOBS = 100_000
+"""Of a data folder, among which those of a batch are looked for."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that a batch has whatever its pipelines are."""
+    parser.add_argument(
+        "source", type=Path, metavar="FOLDER|LIST",
+        help="a folder of pictures; or a text file with a picture's path, or a JSON object, on each line",
+    )  # fmt: skip
+    add_method_options(parser, required=False)
+    parser.add_argument("--name", default="", help="what to call the batch (default: as the folder or the list)")
+    add_delivery_options(parser, "batch.json")
+
+
+def batch(chosen: argparse.Namespace) -> int:
+    """Make what is not made yet; results, `batch.json` and the contact sheet are in `out` when this returns.
+
+    Begun again after any end it goes on: what was finished stays, what was running goes on from its checkpoint, and
+    what was left out is tried again. Returns the exit status.
+    """
+    from backend.batches.sheet import sheet_files
+    from backend.jobs.service import JobService
+
+    picks = None if chosen.pick is None else read_picks(chosen.pick)
+    parameters, prepare = methods_of(chosen) if chosen.pipeline else ({}, {})
+    defaults = {"pipeline": chosen.pipeline, "parameters": parameters, "prepare": prepare, "seed": chosen.seed}
+    items = read_items(chosen.source, defaults)
+    if chosen.source.resolve() == chosen.out.resolve():
+        raise Problem("request-invalid", "The results would lie among the pictures.", "Give another folder to --out.")
+    make_folder(chosen.out)
+    with _alone(chosen.out):
+        former = read_record(chosen.out)
+        record = begin_record(chosen.name or chosen.source.resolve().stem, items, former)
+        with written_privately() as mask, JobService(chosen.data, adopt=False) as service:
+            work = _Batch(service, record, chosen, picks, mask)
+            if former is not None:
+                work.find_jobs()
+            work.note()
+            for index, item in enumerate(items):
+                if not chosen.quiet:
+                    tell(f"{index + 1} of {len(items)}: {item.folder}")
+                work.make(index)
+        write_result(chosen.out, sheet_files(record, chosen.out))
+    if chosen.json:
+        say_json(record.model_dump(mode="json"))
+    elif not chosen.quiet:
+        made = len(items) - len(record.left_out)
+        say(f"{made} of {len(items)} made: {chosen.out / 'contact-sheet.html'}")
+    return LEFT_OUT if record.left_out else 0
+
+
+class _Batch:
+    """A batch at work. mask: of files that others may see, see `written_privately`."""
+
+    def __init__(
+        self, service: JobService, record: Record, chosen: argparse.Namespace, picks: list[Pick] | None, mask: int
+    ) -> None:
+        self._service, self._record, self._chosen, self._picks, self._mask = service, record, chosen, picks, mask
+        self._begun: dict[str, str] = {}
+
+    def find_jobs(self) -> None:
+        """Look for the jobs that the batch has begun before, also one whose id was not written down any more."""
+        for view in self._service.list(MOST_JOBS):
+            mine = view.origin.get("batch")
+            if isinstance(mine, dict) and mine.get("id") == self._record.id:
+                self._begun.setdefault(str(mine.get("digest")), view.id)
+
+    def make(self, index: int) -> None:
+        """Have an entry made unless it is, or note why not. Raises Problem for what holds for the others too."""
+        entry = self._record.entries[index]
+        item = entry.item
+        try:
+            images = [read_file(Path(path), "picture") for path in item.pictures]
+            instances = read_file(Path(item.instance_map), "instance map") if item.instance_map else None
+            depth = read_file(Path(item.depth), "depth") if item.depth else None
+            digest = item.digest([*images, instances, depth])
+            if entry.state == DONE and entry.digest == digest and self._is_there(item.folder):
+                return
+            self._record.entries[index] = entry = entry.begun(digest)
+            job = self._former(self._begun.get(digest))
+            if job is None:
+                request = item.request.model_copy(update={"origin": self._record.origin(entry)})
+                job = self._service.submit(request, images, instances, depth)
+            entry.job = job.id
+            files = self._result(job.id)
+            self._write(item.folder, files)
+            entry.made(Result.model_validate_json(files["result.json"]))
+        except Problem as problem:
+            if problem.code in OF_ALL:
+                raise
+            complain(f"{item.folder} is left out: {problem.detail}", problem.hint)
+            entry.failed(problem)
+        self.note()
+
+    def _result(self, job: str) -> dict[str, bytes]:
+        """The files of a job once it is done. Interrupted, it has ended when this raises KeyboardInterrupt."""
+        try:
+            self.note()
+            return result_of(self._service, job, self._chosen, self._picks, more=[THUMBNAIL])
+        except KeyboardInterrupt:  # it may have come before anybody waited for the job
+            self._service.cancel(job)
+            raise
+
+    def _former(self, job: str | None) -> JobView | None:
+        """A job that was begun before and is of use: finished, at work, or with a checkpoint to go on from."""
+        if job is None:
+            return None
+        view = self._service.take_over(job)
+        if view.can_continue and view.state != JobState.DONE:
+            try:
+                return self._service.go_on(job)
+            except Problem as problem:
+                complain(f"It is begun anew: {problem.detail}", problem.hint)
+                return None
+        return None if view.state in (JobState.FAILED, JobState.CANCELLED) else view
+
+    def _is_there(self, folder: str) -> bool:
+        return all((self._chosen.out / folder / name).is_file() for name in RESULT_FILES)
+
+    def _write(self, folder: str, files: dict[str, bytes]) -> None:
+        write_result(self._chosen.out / folder, files)
+        for path in (self._chosen.out / folder, *(self._chosen.out / folder / name for name in files)):
+            share(path, self._mask)
+
+    def note(self) -> None:
+        """Write down how far the batch has come."""
+        write_result(self._chosen.out, {NAME: self._record.document()})
+        share(self._chosen.out / NAME, self._mask)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Inside, no other process works on the batch in this folder; the system drops the lock however this one ends."""
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        detail = f"The batch in {folder} is being made by another process."
+        raise Problem("request-invalid", detail, "Wait for it, or give another folder to --out.") from None
+    try:
+        yield
+    finally:
+        lock.release()
