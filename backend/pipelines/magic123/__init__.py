@@ -15,7 +15,6 @@ from backend.pipelines.parameters import (
     Negative,
     PlacingParameters,
     Quality,
-    Resolution,
     Steps,
     TextureParameters,
     TextureSize,
@@ -44,6 +43,13 @@ VIEW_PRIORS: dict[str, Any] = {"105000": ["zero123-105000"], "xl": ["zero123-xl"
 """Ids of `backend/weights` for each choice."""
 
 NONE = "none"
+
+FINE_SIDES = {"draft": 512, "standard": 768, "final": 1024}
+RESOLUTIONS = {"draft": 128, "standard": 192, "final": 256}
+"""What each quality stands for beside its steps; final is as published."""
+
+LEAST = 32
+"""Of either, where a number of one's own is given."""
 
 Range = Annotated[list[Annotated[float, Field(ge=0.0, le=1.0)]], Field(min_length=2, max_length=2)]
 Weight = Annotated[float, Field(ge=0.0, le=1e6)]
@@ -101,7 +107,7 @@ class Magic123Parameters(MeshParameters, TextureParameters, PlacingParameters, C
     )  # fmt: skip
     refine: Literal["on", "off"] = Field(
         "on", title="Refine",
-        description="Go on with the surface itself, in pictures of 1024 pixels, after the field; off halves the time.",
+        description="Go on with the surface itself, in larger pictures, after the field; off halves the time.",
         json_schema_extra={"group": "making", **PROMINENT},
     )  # fmt: skip
     checkpoint: str = Field(
@@ -126,9 +132,10 @@ class Magic123Parameters(MeshParameters, TextureParameters, PlacingParameters, C
         json_schema_extra={"group": "views"},
     )  # fmt: skip
     fine_side: int = Field(
-        1024, ge=32, le=2048, title="Fine view size",
-        description="The same in the second stage, where the picture has as many.",
-        json_schema_extra={"group": "views"},
+        0, ge=0, le=2048, title="Fine view size",
+        description="The same in the second stage, where the picture has as many; 0 leaves it to quality: {}, {} or {}."
+        .format(*FINE_SIDES.values()),
+        json_schema_extra={"group": "views", **special(0, "Auto", FINE_SIDES["standard"])},
     )  # fmt: skip
     known_view_interval: int = Field(
         4, ge=1, le=1000, title="Known view every",
@@ -223,7 +230,12 @@ class Magic123Parameters(MeshParameters, TextureParameters, PlacingParameters, C
         description="Of each level, as a power of two.",
         json_schema_extra={"group": "optimising"},
     )  # fmt: skip
-    resolution: Annotated[Resolution, Field(le=256)] = 128
+    resolution: int = Field(
+        0, ge=0, le=256, title="Resolution",
+        description="Fineness of each mesh: cells along the longest side of its box; 0 leaves it to quality: {}, {} or {}."
+        .format(*RESOLUTIONS.values()),
+        json_schema_extra={"group": "mesh", **special(0, "Auto", RESOLUTIONS["standard"])},
+    )  # fmt: skip
     faces: Annotated[Faces, Field(json_schema_extra=PROMINENT | special(0, "All", 50000))] = 50000
     texture_size: TextureSize = 2048
     size: LongestSide = 0.0
@@ -240,6 +252,13 @@ class Magic123Parameters(MeshParameters, TextureParameters, PlacingParameters, C
     def _not_along_the_vertical(cls, value: int) -> int:
         if FROM_CAMERA < value < -STEEPEST:
             raise ValueError(f"it is {-STEEPEST} to {STEEPEST} degrees, or {FROM_CAMERA} for that of the camera")
+        return value
+
+    @field_validator("fine_side", "resolution")
+    @classmethod
+    def _enough_to_see(cls, value: int) -> int:
+        if 0 < value < LEAST:
+            raise ValueError(f"it is {LEAST} at least, or 0 to leave it to quality")
         return value
 
     @field_validator("t_range", "fine_t_range")
@@ -261,6 +280,16 @@ class Magic123Parameters(MeshParameters, TextureParameters, PlacingParameters, C
     def chosen_steps(self) -> int:
         """Of each stage."""
         return self.steps or self.QUALITIES[self.quality]
+
+    @property
+    def chosen_fine_side(self) -> int:
+        """Pixels along a side of the second stage's pictures."""
+        return self.fine_side or FINE_SIDES[self.quality]
+
+    @property
+    def chosen_resolution(self) -> int:
+        """Cells along the longest side of a mesh."""
+        return self.resolution or RESOLUTIONS[self.quality]
 
     @property
     def asks_text(self) -> bool:

@@ -24,7 +24,7 @@ from backend.pipelines.running import Running, Tell, checkpoints, each, seen
 from backend.scene import Mesh, Prop, Scene
 from backend.shot import Shot
 from backend.weights.own import PREFIX, RUN
-from models.magic123.fine import Start
+from models.magic123.fine_start import Start
 from models.magic123.published import read_run, read_tetrahedra
 
 
@@ -44,7 +44,7 @@ def run(shot: Shot, parameters: Magic123Parameters, context: Context) -> Scene:
     with context.stage("preprocess"):
         # What is wrong with any checkpoint is told before the first step.
         sizes = sizes_of(parameters)
-        side = max(256, 2 * parameters.side, parameters.fine_side if parameters.refines else 0)
+        side = max(256, 2 * parameters.side, parameters.chosen_fine_side if parameters.refines else 0)
         found = subjects(shot, parameters, side, lambda picture, cover: None, context)
         fields = _own(parameters, found, shot, coarse)
     shaping = Shaping(found, parameters, shot, context)
@@ -103,7 +103,7 @@ def _finish(
     """Clean, colour and place each object."""
 
     def solid(number: int, tell: Tell) -> Solid:
-        return solids[number] if number in solids else solid_of(fields[number], parameters.resolution, tell)
+        return solids[number] if number in solids else solid_of(fields[number], parameters.chosen_resolution, tell)
 
     with context.stage("clean"):
         solids = each(fields, solid, shot, context, HINT)

@@ -34,7 +34,8 @@ from models.isosurface.tetrahedra import TetrahedralGrid
 from models.magic123.cameras import Orbit
 from models.magic123.coarse import Coarse
 from models.magic123.field import FieldSettings, RadianceField
-from models.magic123.fine import ADAM, FineSettings, FineStage, Start, begin
+from models.magic123.fine import ADAM, FineSettings, FineStage
+from models.magic123.fine_start import Start, begin
 from models.magic123.settings import CoarseSettings, loop_settings
 from models.magic123.viewing import export, render
 from models.optimisation.chance import seed_of
@@ -167,7 +168,7 @@ class Shaping:
         """Where the second stage begins; if there is a checkpoint, that has all but the tetrahedra."""
         if field.start is not None:
             return field.start
-        resolution = self._parameters.resolution
+        resolution = self._parameters.chosen_resolution
         if self._part("fine", number).latest() is not None:
             return Start.blank(TetrahedralGrid.of_resolution(resolution), device)
         return begin(field.network.density, resolution, field.mean_density, device=device)
@@ -269,13 +270,14 @@ def coarse_settings(parameters: Magic123Parameters, cap: int) -> CoarseSettings:
 
 def fine_settings(parameters: Magic123Parameters) -> FineSettings:
     """Of the second stage; see `coarse_settings`."""
-    published = FineSettings()
+    published, side = FineSettings(), parameters.chosen_fine_side
     return replace(
         published,
-        resolution=parameters.resolution,
-        size=parameters.fine_side,
-        prior_size=min(published.prior_size, parameters.fine_side),
-        known_first=max(round(published.known_first * parameters.chosen_steps / CoarseSettings().steps), 1),
+        steps=parameters.chosen_steps,
+        resolution=parameters.chosen_resolution,
+        size=side,
+        prior_size=min(published.prior_size, side),
+        known_first=max(round(published.known_first * parameters.chosen_steps / published.steps), 1),
         known_every=known_every(parameters),
         weights=replace(
             published.weights,

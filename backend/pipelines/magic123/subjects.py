@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from backend.errors import Problem
 from backend.imaging.png import as_png
 from backend.pipelines.context import Context
 from backend.pipelines.cut_outs import Pixels, cut_out, framed, remark
@@ -61,14 +62,16 @@ def subjects(
         cut = cut_out(shot, number)
         remark(cut, title, number, context, "it will be blurred")
         picture, cover = framed(cut, side, FILL)
+        if not (cover > 0.5).any():
+            raise Problem("image-empty", f"{title} is too faint in the picture: nothing of it is more than half covered.")
         angle, record = _elevation(shot, number, parameters, context)
         context.keep(f"source-{number}.png", as_png(picture))
         context.preview("source", picture, title)
         nearness = depth(picture, cover)
         reference = Reference(
-            torch.from_numpy(picture).float() / 255,
-            torch.from_numpy(cover),
-            None if nearness is None else torch.from_numpy(nearness),
+            torch.tensor(picture, dtype=torch.float32) / 255,
+            torch.tensor(cover),
+            None if nearness is None else torch.tensor(nearness),
             polar=90.0 - angle,
         )
         text = told.get(number, "")

@@ -18,7 +18,7 @@ def refused(wrong: dict[str, Any]) -> Problem:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"elevation": 81}, {"elevation": "high"}, {"likeness": 1.1}, {"side": 8}, {"fine_side": 4096}, {"levels": 17},
+    [{"elevation": 81}, {"elevation": "high"}, {"likeness": 1.1}, {"side": 8}, {"fine_side": 4096}, {"fine_side": 31}, {"resolution": 16}, {"levels": 17},
      {"table": 4}, {"resolution": 257}, {"lambda_rgb": -1}, {"lambda_mask": float("nan")}, {"t_range": [0.2]},
      {"t_range": [0.2, 1.2]}, {"fine_t_range": "much"}, {"steps": 20001}, {"known_view_interval": 0},
      {"text_prior": "sdxl"}, {"checkpoint": "../run"}, {"token": "a/b"}, {"prompt": "x" * 1001}],
