@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 CHUNK = 1 << 18
@@ -110,6 +112,25 @@ class TetrahedralGrid:
         """
         found = [tetrahedra for tetrahedra in self._sides(inside) if len(tetrahedra)]
         return torch.cat(found) if found else torch.empty(0, 4, dtype=torch.int64, device=inside.device)
+
+    def enclosed(self, inside: Tensor) -> Tensor:
+        """`inside` `[V]` bool, and with it all vertices from which no way leads to the border of the cube."""
+        n = self.cells
+        outside = np.zeros(
+            (2 * n + 1,) * 3, dtype=bool
+        )  # the lattice with half its spacing: a middle is between corners
+        outside[::2, ::2, ::2] = (~inside[: self.corners]).cpu().numpy().reshape(n + 1, n + 1, n + 1)
+        outside[1::2, 1::2, 1::2] = (~inside[self.corners :]).cpu().numpy().reshape(n, n, n)
+        diagonals = np.zeros((3, 3, 3), dtype=bool)
+        diagonals[::2, ::2, ::2] = diagonals[1, 1, 1] = True
+        piece, count = ndimage.label(outside, diagonals)
+        border = np.ones_like(outside)
+        border[1:-1, 1:-1, 1:-1] = False
+        reached = np.zeros(count + 1, dtype=bool)
+        reached[piece[border & outside]] = True
+        free = reached[piece]
+        parts = [free[::2, ::2, ::2].reshape(-1), free[1::2, 1::2, 1::2].reshape(-1)]
+        return ~torch.from_numpy(np.concatenate(parts)).to(inside.device)
 
     def _sides(self, inside: Tensor) -> Iterator[Tensor]:
         """The crossed tetrahedra of the cells' sides, axis by axis: between cells, then along both borders."""

@@ -64,6 +64,7 @@ def draw(
     height: int | None = None,
     background: float | Tensor = 1.0,
     edges: Edges | None = None,
+    shade: Callable[[Tensor, Tensor], Tensor] | None = None,
     use_compiled: bool | None = None,
 ) -> Drawing:
     """Draw a mesh, unlit, so that losses of the pictures have gradients.
@@ -75,6 +76,7 @@ def draw(
         width, height: pixels; None for a square.
         background: a value, or `[C]` or `[H, W, C]`, behind the mesh.
         edges: of `faces`: found once where many pictures are drawn of the same triangles.
+        shade: colours `[N, C]` and normals `[N, 3]` where something is seen -> what is shown there; None: the colours.
         use_compiled: whether nvdiffrast draws; None where it is there and the mesh is on an NVIDIA card.
 
     Raises:
@@ -96,6 +98,8 @@ def draw(
         values = hits.interpolate(colours, faces)
     else:
         values = colours.at(hits) if isinstance(colours, Texture) else colours(places)
+    if shade is not None:
+        values = shade(values, normals)
     channels = values.shape[1]
     behind = torch.as_tensor(background, dtype=values.dtype, device=values.device).expand(height, width, channels)
     # One picture for all, so that what silhouettes need is gathered once: 1, the colours, the normals.

@@ -156,3 +156,16 @@ def test_listed_tetrahedra_give_the_same_surface_however_they_are_turned() -> No
 def test_tetrahedra_that_name_no_vertex_are_refused(tetrahedra: Tensor) -> None:
     with pytest.raises(ValueError, match="no tetrahedra, or one names a vertex"):
         ListedTetrahedra(torch.rand(5, 3), tetrahedra, 32)
+
+
+def test_what_is_enclosed_is_filled_and_nothing_else() -> None:
+    """A hollow ball, and a hollow one with a hole."""
+    grid = TetrahedralGrid(16)
+    points = grid.points(torch.arange(grid.vertices))
+    radius = points.norm(dim=1)
+    shell = (radius < 0.8) & (radius > 0.5)
+    assert torch.equal(grid.enclosed(shell), radius < 0.8)
+    opened = shell & ~((points[:, :2].norm(dim=1) < 0.25) & (points[:, 2] > 0))
+    assert torch.equal(grid.enclosed(opened), opened)
+    nothing = torch.zeros_like(shell)
+    assert torch.equal(grid.enclosed(nothing), nothing)
