@@ -11,7 +11,7 @@ from backend.pipelines.magic123 import MAGIC123, Magic123Parameters
 from backend.pipelines.magic123.run import run
 from backend.scene import Scene
 from backend.shot import Shot
-from tests.backend.instantmesh_shots import Kept, job_folder, photo
+from tests.backend.instantmesh_shots import Kept, job_folder, photo, png
 
 FAST = Magic123Parameters(
     steps=5, side=16, fine_side=32, levels=3, table=10, encoding="quarter", resolution=32, faces=800, texture_size=64
@@ -28,13 +28,19 @@ def made(
     said: list[Progress | Warning] = []
     files = {} if kept is None else kept
     report, skipped = options.pop("report", said.append), frozenset(parameters.skipped_stages())
-    context = Context(
-        MAGIC123, seed, report, save=files.__setitem__, restore=files.get, skipped=skipped, **options
-    )
+    context = Context(MAGIC123, seed, report, save=files.__setitem__, restore=files.get, skipped=skipped, **options)
     return run(shot, parameters, context), said
 
 
-def job_of(folder: Path, parameters: Magic123Parameters, seed: int = 1) -> Path:
+def job_of(
+    folder: Path,
+    parameters: Magic123Parameters,
+    pipeline: str = "magic123",
+    name: str = "Vase",
+    picture: bytes | None = None,
+) -> Path:
     """A job as the server writes it down."""
-    request = GenerateRequest(pipeline="magic123", parameters=parameters.model_dump(), seed=seed, name="Vase")
-    return job_folder(folder, request, photo())
+    request = GenerateRequest(pipeline=pipeline, parameters=parameters.model_dump(), name=name)
+    folder = job_folder(folder, request)
+    (folder / "inputs" / "image-0.bin").write_bytes(png(photo()) if picture is None else picture)
+    return folder

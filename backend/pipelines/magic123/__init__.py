@@ -165,8 +165,8 @@ class Magic123Parameters(MeshParameters, TextureParameters, PlacingParameters, C
     encoding: Literal["full", "half", "quarter"] = Field(
         "full", title="Priors see",
         description=(
-            "Pictures of 512 pixels (2D) and 256 (3D), as published; or of a half or a quarter of that, which is several "
-            "times quicker and not the same."
+            "Pictures of 512 pixels (2D) and 256 (3D), as published; or of a half or a quarter of that, which is "
+            "several times quicker and not the same."
         ),
         json_schema_extra={"group": "optimising", "titles": {"full": "512 and 256 Pixels"}},
     )  # fmt: skip
@@ -232,7 +232,7 @@ class Magic123Parameters(MeshParameters, TextureParameters, PlacingParameters, C
     )  # fmt: skip
     resolution: int = Field(
         0, ge=0, le=256, title="Resolution",
-        description="Fineness of each mesh: cells along the longest side of its box; 0 leaves it to quality: {}, {} or {}."
+        description="Fineness of each mesh: cells along the longest side of its box; 0 leaves it to quality: {}, {}, {}."
         .format(*RESOLUTIONS.values()),
         json_schema_extra={"group": "mesh", **special(0, "Auto", RESOLUTIONS["standard"])},
     )  # fmt: skip

@@ -11,7 +11,6 @@ import torch
 from backend import weights
 from backend.devices import release
 from backend.errors import Problem
-from backend.memory import Plan
 from backend.pipelines import ending
 from backend.pipelines.context import Context
 from backend.pipelines.facing import facing
@@ -20,7 +19,7 @@ from backend.pipelines.magic123.plans import shaping_plans
 from backend.pipelines.magic123.priors import sizes_of
 from backend.pipelines.magic123.shaping import HINT, Field, Shaping, Solid, solid_of
 from backend.pipelines.magic123.subjects import Subject, subjects
-from backend.pipelines.running import Running, Tell, checkpoints, each, seen
+from backend.pipelines.running import Running, Tell, checkpoints, each
 from backend.scene import Mesh, Prop, Scene
 from backend.shot import Shot
 from backend.weights.own import PREFIX, RUN

@@ -211,8 +211,10 @@ class Shaping:
                 for number in open_ones:
                     if number not in self._told:
                         self._told[number] = networks.told(self._subjects[number], parameters, way)
-            yield lambda number: (
-                networks.asked(self._told[number], stage, parameters, way) if number in self._told else []
+            yield (
+                lambda number: (
+                    networks.asked(self._told[number], stage, parameters, way) if number in self._told else []
+                )
             )
 
     def _part(self, stage: Stage, number: int) -> Checkpoints:

@@ -63,7 +63,9 @@ def subjects(
         remark(cut, title, number, context, "it will be blurred")
         picture, cover = framed(cut, side, FILL)
         if not (cover > 0.5).any():
-            raise Problem("image-empty", f"{title} is too faint in the picture: nothing of it is more than half covered.")
+            raise Problem(
+                "image-empty", f"{title} is too faint in the picture: nothing of it is more than half covered."
+            )
         angle, record = _elevation(shot, number, parameters, context)
         context.keep(f"source-{number}.png", as_png(picture))
         context.preview("source", picture, title)

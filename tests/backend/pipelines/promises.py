@@ -99,8 +99,18 @@ EXAMPLES = {
         {"steps": 2, "refine": "off", "fitting": 0, "resolution": 32, "faces": 800, "texture_size": 64}, _hi3d
     ),
     "magic123": Example(
-        {"steps": 2, "side": 16, "fine_side": 32, "levels": 3, "table": 10, "encoding": "quarter", "resolution": 32,
-         "faces": 800, "texture_size": 64}, _magic123
+        {
+            "steps": 2,
+            "side": 16,
+            "fine_side": 32,
+            "levels": 3,
+            "table": 10,
+            "encoding": "quarter",
+            "resolution": 32,
+            "faces": 800,
+            "texture_size": 64,
+        },
+        _magic123,
     ),
 }
 
