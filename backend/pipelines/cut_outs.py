@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,54 @@ def extent(picture: Pixels) -> tuple[int, int, int, int]:
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
+@dataclass(frozen=True)
+class Frame:
+    """A square in a picture with an object in its middle, and the piece of the picture that is the object's box.
+
+    Attributes:
+        top, bottom, left, right: of the object's box, see `extent`.
+        square: pixels of the picture along a side of the square.
+    """
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+    square: float
+
+    @classmethod
+    def around(cls, cut: Pixels, fill: float) -> Frame:
+        """The square around what is to be seen of a picture HxWx4; its longer side takes the share `fill`."""
+        top, bottom, left, right = extent(cut)
+        return cls(top, bottom, left, right, max(bottom - top, right - left) / fill)
+
+    @property
+    def margins(self) -> tuple[int, int]:
+        """Whole pixels above and below the object's box, and beside it on either side, that hold the square."""
+        return (
+            math.ceil((self.square - (self.bottom - self.top)) / 2),
+            math.ceil((self.square - (self.right - self.left)) / 2),
+        )
+
+    def of_object(self, channels: Pixels, side: int, ground: int) -> Pixels:
+        """What a picture HxW or HxWxC shows within the object's box, on a ground of one value: SxS or SxSxC."""
+        (above, beside), piece = self.margins, channels[self.top : self.bottom, self.left : self.right]
+        margins = ((above, above), (beside, beside), (0, 0))[: channels.ndim]
+        return self._resampled(np.pad(piece, margins, constant_values=ground), side)
+
+    def of_picture(self, channels: Pixels, side: int) -> Pixels:
+        """What a picture HxW or HxWxC shows within the square; beyond its border its border goes on: SxS or SxSxC."""
+        above, beside = self.margins
+        rows = np.clip(np.arange(self.top - above, self.bottom + above), 0, channels.shape[0] - 1)
+        columns = np.clip(np.arange(self.left - beside, self.right + beside), 0, channels.shape[1] - 1)
+        return self._resampled(channels[rows[:, None], columns], side)
+
+    def _resampled(self, padded: Pixels, side: int) -> Pixels:
+        y, x = ((extent - self.square) / 2 for extent in padded.shape[:2])
+        box = (x, y, x + self.square, y + self.square)
+        return np.asarray(Image.fromarray(padded).resize((side, side), Image.Resampling.BICUBIC, box))
+
+
 def framed(cut: Pixels, side: int, fill: float) -> tuple[Pixels, NDArray[np.float32]]:
     """The object on white in the middle of a square, and how much of each pixel it covers, 0 to 1.
 
@@ -55,20 +104,17 @@ def framed(cut: Pixels, side: int, fill: float) -> tuple[Pixels, NDArray[np.floa
     Returns:
         SxSx3 and SxS.
     """
-    top, bottom, left, right = extent(cut)
-    height, width = bottom - top, right - left
-    square = max(height, width) / fill
-    above, beside = math.ceil((square - height) / 2), math.ceil((square - width) / 2)
-    x, y = beside + (width - square) / 2, above + (height - square) / 2
-    box = (x, y, x + square, y + square)
-    piece = cut[top:bottom, left:right]
+    frame = Frame.around(cut, fill)
+    cover = frame.of_object(cut[..., 3], side, 0).astype(np.float32) / np.float32(255)
+    return frame.of_object(on_white(cut), side, 255), cover
 
-    def resampled(channels: Pixels, around: int) -> Pixels:
-        margins = ((above, above), (beside, beside), (0, 0))[: channels.ndim]
-        image = Image.fromarray(np.pad(channels, margins, constant_values=around))
-        return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, box))
 
-    return resampled(on_white(piece), 255), resampled(piece[..., 3], 0).astype(np.float32) / np.float32(255)
+def framed_as_taken(picture: Pixels, cut: Pixels, side: int, fill: float) -> Pixels:
+    """The same square of the picture with what is around the object, SxSx3; white where the picture is transparent.
+
+    picture: HxWx4, from which `cut` was cut out.
+    """
+    return Frame.around(cut, fill).of_picture(on_white(picture), side)
 
 
 def remark(picture: Pixels, title: str, instance: int, context: Context, consequence: str, where: str = "") -> None:

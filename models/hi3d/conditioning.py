@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.depth.midas import predicted
 from models.image_processor import CLIP_COLOURS
 
 WIDTH = 256
@@ -125,8 +126,7 @@ def depth_channels(disparity: Tensor, latent_size: tuple[int, int]) -> Tensor:
 
 def depth(frames: Tensor, network: Any) -> Tensor:
     """The disparity [T, h, w], float32, of frames −1 … 1, [T, 3, H, W], one after the other."""
-    found = [network(pixel_values=_for(depth_input(each[None]), network)).predicted_depth.float() for each in frames]
-    return torch.cat(found)
+    return predicted(depth_input(frames), network)
 
 
 def _blurred(pictures: Tensor, factors: list[float]) -> Tensor:

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from models.converted_folders import INDEX
+from models.depth.loading import load_depth
 from models.headers import CheckpointForeign
 from models.hi3d.files import SECOND_VAE, Stage, convert
 from models.hi3d.shapes import UNET_CLASS, VAE_CLASS
 from models.hi3d.unet import as_published
-from models.loading import load_module, read_headers, read_json, read_tensors
+from models.loading import read_headers, read_json, read_tensors
 from models.parts import Parts
-from models.published import diffusers_network, load_clip_vision, load_diffusers, transformers_network, whole
+from models.published import diffusers_network, load_clip_vision, load_diffusers
 
 
 class StageFiles:
@@ -125,14 +126,6 @@ def load_unet(folder: Path, device: torch.device | str, dtype: torch.dtype) -> A
 def load_vae(folder: Path, device: torch.device | str, dtype: torch.dtype) -> Any:
     """The two-dimensional autoencoder. Errors as above."""
     return load_diffusers(folder, VAE_CLASS, device, dtype)
-
-
-def load_depth(folder: Path, device: torch.device | str, dtype: torch.dtype) -> Any:
-    """The depth network. Errors: see `loading.load_module`."""
-    from transformers import DPTConfig, DPTForDepthEstimation
-
-    network = transformers_network(folder, DPTForDepthEstimation, DPTConfig)
-    return whole(load_module(network, folder, "model", device, dtype), device)
 
 
 LOADERS: dict[str, Callable[[Path, torch.device | str, torch.dtype], Any]] = {

@@ -22,6 +22,7 @@ WORKER_ONLY = (
     "backend/jobs/run.py",
     "backend/jobs/worker.py",
     "backend/pipelines/ending.py",
+    "backend/pipelines/nearness.py",
     "backend/pipelines/running.py",
 )
 """Modules of light rooms that only the worker process imports."""
