@@ -39,8 +39,23 @@ STEEPEST = 80
 """Degrees: beyond that, above and below cannot be told from left and right."""
 
 TEXT_PRIORS: dict[str, Any] = {"sd15": ["sd15"], "none": []}
-VIEW_PRIORS: dict[str, Any] = {"105000": ["zero123-105000"], "xl": ["zero123-xl"], "none": []}
+VIEW_PRIORS: dict[str, Any] = {
+    "105000": ["zero123"],
+    "xl": ["zero123-xl"],
+    "105000-original": ["zero123-original"],
+    "105000-mirror": ["zero123-mirror"],
+    "xl-mirror": ["zero123-xl-mirror"],
+    "none": [],
+}
 """Ids of `backend/weights` for each choice."""
+
+VIEW_TITLES: dict[str, Any] = {
+    "105000": "Zero123",
+    "xl": "Zero123 XL",
+    "105000-original": "Zero123, the Authors' File",
+    "105000-mirror": "Zero123, Other Mirror",
+    "xl-mirror": "Zero123 XL, Other Mirror",
+}
 
 NONE = "none"
 
@@ -98,12 +113,13 @@ class Magic123Parameters(MeshParameters, TextureParameters, PlacingParameters, C
         description="What knows how things that a text tells of look.",
         json_schema_extra={"group": "making", "weights": TEXT_PRIORS, "titles": {"sd15": "Stable Diffusion 1.5"}},
     )  # fmt: skip
-    view_prior: Literal["105000", "xl", "none"] = Field(
+    view_prior: Literal["105000", "xl", "105000-original", "105000-mirror", "xl-mirror", "none"] = Field(
         "105000", title="3D prior",
-        description="What knows how the object of a picture looks from elsewhere; XL has seen more objects.",
-        json_schema_extra={
-            "group": "making", "weights": VIEW_PRIORS, "titles": {"105000": "Zero123", "xl": "Zero123 XL"},
-        },
+        description=(
+            "What knows how the object of a picture looks from elsewhere; XL has seen more objects. The others are the "
+            "same from elsewhere, for who has them."
+        ),
+        json_schema_extra={"group": "making", "weights": VIEW_PRIORS, "titles": VIEW_TITLES},
     )  # fmt: skip
     refine: Literal["on", "off"] = Field(
         "on", title="Refine",
@@ -232,8 +248,9 @@ class Magic123Parameters(MeshParameters, TextureParameters, PlacingParameters, C
     )  # fmt: skip
     resolution: int = Field(
         0, ge=0, le=256, title="Resolution",
-        description="Fineness of each mesh: cells along the longest side of its box; 0 leaves it to quality: {}, {}, {}."
-        .format(*RESOLUTIONS.values()),
+        description=(
+            "Fineness of each mesh: cells along the longest side of its box; 0 leaves it to quality: {}, {} or {}."
+        ).format(*RESOLUTIONS.values()),
         json_schema_extra={"group": "mesh", **special(0, "Auto", RESOLUTIONS["standard"])},
     )  # fmt: skip
     faces: Annotated[Faces, Field(json_schema_extra=PROMINENT | special(0, "All", 50000))] = 50000

@@ -44,7 +44,7 @@ def run(shot: Shot, parameters: Magic123Parameters, context: Context) -> Scene:
         # What is wrong with any checkpoint is told before the first step.
         sizes = sizes_of(parameters)
         side = max(256, 2 * parameters.side, parameters.chosen_fine_side if parameters.refines else 0)
-        found = subjects(shot, parameters, side, lambda picture, cover: None, context)
+        found = subjects(shot, parameters, side, Nearness(Running.begin(context)), context)
         fields = _own(parameters, found, shot, coarse)
     shaping = Shaping(found, parameters, shot, context)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from backend.errors import Problem
 from backend.imaging.png import as_png
 from backend.pipelines.context import Context
-from backend.pipelines.cut_outs import Pixels, cut_out, framed, remark
+from backend.pipelines.cut_outs import Pixels, cut_out, framed, framed_as_taken, remark
 from backend.pipelines.facing import elevation
 from backend.pipelines.magic123 import FROM_CAMERA, STEEPEST, Magic123Parameters
 from backend.pipelines.magic123.wording import texts
@@ -26,7 +26,8 @@ FILL = 0.85
 """Share of the square that the object's longer side takes."""
 
 Depth = Callable[[Pixels, NDArray[np.float32]], NDArray[np.float32] | None]
-"""A picture SxSx3 and what of it the object covers, SxS → what is near, SxS, 0 to 1; None where nothing knows."""
+"""A picture SxSx3 with its own background, and what of it the object covers, SxS → what is near, SxS, 0 to 1; None
+where nothing knows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ def subjects(
         angle, record = _elevation(shot, number, parameters, context)
         context.keep(f"source-{number}.png", as_png(picture))
         context.preview("source", picture, title)
-        nearness = depth(picture, cover)
+        nearness = depth(framed_as_taken(shot.image, cut, side, FILL), cover) if parameters.lambda_depth else None
         reference = Reference(
             torch.tensor(picture, dtype=torch.float32) / 255,
             torch.tensor(cover),

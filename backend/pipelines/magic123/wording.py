@@ -26,7 +26,7 @@ def texts(names: Mapping[int, str], parameters: Magic123Parameters) -> dict[int,
     if nameless := [names[number] or f"object {number}" for number, text in said.items() if text is None]:
         which = ", ".join(f"'{name}'" for name in nameless)
         detail = (
-            f"The text speaks of {NAME}, but {which} says nothing of what it is; the 2D prior has nothing to go by."
+            f"The text speaks of {NAME}, but {which} says nothing of what it is, and the 2D prior goes by words."
         )
         raise Problem("parameters-invalid", detail, HINT)
     return {number: text for number, text in said.items() if text is not None}
