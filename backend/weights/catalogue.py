@@ -7,12 +7,14 @@ known.
 
 from __future__ import annotations
 
-from backend.weights import background, depth, hi3d, imagine, instantmesh, midi, mira, segment
+from backend.weights import background, depth, hi3d, imagine, instantmesh, magic123, midi, mira, segment
 from backend.weights.own import is_own, own_row
 from backend.weights.row import Weights
 
 WEIGHTS: dict[str, Weights] = {
-    row.id: row for rows in (midi, segment, imagine, instantmesh, mira, hi3d, depth, background) for row in rows.ROWS
+    row.id: row
+    for rows in (midi, segment, imagine, instantmesh, mira, hi3d, magic123, depth, background)
+    for row in rows.ROWS
 }
 
 

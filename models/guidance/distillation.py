@@ -155,12 +155,12 @@ class Frugality:
     """How much at once, for the same result up to rounding.
 
     recompute: nothing but the inputs of the autoencoder's blocks is kept for the way back; the rest is computed again.
-    halves: the predictions with and without the condition one after the other.
+    slices: attention one head after the other, for devices where it holds a matrix of scores.
     group: pictures at once; None: all.
     """
 
     recompute: bool = False
-    halves: bool = False
+    slices: bool = False
     group: int | None = None
 
     def __post_init__(self) -> None:
@@ -247,24 +247,28 @@ class LatentPrior:
 
 
 def guided_halves(
-    unet: Any, halves: bool, noisy: tuple[Tensor, Tensor], timesteps: Tensor, told: tuple[Tensor, Tensor]
+    unet: Any, slices: bool, noisy: tuple[Tensor, Tensor], timesteps: Tensor, told: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Both predictions of a `UNet2DConditionModel`, N×4×h×w float32, in one pass or in two.
+    """Both predictions of a `UNet2DConditionModel`, N×4×h×w float32, in one pass.
 
     Args:
+        slices: see `Frugality`.
         noisy: the inputs of the network, N×C×h×w. told: what it is told, N×tokens×width.
     """
-    parameter = next(unet.parameters())
-
-    def predict(inputs: Tensor, times: Tensor, tokens: Tensor) -> Tensor:
-        made: Tensor = unet(inputs.to(parameter.dtype), times, tokens.to(parameter.dtype), return_dict=False)[0]
-        return made.float()
-
-    if halves:
-        first, second = (predict(each, timesteps, tokens) for each, tokens in zip(noisy, told, strict=True))
-        return first, second
-    first, second = predict(torch.cat(noisy), timesteps.repeat(2), torch.cat(told)).chunk(2)
+    dtype = next(unet.parameters()).dtype
+    set_slices(unet, slices)
+    both = unet(torch.cat(noisy).to(dtype), timesteps.repeat(2), torch.cat(told).to(dtype), return_dict=False)[0]
+    first, second = both.float().chunk(2)
     return first, second
+
+
+def set_slices(unet: Any, slices: bool) -> None:
+    """Tells the attention of a `UNet2DConditionModel` whether to take its heads one after the other."""
+    from diffusers.models.attention_processor import AttnProcessor2_0, SlicedAttnProcessor
+
+    kind = SlicedAttnProcessor if slices else AttnProcessor2_0
+    if not all(isinstance(each, kind) for each in unet.attn_processors.values()):
+        unet.set_attn_processor(SlicedAttnProcessor(1) if slices else AttnProcessor2_0())
 
 
 def check_schedule(config: dict[str, Any], file: str) -> None:

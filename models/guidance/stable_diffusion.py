@@ -79,7 +79,7 @@ class StableDiffusionFiles:
         self._check()
 
     def texts(self, text: str, negative: str = "", words: Mapping[str, Tensor] | None = None) -> ViewTexts:
-        """What is told of the views; the text encoder, which nothing else needs, is let go again.
+        """What is told of the views. Nothing else needs the text encoder, which stays until the caller lets it go.
 
         Args:
             text: what the object is; see `text.with_word` for a learned word.
@@ -89,11 +89,8 @@ class StableDiffusionFiles:
         Raises:
             ValueError, CheckpointError: see `text.view_texts`.
         """
-        try:
-            tokenizer = load_tokenizer(self.folder / "tokenizer")
-            return view_texts(text, negative, tokenizer, self.parts["text_encoder"], words or {})
-        finally:
-            self.parts.release("text_encoder")
+        tokenizer = load_tokenizer(self.folder / "tokenizer")
+        return view_texts(text, negative, tokenizer, self.parts["text_encoder"], words or {})
 
     def _check(self) -> None:
         scheduler = self.folder / "scheduler" / "scheduler_config.json"
@@ -144,4 +141,4 @@ class StableDiffusionPrior(LatentPrior):
         told = self.texts.told(views.azimuth.to(device)).to(device)
         nothing = self.texts.negative.to(device).expand_as(told)
         unet: Any = self.parts["unet"]
-        return guided_halves(unet, self.frugality.halves, (noisy, noisy), timesteps, (nothing, told))
+        return guided_halves(unet, self.frugality.slices, (noisy, noisy), timesteps, (nothing, told))

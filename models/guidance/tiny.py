@@ -98,12 +98,15 @@ def write_tiny_stable_diffusion(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def write_tiny_zero123(place: Path, layout: Layout, seed: int = 0, pickled: bool = False) -> Path:
+def write_tiny_zero123(
+    place: Path, layout: Layout, seed: int = 0, pickled: bool = False, averaged: bool = False
+) -> Path:
     """Zero123 in one of its layouts; the same tensors for the same seed in all of them.
 
     Args:
         place: the file, or the folder of a mirror.
         pickled: a mirror whose networks are torch's own files.
+        averaged: a mirror whose files are called those of the running average.
 
     Returns:
         `place`.
@@ -123,7 +126,8 @@ def write_tiny_zero123(place: Path, layout: Layout, seed: int = 0, pickled: bool
             positions = {"vision_model.embeddings.position_ids": torch.arange(5)[None]} if stem == "model" else {}
             write_torch(place / name / zero123_files.PICKLED.get(name, f"{stem}.bin"), {**table, **positions})
         else:
-            write_safetensors(place / name / f"{stem}.safetensors", table)
+            ending = zero123_files.AVERAGED if averaged else ""
+            write_safetensors(place / name / f"{stem}{ending}.safetensors", table)
         write_json(place / name / "config.json", configs[name])
     write_json(place / "scheduler" / "scheduler_config.json", {"_class_name": "DDIMScheduler", **SCHEDULER})
     write_json(place / INDEX, {"_class_name": "Zero123Pipeline"})

@@ -69,7 +69,8 @@ class Reference:
 
 
 def condition(picture: Tensor, parts: Parts) -> Condition:
-    """What the network is told of a picture; CLIP's encoder, which nothing else needs, is let go again.
+    """What the network is told of a picture. Nothing else needs "image_encoder", which stays until the caller lets it
+    go.
 
     Args:
         picture: 3×H×W in 0…1, the object on white, of the shape of the renders: square.
@@ -81,13 +82,9 @@ def condition(picture: Tensor, parts: Parts) -> Condition:
     if picture.ndim != 3 or picture.shape[0] != 3 or picture.shape[1] != picture.shape[2]:
         raise ValueError(f"A reference of {list(picture.shape)}: three channels and a square are needed.")
     small = shrunk(picture[None].float(), SIDE).to(parts.device)
-    try:
-        encoder: Any = parts["image_encoder"]
-        parameter = next(encoder.parameters())
-        seen = clip_input(small * 2.0 - 1.0, encoder.config.image_size)
-        embedding = encoder(pixel_values=seen.to(parameter.dtype)).image_embeds[:, None].float()
-    finally:
-        parts.release("image_encoder")
+    encoder: Any = parts["image_encoder"]
+    seen = clip_input(small * 2.0 - 1.0, encoder.config.image_size).to(next(encoder.parameters()).dtype)
+    embedding = encoder(pixel_values=seen).image_embeds[:, None].float()
     return Condition(embedding, mode(small, parts["vae"]))
 
 
@@ -217,7 +214,7 @@ class Zero123Prior(LatentPrior):
         if latent.shape[-2:] != noisy.shape[-2:]:
             latent = functional.interpolate(latent, noisy.shape[-2:], mode="area")
         seen, unet = inputs(noisy, latent), self.parts["unet"]
-        return guided_halves(unet, self.frugality.halves, seen, timesteps, nothing_and(token))
+        return guided_halves(unet, self.frugality.slices, seen, timesteps, nothing_and(token))
 
     def _from_each(self, views: RelativeViews) -> list[RelativeViews]:
         first = self.references[0]

@@ -57,6 +57,9 @@ PROJECTIONS = {"cc_projection": "projection", "clip_camera_projection": "proj"}
 
 NETWORKS = ("unet", "vae", "image_encoder")
 STEMS = dict.fromkeys(("unet", "vae", *PROJECTIONS), "diffusion_pytorch_model") | {"image_encoder": "model"}
+AVERAGED = ".fp16_ema"
+"""In the name of a file of bennyguo's mirrors, whose other files are the raw weights."""
+
 PICKLED = {"image_encoder": "pytorch_model.bin"}
 """Where torch's own file has another stem: some mirrors have no other files."""
 
@@ -228,12 +231,15 @@ class Zero123Files:
         self._check()
 
     def weights(self, name: str) -> Path:
-        """The safetensors file of a network, made of torch's where a mirror has no other.
+        """The safetensors file of a network: that of the running average where a mirror has it beside the raw weights,
+        and made of torch's where it has no other.
 
         Errors: `pickled.converted`.
         """
         folder, stem = self.folder / name, STEMS[name]
-        file, pickled = stored_file(folder, stem), folder / PICKLED.get(name, f"{stem}.bin")
+        average = folder / f"{stem}{AVERAGED}.safetensors"
+        file = average if average.is_file() else stored_file(folder, stem)
+        pickled = folder / PICKLED.get(name, f"{stem}.bin")
         if pickled.is_file() and not any(folder.glob(f"{stem}*.safetensors*")):
             return converted(pickled, self._kept and self._kept / name, _without_positions)
         return file

@@ -61,6 +61,7 @@ UNKNOWN = [
     "openlrm-base-obj-1.0",
     "hi3d-orbit",
     "hi3d-refine",
+    "zero123-105000-original",
 ]
 """Models whose commits no public page that was read names in full."""
 

@@ -116,7 +116,12 @@ def test_the_gradient_is_summed_and_not_averaged(prior: Any, pictures: Any, view
 
 @pytest.mark.parametrize(
     "frugality",
-    [d.Frugality(recompute=True), d.Frugality(halves=True), d.Frugality(group=1), d.Frugality(True, True, 1)],
+    [
+        d.Frugality(recompute=True),
+        d.Frugality(group=1),
+        d.Frugality(slices=True),
+        d.Frugality(True, True, 1),
+    ],
     ids=str,
 )
 def test_less_at_once_is_the_same(prior: Any, pictures: Any, views: RelativeViews, frugality: d.Frugality) -> None:

@@ -45,12 +45,6 @@ def test_texts_are_those_of_clip(files: StableDiffusionFiles) -> None:
         told = tokenizer(text, padding="max_length", truncation=True, max_length=77, return_tensors="pt").input_ids
         assert torch.equal(found, encoder(told)[0][0]) or torch.allclose(found, encoder(told)[0][0], atol=1e-6)
     assert texts.negative.shape == (77, WIDTH) and not torch.equal(texts.negative, files.texts("a red chair").negative)
-    files.parts.release("text_encoder")
-
-
-def test_the_text_encoder_is_let_go(files: StableDiffusionFiles) -> None:
-    files.texts("a chair")
-    assert "text_encoder" not in files.parts.loaded
 
 
 def test_a_view_is_told_from_where_it_looks(files: StableDiffusionFiles) -> None:
@@ -101,7 +95,6 @@ def test_texts_that_cannot_be_told(files: StableDiffusionFiles) -> None:
         files.texts("<token>", words={"a": torch.zeros(WIDTH)})
     with pytest.raises(CheckpointForeign, match=f"have {WIDTH}"):
         files.texts("<token>", words={"<a>": torch.zeros(WIDTH + 1)})
-    assert "text_encoder" not in files.parts.loaded
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -142,7 +135,6 @@ def test_the_sizes_are_read_from_headers(files: StableDiffusionFiles) -> None:
     found = sizes(files.folder)
     for name, count in found.items():
         assert count == sum(each.numel() for each in files.parts[name].parameters()), name
-    files.parts.release("text_encoder")
 
 
 @pytest.mark.parametrize(

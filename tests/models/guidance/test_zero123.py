@@ -88,6 +88,16 @@ def test_the_average_is_taken_and_not_the_raw_weights(tmp_path: Path) -> None:
     assert torch.equal(contents(alone).parts["unet"].tensors["conv_in.weight"], tensors[RAW + name])
 
 
+def test_the_average_is_taken_where_a_mirror_has_both(zero123: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(zero123, tmp_path / "mirror")
+    other = tiny.write_tiny_zero123(tmp_path / "other", "cc_projection", seed=1, averaged=True)
+    shutil.copytree(other, folder, dirs_exist_ok=True)
+    assert len([*(folder / "unet").glob("*.safetensors")]) == 2
+    found, averages = opened(folder).parts, opened(other).parts
+    assert torch.equal(found["projection"].weight, averages["projection"].weight)
+    assert torch.equal(found["unet"].conv_in.weight, averages["unet"].conv_in.weight)
+
+
 def test_a_checkpoint_is_converted_once_without_what_it_does_not_need(tmp_path: Path) -> None:
     file = tiny.write_tiny_zero123(tmp_path / "105000.ckpt", "checkpoint")
     folder = convert(file, tmp_path / "kept")
@@ -247,11 +257,10 @@ def test_pixels_are_means_of_what_they_cover() -> None:
     assert torch.allclose(shrunk(line, 2)[0, 0, 0], torch.tensor([1 / 3, 5 / 3]))
 
 
-def test_a_condition_is_made_once_and_its_encoder_let_go(files: Zero123Files, pictures: Any) -> None:
+def test_a_condition_is_the_picture_s_likeliest_latents_not_scaled(files: Zero123Files, pictures: Any) -> None:
     with torch.no_grad():
         found = condition(pictures[0], files.parts)
     assert found.embedding.shape == (1, 1, 32) and found.latent.shape == (1, 4, 32, 32)
-    assert "image_encoder" not in files.parts.loaded
     vae = files.parts["vae"]
     small = shrunk(pictures[:1], 256) * 2.0 - 1.0
     with torch.no_grad():
