@@ -8,11 +8,16 @@ Latents are pictures whose pixels are averaged by twos. All the arithmetic of sc
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import trimesh
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,6 +29,8 @@ from models.magic123.settings import Plan
 from models.optimisation.chance import Step
 from models.rendering import preview
 from training.solids import solid
+
+Cells = NDArray[np.bool_]
 
 REACH = 0.6
 """How far an object reaches from the middle: it just fills a picture from 1.8 with 40 degrees."""
@@ -43,10 +50,17 @@ class Truth:
     @classmethod
     def of(cls, vertices: Tensor, faces: Tensor, colour: Callable[[Tensor], Tensor] | None = None) -> Truth:
         """Any mesh, brought to the middle and to its size; coloured by place if nobody says otherwise."""
-        used = vertices[faces.unique()]
+        used = vertices[torch.unique(faces)]
         middle = (used.amin(0) + used.amax(0)) / 2
         scale = REACH / float((used - middle).norm(dim=1).max())
         return cls((vertices - middle) * scale, faces, colour or by_place)
+
+    @classmethod
+    def read(cls, file: Path) -> Truth:
+        """A model from a file with Y up."""
+        mesh: Any = trimesh.load(file, force="mesh", process=False, skip_materials=True)
+        turned = np.asarray(mesh.vertices)[:, [0, 2, 1]] * [1, -1, 1]
+        return cls.of(torch.from_numpy(turned).float(), torch.from_numpy(np.asarray(mesh.faces, np.int64)))
 
     def shown(self, orbit: Orbit, size: int, shading: Shading, light: Tensor, background: Tensor) -> Tensor:
         """Pictures `[N, 3, S, S]`. light: `[N, 3]`. background: `[N, 3]`."""
@@ -77,7 +91,7 @@ class Truth:
         depth = torch.where(seen, 1 - (nearest - low) / (high - low).clamp(min=1e-6), torch.zeros_like(nearest))
         return Reference(view.colour, view.mask, depth, polar, azimuth)
 
-    def solid(self, cells: int = CELLS) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    def solid(self, cells: int = CELLS) -> Cells:
         """Which cells of the box are inside it; see `training.solids`."""
         return solid_of(self.vertices, self.faces, cells)
 
@@ -87,14 +101,12 @@ def by_place(points: Tensor) -> Tensor:
     return (0.5 + 0.7 * points).clamp(0.05, 0.95)
 
 
-def solid_of(vertices: Tensor, faces: Tensor, cells: int = CELLS) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def solid_of(vertices: Tensor, faces: Tensor, cells: int = CELLS) -> Cells:
     """Which cells of the box from -1 to 1 a mesh fills."""
     return solid(vertices[faces].numpy(), cells)
 
 
-def overlap(
-    one: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], other: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
-) -> float:
+def overlap(one: Cells, other: Cells) -> float:
     """Cells that are in both, of those that are in either."""
     return float((one & other).sum() / max((one | other).sum(), 1))
 
@@ -113,6 +125,9 @@ class Oracle:
         plan: how a step shows its view; `settings.planned` for the coarse stage.
         weight: of its gradient.
         pooled: pixels along each side that one value of a latent stands for.
+
+    Attributes:
+        seconds: of the processor, that drawing the truth has taken.
     """
 
     def __init__(
@@ -124,7 +139,7 @@ class Oracle:
         pooled: int = 2,
     ) -> None:
         self.truth, self.reference, self.plan = truth, reference, plan
-        self.weight, self.pooled = weight, pooled
+        self.weight, self.pooled, self.seconds = weight, pooled, 0.0
         betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64).square()
         self.signal = (1 - betas).cumprod(0).float()
 
@@ -135,13 +150,15 @@ class Oracle:
             views.polar + known.polar, views.azimuth + known.azimuth, views.radius + known.radius, known.field_of_view
         )
         size = pictures.shape[-1]
+        began = time.process_time()
         truth = self.truth.shown(orbit, size, plan.shading, plan.light, plan.background).to(pictures)
+        self.seconds += time.process_time() - began
         latent, wanted = (functional.avg_pool2d(each, self.pooled) * 2 - 1 for each in (pictures, truth))
         noise = step.normal(*(len(pictures) * step.parts, *latent.shape[1:]), purpose="oracle").to(latent)
-        time = torch.randint(
+        moment = torch.randint(
             T_RANGE[0], T_RANGE[1] + 1, (len(pictures) * step.parts,), generator=step.generator("time")
         )
-        signal = self.signal[step.mine(time)][:, None, None, None].to(latent)
+        signal = self.signal[step.mine(moment)][:, None, None, None].to(latent)
         noised = signal.sqrt() * latent + (1 - signal).sqrt() * noise
         predicted = (noised - signal.sqrt() * wanted) / (1 - signal).sqrt()
         at_latent = self.weight * (1 - signal) * (predicted - noise)

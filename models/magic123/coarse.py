@@ -122,7 +122,7 @@ class Coarse(nn.Module):
             light=plan.light[each].to(device),
             background=plan.background[each].to(device),
             jitter=jitter.to(device),
-            normals=weights.need_normals,
+            normals=weights.need_normals and (settings.normals_always or plan.shading.needs_normals),
             faint=settings.faint,
         )
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models.magic123.cameras import Around, Orbit, drawn, lights
-from models.magic123.drawing import Shading
+from models.magic123.drawing import Kind, Shading
 from models.magic123.field import FieldSettings
 from models.magic123.losses import Weights
 from models.magic123.reference import Reference
@@ -27,7 +27,9 @@ class CoarseSettings:
     steps: in all. size: pixels along each side of a novel view; known_scale: times that for the known view.
     known_steps: that begin with the known view. known_every: later one step in so many shows it.
     known_noise: how far origins and directions of its rays are moved, all alike.
-    normal_share: of the steps, in which novel views show normals. textureless: the share of the others without colour.
+    normal_share: of the steps, in which novel views show normals. Of the others, textureless: the share without colour;
+        plain: the share in plain colours, without a lamp and without a need for normals.
+    normals_always: whether losses of normals count in views that need none otherwise.
     least_ambient: light without the lamp is drawn between this and 1.
     coarse_levels, coarse_steps: with how many levels of the grid it begins, and for how many steps.
     rate, grid_rate: learning rates of the perceptron and of the grid.
@@ -44,6 +46,8 @@ class CoarseSettings:
     known_noise: float = 1e-3
     normal_share: float = 0.2
     textureless: float = 0.2
+    plain: float = 0.0
+    normals_always: bool = True
     least_ambient: float = 0.1
     coarse_levels: int = 8
     coarse_steps: int = 3000
@@ -78,11 +82,17 @@ SMALL = CoarseSettings(
     steps=600,
     size=64,
     known_scale=1.0,
-    known_steps=30,
+    known_steps=20,
+    normal_share=0.1,
+    textureless=0.2,
+    plain=0.5,
+    normals_always=False,
     coarse_levels=4,
     coarse_steps=200,
-    field=FieldSettings(GridSettings(levels=6, base=8, finest=96, log2_entries=17), hidden=32),
-    march=MarchSettings(steps=160, cap=1 << 18),
+    rate=1e-2,
+    grid_rate=3e-2,
+    field=FieldSettings(GridSettings(levels=5, base=8, finest=96, log2_entries=18), hidden=32),
+    march=MarchSettings(steps=128, cap=1 << 17),
     occupancy=OccupancySettings(resolution=48, turns=4, every=8),
     faint=1e-2,
 )
@@ -128,7 +138,10 @@ def planned(settings: CoarseSettings, reference: Reference, step: Step) -> Plan:
     orbit = drawn(step, settings.around, step.parts)
     chance = torch.rand(5, generator=step.generator("shading"))
     ambient = settings.least_ambient + (1 - settings.least_ambient) * float(chance[0])
-    shading = Shading("textureless" if float(chance[1]) < settings.textureless else "lambert", ambient)
+    kind: Kind = "lambert"
     if number <= settings.normal_share * settings.steps:
-        shading = Shading("normal")
+        kind = "normal"
+    elif float(chance[1]) < settings.textureless + settings.plain:
+        kind = "textureless" if float(chance[1]) < settings.textureless else "albedo"
+    shading = Shading(kind, 1.0 if kind in ("normal", "albedo") else ambient)
     return Plan(False, orbit, shading, lights(step, orbit, step.parts), chance[None, 2:].expand(len(orbit), 3), levels)
