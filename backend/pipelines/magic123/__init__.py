@@ -40,10 +40,10 @@ STEEPEST = 80
 
 TEXT_PRIORS: dict[str, Any] = {"sd15": ["sd15"], "none": []}
 VIEW_PRIORS: dict[str, Any] = {
-    "105000": ["zero123"],
+    "105000": ["zero123-105000"],
     "xl": ["zero123-xl"],
-    "105000-original": ["zero123-original"],
-    "105000-mirror": ["zero123-mirror"],
+    "105000-original": ["zero123-105000-original"],
+    "105000-mirror": ["zero123-105000-mirror"],
     "xl-mirror": ["zero123-xl-mirror"],
     "none": [],
 }
@@ -62,6 +62,9 @@ NONE = "none"
 FINE_SIDES = {"draft": 512, "standard": 768, "final": 1024}
 RESOLUTIONS = {"draft": 128, "standard": 192, "final": 256}
 """What each quality stands for beside its steps; final is as published."""
+
+SHRINKS = {"full": 1, "half": 2, "quarter": 4}
+"""How many times fewer pixels along a side the priors see, by `encoding`."""
 
 LEAST = 32
 """Of either, where a number of one's own is given."""
@@ -332,13 +335,14 @@ class Magic123Parameters(MeshParameters, TextureParameters, PlacingParameters, C
         return tuple(stage for stage, is_wanted in wanted.items() if not is_wanted)
 
 
-LEAST_BYTES = 6_500_000_000
-"""What the most frugal way takes on the device in 16 bit; see `plans.py`."""
+COARSE_BYTES = 3_880_000_000
+FINE_BYTES = {"draft": 3_130_000_000, "standard": 3_570_000_000, "final": 4_230_000_000}
+"""What the most frugal way of each stage takes on the device in 16 bit with both priors; see `plans.py`."""
 
 
 def needs(parameters: Magic123Parameters) -> Needs:
-    """What one run needs."""
-    return Needs(LEAST_BYTES)
+    """What one run needs: that of its larger stage."""
+    return Needs(max(COARSE_BYTES, FINE_BYTES[parameters.quality] if parameters.refines else 0))
 
 
 MAGIC123 = PipelineInfo(
@@ -361,7 +365,7 @@ MAGIC123 = PipelineInfo(
     ),
     instances=(1, MOST_INSTANCES),
     learned=True,
-    memory_bytes=LEAST_BYTES,
+    memory_bytes=needs(Magic123Parameters.model_validate({})).memory_bytes,
     needed=needs,
     finishes_early=True,
     checkpoints=True,

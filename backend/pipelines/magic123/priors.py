@@ -6,48 +6,26 @@ and of a picture are needed before the first step alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from backend import weights
-from backend.errors import Problem
-from backend.pipelines.magic123 import TEXT_PRIORS, VIEW_PRIORS, Magic123Parameters
+from backend.pipelines.magic123 import SHRINKS, TEXT_PRIORS, VIEW_PRIORS, Magic123Parameters
 from backend.pipelines.magic123.subjects import Subject
+from backend.pipelines.running import seen
 from backend.residency import residency
-from backend.weights.own import PREFIX, WORDS
-from backend.weights.telling import OWN_LAYOUTS
 from models.guidance.balance import Balance, Stage, leaning, published
-from models.guidance.distillation import Distillation, Frugality
+from models.guidance.distillation import Distillation
 from models.guidance.encoding import Encoding
+from models.guidance.memory import STABLE_DIFFUSION, ZERO123, Way
 from models.guidance.prior import Prior
-from models.guidance.stable_diffusion import StableDiffusionFiles, StableDiffusionPrior
-from models.guidance.text import ViewTexts, read_words
+from models.guidance.stable_diffusion import StableDiffusionFiles, StableDiffusionPrior, sizes
+from models.guidance.text import ViewTexts
 from models.guidance.together import Together
 from models.guidance.zero123 import Condition, Reference, Zero123Prior, condition
 from models.guidance.zero123_files import Zero123Files
-
-TEXT, VIEW = "text", "view"
-
-SHRINKS = {"full": 1, "half": 2, "quarter": 4}
-"""How many times fewer pixels along a side the priors see."""
-
-
-@dataclass(frozen=True)
-class Way:
-    """How the priors share the device.
-
-    keep_parts: every network stays; if not, those that find what is told leave it before the first step.
-    alone: the networks of one prior leave it before the other is asked.
-    frugality: of each.
-    """
-
-    keep_parts: bool
-    alone: bool
-    frugality: Frugality
 
 
 @dataclass(frozen=True)
@@ -94,24 +72,27 @@ class PriorNetworks:
 
     def lay_aside(self, name: str) -> None:
         """Take the networks of one prior off the device."""
-        files = self.text if name == TEXT else self.view
+        files = self.text if name == STABLE_DIFFUSION else self.view
         if files is not None:
             files.parts.lay_aside(residency.room_aside)
 
-    def told(self, subject: Subject, parameters: Magic123Parameters, way: Way) -> Told:
+    def told(self, subject: Subject, parameters: Magic123Parameters, tellers_stay: bool) -> Told:
         """What is told of an object.
 
+        Args:
+            tellers_stay: whether the networks that find it stay on the device.
+
         Raises:
-            Problem: "weights-missing" where a token has no file; "weights-foreign" where it does not fit.
+            CheckpointForeign: a learned word does not fit the text encoder.
         """
         texts, view, balance = None, None, balance_of("coarse", parameters)
         if self.text is not None and balance.text:
-            texts = self.text.texts(subject.text, parameters.negative_prompt, learned(parameters.token))
-            if not way.keep_parts:
+            texts = self.text.texts(subject.text, parameters.negative_prompt, subject.words)
+            if not tellers_stay:
                 self.text.parts.lay_aside(residency.room_aside, "text_encoder")
         if self.view is not None and balance.view:
             view = condition(subject.reference.picture.permute(2, 0, 1), self.view.parts)
-            if not way.keep_parts:
+            if not tellers_stay:
                 self.view.parts.lay_aside(residency.room_aside, "image_encoder")
         return Told(texts, view)
 
@@ -123,11 +104,11 @@ class PriorNetworks:
         found: dict[str, Prior] = {}
         if self.text is not None and told.text is not None and balance.text:
             how = Distillation(parameters.text_guidance, balance.text, (least, most))
-            found[TEXT] = StableDiffusionPrior(self.text.parts, told.text, how, encoding, way.frugality)
+            found[STABLE_DIFFUSION] = StableDiffusionPrior(self.text.parts, told.text, how, encoding, way.frugality)
         if self.view is not None and told.view is not None and balance.view:
             how = Distillation(parameters.view_guidance, balance.view, (least, most))
-            found[VIEW] = Zero123Prior(self.view.parts, [Reference(told.view)], how, encoding, way.frugality)
-        return [Together(found, self.lay_aside if way.alone and len(found) > 1 else None)] if found else []
+            found[ZERO123] = Zero123Prior(self.view.parts, [Reference(told.view)], how, encoding, way.frugality)
+        return [Together(found, None if way.keep or len(found) < 2 else self.lay_aside)] if found else []
 
     @property
     def _files(self) -> list[StableDiffusionFiles | Zero123Files]:
@@ -141,32 +122,29 @@ def balance_of(stage: Stage, parameters: Magic123Parameters) -> Balance:
     return leaning(balance, parameters.likeness) if both else balance
 
 
-def learned(token: str) -> Mapping[str, Tensor]:
-    """A learned word and its embedding, by the name of its folder; nothing for no name.
-
-    Raises:
-        Problem: "weights-missing" where no file of it is there.
-        CheckpointError: see `read_words`.
-    """
-    if not token:
-        return {}
-    folder = weights.locate(PREFIX + token)
-    for name in WORDS:
-        if (folder / name).is_file():
-            return read_words(folder / name)
-    detail = f"The folder {folder} holds no learned word."
-    raise Problem("weights-missing", detail, OWN_LAYOUTS, weights=PREFIX + token)
-
-
 def view_source(identifier: str) -> Path:
     """Where the files of a Zero123 are: the folder of a mirror, or the authors' file."""
-    return weights.locate(identifier)
+    folder, (first, *others) = weights.locate(identifier), weights.row_of(identifier).required
+    return folder if others else folder / first
 
 
-def sizes_of(parameters: Magic123Parameters) -> dict[str, int]:
-    """Parameters of each network of the priors, from headers.
+def identifiers_of(parameters: Magic123Parameters) -> list[str]:
+    """Of `backend/weights`: those of the priors."""
+    return [*TEXT_PRIORS[parameters.text_prior], *VIEW_PRIORS[parameters.view_prior]]
+
+
+def sizes_of(parameters: Magic123Parameters) -> dict[str, dict[str, int]]:
+    """Parameters of each network, by the name of its prior, from headers. What is wrong with a checkpoint, as far as
+    headers tell, is told here. The authors' file of Zero123 is converted the first time, which takes minutes.
 
     Raises:
         Problem: weights-missing, weights-damaged, weights-foreign.
     """
-    return {}
+
+    def look() -> dict[str, dict[str, int]]:
+        opened = PriorNetworks(parameters, "cpu", torch.float32)
+        found = {} if opened.text is None else {STABLE_DIFFUSION: sizes(opened.text.folder)}
+        return found if opened.view is None else {**found, ZERO123: opened.view.sizes()}
+
+    identifiers = identifiers_of(parameters)
+    return seen("magic123 " + " ".join(identifiers), identifiers, look)

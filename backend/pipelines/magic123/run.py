@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 import torch
 
 from backend import weights
-from backend.devices import release
+from backend.devices import Device, release
 from backend.errors import Problem
+from backend.memory import Plan
 from backend.pipelines import ending
 from backend.pipelines.context import Context
 from backend.pipelines.facing import facing
@@ -19,10 +19,12 @@ from backend.pipelines.magic123.plans import shaping_plans
 from backend.pipelines.magic123.priors import sizes_of
 from backend.pipelines.magic123.shaping import HINT, Field, Shaping, Solid, solid_of
 from backend.pipelines.magic123.subjects import Subject, subjects
+from backend.pipelines.nearness import Nearness
 from backend.pipelines.running import Running, Tell, checkpoints, each
 from backend.scene import Mesh, Prop, Scene
 from backend.shot import Shot
 from backend.weights.own import PREFIX, RUN
+from models.guidance.balance import Stage
 from models.magic123.fine_start import Start
 from models.magic123.published import read_run, read_tetrahedra
 
@@ -48,7 +50,7 @@ def run(shot: Shot, parameters: Magic123Parameters, context: Context) -> Scene:
         fields = _own(parameters, found, shot, coarse)
     shaping = Shaping(found, parameters, shot, context)
 
-    def plans(stage: str) -> Any:
+    def plans(stage: Stage) -> Callable[[Device], list[Plan]]:
         return lambda device: shaping_plans(stage, sizes, parameters, device)
 
     if not parameters.checkpoint:

@@ -21,8 +21,8 @@ from torch import Tensor
 from backend.memory import Plan
 from backend.pipelines.checkpoints import Checkpoints
 from backend.pipelines.context import Context
-from backend.pipelines.magic123 import TEXT_PRIORS, VIEW_PRIORS, Magic123Parameters
-from backend.pipelines.magic123.priors import PriorNetworks, Told
+from backend.pipelines.magic123 import Magic123Parameters
+from backend.pipelines.magic123.priors import PriorNetworks, Told, identifiers_of
 from backend.pipelines.magic123.subjects import Subject
 from backend.pipelines.optimising import optimise
 from backend.pipelines.running import Running, Tell, each
@@ -201,7 +201,7 @@ class Shaping:
             yield lambda number: []
             return
         self._context.progress(0.0, plan.sentence)
-        identifiers = [*TEXT_PRIORS[parameters.text_prior], *VIEW_PRIORS[parameters.view_prior]]
+        identifiers = identifiers_of(parameters)
 
         def opened() -> PriorNetworks:
             return PriorNetworks(parameters, running.device.name, getattr(torch, plan.dtype))
@@ -210,7 +210,7 @@ class Shaping:
             with torch.no_grad():
                 for number in open_ones:
                     if number not in self._told:
-                        self._told[number] = networks.told(self._subjects[number], parameters, way)
+                        self._told[number] = networks.told(self._subjects[number], parameters, plan.settings["stay"])
             yield (
                 lambda number: (
                     networks.asked(self._told[number], stage, parameters, way) if number in self._told else []

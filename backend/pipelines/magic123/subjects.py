@@ -3,7 +3,7 @@ it; from which elevation that was taken; what is near and far in it; what it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from backend.pipelines.context import Context
 from backend.pipelines.cut_outs import Pixels, cut_out, framed, framed_as_taken, remark
 from backend.pipelines.facing import elevation
 from backend.pipelines.magic123 import FROM_CAMERA, STEEPEST, Magic123Parameters
-from backend.pipelines.magic123.wording import texts
+from backend.pipelines.magic123.wording import learned, texts
 from backend.pipelines.running import Tell, each
 from backend.shot import Shot
 from models.magic123.reference import Reference
@@ -34,12 +34,14 @@ where nothing knows."""
 class Subject:
     """One object.
 
-    text: for the 2D prior; "" without one. reference: its picture. record: for result.json.
+    text: for the 2D prior; "" without one. words: that were learned for it, with their embeddings.
+    reference: its picture. record: for result.json.
     """
 
     instance: int
     title: str
     text: str
+    words: Mapping[str, torch.Tensor]
     reference: Reference
     record: dict[str, Any]
 
@@ -56,7 +58,7 @@ def subjects(
     Raises:
         Problem: "image-empty" if there is none; "parameters-invalid" where the text speaks of a name that says nothing.
     """
-    told = texts(shot.instances.names, parameters)
+    told, words = texts(shot.instances.names, parameters), learned(parameters.token)
 
     def work(number: int, tell: Tell) -> Subject:
         title = shot.title(number)
@@ -79,7 +81,7 @@ def subjects(
         )
         text = told.get(number, "")
         facts = {"elevation": record, **({"text": text} if text else {}), "depth": nearness is not None}
-        return Subject(number, title, text, reference, facts)
+        return Subject(number, title, text, words, reference, facts)
 
     return each(sorted(shot.instances.names), work, shot, context)
 

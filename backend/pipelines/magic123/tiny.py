@@ -12,7 +12,8 @@ from pathlib import Path
 from backend.pipelines.magic123 import TEXT_PRIORS, VIEW_PRIORS
 from backend.weights import row_of
 from backend.weights.own import FOLDER, WORDS
-from models.guidance.tiny import write_tiny_stable_diffusion, write_tiny_zero123, write_words
+from models.guidance.tiny import Layout, write_tiny_stable_diffusion, write_tiny_zero123, write_words
+from models.guidance.zero123_files import AVERAGED
 
 VIEWS = ("105000",)
 
@@ -31,7 +32,16 @@ def write_tiny_magic123_checkpoints(
     """
     write_tiny_stable_diffusion(folder / row_of(TEXT_PRIORS["sd15"][0]).home, seed)
     for number, view in enumerate(views, 1):
-        write_tiny_zero123(folder / row_of(VIEW_PRIORS[view][0]).home, "cc_projection", seed + number)
+        row = row_of(VIEW_PRIORS[view][0])
+        place, (first, *others) = folder / row.home, row.required
+        if not others:  # the authors' file
+            write_tiny_zero123(place / first, "checkpoint", seed + number)
+            continue
+        layout: Layout = (
+            "cc_projection" if any("cc_projection" in name for name in others) else "clip_camera_projection"
+        )
+        pickled, averaged = any(name.endswith(".bin") for name in others), any(AVERAGED in name for name in others)
+        write_tiny_zero123(place, layout, seed + number, pickled=pickled, averaged=averaged)
     for word in words:
         write_words(folder / FOLDER / word / WORDS[0], seed=seed)
     return folder

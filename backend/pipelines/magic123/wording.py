@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from torch import Tensor
+
+from backend import weights
 from backend.errors import Problem
 from backend.pipelines.magic123 import FORMER_NAME, NAME, Magic123Parameters
+from backend.pipelines.running import checkpoints
 from backend.preparations.imagine.prompt import spoken_name
+from backend.weights.own import PREFIX, WORDS
+from backend.weights.telling import OWN_LAYOUTS
+from models.guidance.text import read_words
 
 HINT = f"Write what it is in place of {NAME}, give the object a name that says it, or choose no 2D prior."
 
@@ -25,9 +32,7 @@ def texts(names: Mapping[int, str], parameters: Magic123Parameters) -> dict[int,
     said = {number: wording(parameters.prompt, name, bool(parameters.token)) for number, name in names.items()}
     if nameless := [names[number] or f"object {number}" for number, text in said.items() if text is None]:
         which = ", ".join(f"'{name}'" for name in nameless)
-        detail = (
-            f"The text speaks of {NAME}, but {which} says nothing of what it is, and the 2D prior goes by words."
-        )
+        detail = f"The text speaks of {NAME}, but {which} says nothing of what it is, and the 2D prior goes by words."
         raise Problem("parameters-invalid", detail, HINT)
     return {number: text for number, text in said.items() if text is not None}
 
@@ -43,3 +48,20 @@ def wording(prompt: str, name: str, has_token: bool) -> str | None:
         return words
     spoken = spoken_name(name)
     return words.replace(NAME, spoken) if spoken else None
+
+
+def learned(token: str) -> Mapping[str, Tensor]:
+    """A learned word and its embedding, by the name of its folder; nothing for no name.
+
+    Raises:
+        Problem: "weights-missing" where no file of it is there; "weights-damaged", "weights-foreign".
+    """
+    if not token:
+        return {}
+    identifier = PREFIX + token
+    folder = weights.locate(identifier)
+    file = next((folder / name for name in WORDS if (folder / name).is_file()), None)
+    if file is None:
+        raise Problem("weights-missing", f"The folder {folder} holds no learned word.", OWN_LAYOUTS, weights=identifier)
+    with checkpoints(identifier):
+        return read_words(file)

@@ -18,10 +18,11 @@ def refused(wrong: dict[str, Any]) -> Problem:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"elevation": 81}, {"elevation": "high"}, {"likeness": 1.1}, {"side": 8}, {"fine_side": 31}, {"resolution": 16}, {"levels": 17},
-     {"table": 4}, {"resolution": 257}, {"resolution": 16}, {"lambda_rgb": -1}, {"lambda_mask": float("nan")}, {"t_range": [0.2]},
-     {"t_range": [0.2, 1.2]}, {"fine_t_range": "much"}, {"steps": 20001}, {"known_view_interval": 0},
-     {"text_prior": "sdxl"}, {"checkpoint": "../run"}, {"token": "a/b"}, {"prompt": "x" * 1001}],
+    [{"elevation": 81}, {"elevation": "high"}, {"likeness": 1.1}, {"side": 8}, {"fine_side": 31}, {"resolution": 16},
+     {"levels": 17}, {"table": 4}, {"resolution": 257}, {"lambda_rgb": -1}, {"lambda_mask": float("nan")},
+     {"t_range": [0.2]}, {"t_range": [0.2, 1.2]}, {"fine_t_range": "much"}, {"steps": 20001},
+     {"known_view_interval": 0}, {"text_prior": "sdxl"}, {"checkpoint": "../run"}, {"token": "a/b"},
+     {"prompt": "x" * 1001}],
 )  # fmt: skip
 def test_parameters_out_of_range_are_named(wrong: dict[str, Any]) -> None:
     assert next(iter(wrong)) in refused(wrong).detail
@@ -53,11 +54,11 @@ def test_what_is_needed_follows_from_the_priors() -> None:
     def needed(**chosen: Any) -> tuple[str, ...]:
         return Magic123Parameters.model_validate(chosen).needed_weights()
 
-    assert needed() == ("sd15", "zero123")
+    assert needed() == ("sd15", "zero123-105000")
     assert needed(view_prior="xl") == ("sd15", "zero123-xl")
-    assert needed(text_prior="none") == ("zero123",) and needed(view_prior="none") == ("sd15",)
+    assert needed(text_prior="none") == ("zero123-105000",) and needed(view_prior="none") == ("sd15",)
     assert needed(token="vase", checkpoint="run")[2:] == ("own/vase", "own/run")
-    assert needed(token="vase", text_prior="none") == ("zero123",), "nothing would be told the word"
+    assert needed(token="vase", text_prior="none") == ("zero123-105000",), "nothing would be told the word"
 
 
 def test_stages_follow_the_parameters() -> None:
