@@ -27,6 +27,7 @@ REASONS = {
     "models/multiview/fitting.py": ({"detach"}, "where a ray is looked at is no function to be learned"),
     "models/multiview/surface.py": ({"detach"}, "marching cubes and the next level begin with numbers"),
     "models/optimisation/loop.py": ({"detach"}, "averages, copies and figures are no part of what is learned"),
+    "models/magic123/coarse.py": ({"detach", "no_grad"}, "priors look at pictures; space is remembered as numbers"),
     "models/magic123/drawing.py": ({"detach", "no_grad"}, "which samples are hidden is a choice; normals hide nothing"),
     "models/magic123/losses.py": ({"detach"}, "a sample that faces away is not to be hidden"),
     "models/midi/tiny.py": ({"no_grad"}, "writes the values that parameters begin with"),
