@@ -25,6 +25,7 @@ from models.magic123.drawing import Shading
 from models.magic123.fine_start import BORDER, Start, border_of
 from models.magic123.reference import Reference
 from models.magic123.settings import Plan
+from models.magic123.viewing import Picture
 from models.optimisation.chance import Step
 from models.rendering.drawing import Drawing, draw
 from models.rendering.silhouettes import Edges
@@ -245,14 +246,16 @@ class FineStage(nn.Module):
         orbit: Orbit,
         size: int | None = None,
         *,
+        index: int = 0,
         surface: Surface | None = None,
         shading: Shading = AS_IT_IS,
         light: Tensor | None = None,
         background: float | Tensor = 1.0,
     ) -> Drawing:
-        """The surface from the first camera of an orbit, `size` by `size` pixels.
+        """The surface from one camera of an orbit, `size` by `size` pixels; in float32, as places must be.
 
         Args:
+            index: which camera.
             shading, light: how it is lit, and a unit vector `[3]` to the lamp.
             background: see `rendering.drawing.draw`.
         """
@@ -265,16 +268,32 @@ class FineStage(nn.Module):
         def colours(places: Tensor) -> Tensor:
             return torch.zeros_like(places) if shading.kind in ("textureless", "normal") else self.albedo(places)
 
-        return draw(
-            surface.vertices,
-            surface.faces,
-            orbit.camera(),
-            colours,
-            width=size or self.settings.size,
-            background=background,
-            edges=surface.edges,
-            shade=shade,
-        )
+        with torch.autocast(self.signed.device.type, enabled=False):
+            return draw(
+                surface.vertices,
+                surface.faces,
+                orbit.camera(index),
+                colours,
+                width=size or self.settings.size,
+                background=background,
+                edges=surface.edges,
+                shade=shade,
+            )
+
+    @torch.no_grad()
+    def render(self, orbit: Orbit, size: int, background: float = 1.0) -> Picture:
+        """Pictures to look at, from all cameras of an orbit, as those of the coarse stage.
+
+        Raises:
+            EmptySurface: there is no surface.
+        """
+        surface, parts = self.surface(), []
+        for index in range(len(orbit)):
+            seen = self.draw(orbit, size, index=index, surface=surface, background=background)
+            normals = (seen.normals + seen.alpha[..., None]) / 2
+            parts.append((seen.colour, normals, seen.alpha, seen.depth))
+        colour, normals, alpha, depth = (torch.stack(each) for each in zip(*parts, strict=True))
+        return Picture(colour, normals, alpha, depth)
 
     @torch.no_grad()
     def export(self) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:

@@ -30,6 +30,8 @@ REASONS = {
     "models/magic123/coarse.py": ({"detach", "no_grad"}, "priors look at pictures; space is remembered as numbers"),
     "models/magic123/drawing.py": ({"detach", "no_grad"}, "which samples are hidden is a choice; normals hide nothing"),
     "models/magic123/losses.py": ({"detach"}, "a sample that faces away is not to be hidden"),
+    "models/magic123/fine.py": ({"detach", "no_grad"}, "a prior looks at pictures; what is exported has no gradients"),
+    "models/magic123/fine_start.py": ({"no_grad"}, "where a surface begins is no function to be learned"),
     "models/midi/tiny.py": ({"no_grad"}, "writes the values that parameters begin with"),
     "models/rendering/drawing.py": ({"detach"}, "which triangle covers a pixel is a choice"),
     "models/rendering/silhouettes.py": ({"detach"}, "which edges are silhouettes is a choice; where they run is not"),

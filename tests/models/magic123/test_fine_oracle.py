@@ -19,12 +19,18 @@ from models.optimisation.loop import Loop, Settings, warm_up_then_cosine
 from tests.models.magic123.shapes import chair, density, painter
 
 STEPS, SIZE = 140, 64
-WEIGHT = 30 / (3 * SIZE * SIZE)
-"""As much for a pixel as the mean over the known view has."""
+WEIGHT = 50 / (3 * SIZE * SIZE)
+"""Some times what the mean over the known view gives a pixel."""
 SETTINGS = FineSettings(
-    steps=STEPS, resolution=40, size=2 * SIZE, prior_size=SIZE, known_first=10, textureless=0, ambient=(1, 1),
-    distance_rate=6e-3, grid_rate=2e-2, network_rate=5e-3,
-)  # fmt: skip
+    steps=STEPS,
+    resolution=40,
+    size=2 * SIZE,
+    prior_size=SIZE,
+    known_first=10,
+    distance_rate=1.5e-2,
+    grid_rate=2e-2,
+    network_rate=5e-3,
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,19 +65,16 @@ def seen(stage: FineStage, orbit: Orbit) -> Tensor:
 
 def test_the_solid_comes_nearer(fitted: dict[str, Any], known: Truth) -> None:
     after = overlap(solid_of(fitted["vertices"], fitted["faces"]), known.solid())
-    print(fitted["before"], after)
-    assert after > fitted["before"] + 0.1
-    assert after > 0.85
+    assert after > fitted["before"] + 0.15
+    assert after > 0.8
 
 
 def test_the_known_view_and_others_look_alike(fitted: dict[str, Any], known: Truth) -> None:
     reference = known.reference(SIZE)
-    print(noise_ratio(seen(fitted["stage"], reference.orbit), reference.picture))
     assert noise_ratio(seen(fitted["stage"], reference.orbit), reference.picture) > 25
     others = [Orbit.of(polar, azimuth) for polar, azimuth in ((70, 60), (100, 150), (60, -100))]
     found = [noise_ratio(seen(fitted["stage"], each), shown(known, each)) for each in others]
-    print(found)
-    assert min(found) > 18
+    assert min(found) > 20
 
 
 def test_it_is_closed_and_faces_outwards(fitted: dict[str, Any]) -> None:
