@@ -37,7 +37,7 @@ from models.magic123.field import FieldSettings, RadianceField
 from models.magic123.fine import ADAM, FineSettings, FineStage
 from models.magic123.fine_start import Start, begin
 from models.magic123.settings import CoarseSettings, loop_settings
-from models.magic123.viewing import export, render
+from models.magic123.viewing import Picture, export, render
 from models.optimisation.chance import seed_of
 from models.optimisation.loop import Loop, Settings
 
@@ -148,7 +148,7 @@ class Shaping:
                     stage = FineStage(start, network, self._subjects[number].reference, priors(number), settings)
                     optimiser = torch.optim.Adam(stage.groups(), **ADAM)
                     loop = Loop(stage, optimiser, fine_loop_settings(self._parameters, self._context.seed))
-                    self._optimise("fine", number, numbers, loop, turning(partial(surface_seen, stage), settings.size))
+                    self._optimise("fine", number, numbers, loop, turning(stage.render, settings.size))
                     vertices, faces, colour = stage.export()
                 except EmptySurface:
                     message = f"The surface of {self._shot.title(number)} vanished in the second stage."
@@ -301,34 +301,27 @@ def known_every(parameters: Magic123Parameters) -> int:
     return parameters.known_view_interval if parameters.asks_views else min(parameters.known_view_interval, 2)
 
 
-def turning(seen: Callable[[Orbit, int], tuple[Tensor, Tensor]], size: int) -> Look:
+def turning(seen: Callable[[Orbit, int], Picture], size: int) -> Look:
     """Pictures to look at: colours and normals side by side, from a camera that goes on from one to the next.
 
-    seen: a camera and pixels along a side → colours and normals as colours, [S, S, 3] each.
+    seen: a camera and pixels along a side → what it sees.
     """
     count = itertools.count()
     side = min(PREVIEW_SIDE, size)
 
     @torch.no_grad()
     def look() -> Pixels:
-        pictures = seen(Orbit.of(PREVIEW_POLAR, TURN * next(count)), side)
-        whole = torch.cat(pictures, dim=1).clamp(0, 1)
+        picture = seen(Orbit.of(PREVIEW_POLAR, TURN * next(count)), side)
+        normals = picture.normals[0] + (1 - picture.alpha[0, ..., None])
+        whole = torch.cat([picture.colour[0], normals], dim=1).clamp(0, 1)
         return (whole * 255).round().to(torch.uint8).cpu().numpy()
 
     return look
 
 
-def field_seen(stage: Coarse, orbit: Orbit, side: int) -> tuple[Tensor, Tensor]:
+def field_seen(stage: Coarse, orbit: Orbit, side: int) -> Picture:
     """See `turning`."""
-    picture = render(stage.field, orbit, side, stage.occupancy, stage.settings.march)
-    return picture.colour[0], picture.normals[0] + (1 - picture.alpha[0, ..., None])
-
-
-def surface_seen(stage: FineStage, orbit: Orbit, side: int) -> tuple[Tensor, Tensor]:
-    """See `turning`."""
-    drawing = stage.draw(orbit, side)
-    alpha = drawing.alpha[..., None]
-    return drawing.colour, (drawing.normals + alpha) / 2 + (1 - alpha)
+    return render(stage.field, orbit, side, stage.occupancy, stage.settings.march)
 
 
 @torch.no_grad()
