@@ -44,3 +44,31 @@ def job_of(
     folder = job_folder(folder, request)
     (folder / "inputs" / "image-0.bin").write_bytes(png(photo()) if picture is None else picture)
     return folder
+
+
+def write_sided_run(folder: Path) -> Path:
+    """A run of the published program whose field is a ball: in its picture red at the left, green at the right, with blue
+    in the upper half. Its world is a mirror image with y up: what is at the left lies at x > 0."""
+    import torch
+
+    from models.magic123.field import FieldSettings, RadianceField
+    from models.radiance.hash_grid import GridSettings
+
+    grid = GridSettings(levels=1, log2_entries=12)
+    side = grid.resolutions[0]
+    field = RadianceField(FieldSettings(grid, hidden=8))
+    place = torch.arange(side**3)
+    sides = [place % side, place // side % side]  # along x, along y
+    field.grid.table.data = torch.stack([torch.where(each >= side // 2, 1.0, -1.0) for each in sides], dim=1)
+    first, second, last = (layer.weight.data.zero_() for layer in field.network)
+    for row, (feature, sign) in enumerate(((0, 1.0), (0, -1.0), (1, 1.0), (1, -1.0))):
+        first[row, feature], second[row, row] = sign, 1.0
+    for colour, (more, less) in enumerate(((0, 1), (1, 0), (2, 3)), 1):
+        last[colour, more], last[colour, less] = 6.0, -6.0
+    for layer in field.network:
+        layer.bias.data.zero_()
+    state = {f"sigma_net.net.{name}": each.data for name, each in field.network.named_parameters()}
+    state |= {"encoder.embeddings": field.grid.table.data, "encoder.offsets": torch.tensor(grid.offsets)}
+    folder.mkdir(parents=True)
+    torch.save({"global_step": 5000, "mean_density": 40.0, "model": state}, folder / "model.pth")
+    return folder
