@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 OTHERS = 0o077
-OURS = frozenset({"jobs", "owners", "models", "converted"})
+OURS = frozenset({"jobs", "owners", "models", "converted", "words"})
 """Folders of a data folder; its files begin with the names of `FILES`."""
 
 FILES = ("jobs.sqlite3", "licences.json", ".licences.json")

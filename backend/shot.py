@@ -44,6 +44,17 @@ class OutlineLayer:
 
 
 @dataclass(frozen=True)
+class Word:
+    """A word that means one very object, learned from its picture (textual inversion).
+
+    text: how it stands in a sentence. embedding: [width] float32, for the text encoder of Stable Diffusion 1.5.
+    """
+
+    text: str
+    embedding: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Shot:
     """One generation's input, read and checked: instances, depth and camera have the size of the first picture.
 
@@ -63,6 +74,7 @@ class Shot:
     cover: HxW uint8, how much of each pixel the one object covers, where the background of the first picture was
         removed: its mask with soft rims.
     background: how that was done, for result.json.
+    words: of some instances a word that was learned from this picture.
     """
 
     images: tuple[NDArray[np.uint8], ...]
@@ -81,6 +93,7 @@ class Shot:
     remarks: tuple[Warning, ...] = ()
     cover: NDArray[np.uint8] | None = None
     background: Mapping[str, Any] = field(default_factory=dict)
+    words: Mapping[int, Word] = field(default_factory=dict)
 
     @property
     def image(self) -> NDArray[np.uint8]:

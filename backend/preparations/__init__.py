@@ -9,10 +9,11 @@ from backend.errors import Problem
 from backend.plugins import plugged
 from backend.preparations.base import PreparationInfo
 from backend.preparations.imagine import IMAGINE
+from backend.preparations.inversion import INVERSION
 from backend.preparations.segment import SEGMENT
 from backend.preparations.text import TEXT
 
-OURS: tuple[PreparationInfo, ...] = (TEXT, IMAGINE, SEGMENT)
+OURS: tuple[PreparationInfo, ...] = (TEXT, IMAGINE, SEGMENT, INVERSION)
 
 
 @cache

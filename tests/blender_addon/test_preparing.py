@@ -31,7 +31,7 @@ def settings(addon: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The panel's; the backend has only what `plugin/` has to offer, as ours would need networks."""
     monkeypatch.setenv("SET_DRESSER_PLUGINS", "box_pipeline,asking_pipeline,prepared_pipeline")
     addon.pipelines()
-    ours = ("text", "imagine", "segment", "test-ask")
+    ours = ("text", "imagine", "segment", "inversion", "test-ask")
     take_preparations([each for each in session.current.desk.preparations if each["id"] not in ours])
     found = bpy.context.scene.set_dresser
     found.pipeline = "test-box"
@@ -187,7 +187,7 @@ def test_what_came_with_the_addon_is_drawn_before_a_backend_ran(addon: Any) -> N
     known = session.current.desk.preparations
     assert [each["id"] for each in catalogue.makers(known)] == ["text"]
     assert [each["id"] for each in catalogue.finders(known)] == ["segment"]
-    assert [each["id"] for each in catalogue.steps(known)] == ["imagine"]
+    assert [each["id"] for each in catalogue.steps(known)] == ["imagine", "inversion"]
     settings = bpy.context.scene.set_dresser
     assert "imagine" in draw().controls
     settings.source, settings.text = "TEXT", "a cup"
@@ -211,11 +211,11 @@ STORED = {
 
 
 def test_no_preparation_of_ours_is_known_by_its_name() -> None:
-    ours = {"text", "imagine", "segment"}
+    ours = {"text", "imagine", "segment", "inversion"}
     for path in sources("blender_addon"):
         name = path.relative_to(ROOT).as_posix()
         code = path.read_text(encoding="utf-8")
         said = strings(code) & (ours - {"text"})
-        compared = set(re.findall(r"==\s*[\"'](text|imagine|segment)[\"']", code))
+        compared = set(re.findall(r"==\s*[\"'](text|imagine|segment|inversion)[\"']", code))
         assert said | compared <= STORED.get(name, set()), name
     assert sentences.SOURCE == "text"

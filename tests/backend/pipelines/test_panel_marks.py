@@ -72,5 +72,5 @@ def test_titles_name_choices_that_there_are(info: MethodInfo) -> None:
 def test_what_the_addon_shows_before_the_backend_ran_is_what_the_backend_will_tell() -> None:
     """Else: `python build_docs.py`."""
     assert {path: path.read_text(encoding="utf-8") for path in shipped()} == shipped()
-    assert [each["id"] for each in shipped_preparations()] == ["text", "imagine", "segment"]
+    assert [each["id"] for each in shipped_preparations()] == ["text", "imagine", "segment", "inversion"]
     assert shipped_pipelines() == [PipelineView.of(PIPELINES["inflate"]).model_dump(mode="json")]

@@ -92,4 +92,5 @@ def test_what_does_not_go_together_is_refused_with_a_sentence(
 
 def test_preparations_tell_that_they_make_it(server: RunningServer) -> None:
     views = {view["id"]: view["makes_picture"] for view in server.client.get("/preparations").json()}
-    assert views == {"text": True, "imagine": False, "segment": False, "halves": False, "drawn": True}
+    ours = {"text": True, "imagine": False, "segment": False, "inversion": False}
+    assert views == {**ours, "halves": False, "drawn": True}
