@@ -53,10 +53,10 @@ BAR = 0.6
 OVERLAP_BAR, REFERENCE_BAR = 0.75, 25.0
 
 FURNITURE = (
-    "BlendSwap-CC-0-modernArmchair",
     "BlendSwap-CC-BY-wardrobe",
     "BlendSwap-CC-0-refrigerator",
     "KatorLegaz-mid-century-sofa",
+    "BlendSwap-CC-0-winchesterArmchair",
 )
 """What the oracle's objects are; settings were chosen on others."""
 
@@ -303,6 +303,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--oracle", type=Path, metavar="MODELS", help="optimise furniture with a prior that knows it")
     parser.add_argument("--names", nargs="*", default=list(FURNITURE), help="of which models")
+    parser.add_argument("--steps", type=int, default=SMALL.steps, help="of the oracle's optimisation")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="where the oracle's results are drawn")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where all figures are written")
@@ -333,10 +334,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _oracle(chosen: argparse.Namespace) -> list[Found]:
     known = {each["name"]: each for each in json.loads((chosen.oracle / "objects.json").read_text())["objects"]}
+    settings = replace(SMALL, steps=chosen.steps, size=chosen.size or SMALL.size)
     results = []
     for name in chosen.names:
         truth = Truth.read(chosen.oracle / known[name]["file"])
-        found, _ = found_by_oracle(name, truth, SMALL, chosen.seed, chosen.pictures)
+        found, _ = found_by_oracle(name, truth, settings, chosen.seed, chosen.pictures)
         held = "held" if found.overlap >= OVERLAP_BAR and found.reference >= REFERENCE_BAR else "NOT held"
         print(
             f"{name}: solid {found.overlap:.3f}, reference {found.reference:.1f} dB, other views {found.views:.1f} dB, "

@@ -76,6 +76,7 @@ class Coarse(nn.Module):
         self.reference = reference.at(settings.known_size)
         self.occupancy = Occupancy(settings.occupancy)
         self.count = Count(0, 0, 0, 1)
+        self._swept: int | None = None
 
     def optimiser(self) -> torch.optim.Optimizer:
         """As published: the grid learns ten times as fast as the perceptron."""
@@ -90,7 +91,9 @@ class Coarse(nn.Module):
         settings = self.settings
         plan = planned(settings, self.reference, step)
         self.field.grid.active = plan.levels
-        if step.part == 0 and step.number % settings.occupancy.every == 0:
+        # Once a step, whichever of its parts this process begins with.
+        if step.number % settings.occupancy.every == 0 and self._swept != step.number:
+            self._swept = step.number
             with torch.no_grad():
                 turn = step.number // settings.occupancy.every
                 self.occupancy.update(self.field.density, turn, step.generator("occupancy"))

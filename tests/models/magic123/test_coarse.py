@@ -128,6 +128,29 @@ def test_normals_are_asked_for_only_where_something_looks(kind: str, always: boo
     assert (quiet.count.with_normals > 0) == (kind == "lit")
 
 
+def test_16_bits_learn_the_same() -> None:
+    found = []
+    for mixed in (False, True):
+        stage = made()
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            stage(Step(0, 1))
+            losses = list(stage(Step(6, 1)).values())
+        torch.stack([loss.float() for loss in losses]).sum().backward()
+        found.append([each.grad for each in stage.field.network.parameters()])
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, atol=0.05 * float(one.abs().max()))
+
+
+def test_parts_of_a_step_share_what_is_known_of_space() -> None:
+    stage, updates = made(), []
+    update = stage.occupancy.update
+    stage.occupancy.update = lambda *told: (updates.append(told[1]), update(*told))[1]  # type: ignore
+    for number in (0, 1, 2):
+        for part in (1, 2):  # of another process the first part may be any
+            stage(Step(number, 1, part, 4))
+    assert updates == [0, 1]
+
+
 def test_without_priors_the_known_view_is_all_there_is() -> None:
     stage = made(priors=[])
     assert all({"rgb", "mask", "depth"} <= set(stage(Step(number, 1))) for number in (4, 5, 6))
