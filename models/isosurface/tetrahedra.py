@@ -113,24 +113,37 @@ class TetrahedralGrid:
         found = [tetrahedra for tetrahedra in self._sides(inside) if len(tetrahedra)]
         return torch.cat(found) if found else torch.empty(0, 4, dtype=torch.int64, device=inside.device)
 
+    def pieces(self, chosen: Tensor) -> Tensor:
+        """Which piece each vertex belongs to, `[V]` int64 from 1 on, of those that edges join; 0 where not `chosen`."""
+        n = self.cells
+        vertices = np.zeros((2 * n + 1,) * 3, dtype=bool)  # half the lattice's spacing: a middle is between corners
+        vertices[::2, ::2, ::2] = chosen[: self.corners].cpu().numpy().reshape(n + 1, n + 1, n + 1)
+        vertices[1::2, 1::2, 1::2] = chosen[self.corners :].cpu().numpy().reshape(n, n, n)
+        joined = vertices.copy()
+        for axis in range(3):  # what lies between two neighbours along an axis
+            before, after = np.moveaxis(vertices, axis, 0)[:-2], np.moveaxis(vertices, axis, 0)[2:]
+            np.moveaxis(joined, axis, 0)[1:-1] |= before & after
+        neighbours = ndimage.generate_binary_structure(3, 1)
+        neighbours[::2, ::2, ::2] = True
+        piece, _ = ndimage.label(joined, neighbours)
+        parts = [piece[::2, ::2, ::2].reshape(-1), piece[1::2, 1::2, 1::2].reshape(-1)]
+        return torch.from_numpy(np.concatenate(parts).astype(np.int64)).to(chosen.device)
+
+    def border(self, device: torch.device | str = "cpu") -> Tensor:
+        """Which vertices `[V]` lie on the walls of the cube."""
+        side = self.cells + 1
+        walls = torch.ones(side, side, side, dtype=torch.bool, device=device)
+        walls[1:-1, 1:-1, 1:-1] = False
+        middles = torch.zeros(self.vertices - self.corners, dtype=torch.bool, device=device)
+        return torch.cat([walls.reshape(-1), middles])
+
     def enclosed(self, inside: Tensor) -> Tensor:
         """`inside` `[V]` bool, and with it all vertices from which no way leads to the border of the cube."""
-        n = self.cells
-        outside = np.zeros(
-            (2 * n + 1,) * 3, dtype=bool
-        )  # the lattice with half its spacing: a middle is between corners
-        outside[::2, ::2, ::2] = (~inside[: self.corners]).cpu().numpy().reshape(n + 1, n + 1, n + 1)
-        outside[1::2, 1::2, 1::2] = (~inside[self.corners :]).cpu().numpy().reshape(n, n, n)
-        diagonals = np.zeros((3, 3, 3), dtype=bool)
-        diagonals[::2, ::2, ::2] = diagonals[1, 1, 1] = True
-        piece, count = ndimage.label(outside, diagonals)
-        border = np.ones_like(outside)
-        border[1:-1, 1:-1, 1:-1] = False
-        reached = np.zeros(count + 1, dtype=bool)
-        reached[piece[border & outside]] = True
-        free = reached[piece]
-        parts = [free[::2, ::2, ::2].reshape(-1), free[1::2, 1::2, 1::2].reshape(-1)]
-        return ~torch.from_numpy(np.concatenate(parts)).to(inside.device)
+        piece = self.pieces(~inside)
+        reached = torch.zeros(int(piece.max()) + 1, dtype=torch.bool, device=inside.device)
+        reached[piece[self.border(inside.device)]] = True
+        reached[0] = False
+        return ~reached[piece]
 
     def _sides(self, inside: Tensor) -> Iterator[Tensor]:
         """The crossed tetrahedra of the cells' sides, axis by axis: between cells, then along both borders."""

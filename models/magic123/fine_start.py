@@ -24,6 +24,9 @@ CHUNK = 1 << 17
 BORDER = 1e-3
 """Vertices along the border of the lattice are outside by at least so much, or the surface would be open there."""
 
+CRUMB = 0.01
+"""Pieces that have no more than this share of the vertices of the largest are left out."""
+
 FAINTEST = 1e-12
 
 
@@ -70,7 +73,8 @@ def begin(
 ) -> Start:
     """The surface of a density field: where the density is `THRESHOLD`, or the mean where that is less.
 
-    The lattice is scaled to the object, axis by axis. What is enclosed is filled: nobody sees it. Signed distances are
+    The lattice is scaled to the object, axis by axis. Crumbs that float around are left out, and what is enclosed is
+    filled: nobody sees it. Signed distances are
     logarithms of the density's ratio to the threshold, measured in edges of the lattice and cut off at one: between
     two vertices the surface is then where the field has it, and not half way.
 
@@ -97,20 +101,29 @@ def begin(
         return found
 
     one = torch.ones(3, device=device)
-    there = (asked(look, one, 0) > threshold).nonzero()[:, 0]
+    there = _without_crumbs(look, asked(look, one, 0) > threshold).nonzero()[:, 0]
     if not len(there):
         raise EmptySurface(inside=False)
     scale = (look.points(there).abs().amax(0) + AROUND).clamp(max=1.0)
     found = asked(grid, scale, look.vertices)
     ratio = (found.clamp(min=FAINTEST) / threshold).log().nan_to_num(nan=-1.0)
-    border = border_of(grid, device)
-    inside = grid.enclosed((ratio > 0) & ~border)
+    border = grid.border(device)
+    ratio = torch.where(border, ratio.clamp(max=-BORDER), ratio)
+    inside = grid.enclosed(_without_crumbs(grid, ratio > 0))
     if not bool(inside.any()):
         raise EmptySurface(inside=False)
-    hidden = inside & (ratio <= 0)
-    signed = torch.where(hidden, 1.0, ratio / _edge_change(grid, ratio, inside)).clamp(-1, 1)
-    signed = torch.where(border, signed.clamp(max=-BORDER), signed)
+    signed = (ratio / _edge_change(grid, ratio, inside)).clamp(-1, 1)
+    signed = torch.where(inside & (signed <= 0), 1.0, signed)  # enclosed
+    signed = torch.where(~inside & (signed > 0), -1.0, signed)  # crumbs
     return Start(grid, signed, torch.zeros(len(signed), 3, device=device), scale, scale / grid.resolution)
+
+
+def _without_crumbs(grid: TetrahedralGrid, dense: Tensor) -> Tensor:
+    """`dense` `[V]` bool without small pieces, see `CRUMB`."""
+    piece = grid.pieces(dense)
+    count = piece.bincount(minlength=2)
+    count[0] = 0
+    return dense & (count >= CRUMB * count.max())[piece]
 
 
 def _edge_change(grid: TetrahedralGrid, values: Tensor, inside: Tensor) -> Tensor:

@@ -169,3 +169,28 @@ def test_what_is_enclosed_is_filled_and_nothing_else() -> None:
     assert torch.equal(grid.enclosed(opened), opened)
     nothing = torch.zeros_like(shell)
     assert torch.equal(grid.enclosed(nothing), nothing)
+
+
+def test_pieces_are_those_that_edges_join() -> None:
+    """Held to a search along the edges of all tetrahedra; those across the squares of the border do not count."""
+    grid = TetrahedralGrid(6)
+    chosen = (noise(9, grid.vertices) > 0.8) & ~grid.border()
+    tetrahedra = grid.crossed(torch.arange(grid.vertices) >= grid.corners)
+    pairs = torch.cat([tetrahedra[:, list(each)] for each in itertools.combinations(range(4), 2)])
+    pairs = pairs[chosen[pairs].all(1)]
+    label = torch.where(chosen, torch.arange(grid.vertices), -1)
+    for _ in range(grid.vertices):
+        least = label[pairs].amin(1)
+        before = label.clone()
+        label = label.scatter_reduce(0, pairs[:, 0], least, "amin").scatter_reduce(0, pairs[:, 1], least, "amin")
+        if torch.equal(label, before):
+            break
+    found = grid.pieces(chosen)
+    assert torch.equal(found > 0, chosen)
+    together = torch.unique(torch.stack([found, label], dim=1)[chosen], dim=0)
+    assert len(together) == len(torch.unique(found[chosen])) == len(torch.unique(label[chosen])) > 3
+
+
+def test_the_border_is_where_a_coordinate_is_one() -> None:
+    grid = TetrahedralGrid(4)
+    assert torch.equal(grid.border(), grid.points(torch.arange(grid.vertices)).abs().amax(1) == 1)

@@ -115,6 +115,17 @@ def test_a_hollow_object_has_no_inner_side() -> None:
     assert float(surface.vertices.detach().norm(dim=1).min()) > 0.45
 
 
+def test_crumbs_are_left_out_and_a_second_piece_is_not() -> None:
+    def strewn(points: Tensor) -> Tensor:
+        spots = [([0.0, 0.0, 0.0], 0.4), ([0.8, 0.7, 0.7], 0.07), ([-0.7, 0.7, -0.7], 0.2)]
+        return torch.stack([ball(points - torch.tensor(place), radius) for place, radius in spots]).amax(0)
+
+    surface = FineStage(begin(strewn, 48), Paint(), reference(), [], SMALL).surface()
+    assert float(surface.vertices.detach()[:, 2].max()) < 0.5
+    assert float(surface.vertices.detach()[:, 0].min()) < -0.8
+    assert closed(surface.faces)
+
+
 def test_nothing_dense_is_an_empty_surface() -> None:
     with pytest.raises(EmptySurface):
         begin(lambda points: torch.full_like(points[:, 0], 0.5), 16)
