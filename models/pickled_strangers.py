@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +27,9 @@ class Inert:
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
+    def __call__(self, *_: Any, **__: Any) -> Inert:
+        return self
+
     def __setstate__(self, state: Any) -> None:
         pass
 
@@ -42,19 +46,37 @@ class Inert:
         pass
 
 
+class _Call:
+    """A function that a file may call, and of which it can change nothing: what a pickle builds up, it sets."""
+
+    __slots__ = ("_function",)
+    _function: Callable[..., Any]
+
+    def __init__(self, function: Any) -> None:
+        object.__setattr__(self, "_function", function)
+
+    def __call__(self, *given: Any) -> Any:
+        return self._function(*given)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise pickle.UnpicklingError(f"it changes {name} of a function")
+
+
 KNOWN: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("torch", "Size"): torch.Size,
-    ("torch._utils", "_rebuild_tensor"): _utils._rebuild_tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): _utils._rebuild_tensor_v2,
-    ("torch._utils", "_rebuild_parameter"): _utils._rebuild_parameter,
+    **{
+        ("torch._utils", name): _Call(getattr(_utils, name))
+        for name in ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter")
+    },
 }
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """The few that are known; a new class that does nothing for each other name."""
-        return KNOWN.get((module, name)) or type("Inert", (Inert,), {})
+        known = KNOWN.get((module, name))
+        return type("Inert", (Inert,), {}) if known is None else known
 
 
 def read_among_strangers(file: Path) -> Any:

@@ -16,7 +16,7 @@ import torch
 
 from models.loading import CheckpointError, load_module, read_header
 from models.lrm.checkpoint import read_headers_of
-from models.pickled import converted, pickled_headers
+from models.pickled import converted, pickled_headers, read_pickled
 
 ODD: tuple[Any, ...] = (
     -1,
@@ -307,6 +307,8 @@ def attempt(seed: int, folder: Path) -> None:
     if ending == "safetensors":
         read_header(file)
         load_module(network(), folder, "model", "cpu", torch.float32)
+    elif ending == "bin" and chance.random() < 0.3:
+        read_pickled(file, strangers=True)
     elif ending == "bin":
         pickled_headers(file)
         converted(file)

@@ -1,11 +1,13 @@
 """Checkpoints of torch's own format are read as data, converted once, and refused in words when they are not sound."""
 
+import io
 import os
 import pickle
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -13,7 +15,7 @@ pytest.importorskip("safetensors")
 
 from safetensors.torch import load_file  # noqa: E402
 
-from models import pickled  # noqa: E402
+from models import pickled, pickled_strangers  # noqa: E402
 from models.loading import (  # noqa: E402
     CheckpointDamaged,
     CheckpointError,
@@ -115,6 +117,41 @@ def test_a_program_in_a_checkpoint_is_not_run(zipped: bool, tmp_path: Path) -> N
     assert not (tmp_path / "ran").exists()
     pickle.loads(pickle.dumps(Program()))
     assert (tmp_path / "ran").exists(), "the program would do something if it were run"
+
+
+def test_among_strangers_weights_are_read_and_nothing_is_run(tmp_path: Path) -> None:
+    class Program:
+        def __reduce__(self) -> Any:
+            return Path.touch, (tmp_path / "ran",)
+
+    class Kind(dict[str, Any]):
+        pass
+
+    Kind.__qualname__, kind = "Kind", Kind(a=1)
+    globals()["Kind"] = Kind
+    file = tmp_path / "training.ckpt"
+    torch.save({"state_dict": TENSORS, "kept": [Program(), kind, {Kind: np.float32(2.0)}, np.arange(3)]}, file)
+    del globals()["Kind"]
+    with pytest.raises(CheckpointForeign, match="more than weights"):
+        read_pickled(file)
+    assert same(read_pickled(file, strangers=True))
+    assert not (tmp_path / "ran").exists()
+    torch.save({"state_dict": {"a": Program()}}, file)
+    with pytest.raises(CheckpointForeign, match="a is no tensor"):
+        read_pickled(file, strangers=True)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_stranger_changes_nothing_of_the_functions_it_may_call() -> None:
+    state = b"N}X\x0c\x00\x00\x00__defaults__Ns\x86"
+    program = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n" + state + b"b."
+    before = torch._utils._rebuild_tensor_v2.__defaults__
+    with pytest.raises((pickle.UnpicklingError, AttributeError)):
+        pickled_strangers._Unpickler(io.BytesIO(program)).load()
+    assert torch._utils._rebuild_tensor_v2.__defaults__ == before
+    pickle.loads(program)
+    assert torch._utils._rebuild_tensor_v2.__defaults__ is None, "the program would do something if it were run"
+    torch._utils._rebuild_tensor_v2.__defaults__ = before
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
