@@ -47,8 +47,8 @@ def job_of(
 
 
 def write_sided_run(folder: Path) -> Path:
-    """A run of the published program whose field is a ball: in its picture red at the left, green at the right, with blue
-    in the upper half. Its world is a mirror image with y up: what is at the left lies at x > 0."""
+    """A run of the published program whose field is a ball: in its picture red at the left, green at the right, blue in
+    the upper half. Its world is a mirror image with y up: what is at the left lies at x > 0."""
     import torch
 
     from models.magic123.field import FieldSettings, RadianceField

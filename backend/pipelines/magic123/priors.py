@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from backend import weights
+from backend.errors import Problem
 from backend.pipelines.magic123 import SHRINKS, TEXT_PRIORS, VIEW_PRIORS, Magic123Parameters
 from backend.pipelines.magic123.subjects import Subject
 from backend.pipelines.running import seen
@@ -83,11 +84,15 @@ class PriorNetworks:
             tellers_stay: whether the networks that find it stay on the device.
 
         Raises:
+            Problem: "parameters-invalid" where a learned word is one that there was before.
             CheckpointForeign: a learned word does not fit the text encoder.
         """
         texts, view, balance = None, None, balance_of("coarse", parameters)
         if self.text is not None and balance.text:
-            texts = self.text.texts(subject.text, parameters.negative_prompt, subject.words)
+            try:
+                texts = self.text.texts(subject.text, parameters.negative_prompt, subject.words)
+            except ValueError as error:
+                raise Problem("parameters-invalid", f"The text of {subject.title} cannot be told: {error}") from error
             if not tellers_stay:
                 self.text.parts.lay_aside(residency.room_aside, "text_encoder")
         if self.view is not None and balance.view:

@@ -17,7 +17,7 @@ from backend.pipelines.context import Context
 from backend.pipelines.cut_outs import Pixels, cut_out, framed, framed_as_taken, remark
 from backend.pipelines.facing import elevation
 from backend.pipelines.magic123 import FROM_CAMERA, STEEPEST, Magic123Parameters
-from backend.pipelines.magic123.wording import learned, texts
+from backend.pipelines.magic123.wording import learned_words, texts
 from backend.pipelines.running import Tell, each
 from backend.shot import Shot
 from models.magic123.reference import Reference
@@ -58,7 +58,8 @@ def subjects(
     Raises:
         Problem: "image-empty" if there is none; "parameters-invalid" where the text speaks of a name that says nothing.
     """
-    told, words = texts(shot.instances.names, parameters), learned(parameters.token)
+    words = learned_words(shot, parameters)
+    told = texts(shot.instances.names, parameters, words)
 
     def work(number: int, tell: Tell) -> Subject:
         title = shot.title(number)
@@ -81,7 +82,7 @@ def subjects(
         )
         text = told.get(number, "")
         facts = {"elevation": record, **({"text": text} if text else {}), "depth": nearness is not None}
-        return Subject(number, title, text, words, reference, facts)
+        return Subject(number, title, text, words.get(number, {}), reference, facts)
 
     return each(sorted(shot.instances.names), work, shot, context)
 

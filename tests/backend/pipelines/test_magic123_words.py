@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from backend.errors import Problem
-from backend.pipelines.magic123 import Magic123Parameters
-from backend.pipelines.magic123.wording import texts, wording
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+
+from backend.errors import Problem  # noqa: E402
+from backend.pipelines.magic123 import Magic123Parameters  # noqa: E402
+from backend.pipelines.magic123.wording import learned_words, texts, wording  # noqa: E402
+from backend.shot import Word  # noqa: E402
+from tests.backend.instantmesh_shots import ONE  # noqa: E402
+from tests.backend.magic123_shots import FAST, made  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -33,4 +43,18 @@ def test_objects_whose_names_say_nothing_are_named_at_once() -> None:
     assert "'Cube.003', 'object 9' says nothing" in caught.value.detail and "choose no 2D prior" in caught.value.hint
     assert texts({3: "Vase"}, Magic123Parameters()) == {3: "A high-resolution DSLR image of vase"}
     assert texts(names, Magic123Parameters(text_prior="none")) == {}
-    assert len(texts(names, Magic123Parameters(token="mine"))) == 3
+    known = {number: {"<this>": torch.zeros(3)} for number in names}
+    assert set(texts(names, Magic123Parameters(), known).values()) == {"A high-resolution DSLR image of <token>"}
+
+
+def test_a_word_of_the_picture_is_taken_and_a_token_before_it(magic123_models: Path) -> None:
+    shot = replace(ONE, words={1: Word("<this>", np.ones(32, np.float32))})
+    (mine,) = learned_words(shot, Magic123Parameters())[1]
+    assert mine == "<this>" and learned_words(ONE, Magic123Parameters()) == {}
+    assert list(learned_words(shot, Magic123Parameters(token="mine"))[1]) == ["<prop>"]
+    assert learned_words(shot, Magic123Parameters(text_prior="none")) == {}
+    scene, _ = made(shot, FAST.model_copy(update={"steps": 1, "view_prior": "none", "refine": "off"}))
+    assert scene.props[0].quality["text"] == "A high-resolution DSLR image of <token>"
+    clash = replace(ONE, words={1: Word("a", np.ones(32, np.float32))})
+    with pytest.raises(Problem, match="is a word that CLIP knows already"):
+        made(clash, FAST.model_copy(update={"steps": 1}))
