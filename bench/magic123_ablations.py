@@ -1,9 +1,9 @@
 """What each part of Magic123 is good for: all of the pipeline on a folder of pictures, one part left out at a time.
 
 Of each prop that comes out the reference view is held against the picture (PSNR, and LPIPS where its package and
-network are on this machine), and views from elsewhere are held against it by what they show (the cosine of CLIP's embeddings,
-by the image encoder that Zero123 brings). Nothing is downloaded; a measure whose network is not there is left out, with
-a word. What a picture shows is told by the name of its file: `red_teapot.png` is a red teapot.
+network are on this machine), and views from elsewhere are held against it by what they show (the cosine of CLIP's
+embeddings, by the image encoder that Zero123 brings). Nothing is downloaded; a measure whose network is not there is
+left out, with a word. What a picture shows is told by the name of its file: `red_teapot.png` is a red teapot.
 """
 
 from __future__ import annotations
@@ -115,7 +115,9 @@ def ablations(
 
 def made(file: Path, parameters: Magic123Parameters, learn: str | None, seed: int) -> tuple[Shot, Prop]:
     """The prop of the object in a picture."""
-    request = GenerateRequest(pipeline=MAGIC123.id, parameters=parameters.model_dump(), seed=seed, name=file.stem)
+    request = GenerateRequest(
+        pipeline=MAGIC123.id, parameters=parameters.model_dump(), seed=seed, name=file.stem, camera=None
+    )
     shot = make_shot(request, [file.read_bytes()], None, None, background=parameters.background)
 
     def context(info: Any, skipped: tuple[str, ...]) -> Context:

@@ -357,7 +357,7 @@ MAGIC123 = PipelineInfo(
     stages=(
         Stage("preprocess", 2),
         Stage("coarse", 600),
-        Stage("fine", 400),
+        Stage("fine", 300),
         Stage("clean", 4),
         Stage("texture", 10),
         Stage("place", 3),
