@@ -272,6 +272,8 @@ class JobView(BaseModel):
     finished_early: bool = Field(False, description="Whether its files are those of a run that was ended early.")
     fetched: bool = Field(False, description="Whether somebody has had the `scene.glb` that it has now.")
     origin: dict[str, Any] = Field(default_factory=dict, description="That of its request.")
+    user: str = Field("", description="Whose it is; empty where the server knows no users.")
+    priority: int = Field(0, description="Among the queued jobs of its user those of the highest go first.")
 
 
 class InputRecord(BaseModel):

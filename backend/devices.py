@@ -14,7 +14,11 @@ from typing import Any
 from backend.errors import Problem
 
 VARIABLE = "SET_DRESSER_DEVICE"
-"""The environment variable that overrides every choice: auto, cpu, mps, cuda, or a card by its number, cuda:1."""
+"""The environment variable that overrides every choice: auto, cpu, mps, cuda, or a card by its number, cuda:1, which
+all workers have to share then."""
+
+_worker, _workers = 0, 0
+_cards: int | None = None
 
 INSTALL = "Install what the learned pipelines need: requirements/learned.txt and requirements/torch.txt."
 
@@ -41,21 +45,42 @@ class Device:
         return self.name.partition(":")[0]
 
 
+def work_beside(worker: int, workers: int) -> None:
+    """This process is number `worker`, from 0, of so many that work on this machine side by side; of as many as there
+    are cards if `workers` is 0.
+
+    Cards are given to them in turn, and what several have to share counts as free to each in equal parts.
+    """
+    global _worker, _workers
+    _worker, _workers = worker, workers
+
+
+def cards() -> int | None:
+    """How many graphics cards workers can use side by side: 0 where there is none, 1 where one was named; None as long
+    as nobody has asked for a device."""
+    return _cards
+
+
 def choose(wanted: str = "auto") -> Device:
     """The device to run on, its memory measured now.
 
     Args:
-        wanted: "auto" takes the first there is of CUDA or ROCm, MPS, CPU. `SET_DRESSER_DEVICE` overrides it.
+        wanted: "auto" takes the first there is of CUDA or ROCm, MPS, CPU; of several cards the one that is this
+            worker's, see `work_beside`. `SET_DRESSER_DEVICE` overrides it.
 
     Raises:
         Problem: engine-missing without PyTorch; device-missing if the device that was named is not there.
     """
-    override = os.environ.get(VARIABLE, "").strip().lower()
+    global _cards
+    override = _override()
     name = override or wanted.strip().lower()
     source = f"The environment variable {VARIABLE} asks for" if override else "The job asks for"
     torch = _torch()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    _cards = _card_count(torch)
+    if name == "cuda" and (card := _worker % max(_cards, 1)):
+        name = f"cuda:{card}"
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
         raise Problem("device-missing", f"{source} the device {name!r}; auto, cpu, mps, cuda and cuda:1 are known.")
     missing = _missing(torch, name)
@@ -114,6 +139,33 @@ def _torch() -> Any:
     return torch
 
 
+def _override() -> str:
+    return os.environ.get(VARIABLE, "").strip().lower()
+
+
+def _card_count(torch: Any) -> int:
+    """How many cards workers can use side by side."""
+    override = _override()
+    if override in ("", "auto", "cuda"):
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return int(override.startswith("cuda"))
+
+
+def _share(torch: Any, free: int, own: int, name: str) -> int:
+    """What of a device's free memory is this worker's, in bytes, where several share the device.
+
+    own: what this process holds of it. What the others hold is not known to it; together they never take more than
+    there is: with f bytes free and a_i held by worker i of n, each may take (f + a_i) / n - a_i more.
+    """
+    count = max(_card_count(torch), 1)
+    workers = _workers or count
+    if name.startswith("cuda"):
+        sharing = sum(number % count == _worker % count for number in range(workers))
+    else:
+        sharing = workers
+    return free if sharing < 2 else max((free + own) // sharing - own, 0)
+
+
 def _missing(torch: Any, name: str) -> str:
     """What speaks against a device; empty if nothing does."""
     kind, _, number = name.partition(":")
@@ -130,7 +182,8 @@ def _missing(torch: Any, name: str) -> str:
 def _cuda(torch: Any, name: str) -> Device:
     free, total = torch.cuda.mem_get_info(name)
     # What PyTorch has reserved and does not use is free to us, whatever the driver says.
-    free += torch.cuda.memory_reserved(name) - torch.cuda.memory_allocated(name)
+    held = torch.cuda.memory_allocated(name)
+    free = _share(torch, free + torch.cuda.memory_reserved(name) - held, held, name)
     rocm = torch.version.hip
     engine = f"ROCm {rocm}" if rocm else f"CUDA {torch.version.cuda}"
     fast = bool(rocm) or torch.cuda.get_device_capability(name)[0] >= 8
@@ -138,12 +191,13 @@ def _cuda(torch: Any, name: str) -> Device:
 
 
 def _mps(torch: Any, name: str) -> Device:
-    total = torch.mps.recommended_max_memory()
-    return Device(name, "Apple GPU (MPS)", total, max(total - torch.mps.driver_allocated_memory(), 0))
+    total, held = torch.mps.recommended_max_memory(), torch.mps.driver_allocated_memory()
+    return Device(name, "Apple GPU (MPS)", total, _share(torch, max(total - held, 0), held, name))
 
 
 def _cpu(torch: Any, name: str) -> Device:
     import psutil
 
-    memory = psutil.virtual_memory()
-    return Device(name, f"CPU ({torch.get_num_threads()} threads)", memory.total, memory.available)
+    memory, held = psutil.virtual_memory(), psutil.Process().memory_info().rss
+    free = _share(torch, memory.available, held, name)
+    return Device(name, f"CPU ({torch.get_num_threads()} threads)", memory.total, free)

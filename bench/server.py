@@ -19,11 +19,11 @@ BOUNDARY = "set-dresser-bench"
 
 
 class Server:
-    """A running server; `ready_seconds` is the time from its start to the handshake."""
+    """A running server; `ready_seconds` is the time from its start to the handshake, `pid` its process."""
 
-    def __init__(self, data: Path, *options: str) -> None:
+    def __init__(self, data: Path, *options: str, **variables: str) -> None:
         self._token = secrets.token_hex(16)
-        environment = {**os.environ, "SET_DRESSER_TOKEN": self._token}
+        environment = {**os.environ, "SET_DRESSER_TOKEN": self._token, **variables}
         command = [sys.executable, "-m", "backend", "serve", "--data", str(data), "--watch-stdin", *options]
         began = time.perf_counter()
         self._process = subprocess.Popen(
@@ -33,6 +33,7 @@ class Server:
         handshake = json.loads(self._process.stdout.readline())
         self.ready_seconds = time.perf_counter() - began
         self._port = handshake["port"]
+        self.pid = int(handshake["pid"])
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -53,9 +54,11 @@ class Server:
                 raise TimeoutError("the worker did not become ready")
             time.sleep(0.02)
 
-    def submit(self, image: bytes, instances: bytes, parameters: dict[str, Any] | None = None) -> str:
-        """Submit an `inflate` job; its id."""
-        request = json.dumps({"pipeline": "inflate", "parameters": parameters or {}}).encode()
+    def submit(
+        self, image: bytes, instances: bytes, parameters: dict[str, Any] | None = None, pipeline: str = "inflate"
+    ) -> str:
+        """Submit a job; its id."""
+        request = json.dumps({"pipeline": pipeline, "parameters": parameters or {}}).encode()
         body = b""
         for name, file, content in (
             ("request", "", request),
@@ -105,9 +108,9 @@ def connection_closed(connection: http.client.HTTPConnection) -> Iterator[None]:
 
 
 @contextmanager
-def running(data: Path, *options: str) -> Iterator[Server]:
-    """A server that is ended afterwards."""
-    server = Server(data, *options)
+def running(data: Path, *options: str, **variables: str) -> Iterator[Server]:
+    """A server that is ended afterwards. variables: of its environment."""
+    server = Server(data, *options, **variables)
     try:
         yield server
     finally:

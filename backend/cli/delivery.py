@@ -61,6 +61,19 @@ def finish(chosen: argparse.Namespace) -> None:
     say("It ends early, with what there is; see: jobs")
 
 
+def prioritise(chosen: argparse.Namespace) -> None:
+    """Have a job that is queued in any process on this data folder go before others, or after them."""
+    from backend.jobs.service import JobService
+
+    service = JobService(chosen.data)
+    try:
+        view = service.prioritise(chosen.job, chosen.priority)
+    finally:
+        service.stop()
+    before = f"; jobs before it: {view.position}" if view.position else ""
+    say(f"The job is {view.state.value.replace('_', ' ')}{before}.")
+
+
 def go_on(chosen: argparse.Namespace) -> None:
     """Continue a job that failed, was cancelled or finished early; its result is in `out` when this returns."""
     picks = None if chosen.pick is None else read_picks(chosen.pick)

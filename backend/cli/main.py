@@ -90,6 +90,21 @@ def _parser(arguments: Sequence[str]) -> Parser:
     finish.add_argument("job", metavar="JOB", help="its id; see: jobs")
     finish.set_defaults(command=delivery.finish)
     _add_data(finish)
+    priority = commands.add_parser(
+        "priority",
+        help="have a queued job go before others, or after them",
+        description="Have a job that is queued, here or in a server, go before others of the same user, or after them.",
+    )
+    priority.add_argument("job", metavar="JOB", help="its id; see: jobs")
+    priority.add_argument(
+        "priority",
+        type=int,
+        choices=range(-100, 101),
+        metavar="N",
+        help="-100 to 100; those of the highest go first, then the oldest (default of every job: 0)",
+    )
+    priority.set_defaults(command=delivery.prioritise)
+    _add_data(priority)
     place.add_options(
         commands.add_parser(
             "place",

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from backend import engine, weights
 from backend.contract import GenerateRequest, OutlineFiles
 from backend.errors import Problem
-from backend.imaging.intake import check_inputs
+from backend.imaging.intake import check_inputs, read_stored_inputs
+from backend.jobs.checkpoints import other_version
 from backend.pipelines import find_pipeline
 from backend.pipelines.base import MethodInfo, Parameters, PipelineInfo
 from backend.preparations import chosen_preparations, maker_of
 from backend.preparations.base import PreparationInfo
+
+OF_THE_METHOD = ("pipeline-unknown", "preparation-unknown", "parameters-invalid")
+CHANGED_HINT = (
+    "What made this job has changed or is gone. Bring back its plug-in or its version, restart the backend and "
+    "continue then: what the job has kept stays. Or generate it again."
+)
 
 
 def check_job(
@@ -51,6 +59,36 @@ def check_job(
         detail = f"{info.title} takes {info.instances[0]} to {info.instances[1]} objects at once; {objects} came."
         raise Problem("instances-empty" if few else "instances-too-many", detail, "Select fewer objects, or merge.")
     return info
+
+
+def check_going_on(folder: Path) -> None:
+    """Whether a job can go on from what its folder holds. Raises what `inputs_of` and `check_job` raise, and
+    Problem("continue-not-possible") if another version of its method has brought it so far."""
+    try:
+        info = check_job(*inputs_of(folder))
+    except Problem as problem:
+        if problem.code in OF_THE_METHOD:
+            raise Problem(problem.code, problem.detail, CHANGED_HINT) from problem
+        raise
+    if version := other_version(folder, info):
+        detail = f"The job has come so far with version {version} of {info.title}; this is version {info.version}."
+        raise Problem("continue-not-possible", detail, CHANGED_HINT)
+
+
+def inputs_of(folder: Path) -> tuple[GenerateRequest, list[bytes], bytes | None, bytes | None, list[OutlineFiles]]:
+    """What a job started from. Raises Problem("inputs-gone")."""
+    try:
+        found = read_stored_inputs(folder)
+    except (OSError, ValueError) as error:
+        raise pictures_gone() from error
+    if not found[1] and maker_of(found[0].prepare) is None:
+        raise pictures_gone()
+    return found
+
+
+def pictures_gone() -> Problem:
+    """What there is to say of a job without its inputs."""
+    return Problem("inputs-gone", "The pictures that this job was made from are not there any more.")
 
 
 def _check_nothing_came(

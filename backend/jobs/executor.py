@@ -1,11 +1,14 @@
-"""What runs jobs: a small interface, so that the queue does not know where the work is done."""
+"""What runs jobs: two small interfaces, so that the queue does not know where the work is done.
+
+An `Executor` has slots, a `Slot` runs one job at a time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from backend.jobs.cooling import Cooling
 
@@ -34,10 +37,10 @@ class Parked(Exception):
     """The job waits for an answer and was put aside; it is run again, from its beginning, once it has one."""
 
 
-class Executor(Protocol):
-    """Runs one job at a time.
+class Slot(Protocol):
+    """Room for one job at a time, and a worker of its own.
 
-    `run`, `warm` and `rest` are called from one thread, the queue's; the others from any.
+    `run`, `warm` and `rest` are called from one thread, the slot's; the others from any.
     """
 
     @property
@@ -78,3 +81,40 @@ class Executor(Protocol):
 
     def stop(self) -> None:
         """End for good; a running job is `Interrupted`."""
+
+
+SlotType = TypeVar("SlotType")
+
+
+class Executor(Protocol[SlotType]):
+    """As many jobs at once as it has slots. Everything here is called from any thread and returns soon."""
+
+    @property
+    def slots(self) -> Sequence[SlotType]:
+        """Those that there are. More may come, and none goes."""
+
+    def place(self, job: str, folder: Path, free: Sequence[SlotType]) -> SlotType | None:
+        """The slot which this job is to be run in, of those that are free; None if it fits in none of them now.
+
+        folder: of the job; its `request.json` tells what it will need.
+        """
+
+    def when_changed(self, look: Callable[[], None]) -> None:
+        """`look` is called, in any thread, when there are more slots, or a job would fit that did not fit before."""
+
+    def stop(self) -> None:
+        """Stop every slot."""
+
+
+class OneSlot:
+    """A slot that is a whole executor."""
+
+    @property
+    def slots(self: SlotType) -> Sequence[SlotType]:
+        return (self,)
+
+    def place(self, job: str, folder: Path, free: Sequence[SlotType]) -> SlotType | None:
+        return free[0]
+
+    def when_changed(self, look: Callable[[], None]) -> None:
+        """There is always this one."""

@@ -1,12 +1,13 @@
-"""Jobs in one worker process on this machine: started on demand, replaced when it dies, gone when idle."""
+"""Jobs in worker processes on this machine: started on demand, replaced when they die, gone when idle."""
 
 from __future__ import annotations
 
+import json
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +16,11 @@ from backend.jobs.cooling import Cooling
 from backend.jobs.executor import Interrupted, Parked, Report, WorkerState
 from backend.jobs.pace import Pace
 from backend.jobs.process import NUDGE, WorkerProcess
+from backend.pipelines import PIPELINES
 from backend.pipelines.context import Cancelled
+from backend.preparations import preparations
 
+WORKER = "backend.jobs.worker"
 START_SECONDS = 120.0
 LOOK_SECONDS = 0.5
 MOST_START_FAILURES = 3
@@ -36,16 +40,22 @@ class _Wishes(NamedTuple):
     finishing: Callable[[], bool]
 
 
-class LocalExecutor:
-    """The `Executor` of a laptop.
+class LocalSlot:
+    """A slot with a worker process of its own.
 
     log: file for what the worker says outside of jobs.
     grace_seconds: how long a cancelled job may take to notice before the process is killed.
+    arguments: of the worker's command line.
+    cards: is told how many graphics cards there are, each time the worker has found that out.
     """
 
-    def __init__(self, log: Path, grace_seconds: float = 5.0) -> None:
+    def __init__(self, log: Path, grace_seconds: float, arguments: Sequence[str], cards: Callable[[int], None]) -> None:
         self._log = log
         self._grace = grace_seconds
+        self._arguments = arguments
+        self._tell_cards = cards
+        self._held: frozenset[str] = frozenset()
+        self._wanted: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         self._worker: WorkerProcess | None = None
         self._stopped = False
@@ -57,6 +67,15 @@ class LocalExecutor:
     def state(self) -> WorkerState:
         worker = self._worker
         return self._state if worker is not None and worker.alive else WorkerState.ASLEEP
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Ids of the methods whose networks the worker may still hold."""
+        return self._held if self.state != WorkerState.ASLEEP else frozenset()
+
+    def will_hold(self, methods: frozenset[str]) -> None:
+        """The job that is run next uses the networks of these."""
+        self._wanted = methods
 
     @property
     def cooling(self) -> Cooling | None:
@@ -119,6 +138,7 @@ class LocalExecutor:
         """Hand the job to a worker and return its last message: done, parked, cancelled or failed."""
         worker = self._ready_worker()
         self._state = WorkerState.BUSY
+        self._held |= self._wanted
         try:
             worker.send({"type": "run", "job": job, "folder": str(folder)})
             return self._listen(worker, job, Pace(report), wishes)
@@ -136,6 +156,8 @@ class LocalExecutor:
             message = _next(worker, LOOK_SECONDS if pace.due is None else pace.due)
             if message is None:
                 raise self._death(begun, cancelling=deadline is not None)
+            if message.get("type") == "cards":
+                self._tell_cards(message["count"])
             if message.get("job") == job:
                 begun = True
                 match message.get("type"):
@@ -184,7 +206,7 @@ class LocalExecutor:
             if self._stopped:
                 raise Interrupted
             try:
-                worker = self._worker = WorkerProcess(self._log)
+                worker = self._worker = WorkerProcess(self._log, WORKER, *self._arguments)
             except OSError as error:
                 raise self._start_failed(str(error)) from error
         give_up = time.monotonic() + START_SECONDS
@@ -215,12 +237,84 @@ class LocalExecutor:
         """Part with the worker; it is gone when this returns."""
         with self._lock:
             worker, self._worker = self._worker, None
+        self._held = frozenset()
         assert worker is not None
         if kill:
             worker.kill()
         else:
             worker.close()
         return worker
+
+
+class LocalExecutor:
+    """The `Executor` of one machine.
+
+    log: file for what the worker says outside of jobs; further workers have files beside it.
+    grace_seconds: see `LocalSlot`.
+    slots: how many jobs run at once. If left out as many as there are graphics cards, each with a card of its own, and
+        one where there is none: how many there are is known once the first job has asked for one.
+    """
+
+    def __init__(self, log: Path, grace_seconds: float = 5.0, slots: int | None = None) -> None:
+        self._log = log
+        self._grace = grace_seconds
+        self._fixed = slots
+        self._growing = threading.Lock()
+        self._look: Callable[[], None] = lambda: None
+        self._slots: tuple[LocalSlot, ...] = ()
+        self._grow(slots or 1)
+
+    @property
+    def slots(self) -> Sequence[LocalSlot]:
+        return self._slots
+
+    def when_changed(self, look: Callable[[], None]) -> None:
+        self._look = look
+
+    def place(self, job: str, folder: Path, free: Sequence[LocalSlot]) -> LocalSlot:
+        """The slot that holds what the job needs; otherwise one where nothing has to make room for that; of these one
+        whose worker is there already."""
+        if self._fixed == 1:
+            return free[0]
+        methods = methods_with_networks(folder)
+
+        def cost(slot: LocalSlot) -> tuple[int, bool, bool]:
+            held = slot.held
+            return -len(held & methods), bool(methods and held - methods), slot.state == WorkerState.ASLEEP
+
+        chosen = min(free, key=cost)
+        chosen.will_hold(methods)
+        return chosen
+
+    def stop(self) -> None:
+        for slot in self._slots:
+            slot.stop()
+
+    def _grow(self, count: int) -> None:
+        with self._growing:
+            for number in range(len(self._slots), count):
+                log = self._log if number == 0 else self._log.with_stem(f"{self._log.stem}-{number}")
+                arguments = (str(number), str(self._fixed or 0))
+                self._slots = (*self._slots, LocalSlot(log, self._grace, arguments, self._take_cards))
+        self._look()
+
+    def _take_cards(self, count: int) -> None:
+        """A worker has found so many graphics cards."""
+        if self._fixed is None and count > len(self._slots):
+            logger.info("there are %d graphics cards: so many jobs run at once", count)
+            self._grow(count)
+
+
+def methods_with_networks(folder: Path) -> frozenset[str]:
+    """Ids of the methods of a job that run networks; none where its request cannot be read, which the worker tells."""
+    try:
+        request = json.loads((folder / "request.json").read_bytes())
+        named = {request["pipeline"], *request["prepare"]}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        logger.info("what the job in %s needs is not known: %s", folder.name, error)
+        return frozenset()
+    known = {**PIPELINES, **preparations()}
+    return frozenset(method for method in named if method in known and known[method].learned)
 
 
 def _next(worker: WorkerProcess, timeout: float) -> dict[str, Any] | None:

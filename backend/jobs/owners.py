@@ -33,7 +33,7 @@ class Ownership:
 
     @property
     def log(self) -> Path:
-        """Where this owner's worker writes what belongs to no job."""
+        """Where this owner's first worker writes what belongs to no job; others do in `<id>-<number>.log`."""
         return self._folder / f"{self.id}.log"
 
     def release(self) -> None:
@@ -77,7 +77,8 @@ class Ownership:
             raise storage_problem(error, "The data folder cannot be used") from error
         try:
             yield True
-            (self._folder / f"{other}.log").unlink(missing_ok=True)
+            for log in self._folder.glob(f"{other}*.log"):  # each worker has one
+                log.unlink(missing_ok=True)
         finally:
             lock.release()
         self._lock_path(other).unlink(missing_ok=True)

@@ -22,13 +22,13 @@ logger = logging.getLogger(__name__)
 
 
 class WorkerProcess:
-    """A running `python -m <module> <pid of this process> <arguments>`; the worker of jobs unless another is named.
+    """A running `python -m <module> <pid of this process> <arguments>`.
 
     It is started in the thread that keeps it: on Linux the worker dies with that thread, not only with the process.
     What it says on standard error goes to `log`, never into a pipe that nobody might read.
     """
 
-    def __init__(self, log: Path, module: str = "backend.jobs.worker", *arguments: str) -> None:
+    def __init__(self, log: Path, module: str, *arguments: str) -> None:
         self._log = log
         self.inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         command = [sys.executable, "-m", module, str(os.getpid()), *arguments]

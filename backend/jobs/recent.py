@@ -27,12 +27,17 @@ class Recent:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._jobs: OrderedDict[str, _Reports] = OrderedDict()
+        self._most = MOST_JOBS
+
+    def follow(self, at_once: int) -> None:
+        """So many jobs report at the same time."""
+        self._most = max(self._most, 2 * at_once)
 
     def add(self, job: str, event: Event) -> None:
         with self._lock:
             reports = self._jobs.setdefault(job, _Reports())
             self._jobs.move_to_end(job)
-            if len(self._jobs) > MOST_JOBS:
+            if len(self._jobs) > self._most:
                 self._jobs.popitem(last=False)
             reports.events.append(event)
             if len(reports.events) > MOST_EVENTS:

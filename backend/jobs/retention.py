@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from backend.contract import JobState, JobView
 from backend.errors import Problem
 from backend.jobs.folders import JOB_ID, JobFolders
-from backend.jobs.store import JobStore
+from backend.jobs.store import Ended, JobStore
 
 KEEP_VARIABLE = "SET_DRESSER_KEEP_BYTES"
 SCENE = "scene.glb"
@@ -111,27 +110,26 @@ def _leaving(store: JobStore, folders: JobFolders, keep_bytes: int) -> Iterator[
     total = sum(sizes.values())
     if total <= keep_bytes:
         return
-    for view in _order(store.ended(), folders):
+    for job in _order(store.ended(), folders):
         if total <= keep_bytes:
             return
         freed = 0
-        for inode in held.get(view.id, {}):
+        for inode in held.get(job.id, {}):
             holders[inode] -= 1
             freed += 0 if holders[inode] else sizes[inode]
         total -= freed
-        yield view.id, freed
+        yield job.id, freed
 
 
-def _order(ended: list[JobView], folders: JobFolders) -> list[JobView]:
+def _order(ended: list[Ended], folders: JobFolders) -> list[Ended]:
     """The jobs that may go, first those that go first."""
     fresh = datetime.now(UTC) - UNFETCHED_KEPT
     dispensable, unfetched = [], []
-    for view in ended:
-        has_result = view.state == JobState.DONE or view.finished_early
-        if not has_result or was_fetched(folders, view.id):
-            dispensable.append(view)
-        elif datetime.fromisoformat(view.finished or view.created) < fresh:
-            unfetched.append(view)
+    for job in ended:
+        if not job.has_result or was_fetched(folders, job.id):
+            dispensable.append(job)
+        elif datetime.fromisoformat(job.moment) < fresh:
+            unfetched.append(job)
     return dispensable + unfetched
 
 

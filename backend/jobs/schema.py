@@ -1,4 +1,4 @@
-"""The tables of the list of jobs, and how a list of the version before becomes one of this."""
+"""The tables of the list of jobs, and how a list of a version before becomes one of this."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 
 from backend.errors import Problem
 
-VERSION = 3
+VERSION = 4
 TABLES = """
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -22,13 +22,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     finished TEXT,
     progress TEXT,
     problem TEXT,
-    files TEXT NOT NULL DEFAULT '[]',
-    finish INTEGER NOT NULL DEFAULT 0,
-    early INTEGER NOT NULL DEFAULT 0,
-    reached INTEGER NOT NULL DEFAULT 0,
-    origin TEXT NOT NULL DEFAULT '{}'
+    files TEXT NOT NULL DEFAULT '[]'
 );
-CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (owner, state, number);
 CREATE TABLE IF NOT EXISTS events (
     job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
     id INTEGER NOT NULL,
@@ -37,12 +32,25 @@ CREATE TABLE IF NOT EXISTS events (
     PRIMARY KEY (job, id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS owners (id TEXT PRIMARY KEY, process TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS turns (user TEXT PRIMARY KEY, turn INTEGER NOT NULL) WITHOUT ROWID;
 """
-"""finish: the user wants an early end. early: the files are those of a run that had one. reached: how far the
-checkpoints reached when the attempt that runs began. Of progress the last event is kept, of previews the last of each
-slot. origin: that of the request."""
+"""Of progress the last event is kept, of previews the last of each slot. turns: of each user the number of the turn
+that was given last, see `backend/jobs/turns.py`."""
 
-ADDED_IN_2 = ("finish", "early", "reached")
+ADDED = {
+    "finish": "INTEGER NOT NULL DEFAULT 0",
+    "early": "INTEGER NOT NULL DEFAULT 0",
+    "reached": "INTEGER NOT NULL DEFAULT 0",
+    "origin": "TEXT NOT NULL DEFAULT '{}'",
+    "user": "TEXT NOT NULL DEFAULT ''",
+    "priority": "INTEGER NOT NULL DEFAULT 0",
+}
+"""Columns of `jobs` that came after the first version. finish: the user wants an early end. early: the files are those
+of a run that had one. reached: how far the checkpoints reached when the attempt that runs began. origin: that of the
+request. user: who takes turns with others; empty where the server knows no users. priority: among the jobs of its user,
+the highest goes first."""
+
+INDEX = "CREATE INDEX IF NOT EXISTS jobs_by_turn ON jobs (owner, state, user, priority DESC, number, id)"
 
 
 def prepare(connection: sqlite3.Connection, name: str) -> None:
@@ -56,11 +64,13 @@ def prepare(connection: sqlite3.Connection, name: str) -> None:
         raise Problem("protocol-mismatch", detail, "Use the newer version, or another data folder.")
     for statement in filter(str.strip, TABLES.split(";")):
         connection.execute(statement)
-    if version in (1, 2):
-        connection.execute("ALTER TABLE jobs ADD COLUMN origin TEXT NOT NULL DEFAULT '{}'")
+    there = {row["name"] for row in connection.execute("PRAGMA table_info(jobs)")}
+    for column, definition in ADDED.items():
+        if column not in there:
+            connection.execute(f"ALTER TABLE jobs ADD COLUMN {column} {definition}")
+    connection.execute(INDEX)
+    connection.execute("DROP INDEX IF EXISTS jobs_by_owner")  # that of the versions before 4
     if version == 1:
-        for column in ADDED_IN_2:
-            connection.execute(f"ALTER TABLE jobs ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
         connection.execute(
             "DELETE FROM events WHERE type = 'progress' AND id <"
             " (SELECT MAX(id) FROM events AS later WHERE later.job = events.job AND later.type = 'progress')"

@@ -11,21 +11,21 @@ from typing import Any
 
 from backend.contract import AgainRequest, Event, GenerateRequest, JobState, JobView, OutlineFiles, Waiting
 from backend.errors import Problem
-from backend.imaging.intake import read_stored_inputs
 from backend.jobs import retention
 from backend.jobs.answers import add_answer, check_answer
-from backend.jobs.checkpoints import other_version
-from backend.jobs.checks import check_job
+from backend.jobs.checks import check_going_on, check_job, inputs_of, pictures_gone
+from backend.jobs.cooling import Cooling
 from backend.jobs.executor import Executor, WorkerState
 from backend.jobs.folders import KEPT, JobFolders, storage_problem
 from backend.jobs.local import LocalExecutor
 from backend.jobs.news import News
 from backend.jobs.owners import Ownership
-from backend.jobs.runner import MOST_ATTEMPTS, Runner
-from backend.jobs.store import JobStore, StoredJob
+from backend.jobs.rows import StoredJob
+from backend.jobs.runner import BUSIEST_FIRST, Runner
+from backend.jobs.slot_thread import MOST_ATTEMPTS
+from backend.jobs.store import JobStore
 from backend.pipelines import PIPELINES
 from backend.pipelines.base import PipelineInfo
-from backend.preparations import maker_of
 from backend.privacy import close_to_others
 from backend.questions import read_question
 
@@ -33,12 +33,6 @@ IDLE_SECONDS = 300.0
 GRACE_SECONDS = 5.0
 LOOK_SECONDS = 0.5
 EVENTS_AT_ONCE = 500
-
-OF_THE_METHOD = ("pipeline-unknown", "preparation-unknown", "parameters-invalid")
-CHANGED_HINT = (
-    "What made this job has changed or is gone. Bring back its plug-in or its version, restart the backend and "
-    "continue then: what the job has kept stays. Or generate it again."
-)
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +49,8 @@ class JobService:
         grace_seconds: a cancelled job that does not stop within this time is ended by force.
         keep_bytes: ended jobs are removed, see `retention`, when all jobs together hold more; None for no limit.
         adopt: take over the jobs of servers that died. A command line that is there for one job does not.
-        executor: what runs the jobs; a worker process on this machine if left out.
+        slots: how many jobs run at once; as many as there are graphics cards if left out, at least one.
+        executor: what runs the jobs; worker processes on this machine if left out.
     """
 
     def __init__(
@@ -66,14 +61,17 @@ class JobService:
         grace_seconds: float = GRACE_SECONDS,
         keep_bytes: int | None = None,
         adopt: bool = True,
-        executor: Callable[[Path], Executor] | None = None,
+        slots: int | None = None,
+        executor: Callable[[Path], Executor[Any]] | None = None,
     ) -> None:
         self._data = data.absolute()
         self._idle_seconds = idle_seconds
         self.keep_bytes = keep_bytes
         self._adopt = adopt
-        self._make_executor = executor or (lambda log: LocalExecutor(log, grace_seconds))
-        self._executor: Executor | None = None
+        self._make_executor: Callable[[Path], Executor[Any]] = executor or (
+            lambda log: LocalExecutor(log, grace_seconds, slots)
+        )
+        self._executor: Executor[Any] | None = None
         self._owner: Ownership | None = None
         self._runner: Runner | None = None
         self._closing = threading.Event()
@@ -124,9 +122,9 @@ class JobService:
             self._runner.warm()
 
     def rest(self) -> bool:
-        """Have an idle worker leave now, to give its memory back; the next job starts another. Returns at once.
+        """Have idle workers leave now, to give their memory back; the next job starts another. Returns at once.
 
-        Whether it will: not while a job runs or is about to. One that waits for an answer is put aside.
+        Whether all will: not while a job runs or is about to. One that waits for an answer is put aside.
         """
         return self._runner is not None and self._runner.rest()
 
@@ -137,7 +135,7 @@ class JobService:
         self.news.publish()
 
     def stop(self) -> None:
-        """End the worker, put the running job back in the queue for the next server, release the lock."""
+        """End the workers, put what runs back in the queue for the next server, release the lock."""
         self.close()
         if self._executor:
             self._executor.stop()
@@ -161,13 +159,20 @@ class JobService:
         return self._closing.is_set()
 
     @property
-    def worker(self) -> WorkerState:
-        return self._executor.state if self._executor else WorkerState.ASLEEP
+    def workers(self) -> list[tuple[WorkerState, str | None]]:
+        """Of each slot the worker's state, and the job that runs in it."""
+        return self._runner.workers if self._runner else []
 
     @property
-    def running(self) -> str | None:
-        """The job that runs here."""
-        return self._runner.running if self._runner else None
+    def worker(self) -> WorkerState:
+        """The state of the worker that has most to do."""
+        states = [state for state, _ in self.workers]
+        return next((state for state in BUSIEST_FIRST if state in states), WorkerState.ASLEEP)
+
+    @property
+    def running(self) -> list[str]:
+        """The jobs that run here."""
+        return self._runner.running if self._runner else []
 
     @property
     def queued(self) -> int:
@@ -176,9 +181,13 @@ class JobService:
 
     @property
     def waiting(self) -> Waiting | None:
-        """Why the jobs that are queued here are not run at the moment; None while they are."""
-        cooling = self._executor.cooling if self._executor else None
-        return None if cooling is None else cooling.told()
+        """Why none of the jobs that are queued here is run at the moment; None while one is."""
+        coolings = [slot.cooling for slot in self._executor.slots] if self._executor else []
+        known: list[Cooling] = [cooling for cooling in coolings if cooling is not None]
+        if not known or len(known) < len(coolings):
+            return None
+        first = min(known, key=lambda cooling: cooling.until)
+        return first.told()
 
     # jobs
 
@@ -189,22 +198,27 @@ class JobService:
         instances: bytes | None = None,
         depth: bytes | None = None,
         outlines: Sequence[OutlineFiles] = (),
+        *,
+        user: str = "",
     ) -> JobView:
-        """Check everything, store it, queue it. Raises Problem, and then nothing is stored."""
+        """Check everything, store it, queue it. Raises Problem, and then nothing is stored.
+
+        user: whose job it is; users take turns.
+        """
         if self._owner is None:
             raise RuntimeError("submit() needs a service that was started")
         info = check_job(request, images, instances, depth, outlines)
-        return self._queue(self.folders.create(request, images, instances, depth, outlines), request, info)
+        return self._queue(self.folders.create(request, images, instances, depth, outlines), request, info, user)
 
-    def again(self, job: str, changes: AgainRequest) -> JobView:
-        """A new job with the inputs of another one, whatever became of that.
+    def again(self, job: str, changes: AgainRequest, *, user: str = "") -> JobView:
+        """A new job with the inputs of another one, whatever became of that. `user`: as for `submit`.
 
         Raises Problem("job-not-found", "inputs-gone"), and what `submit` raises; nothing is stored then.
         """
         if self._owner is None:
             raise RuntimeError("again() needs a service that was started")
         self._stored(job)
-        former, images, instances, depth, outlines = self._inputs(job)
+        former, images, instances, depth, outlines = inputs_of(self.folders.path(job))
         request = changes.applied_to(former)
         info = check_job(request, images, instances, depth, outlines)
         try:
@@ -213,24 +227,14 @@ class JobService:
         except Problem as problem:
             if (self.folders.path(job) / "inputs").is_dir():
                 raise
-            raise _pictures_gone() from problem  # it was removed at this very moment
-        return self._queue(made, request, info)
+            raise pictures_gone() from problem  # it was removed at this very moment
+        return self._queue(made, request, info, user)
 
-    def _inputs(self, job: str) -> tuple[GenerateRequest, list[bytes], bytes | None, bytes | None, list[OutlineFiles]]:
-        """What a job started from. Raises Problem("inputs-gone")."""
-        try:
-            found = read_stored_inputs(self.folders.path(job))
-        except (OSError, ValueError) as error:
-            raise _pictures_gone() from error
-        if not found[1] and maker_of(found[0].prepare) is None:
-            raise _pictures_gone()
-        return found
-
-    def _queue(self, job: str, request: GenerateRequest, info: PipelineInfo) -> JobView:
+    def _queue(self, job: str, request: GenerateRequest, info: PipelineInfo, user: str) -> JobView:
         """Put a job whose folder is complete at the end of the queue."""
         assert self._owner
         try:
-            stored = self._store.add(job, self._owner.id, request.name, info.id, request.origin)
+            stored = self._store.add(job, self._owner.id, request.name, info.id, request.origin, user)
         except Problem:
             self.folders.remove(job)
             raise
@@ -242,9 +246,16 @@ class JobService:
         if self._runner:
             self._runner.look_up()
 
-    def list(self, limit: int = 100) -> list[JobView]:
-        """The newest jobs first, those of other servers on this data folder among them."""
-        return [self._shown(stored) for stored in self._store.newest(limit)]
+    def _nudge(self, job: str) -> None:
+        if self._runner:
+            self._runner.nudge(job)
+
+    def list(self, limit: int = 100, before: str | None = None) -> list[JobView]:
+        """The newest jobs first, those of other servers on this data folder among them.
+
+        before: only those that are older than this job. Raises Problem("job-not-found") if it is not in the list.
+        """
+        return [self._shown(stored) for stored in self._store.newest(limit, before)]
 
     def get(self, job: str) -> JobView:
         """Raises Problem("job-not-found")."""
@@ -272,10 +283,9 @@ class JobService:
         """Ask a running job to stop, cancel any other that has not ended at once; an ended one stays as it is."""
         waiting = self._stored(job).view.state == JobState.NEEDS_INPUT
         stored = self._store.request_cancel(job)
-        if self._runner and waiting and stored.view.state.ended and job != self.running:
+        if self._runner and waiting and stored.view.state.ended and job not in self.running:
             self._runner.clear(stored)
-        if self._executor:
-            self._executor.nudge()
+        self._nudge(job)
         self.news.publish()
         return self._shown(stored)
 
@@ -287,8 +297,15 @@ class JobService:
             detail = f"{title} has nothing to show before its end."
             raise Problem("finish-not-possible", detail, "Wait until it is done, or cancel it.")
         stored = self._store.request_finish(job)
-        if self._executor:
-            self._executor.nudge()
+        self._nudge(job)
+        self.news.publish()
+        return self._shown(stored)
+
+    def prioritise(self, job: str, priority: int) -> JobView:
+        """Among the queued jobs of a user those of the highest priority go first, then the oldest. Of a job that does
+        not queue it counts once it is queued again. Raises Problem("job-not-found")."""
+        self._stored(job)
+        stored = self._store.prioritise(job, priority)
         self.news.publish()
         return self._shown(stored)
 
@@ -302,15 +319,7 @@ class JobService:
             raise RuntimeError("go_on() needs a service that was started")
         if not self._shown(self._stored(job)).can_continue:
             self._store.go_on(job, self._owner.id)  # raises, and says why
-        try:
-            info = check_job(*self._inputs(job))
-        except Problem as problem:
-            if problem.code in OF_THE_METHOD:
-                raise Problem(problem.code, problem.detail, CHANGED_HINT) from problem
-            raise
-        if version := other_version(self.folders.path(job), info):
-            detail = f"The job has come so far with version {version} of {info.title}; this is version {info.version}."
-            raise Problem("continue-not-possible", detail, CHANGED_HINT)
+        check_going_on(self.folders.path(job))
         stored = self._store.go_on(job, self._owner.id)
         retention.mark_unfetched(self.folders, job)
         self._look_up()
@@ -356,7 +365,7 @@ class JobService:
         """Answer the question of a job in needs_input. Raises Problem("input-not-expected", "answer-invalid")."""
         self._stored(job)
         check_answer(answer)
-        if self._owner is None or self._executor is None or self._runner is None:
+        if self._owner is None or self._runner is None:
             raise Problem("input-not-expected", "The job is run by another process.")
         with self._runner.answering:
             asked = self._store.check_asks(job, self._owner.id)
@@ -371,7 +380,7 @@ class JobService:
             here = self._runner.answered(job)
             resumed = self._store.resume(job, self._owner.id, running=here)
             if here:
-                self._executor.answer(job, answer)
+                self._runner.answer(job, answer)
         self._look_up()
         self.news.publish()
         return self._shown(resumed)
@@ -435,7 +444,3 @@ class JobService:
     def _stored(self, job: str) -> StoredJob:
         self.folders.path(job)
         return self._store.get(job)
-
-
-def _pictures_gone() -> Problem:
-    return Problem("inputs-gone", "The pictures that this job was made from are not there any more.")

@@ -10,31 +10,30 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from backend.contract import Event, JobState, JobView
+from backend.contract import Event, JobState
 from backend.errors import Problem
 from backend.jobs.database import HASTE_SECONDS, Database
 from backend.jobs.processes import may_live, signature
+from backend.jobs.rows import Rows, StoredJob, event_of, last_event
 from backend.jobs.schema import prepare
+from backend.jobs.turns import note_turn
 
 RUNNING = (JobState.RUNNING, JobState.NEEDS_INPUT)
 OPEN = (JobState.QUEUED, *RUNNING)
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class StoredJob:
-    """A row of the list: what everyone may see, and what the queue needs to know."""
+class Ended(NamedTuple):
+    """What is to be known of a job that has ended to tell whether it may go; `moment`: of its end, ISO 8601."""
 
-    view: JobView
-    owner: str
-    attempts: int
-    cancel: bool
-    finish: bool
+    id: str
+    has_result: bool
+    moment: str
 
 
 class JobStore:
@@ -59,19 +58,32 @@ class JobStore:
 
     def get(self, job: str) -> StoredJob:
         with self._database.reading() as connection:
-            return self._get(connection, job)
+            return Rows(connection).job(job)
 
-    def newest(self, limit: int) -> list[StoredJob]:
-        """At most `limit` jobs of every owner, the newest first."""
+    def newest(self, limit: int, before: str | None = None) -> list[StoredJob]:
+        """At most `limit` jobs of every owner, the newest first; only those that are older than the job `before`."""
         with self._database.reading() as connection:
-            rows = connection.execute("SELECT * FROM jobs ORDER BY number DESC LIMIT ?", (limit,)).fetchall()
-            return self._readable(connection, rows)
+            older = ""
+            if before is not None:
+                Rows(connection).job(before)
+                older = "WHERE number < (SELECT number FROM jobs WHERE id = :before)"
+            query = f"SELECT * FROM jobs {older} ORDER BY number DESC LIMIT :limit"
+            rows = connection.execute(query, {"before": before, "limit": limit}).fetchall()
+            return Rows(connection).readable(rows)
 
-    def ended(self) -> list[JobView]:
+    def ended(self) -> list[Ended]:
         """Every job that has ended, of every owner, in the order of their ends."""
         with self._database.reading() as connection:
-            query = "SELECT * FROM jobs WHERE state IN ('done', 'failed', 'cancelled') ORDER BY finished, number"
-            return [stored.view for stored in self._readable(connection, connection.execute(query).fetchall())]
+            query = (
+                "SELECT id, state = 'done' OR early != 0 AS has_result, COALESCE(finished, created) AS moment FROM jobs"
+                " WHERE state IN ('done', 'failed', 'cancelled') ORDER BY finished, number"
+            )
+            return [Ended(row["id"], bool(row["has_result"]), str(row["moment"])) for row in connection.execute(query)]
+
+    def next_ones(self, owner: str, most: int) -> list[StoredJob]:
+        """At most so many of the owner's queued jobs, the one whose turn it is first."""
+        with self._database.reading() as connection:
+            return list(islice(Rows(connection).in_order(owner), most))
 
     def events(self, job: str, after: int, limit: int = 500) -> list[Event]:
         """At most `limit` events of a job with an id above `after`, in order; none for an unknown job."""
@@ -79,7 +91,7 @@ class JobStore:
             rows = connection.execute(
                 "SELECT * FROM events WHERE job = ? AND id > ? ORDER BY id LIMIT ?", (job, after, limit)
             ).fetchall()
-        return [event for row in rows if (event := _event(row)) is not None]
+        return [event for row in rows if (event := event_of(row)) is not None]
 
     def queued(self, owner: str) -> int:
         with self._database.reading() as connection:
@@ -135,31 +147,53 @@ class JobStore:
         with self._database.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO owners VALUES (?, ?)", (owner, signature()))
 
-    def add(self, job: str, owner: str, name: str, pipeline: str, origin: Mapping[str, Any] | None = None) -> StoredJob:
-        """A new job at the end of its owner's queue."""
+    def add(
+        self,
+        job: str,
+        owner: str,
+        name: str,
+        pipeline: str,
+        origin: Mapping[str, Any] | None = None,
+        user: str = "",
+    ) -> StoredJob:
+        """A new job at the end of its user's share of its owner's queue."""
         with self._database.transaction(HASTE_SECONDS) as connection:
             connection.execute(
-                "INSERT INTO jobs (id, owner, name, pipeline, state, created, origin)"
-                " VALUES (?, ?, ?, ?, 'queued', ?, ?)",
-                (job, owner, name, pipeline, now(), json.dumps(origin or {})),
+                "INSERT INTO jobs (id, owner, name, pipeline, state, created, origin, user)"
+                " VALUES (?, ?, ?, ?, 'queued', ?, ?, ?)",
+                (job, owner, name, pipeline, now(), json.dumps(origin or {}), user),
             )
             self._state_event(connection, job, JobState.QUEUED)
-            return self._get(connection, job)
+            return Rows(connection).job(job)
 
-    def take(self, owner: str) -> StoredJob | None:
-        """The owner's next queued job, now running; None if there is none."""
+    def take(self, owner: str, job: str | None = None) -> StoredJob | None:
+        """The owner's next queued job, or the one that is named, now running; None if there is none, or if that one
+        does not queue any more."""
         with self._database.transaction() as connection:
-            query = "SELECT * FROM jobs WHERE owner = ? AND state = 'queued' ORDER BY number"
-            readable = (row for row in connection.execute(query, (owner,)) if self._readable(connection, [row]))
-            row = next(readable, None)
-            if row is None:
+            rows = Rows(connection)
+            if job is None:
+                taken = next(rows.in_order(owner), None)
+            else:
+                query = "SELECT * FROM jobs WHERE id = ? AND owner = ? AND state = 'queued'"
+                taken = next(iter(rows.readable(connection.execute(query, (job, owner)))), None)
+            if taken is None:
                 return None
+            job = taken.view.id
             connection.execute(
                 "UPDATE jobs SET state = 'running', attempts = attempts + 1, started = ?, reached = ? WHERE id = ?",
-                (now(), self._reached(row["id"]), row["id"]),
+                (now(), self._reached(job), job),
             )
-            self._state_event(connection, row["id"], JobState.RUNNING)
-            return self._get(connection, row["id"])
+            note_turn(connection, taken.view.user)
+            self._state_event(connection, job, JobState.RUNNING)
+            return Rows(connection).job(job)
+
+    def prioritise(self, job: str, priority: int) -> StoredJob:
+        """Among the queued jobs of a user those of the highest priority go first; of any other it counts once it is
+        queued again."""
+        with self._database.transaction(HASTE_SECONDS) as connection:
+            Rows(connection).job(job)
+            connection.execute("UPDATE jobs SET priority = ? WHERE id = ?", (priority, job))
+            return Rows(connection).job(job)
 
     def append(self, job: str, type: Literal["progress", "warning", "preview"], data: dict[str, Any]) -> Event | None:
         """An event that leaves the state as it is. Returns it as it was stored; None if nothing new was to be told.
@@ -176,7 +210,7 @@ class JobStore:
             if type == "progress":
                 data = self._not_less(connection, job, data)
             else:
-                rows = [row for row in rows if (old := _event(row)) is None or old.data.get("slot") == data["slot"]]
+                rows = [row for row in rows if (old := event_of(row)) is None or old.data.get("slot") == data["slot"]]
             stored = self._event(connection, job, type, data)
             for row in rows:  # only now: an id is never given twice
                 connection.execute("DELETE FROM events WHERE job = ? AND id = ?", (job, row["id"]))
@@ -203,7 +237,7 @@ class JobStore:
             return self._asks(connection, job, owner)
 
     def _asks(self, connection: sqlite3.Connection, job: str, owner: str) -> dict[str, Any] | None:
-        row = self._get(connection, job)
+        row = Rows(connection).job(job)
         if row.view.state != JobState.NEEDS_INPUT:
             raise Problem("input-not-expected", f"The job is {row.view.state.value} and asks nothing.")
         if row.owner != owner:
@@ -219,8 +253,8 @@ class JobStore:
                 connection.execute("UPDATE jobs SET state = 'running' WHERE id = ?", (job,))
                 self._state_event(connection, job, JobState.RUNNING)
             else:
-                self._requeue(connection, job, self._get(connection, job).attempts - 1, owner)
-            return self._get(connection, job)
+                self._requeue(connection, job, Rows(connection).job(job).attempts - 1, owner)
+            return Rows(connection).job(job)
 
     def finish(
         self,
@@ -246,12 +280,12 @@ class JobStore:
     def request_finish(self, job: str) -> StoredJob:
         """Have a running job end early with what it has. Raises Problem("finish-not-possible") in another state."""
         with self._database.transaction(HASTE_SECONDS) as connection:
-            row = self._get(connection, job)
+            row = Rows(connection).job(job)
             if row.view.state != JobState.RUNNING:
                 detail = f"The job is {row.view.state.value.replace('_', ' ')}, so there is nothing to end early."
                 raise Problem("finish-not-possible", detail)
             connection.execute("UPDATE jobs SET finish = 1 WHERE id = ?", (job,))
-            return self._get(connection, job)
+            return Rows(connection).job(job)
 
     def go_on(self, job: str, owner: str) -> StoredJob:
         """failed, cancelled, or done early -> queued in its old place, to go on from its checkpoint.
@@ -259,7 +293,7 @@ class JobStore:
         The result of one that was finished early stays. Raises Problem("continue-not-possible").
         """
         with self._database.transaction(HASTE_SECONDS) as connection:
-            view = self._get(connection, job).view
+            view = Rows(connection).job(job).view
             if not view.state.ended:
                 detail = f"The job is {view.state.value.replace('_', ' ')}: it goes on already."
                 raise Problem("continue-not-possible", detail, "Refresh the list, and wait until it is done.")
@@ -273,7 +307,7 @@ class JobStore:
                 (job,),
             )
             self._requeue(connection, job, 0, owner)
-            return self._get(connection, job)
+            return Rows(connection).job(job)
 
     def try_again(self, job: str, most_attempts: int) -> bool:
         """running -> queued, after the worker died. False, and nothing changes, if it has been tried often enough."""
@@ -285,18 +319,18 @@ class JobStore:
         """Cancel: a running job is marked for its owner, one that queues or waits for an answer ends at once, an ended
         one stays as it is."""
         with self._database.transaction(HASTE_SECONDS) as connection:
-            row = self._get(connection, job)
+            row = Rows(connection).job(job)
             if row.view.state in RUNNING:  # one in needs_input too: its worker may be waiting with it
                 connection.execute("UPDATE jobs SET cancel = 1 WHERE id = ?", (job,))
             if row.view.state in (JobState.QUEUED, JobState.NEEDS_INPUT):
                 self._finish(connection, job, JobState.CANCELLED, None)
-            return self._get(connection, job)
+            return Rows(connection).job(job)
 
     def put_back(self, job: str) -> None:
         """running -> queued, as if it had never been taken: the server is leaving in good order, or the answer came
         when the job was being put aside. One in needs_input goes on waiting; it is run again when it has its answer."""
         with self._database.transaction() as connection:
-            row = self._get(connection, job)
+            row = Rows(connection).job(job)
             if row.view.state == JobState.RUNNING:
                 self._requeue(connection, job, row.attempts - 1, row.owner)
 
@@ -311,7 +345,8 @@ class JobStore:
             rows = connection.execute(
                 "SELECT * FROM jobs WHERE owner = ? AND state IN ('queued', 'running', 'needs_input')", (dead,)
             ).fetchall()
-            for row in (row for row in rows if self._readable(connection, [row])):
+            readable = Rows(connection).readable
+            for row in (row for row in rows if readable([row])):
                 if row["cancel"]:
                     self._finish(connection, row["id"], JobState.CANCELLED, None)
                 elif row["state"] in (JobState.QUEUED, JobState.NEEDS_INPUT):
@@ -324,7 +359,7 @@ class JobStore:
     def delete(self, job: str) -> None:
         """Forget an ended job. Raises Problem("job-not-finished") if it has not ended."""
         with self._database.transaction(HASTE_SECONDS) as connection:
-            if not self._get(connection, job).view.state.ended:
+            if not Rows(connection).job(job).view.state.ended:
                 raise Problem("job-not-finished", "The job has not ended yet.", "Cancel it first.")
             connection.execute("DELETE FROM jobs WHERE id = ?", (job,))
 
@@ -379,80 +414,13 @@ class JobStore:
         """The next event of a job; None if the job has been deleted meanwhile. A preview's revision is its id."""
         if connection.execute("SELECT 1 FROM jobs WHERE id = ?", (job,)).fetchone() is None:
             return None
-        number = 1 + _last_event(connection, job)
+        number = 1 + last_event(connection, job)
         if type == "preview":
             data = {**data, "revision": number}
         connection.execute("INSERT INTO events VALUES (?, ?, ?, ?)", (job, number, type, json.dumps(data)))
         return Event.model_validate({"id": number, "type": type, "data": data})
 
-    def _get(self, connection: sqlite3.Connection, job: str) -> StoredJob:
-        row = connection.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
-        found = [] if row is None else self._readable(connection, [row])
-        if not found:
-            raise _unknown(job)
-        return found[0]
-
-    def _readable(self, connection: sqlite3.Connection, rows: list[sqlite3.Row]) -> list[StoredJob]:
-        """Those rows that make sense. Others are left alone, and told of in the log."""
-        found = []
-        for row in rows:
-            try:
-                found.append(self._stored(connection, row))
-            except (ValueError, TypeError, KeyError) as error:  # pydantic's and json's are ValueErrors
-                logger.warning("the row of job %.40r is damaged and left out: %.300s", row["id"], error)
-        return found
-
-    def _stored(self, connection: sqlite3.Connection, row: sqlite3.Row) -> StoredJob:
-        position = None
-        if row["state"] == JobState.QUEUED:
-            query = (
-                "SELECT COUNT(*) FROM jobs WHERE owner = ? AND (state = 'running' OR (state = 'queued' AND number < ?))"
-            )
-            position = connection.execute(query, (row["owner"], row["number"])).fetchone()[0]
-        question = None
-        if row["state"] == JobState.NEEDS_INPUT:
-            query = "SELECT data FROM events WHERE job = ? AND type = 'needs_input' ORDER BY id DESC LIMIT 1"
-            asked = connection.execute(query, (row["id"],)).fetchone()
-            if asked is None:
-                raise ValueError("its question is missing")
-            question = json.loads(asked[0])["question"]
-        query = "SELECT data FROM events WHERE job = ? AND type = 'preview' ORDER BY id"
-        previews = [json.loads(shown["data"]) for shown in connection.execute(query, (row["id"],))]
-        view = JobView.model_validate(
-            {
-                **{key: row[key] for key in ("id", "name", "pipeline", "state", "created", "started", "finished")},
-                "progress": json.loads(row["progress"]) if row["progress"] else None,
-                "problem": json.loads(row["problem"]) if row["problem"] else None,
-                "files": json.loads(row["files"]),
-                "position": position,
-                "question": question,
-                "last_event": _last_event(connection, row["id"]),
-                "previews": previews,
-                "finished_early": bool(row["early"]),
-                "origin": json.loads(row["origin"]),
-            }
-        )
-        return StoredJob(view, row["owner"], int(row["attempts"]), bool(row["cancel"]), bool(row["finish"]))
-
-
-def _last_event(connection: sqlite3.Connection, job: str) -> int:
-    found = connection.execute("SELECT MAX(id) FROM events WHERE job = ?", (job,)).fetchone()[0]
-    return int(found or 0)
-
-
-def _event(row: sqlite3.Row) -> Event | None:
-    """The event of a row; None if it is damaged."""
-    try:
-        return Event(id=row["id"], type=row["type"], data=json.loads(row["data"]))
-    except (ValueError, TypeError) as error:
-        logger.warning("event %.20r of job %.40r is damaged and left out: %.300s", row["id"], row["job"], error)
-        return None
-
 
 def now() -> str:
     """This moment, ISO 8601, UTC, milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _unknown(job: str) -> Problem:
-    return Problem("job-not-found", f"There is no job '{job[:40]}'.")

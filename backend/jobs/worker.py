@@ -1,9 +1,11 @@
-"""The worker process: `python -m backend.jobs.worker <pid of the server>`. Runs the jobs it is told to, one at a time.
+"""The worker process: `python -m backend.jobs.worker <pid of the server> <slot> <slots>`. Runs the jobs it is told to,
+one at a time. The last two say which of how many workers it is, see `backend/devices.py: work_beside`.
 
 Standard input: {"type": "run", "job", "folder"}, {"type": "cancel", "job"}, {"type": "finish", "job"},
 {"type": "answer", "job", "answer"}, and {"type": "park", "job"}, which ends a job that waits for an answer.
 Standard output: {"type": "ready"}, and of a job: begun, progress, warning, preview, question (with "data"), and at last
-done (with "finished_early"), parked, cancelled, or failed (with "problem"). What anything prints goes to the job's
+done (with "finished_early"), parked, cancelled, or failed (with "problem"); and cards (with "count"), how many graphics
+cards workers can use side by side, once it has had to know. What anything prints goes to the job's
 log.txt instead.
 
 It ends the moment its input closes, also in the middle of a computation: it never outlives its server.
@@ -24,6 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+from backend import devices
 from backend.contract import Preview, Progress, Warning
 from backend.errors import Problem
 from backend.jobs.channel import Message, encode, messages
@@ -53,6 +56,7 @@ class Worker:
         self._answers: queue.SimpleQueue[tuple[str, dict[str, Any] | None]] = queue.SimpleQueue()
         self._cancelled: set[str] = set()
         self._finishing: set[str] = set()
+        self._cards: int | None = None
 
     def serve(self) -> NoReturn:
         threading.Thread(target=self._read, name="commands", daemon=True).start()
@@ -98,6 +102,9 @@ class Worker:
             return job in self._cancelled
 
         def report(said: Progress | Warning | Preview) -> None:
+            if (cards := devices.cards()) != self._cards:
+                self._cards = cards
+                self._send({"type": "cards", "count": cards})
             self._send({"type": type(said).__name__.lower(), "job": job, "data": said.model_dump()})
 
         def answer(question: dict[str, Any]) -> dict[str, Any]:
@@ -195,7 +202,9 @@ def _redirect(descriptor: int) -> None:
 
 
 def main() -> NoReturn:
-    die_with(int(sys.argv[1]))
+    server, slot, slots = map(int, sys.argv[1:4])
+    die_with(server)
+    devices.work_beside(slot, slots)
     commands, replies = take_pipes()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     faulthandler.enable()

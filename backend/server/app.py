@@ -33,6 +33,7 @@ from backend.server.views import (
     ListOptions,
     PipelineView,
     PreparationView,
+    Priority,
     Resting,
     StorageLimit,
     StorageQuestion,
@@ -101,7 +102,7 @@ def _add_server_routes(app: FastAPI, service: JobService, leave: Callable[[], No
 
     @app.post("/rest", status_code=202, responses=documented())
     def rest() -> Resting:
-        """Have the worker leave unless it is needed now, to give its memory back; the next job starts another."""
+        """Have the workers leave that are not needed now, to give their memory back; the next job starts another."""
         return Resting(resting=service.rest())
 
     @app.get("/storage", responses=documented())
@@ -117,7 +118,7 @@ def _add_server_routes(app: FastAPI, service: JobService, leave: Callable[[], No
 
     @app.post("/shutdown", status_code=202, responses=documented())
     async def shutdown() -> Leaving:
-        """End the server in good order; a running job is put back in the queue for the next one."""
+        """End the server in good order; what runs is put back in the queue for the next one."""
         leave()
         return Leaving()
 
@@ -156,10 +157,10 @@ def _add_job_routes(app: FastAPI, service: JobService) -> None:
         response.headers["Location"] = f"/jobs/{made.id}"
         return made
 
-    @app.get("/jobs", responses=documented())
+    @app.get("/jobs", responses=missing)
     def jobs(options: Annotated[ListOptions, Query()]) -> list[JobView]:
         """The newest jobs first; those of other servers on the same data folder are among them."""
-        return service.list(options.limit)
+        return service.list(options.limit, options.before)
 
     @app.get("/jobs/{job}", responses=missing)
     def job_view(job: str) -> JobView:
@@ -181,6 +182,11 @@ def _add_job_routes(app: FastAPI, service: JobService) -> None:
     def finish(job: str) -> JobView:
         """Have a running job end early with the best it has."""
         return service.finish(job)
+
+    @app.post("/jobs/{job}/priority", responses=documented("job-not-found", "request-too-large"))
+    def prioritise(job: str, body: Priority) -> JobView:
+        """Have a job of a user go before the others of the same user that wait, or after them."""
+        return service.prioritise(job, body.priority)
 
     @app.post(
         "/jobs/{job}/continue",

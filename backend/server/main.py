@@ -48,6 +48,7 @@ from backend.weights import models_kept_in
 
 TOKEN_VARIABLE = "SET_DRESSER_TOKEN"
 SHORTEST_TOKEN = 16
+MOST_SLOTS = 64
 CONNECTIONS_SECONDS = 1
 LEAVE_SECONDS = 4.5
 logger = logging.getLogger(__name__)
@@ -61,6 +62,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--grace-seconds", type=float, default=GRACE_SECONDS, help="a cancelled job is ended by force after so long"
+    )
+    parser.add_argument(
+        "--slots",
+        type=_at_least_one,
+        metavar="N",
+        help="run so many jobs at once (default: as many as there are graphics cards, at least one)",
     )
     parser.add_argument(
         "--keep-bytes",
@@ -88,6 +95,7 @@ def main(arguments: list[str]) -> int:
         data=options.data,
         idle_seconds=options.idle_seconds,
         grace_seconds=options.grace_seconds,
+        slots=options.slots,
         keep_bytes=options.keep_bytes,
         parent=options.parent_pid,
         watch_stdin=options.watch_stdin,
@@ -101,6 +109,7 @@ def serve(
     data: Path,
     idle_seconds: float = IDLE_SECONDS,
     grace_seconds: float = GRACE_SECONDS,
+    slots: int | None = None,
     keep_bytes: int | None = None,
     parent: int | None = None,
     watch_stdin: bool = False,
@@ -125,7 +134,9 @@ def serve(
     with contextlib.ExitStack() as ending:
         try:
             keep = keep_bytes_of_environment() if keep_bytes is None else keep_bytes
-            service = JobService(data, idle_seconds=idle_seconds, grace_seconds=grace_seconds, keep_bytes=keep)
+            service = JobService(
+                data, idle_seconds=idle_seconds, grace_seconds=grace_seconds, keep_bytes=keep, slots=slots
+            )
             listener = _listen()
             ending.enter_context(models_kept_in(data))
             service.start()
@@ -143,6 +154,13 @@ def _whole_number(text: str) -> int:
     number = int(text)
     if number < 0:
         raise ValueError
+    return number
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= MOST_SLOTS:
+        raise argparse.ArgumentTypeError(f"1 to {MOST_SLOTS} jobs can run at once")
     return number
 
 

@@ -18,14 +18,22 @@ from backend.pipelines.base import MethodInfo, PipelineInfo
 from backend.preparations.base import PreparationInfo
 
 
+class SlotView(BaseModel):
+    """Room for one job at a time."""
+
+    worker: WorkerState
+    running: str | None = Field(description="The job that runs in it.")
+
+
 class Health(BaseModel):
     """The server is there, and what it is doing."""
 
     version: str = __version__
     protocol: int = PROTOCOL_VERSION
     pid: int
-    worker: WorkerState
-    running: str | None = Field(description="The job that runs now.")
+    worker: WorkerState = Field(description="That of the worker which has most to do.")
+    running: str | None = Field(description="The job that runs now; of several the one in the first slot.")
+    slots: list[SlotView] = Field(description="As many jobs run at once.")
     queued: int | None = Field(description="How many jobs wait on this server; null if the list cannot be read.")
     waiting: Waiting | None = Field(description="Why those that wait are not run at the moment.")
     problem: ProblemDocument | None = Field(description="What keeps the server from its list of jobs.")
@@ -41,7 +49,8 @@ class Health(BaseModel):
         return cls(
             pid=os.getpid(),
             worker=service.worker,
-            running=service.running,
+            running=next(iter(service.running), None),
+            slots=[SlotView(worker=worker, running=job) for worker, job in service.workers],
             queued=queued,
             waiting=service.waiting,
             problem=problem,
@@ -190,10 +199,17 @@ class Answer(Strict):
     answer: dict[str, Any] = Field(description="What the question asked for.")
 
 
+class Priority(Strict):
+    """Body of POST /jobs/{id}/priority."""
+
+    priority: Whole = Field(ge=-100, le=100, description="0 for any job that nobody has said anything of.")
+
+
 class ListOptions(Strict):
     """Query of GET /jobs."""
 
     limit: int = Field(100, ge=1, le=1000, description="At most so many jobs.")
+    before: str | None = Field(None, description="Only jobs that are older than this one, the last of a list before.")
 
 
 class DeleteOptions(Strict):

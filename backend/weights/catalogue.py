@@ -13,8 +13,17 @@ from backend.weights.row import Weights
 
 WEIGHTS: dict[str, Weights] = {
     row.id: row
-    for rows in (midi, segment, imagine, instantmesh, mira, hi3d, magic123, depth, background)
-    for row in rows.ROWS
+    for row in (
+        *midi.ROWS,
+        *segment.ROWS,
+        *imagine.ROWS,
+        *instantmesh.ROWS,
+        *mira.ROWS,
+        *hi3d.ROWS,
+        *magic123.ROWS,
+        *depth.ROWS,
+        *background.ROWS,
+    )
 }
 
 

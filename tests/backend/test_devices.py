@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -133,3 +134,94 @@ def test_the_peak_of_the_processor_covers_what_was_used() -> None:
     found = peak(device)
     assert found is not None and found > len(block)
     release(device)
+
+
+# several workers side by side
+
+
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """`work_beside`, undone after the test."""
+    for name in ("_worker", "_workers", "_cards"):
+        monkeypatch.setattr(devices, name, getattr(devices, name))
+    return devices.work_beside
+
+
+@pytest.mark.parametrize(
+    ("cards", "workers", "names"),
+    [
+        (2, 0, ["cuda", "cuda:1"]),
+        (2, 4, ["cuda", "cuda:1", "cuda", "cuda:1"]),
+        (3, 2, ["cuda", "cuda:1"]),
+        (1, 2, ["cuda", "cuda"]),
+        (0, 2, ["cpu", "cpu"]),
+    ],
+)
+def test_each_worker_has_a_card_of_its_own_as_far_as_there_are_any(
+    monkeypatch: pytest.MonkeyPatch,
+    beside: Callable[[int, int], None],
+    cards: int,
+    workers: int,
+    names: list[str],
+) -> None:
+    use(monkeypatch, engine(cards))
+    for worker, name in enumerate(names):
+        beside(worker, workers)
+        device = choose()
+        assert device.name == name
+        assert choose(device.name).name == name, "measured again it is the same"
+        assert devices.cards() == cards
+
+
+def test_a_card_that_was_named_is_everybodys(
+    monkeypatch: pytest.MonkeyPatch, beside: Callable[[int, int], None]
+) -> None:
+    use(monkeypatch, engine(3))
+    for variable, names, cards in (
+        ("cuda:2", ["cuda:2", "cuda:2"], 1),
+        ("cuda", ["cuda", "cuda:1"], 3),
+        ("cpu", ["cpu", "cpu"], 0),
+    ):
+        monkeypatch.setenv(VARIABLE, variable)
+        for worker, name in enumerate(names):
+            beside(worker, 2)
+            assert (choose().name, devices.cards()) == (name, cards)
+
+
+def test_what_is_shared_counts_in_equal_parts(
+    monkeypatch: pytest.MonkeyPatch, beside: Callable[[int, int], None]
+) -> None:
+    use(monkeypatch, engine(2))
+    beside(0, 0)
+    assert choose().free_bytes == 13 * GB, "a card of its own: 11 GB free, and 2 of the allocator's"
+    beside(0, 3)
+    assert choose().free_bytes == (13 + 1) // 2 * GB - 1 * GB, "with the third worker; 1 GB is held here"
+    beside(1, 3)
+    assert choose().free_bytes == 12 * GB
+    monkeypatch.setenv(VARIABLE, "cuda:0")
+    beside(1, 3)
+    assert choose().free_bytes == (13 + 1) * GB // 3 - 1 * GB
+    use(monkeypatch, engine(mps=True))
+    monkeypatch.setenv(VARIABLE, "mps")
+    beside(1, 2)
+    assert choose().free_bytes == (14 + 2) // 2 * GB - 2 * GB
+
+
+def test_main_memory_is_shared_by_all_workers_whatever_card_they_have(
+    monkeypatch: pytest.MonkeyPatch, beside: Callable[[int, int], None]
+) -> None:
+    memory, held = SimpleNamespace(total=64 * GB, available=30 * GB), SimpleNamespace(rss=2 * GB)
+    process = SimpleNamespace(memory_info=lambda: held)
+    psutil = SimpleNamespace(virtual_memory=lambda: memory, Process=lambda: process)
+    monkeypatch.setitem(sys.modules, "psutil", psutil)
+    use(monkeypatch, engine(4))
+    for workers, free in ((1, 30), (2, 14), (0, 6), (16, 0)):
+        beside(0, workers)
+        assert devices.main_memory().free_bytes == free * GB
+    # Whatever the workers hold, together they never count more than there is.
+    free_bytes, total = 30 * GB, 0
+    for rss in (0, 5 * GB, 20 * GB):
+        held.rss = rss
+        beside(0, 3)
+        total += devices.main_memory().free_bytes
+    assert total <= free_bytes

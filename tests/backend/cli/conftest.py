@@ -18,7 +18,7 @@ from pydantic import Field
 import backend.jobs.service
 import backend.pipelines
 from backend.errors import Problem
-from backend.jobs.executor import Report, WorkerState
+from backend.jobs.executor import OneSlot, Report, WorkerState
 from backend.jobs.run import run_job
 from backend.jobs.service import JobService
 from backend.pipelines.base import Parameters, PipelineInfo, Stage
@@ -70,7 +70,7 @@ def interrupted(shot: Shot, parameters: BallParameters, context: Context) -> Sce
 RUNS = {run.__name__: run for run in (balls, refuses, breaks, asks, interrupted)}
 
 
-class Here:
+class Here(OneSlot):
     """An executor that runs jobs in the queue's thread."""
 
     state = WorkerState.READY

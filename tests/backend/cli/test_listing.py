@@ -11,6 +11,7 @@ import pytest
 from backend import __version__
 from backend.cli import main
 from backend.contract import GenerateRequest, Result
+from backend.jobs.store import JobStore
 
 Capture = pytest.CaptureFixture[str]
 
@@ -84,6 +85,25 @@ def test_jobs_are_listed_newest_first(home: Path, picture: Path, tmp_path: Path,
         ("one", "done", "balls"),
     ]
     assert [view["id"] for view in views] == [row.split()[0] for row in rows]
+
+
+def test_a_queued_job_is_put_before_another(home: Path, capsys: Capture) -> None:
+    assert main(["jobs"]) == 0  # makes the list
+    store = JobStore(home / "jobs.sqlite3")
+    first, second = "1" * 24, "2" * 24
+    for job in (first, second):
+        store.add(job, "a" * 16, "a chair", "balls")
+    capsys.readouterr()
+    assert main(["priority", second, "5"]) == 0
+    assert capsys.readouterr().out == "The job is queued.\n"
+    assert main(["priority", first, "-5"]) == 0
+    assert capsys.readouterr().out == "The job is queued; jobs before it: 1.\n"
+    assert [store.get(job).view.priority for job in (first, second)] == [-5, 5]
+    store.close()
+    for wrong in (["priority", first, "101"], ["priority", first, "high"], ["priority", first]):
+        assert main(wrong) == 2
+    assert main(["priority", "3" * 24, "1"]) == 1
+    assert "There is no job" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["--json-schema"], ["schema"]])

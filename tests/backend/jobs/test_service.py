@@ -14,7 +14,7 @@ from backend.errors import Problem
 from backend.jobs import folders
 from backend.jobs.answers import Answers, add_answer
 from backend.jobs.cooling import Cooling
-from backend.jobs.executor import Interrupted, Parked, Report, WorkerState
+from backend.jobs.executor import Interrupted, OneSlot, Parked, Report, WorkerState
 from backend.jobs.service import JobService
 from backend.pipelines.context import Cancelled
 from tests.backend.small_pictures import cut_out
@@ -24,7 +24,7 @@ REQUEST = GenerateRequest(pipeline="inflate", name="a chair")
 PROGRESS = {"stage": "surface", "stage_index": 0, "stage_count": 1, "fraction": 0.5, "elapsed": 0.1}
 
 
-class Stage:
+class Stage(OneSlot):
     """An executor that does what the test tells it, job by job."""
 
     def __init__(self) -> None:

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from backend import devices
+from backend.contract import Progress
 from backend.jobs import worker
+from backend.jobs.channel import messages
 from backend.jobs.worker import Worker
 from backend.residency import Form, residency
 from tests.backend.waiting import until
@@ -52,3 +55,20 @@ def test_networks_go_when_the_user_thinks_for_long(
     user.join()
     assert (held.loaded_bytes > 0) == stays
     residency.clear()
+
+
+def test_how_many_cards_there_are_is_told_once_it_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_cards", None)
+
+    def run_job(job: str, folder: Path, report: Any, *_: Any) -> Any:
+        for cards in (None, 2, 2):
+            monkeypatch.setattr(devices, "_cards", cards)
+            report(Progress(stage="begin", stage_index=0, stage_count=1, fraction=0, elapsed=0))
+        return SimpleNamespace(finished_early=False)
+
+    monkeypatch.setattr(worker, "run_job", run_job)
+    replies = io.BytesIO()
+    Worker(io.BytesIO(), replies)._run("job", tmp_path)
+    told = list(messages(io.BytesIO(replies.getvalue())))
+    assert [message["type"] for message in told] == ["progress", "cards", "progress", "progress"]
+    assert told[1] == {"type": "cards", "count": 2}

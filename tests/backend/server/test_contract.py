@@ -27,6 +27,7 @@ OPERATIONS = (
     "POST /jobs/{job}/continue",
     "POST /jobs/{job}/finish",
     "POST /jobs/{job}/input",
+    "POST /jobs/{job}/priority",
     "DELETE /jobs/{job}",
     "GET /jobs/{job}/files/{name}",
     "GET /models",
