@@ -52,12 +52,12 @@ PARTS = ("tetrahedra to triangles", "rasterise, silhouettes", "field", "losses",
 """The rows, by the names of docs/magic123.md."""
 
 ORACLE = FineSettings(
-    steps=300,
+    steps=150,
     resolution=96,
     size=128,
     prior_size=128,
     known_first=10,
-    distance_rate=1.5e-2,
+    distance_rate=3e-3,
 )
 """For a processor: one object in minutes."""
 
@@ -225,7 +225,9 @@ def refined(
     solid = known.solid()
     before, first = overlap(solid_of(*stage.export()[:2]), solid), _noise(stage, reference)
     optimiser = torch.optim.Adam(stage.groups(), **ADAM)
-    loop = Loop(stage, optimiser, Settings(settings.steps, seed, judged_every=0), warm_up_then_cosine(0, 300, 0.2))
+    loop = Loop(
+        stage, optimiser, Settings(settings.steps, seed, judged_every=0), warm_up_then_cosine(0, settings.steps, 0.2)
+    )
     loop.run()
     seconds = time.process_time() - began
     vertices, faces, _ = stage.export()

@@ -34,6 +34,10 @@ PUBLISHED_STEPS, PUBLISHED_RESOLUTION = 5000, 256
 ADAM: dict[str, Any] = {"betas": (0.9, 0.99), "eps": 1e-15}
 """Published, of the optimiser."""
 
+FASTEST = 0.1
+"""Edges of the lattice by which the surface may move in a step. Beyond it vertices change sides by chance, and what
+they leave behind floats around."""
+
 AS_IT_IS = Shading()
 MOST_LEVELS = 64
 """Of the field's grid: all that there are."""
@@ -186,7 +190,7 @@ class FineStage(nn.Module):
         # In edges of the lattice, so that the surface is as fast in the world on any lattice.
         distance = chosen.distance_rate * self.tetrahedra.resolution / PUBLISHED_RESOLUTION
         groups = [
-            {"params": [self.signed], "lr": distance * faster},
+            {"params": [self.signed], "lr": min(distance * faster, FASTEST)},
             {"params": [self.deform], "lr": chosen.move_rate * faster},
         ]
         learned = [(name, each) for name, each in self.field.named_parameters() if each.requires_grad]
