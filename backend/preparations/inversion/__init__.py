@@ -18,8 +18,8 @@ MOST_STEPS = 10_000
 LONGEST_WORD = 40
 WEIGHTS = "sd15"
 GIGABYTES = 1_000_000_000
-NEEDS = 8 * GIGABYTES
-"""Of a card, with a picture at a time; see `run.py`."""
+NEEDS = 5 * GIGABYTES
+"""Of a card in 16 bit, with a picture at a time; see `run.py`. Less will do where the middle is computed twice."""
 
 
 class InversionParameters(ComputingParameters):
