@@ -16,7 +16,7 @@ from tests.backend.instantmesh_shots import Kept, job_folder, photo, png
 FAST = Magic123Parameters(
     steps=5, side=16, fine_side=32, levels=3, table=10, encoding="quarter", resolution=32, faces=800, texture_size=64
 )
-"""The third and the fourth step see novel views."""
+"""The fourth step shows the picture itself, the others novel views."""
 
 DRAFT = FAST.model_copy(update={"refine": "off", "colour": "none", "text_prior": "none"})
 
