@@ -35,7 +35,7 @@ PAGES: Mapping[Path, tuple[str, ...]] = {
     ROOT / "docs" / "mira.md": (f"{PARAMETERS}mira",),
     ROOT / "docs" / "hi3d.md": (f"{PARAMETERS}hi3d",),
     ROOT / "docs" / "multiview.md": (f"{PARAMETERS}multiview",),
-    ROOT / "docs" / "magic123.md": (f"{PARAMETERS}inversion",),
+    ROOT / "docs" / "magic123.md": (f"{PARAMETERS}magic123", f"{PARAMETERS}inversion"),
     ROOT / "docs" / "api.md": (f"{PARAMETERS}text", f"{PARAMETERS}imagine", f"{PARAMETERS}segment"),
 }
 """The tables of each page."""

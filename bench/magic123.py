@@ -7,7 +7,8 @@ more, and all cells of the occupancy are asked for at a time. Seconds are of the
 one.
 
 `--oracle MODELS` optimises furniture of `python -m training.objects debian MODELS` with a prior that knows it
-(`magic123_oracle.py`), and holds what it finds against the truth.
+(`magic123_oracle.py`), and holds what it finds against the truth. `--ablations FOLDER` makes props of a folder of
+pictures by the whole pipeline, with one part left out at a time (`magic123_ablations.py`).
 """
 
 from __future__ import annotations
@@ -335,6 +336,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--names", nargs="*", default=list(FURNITURE), help="of which models")
     parser.add_argument("--steps", type=int, default=SMALL.steps, help="of the oracle's optimisation")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--ablations", type=Path, metavar="FOLDER", help="pictures, with one part left out at a time")
+    parser.add_argument("--variants", nargs="*", metavar="NAME", help="rows of the ablations; default: all")
+    parser.add_argument(
+        "--parameters", type=json.loads, default={}, metavar="JSON", help="of the pipeline, for all rows"
+    )
+    parser.add_argument("--learn", choices=["draft", "standard", "final"], help="learn a word of each picture before")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="where the oracle's results are drawn")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where all figures are written")
     chosen = parser.parse_args(arguments)
@@ -342,7 +349,9 @@ def main(arguments: list[str] | None = None) -> None:
         "machine": {"system": platform.platform(), "cores": os.cpu_count(), "torch": torch.__version__},
         "date": datetime.now(UTC).date().isoformat(),
     }
-    if chosen.oracle is not None:
+    if chosen.ablations is not None:
+        figures["ablations"] = _ablations(chosen)
+    elif chosen.oracle is not None:
         figures["oracle"] = [asdict(each) for each in _oracle(chosen)]
     else:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -368,6 +377,20 @@ def main(arguments: list[str] | None = None) -> None:
         figures["costs"] = {phase: {way: asdict(cost) for way, cost in each.items()} for phase, each in costs.items()}
     if chosen.json is not None:
         write_json(chosen.json, figures)
+
+
+def _ablations(chosen: argparse.Namespace) -> list[dict[str, Any]]:
+    from bench import magic123_ablations  # the other benchmarks need no backend
+
+    names = chosen.variants or list(magic123_ablations.VARIANTS)
+    if unknown := [name for name in names if name not in magic123_ablations.VARIANTS]:
+        raise SystemExit(f"There is no row {unknown[0]!r}; {', '.join(magic123_ablations.VARIANTS)} are.")
+    found = []
+    for each in magic123_ablations.ablations(chosen.ablations, chosen.parameters, names, chosen.learn, chosen.seed):
+        print(f"{each.picture}, {each.variant}: {each.psnr:.1f} dB", flush=True)
+        found.append(each)
+    print(magic123_ablations.table(found))
+    return magic123_ablations.figures(found)
 
 
 def _oracle(chosen: argparse.Namespace) -> list[Found]:

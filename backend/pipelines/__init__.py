@@ -10,13 +10,14 @@ from backend.pipelines.base import PipelineInfo
 from backend.pipelines.hi3d import HI3D
 from backend.pipelines.inflate import INFLATE
 from backend.pipelines.instantmesh import INSTANTMESH
+from backend.pipelines.magic123 import MAGIC123
 from backend.pipelines.midi import MIDI
 from backend.pipelines.mira import MIRA
 from backend.pipelines.multiview import MULTIVIEW
 from backend.plugins import plugged
 
 PIPELINES: dict[str, PipelineInfo] = {
-    info.id: info for info in (INFLATE, MIDI, INSTANTMESH, MIRA, HI3D, MULTIVIEW, *plugged("PIPELINES"))
+    info.id: info for info in (INFLATE, MIDI, INSTANTMESH, MIRA, HI3D, MAGIC123, MULTIVIEW, *plugged("PIPELINES"))
 }
 
 

@@ -77,7 +77,7 @@ class Parameters(BaseModel):
         return LABELLED_SIDE if objects else ONE_OBJECT_SIDE
 
 
-GROUPS = ("picture", "making", "views", "mesh", "texture", "placing", "computing")
+GROUPS = ("picture", "making", "views", "optimising", "mesh", "texture", "placing", "computing")
 """What parameters are about, in the order in which a panel folds them."""
 
 PROMINENT: dict[str, Any] = {"prominent": True}

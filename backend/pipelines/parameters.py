@@ -10,10 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from backend.pipelines.base import Parameters, special
 
+LONGEST_PROMPT = 1000
+
+Words = Annotated[str, StringConstraints(max_length=LONGEST_PROMPT)]
+Negative = Annotated[
+    Words,
+    Field(title="Not wanted", description="What the picture must not show.", json_schema_extra={"group": "picture"}),
+]
 Quality = Annotated[
     Literal["draft", "standard", "final"],
     Field(title="Quality", description="Steps from noise to result.", json_schema_extra={"group": "making"}),

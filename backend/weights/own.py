@@ -16,10 +16,15 @@ FOLDER = "own"
 PREFIX = f"{FOLDER}/"
 LONGEST_NAME = 80
 
-LAYOUTS = (("config.json", "model.safetensors"), ("model.pth",))
-"""Files by which a folder is complete: of OpenLRM 1.1, of OpenLRM 1.0."""
+WORDS = ("learned_embeds.safetensors", "learned_embeds.bin")
+"""What a learned word is kept in."""
 
-SAFETENSORS = LAYOUTS[0][-1]
+RUN = "model.pth"
+
+LAYOUTS = (("config.json", "model.safetensors"), (RUN,), *((name,) for name in WORDS))
+"""Files by which a folder is complete: of OpenLRM 1.1; of OpenLRM 1.0, or a run of Magic123; a learned word."""
+
+SAFETENSORS = "model.safetensors"
 
 TRAINED = re.compile(r"checkpoint_(\d{1,9})\.pt")
 """What MIRA's training writes beside its config.json, with the epoch in the name."""

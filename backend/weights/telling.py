@@ -13,8 +13,8 @@ from backend.weights.row import Weights
 INSTALL_AGAIN = "It comes with Set Dresser: install that again."
 OWN_AGAIN = "Put a whole copy of the file there again."
 OWN_LAYOUTS = (
-    "It holds config.json and model.safetensors (OpenLRM 1.1), model.pth (OpenLRM 1.0), or config.json and "
-    "checkpoint_<number>.pt (MIRA)."
+    "It holds config.json and model.safetensors (OpenLRM 1.1), model.pth (OpenLRM 1.0, a run of Magic123), config.json "
+    "and checkpoint_<number>.pt (MIRA), or learned_embeds.safetensors or .bin (a learned word)."
 )
 
 

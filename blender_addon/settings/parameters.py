@@ -29,7 +29,7 @@ from .controls import LONGEST_NAME, SWITCHED_ON, Control, controls, is_usable, s
 PROMINENT, UNMARKED = 5, 3
 """So many parameters are prominent at most, and so many where a schema marks none."""
 
-GROUPS = ("picture", "making", "views", "mesh", "texture", "placing", "computing")
+GROUPS = ("picture", "making", "views", "optimising", "mesh", "texture", "placing", "computing")
 """What parameters are about, in the order of the panel; what it does not know comes after these."""
 
 SWITCH = "_is_special"

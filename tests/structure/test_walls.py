@@ -83,6 +83,7 @@ def test_the_part_that_may_know_blender_is_no_larger_than_it_must_be() -> None:
 
 
 MEASURES_TRAINING = {
+    "bench/magic123_ablations.py",
     "bench/magic123_oracle.py",
     "bench/mira_overfit.py",
     "bench/mira_small.py",

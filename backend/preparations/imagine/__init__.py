@@ -11,15 +11,17 @@ from backend.pipelines.former import formerly
 from backend.pipelines.parameters import (
     Choose,
     Guidance,
+    Negative,
     Quality,
     SamplingParameters,
     Steps,
+    Words,
     quality_of,
     steps_of,
 )
 from backend.preparations import painting
 from backend.preparations.base import PreparationInfo
-from backend.preparations.painting import Candidates, Model, Negative, Words
+from backend.preparations.painting import Candidates, Model
 
 WEIGHTS: dict[str, Any] = {"sdxl": ["sdxl", "controlnet-depth-sdxl"], "sd15": ["sd15", "controlnet-depth-sd15"]}
 """What each choice of `model` needs."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-LONGEST_PROMPT = 1000
 QUALITIES: Mapping[str, int] = {"draft": 15, "standard": 30, "final": 50}
 """Steps of each quality."""
 
@@ -20,11 +19,6 @@ LICENCE_NOTE = (
     "lists are not."
 )
 
-Words = Annotated[str, StringConstraints(max_length=LONGEST_PROMPT)]
-Negative = Annotated[
-    Words,
-    Field(title="Not wanted", description="What the picture must not show.", json_schema_extra={"group": "picture"}),
-]
 Model = Annotated[
     Literal["sdxl", "sd15"],
     Field(

@@ -19,6 +19,7 @@ GROUP_TITLES = {
     "picture": "Picture",
     "making": "Making",
     "views": "Views",
+    "optimising": "Optimisation",
     "mesh": "Mesh",
     "texture": "Texture",
     "placing": "Placing",

@@ -1,4 +1,4 @@
-"""Tiny checkpoints of InstantMesh, MIRA and Hi3D, and views that are made once for all tests."""
+"""Tiny checkpoints of InstantMesh, MIRA, Hi3D and Magic123, and views that are made once for all tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,3 +78,17 @@ def hi3d_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hi3d_models(hi3d_checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """That folder, as the one that the backend looks into."""
     yield from _looked_into(hi3d_checkpoints, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def magic123_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models with both priors, and a learned word, "mine"."""
+    from backend.pipelines.magic123.tiny import write_tiny_magic123_checkpoints
+
+    return write_tiny_magic123_checkpoints(tmp_path_factory.mktemp("models"), words=["mine"])
+
+
+@pytest.fixture
+def magic123_models(magic123_checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """That folder, as the one that the backend looks into."""
+    yield from _looked_into(magic123_checkpoints, monkeypatch)

@@ -83,6 +83,12 @@ def _hi3d(folder: Path) -> None:
     write_tiny_hi3d_checkpoints(folder)
 
 
+def _magic123(folder: Path) -> None:
+    from backend.pipelines.magic123.tiny import write_tiny_magic123_checkpoints
+
+    write_tiny_magic123_checkpoints(folder)
+
+
 EXAMPLES = {
     "inflate": Example({"detail": 48, "texture_size": 64}),
     "midi": Example({"steps": 2, "resolution": "65", "faces": 1000, "texture_size": 128}, _midi),
@@ -91,6 +97,20 @@ EXAMPLES = {
     "mira": Example({"resolution": 32, "faces": 1000, "texture_size": 128}, _mira),
     "hi3d": Example(
         {"steps": 2, "refine": "off", "fitting": 0, "resolution": 32, "faces": 800, "texture_size": 64}, _hi3d
+    ),
+    "magic123": Example(
+        {
+            "steps": 2,
+            "side": 16,
+            "fine_side": 32,
+            "levels": 3,
+            "table": 10,
+            "encoding": "quarter",
+            "resolution": 32,
+            "faces": 800,
+            "texture_size": 64,
+        },
+        _magic123,
     ),
 }
 

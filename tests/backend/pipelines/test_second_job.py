@@ -25,6 +25,7 @@ from backend.pipelines.context import Context  # noqa: E402
 from backend.pipelines.hi3d import HI3D  # noqa: E402
 from backend.pipelines.instantmesh import INSTANTMESH  # noqa: E402
 from backend.pipelines.instantmesh import run as instantmesh_run  # noqa: E402
+from backend.pipelines.magic123 import MAGIC123  # noqa: E402
 from backend.pipelines.midi import MIDI, MidiParameters  # noqa: E402
 from backend.pipelines.midi import run as midi_run  # noqa: E402
 from backend.pipelines.mira import MIRA  # noqa: E402
@@ -38,6 +39,7 @@ from models import parts  # noqa: E402
 from models.midi.tiny import write_tiny_checkpoint  # noqa: E402
 from tests.backend.hi3d_shots import FAST  # noqa: E402
 from tests.backend.instantmesh_shots import ONE, PLAIN  # noqa: E402
+from tests.backend.magic123_shots import FAST as FAST_MAGIC123  # noqa: E402
 from tests.backend.mira_shots import PLAIN as PLAIN_MIRA  # noqa: E402
 from tests.backend.pipelines.test_midi import shot_of  # noqa: E402
 from tests.backend.preparations.imagine.room import room  # noqa: E402
@@ -105,6 +107,11 @@ def hi3d(seed: int) -> None:
     HI3D.load()(ONE, FAST.model_copy(update={"colour": "none"}), context(HI3D, seed))
 
 
+def magic123(seed: int) -> None:
+    parameters = FAST_MAGIC123.model_copy(update={"steps": 1, "prompt": f"a cup, {seed}", "colour": "none"})
+    MAGIC123.load()(ONE, parameters, context(MAGIC123, seed))
+
+
 def imagine(seed: int) -> None:
     parameters = ImagineParameters(prompt=f"a room, {seed}", model="sd15", steps=1, candidates=1)
     IMAGINE.load()(room(64), parameters, context(IMAGINE, seed))
@@ -128,6 +135,17 @@ def test_a_second_job_of_hi3d_reads_no_weights_of_either_stage(hi3d_checkpoints:
     for seed in (1, 2):
         with opened(hi3d_checkpoints) as files:
             hi3d(seed)
+        assert bool(files) == (seed == 1), f"job {seed}: {files}"
+
+
+@pytest.mark.usefixtures("magic123_models")
+def test_a_second_job_of_magic123_with_another_text_reads_no_weights_in_either_stage(
+    magic123_checkpoints: Path,
+) -> None:
+    residency.clear()  # of the tests before
+    for seed in (1, 2):
+        with opened(magic123_checkpoints) as files:
+            magic123(seed)
         assert bool(files) == (seed == 1), f"job {seed}: {files}"
 
 
