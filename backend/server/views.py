@@ -185,6 +185,7 @@ class PipelineView(MethodView):
     most_instances: int = Field(description="How many objects it takes at once.")
     chance: bool = Field(description="Whether the seed makes a difference.")
     needs_cameras: bool = Field(description="Whether every picture must come with the camera that took it.")
+    hears_words: bool = Field(description="Whether it takes words that were learned from the picture.")
 
     @classmethod
     def of(cls, info: PipelineInfo) -> PipelineView:
@@ -194,6 +195,7 @@ class PipelineView(MethodView):
             most_instances=info.instances[1],
             chance=info.chance,
             needs_cameras=info.needs_cameras,
+            hears_words=info.hears_words,
         )
 
 
@@ -205,6 +207,7 @@ class PreparationView(MethodView):
     finds_instances: bool = Field(description="It makes the instance map; the request must not bring one.")
     makes_picture: bool = Field(description="It makes the picture; the request must not bring one.")
     chance: bool = Field(description="Whether the seed makes a difference.")
+    learns_words: bool = Field(description="All that it gives is words, for pipelines that hear them.")
 
     @classmethod
     def of(cls, info: PreparationInfo) -> PreparationView:
@@ -215,6 +218,7 @@ class PreparationView(MethodView):
             finds_instances=info.finds_instances,
             makes_picture=info.makes_picture,
             chance=info.chance,
+            learns_words=info.learns_words,
         )
 
 
