@@ -7,13 +7,22 @@ known.
 
 from __future__ import annotations
 
-from backend.weights import background, hi3d, imagine, instantmesh, midi, mira, segment
+from backend.weights import background, hi3d, imagine, instantmesh, midi, mira, multiview, segment
 from backend.weights.own import is_own, own_row
 from backend.weights.row import Weights
 
 WEIGHTS: dict[str, Weights] = {
     row.id: row
-    for row in (*midi.ROWS, *segment.ROWS, *imagine.ROWS, *instantmesh.ROWS, *mira.ROWS, *hi3d.ROWS, *background.ROWS)
+    for row in (
+        *midi.ROWS,
+        *segment.ROWS,
+        *imagine.ROWS,
+        *instantmesh.ROWS,
+        *mira.ROWS,
+        *hi3d.ROWS,
+        *multiview.ROWS,
+        *background.ROWS,
+    )
 }
 
 

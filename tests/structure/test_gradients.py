@@ -19,8 +19,6 @@ REASONS = {
     "models/lrm/tiny.py": ({"no_grad"}, "writes the values that parameters begin with"),
     "models/lrm/triplane.py": ({"detach"}, "the folded way is for inference; the plain one is beside it"),
     "models/lrm/volume.py": ({"detach"}, "where a ray is looked at again is no function to be learned"),
-    "models/multiview/fitting.py": ({"detach"}, "where a ray is looked at is no function to be learned"),
-    "models/multiview/surface.py": ({"detach"}, "marching cubes and the next level begin with numbers"),
     "models/optimisation/loop.py": ({"detach"}, "averages, copies and figures are no part of what is learned"),
     "models/midi/tiny.py": ({"no_grad"}, "writes the values that parameters begin with"),
     "models/rendering/drawing.py": ({"detach"}, "which triangle covers a pixel is a choice"),
