@@ -28,6 +28,10 @@ FACING = 13
 BLOCK = 8
 """All sides of the lattice are multiples of this: what the network's coarsest places are of its finest."""
 
+SLIGHT = 0.1
+"""Cells: nothing is taken away where the network would take less than this, and all that it would from four times as
+much on."""
+
 CHANNELS = 20
 """Numbers that are known of each place."""
 
@@ -146,7 +150,9 @@ def excess(prior: Prior, views: Views, low: Tensor, high: Tensor, points: Tensor
     views = small(views)
     lattice = lattice_over(low, high)
     values, _ = known(outline_distances(views.alpha), views, lattice)
-    found = prior(values[None]) * lattice.spacing
+    found = prior(values[None])
+    # The network's answer is never quite nought; where it is little, what the outlines say is right.
+    found = found * ((found - SLIGHT) / (3 * SLIGHT)).clamp(0, 1) * lattice.spacing
     return torch.cat([lattice.sample(found, piece)[:, 0] for piece in torch.split(points, 2**20)])
 
 

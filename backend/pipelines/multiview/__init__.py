@@ -3,7 +3,7 @@ it. No download; nothing is made up but what no picture shows."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -21,7 +21,7 @@ from backend.pipelines.picture import PictureParameters
 FEWEST, MOST = 2, 64
 """Pictures."""
 
-WEIGHTS = {"draft": [], "standard": ["hull-prior"]}
+WEIGHTS: dict[str, Any] = {"draft": [], "standard": ["hull-prior"]}
 
 
 class MultiviewParameters(MeshParameters, TextureParameters, PictureParameters):
