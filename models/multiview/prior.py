@@ -32,6 +32,9 @@ SLIGHT = 0.1
 """Cells: nothing is taken away where the network would take less than this, and all that it would from four times as
 much on."""
 
+DEEP, AROUND = 1.0, 2
+"""Cells: a part of the hull is thick if it is so deep somewhere, and so far around there; thin parts are the hull's."""
+
 CHANNELS = 20
 """Numbers that are known of each place."""
 
@@ -149,11 +152,17 @@ def excess(prior: Prior, views: Views, low: Tensor, high: Tensor, points: Tensor
     """
     views = small(views)
     lattice = lattice_over(low, high)
-    values, _ = known(outline_distances(views.alpha), views, lattice)
+    values, hull = known(outline_distances(views.alpha), views, lattice)
     found = prior(values[None])
     # The network's answer is never quite nought; where it is little, what the outlines say is right.
-    found = found * ((found - SLIGHT) / (3 * SLIGHT)).clamp(0, 1) * lattice.spacing
+    found = found * ((found - SLIGHT) / (3 * SLIGHT)).clamp(0, 1) * thick(hull) * lattice.spacing
     return torch.cat([lattice.sample(found, piece)[:, 0] for piece in torch.split(points, 2**20)])
+
+
+def thick(hull: Tensor) -> Tensor:
+    """`[X, Y, Z]`: 1 where a hull, cells, is thicker than the lattice can tell, or near there; 0 in its thin parts."""
+    deep = (hull < -DEEP).to(hull)
+    return functional.max_pool3d(deep[None, None], 2 * AROUND + 1, 1, AROUND)[0, 0]
 
 
 class Prior(nn.Module):

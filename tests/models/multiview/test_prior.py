@@ -9,7 +9,7 @@ import torch
 
 from models.loading import CheckpointError
 from models.multiview import Prior, Views, orbit, read_prior
-from models.multiview.prior import BLOCK, CHANNELS, SIDE, excess, known, lattice_over, small
+from models.multiview.prior import BLOCK, CHANNELS, SIDE, excess, known, lattice_over, small, thick
 from models.multiview.silhouettes import object_box, outline_distances
 from models.writing import write_safetensors
 from tests.models.multiview.shapes import BOX, CHAIR, distance_to, mesh_of, shot
@@ -74,3 +74,12 @@ def test_weights_are_read_or_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"cut")
     with pytest.raises(CheckpointError):
         read_prior(tmp_path)
+
+
+def test_thin_parts_of_a_hull_are_told_from_thick_ones() -> None:
+    axis = torch.arange(24.0) - 12
+    x, y, z = torch.meshgrid(axis, axis, axis, indexing="ij")
+    box = torch.maximum(torch.maximum((x + 6).abs(), y.abs()), z.abs()) - 4
+    tube = torch.maximum(y.abs(), z.abs()) - 0.9
+    found = thick(torch.minimum(box, tube))
+    assert bool((found[(box < 0)] == 1).all()) and bool((found[20:] == 0).all())

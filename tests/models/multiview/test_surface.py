@@ -12,6 +12,7 @@ from bench.multiview_measures import is_watertight
 from models.multiview import Settings, Surface, Views, orbit, reconstruct
 from models.multiview.prior import FARTHEST, lattice_over
 from models.multiview.silhouettes import object_box, outline_distances
+from models.multiview.surface import closing
 from models.optimisation.hooks import Hooks
 from tests.models.multiview.shapes import BOX, CHAIR, distance_to, mesh_of, shot, stripes
 from tests.models.rendering.solids import ball
@@ -67,7 +68,24 @@ def test_what_a_prior_takes_away_is_gone_and_all_is_closed(box: Views, learned: 
     for surface in (hull, learned):
         assert is_watertight(surface.faces) and volume(surface) > 0, "closed, and turned outwards"
         assert bool(surface.vertices.isfinite().all())
+    assert learned.report["learned"] and not hull.report["learned"]
     assert apart(learned) < 0.4 * apart(hull)
+
+
+def test_a_prior_is_not_asked_about_few_views(box: Views) -> None:
+    surface = reconstruct(box.chosen(range(8)), Settings(cells=32), Knowing(0.01))  # type: ignore[arg-type]
+    assert surface.report["learned"] is False
+
+
+def test_a_thin_top_is_closed_and_what_is_empty_stays_empty() -> None:
+    height = torch.arange(20.0) - 10
+    hull = (height.abs() - 6).expand(8, 8, 20)
+    sheet = (height.abs() + 0.5).expand(8, 8, 20)
+    assert bool((closing(sheet, hull, 1.0)[:, :, 10] < 0).all())
+    empty = sheet + 4
+    assert torch.equal(closing(empty, hull, 1.0), empty)
+    solid = (height.abs() - 2).expand(8, 8, 20)
+    assert torch.equal(closing(solid, hull, 1.0), solid)
 
 
 def test_colours_are_those_of_the_views(learned: Surface) -> None:
