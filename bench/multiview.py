@@ -22,7 +22,7 @@ import torch
 from backend.weights import locate
 from bench.multiview_data import HELD_OUT, TRIED, Task, task, tasks
 from bench.multiview_disturbed import disturbed, smaller
-from bench.multiview_measures import Sampled, f_scores, is_watertight, picture_noise
+from bench.multiview_measures import DENSITY, Sampled, f_scores, is_watertight, picture_noise
 from models.multiview import Prior, Surface, read_prior, reconstruct
 from models.writing import write_json
 
@@ -66,7 +66,7 @@ def measured(found: Task, truth: Sampled, way: str, size: int, prior: Prior, see
     with torch.no_grad():
         surface = reconstruct(shown, prior=None if way == "hull" else prior)
     seconds = time.perf_counter() - begun
-    near, plain = f_scores(Sampled.of(surface.vertices, surface.faces), truth)
+    near, plain = f_scores(Sampled.of(surface.vertices, surface.faces, len(truth.points) // DENSITY), truth)
     figures = Figures(
         found.name, found.elevation, way, near[0].f, near[1].f, plain[0].f, plain[1].f,
         picture_noise(surface, orbit), picture_noise(surface, smaller(found.unseen, size)),

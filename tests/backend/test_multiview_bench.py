@@ -22,7 +22,9 @@ def test_every_way_is_measured_at_the_smallest_size() -> None:
     vertices, faces = mesh_of(BOX)
     orbits = [shot(vertices, faces, orbit(16, elevation, size=64)) for elevation in (0.0, 15.0)]
     found = Task("box", 0.0, *orbits, vertices, faces)
-    figures = [multiview.measured(found, Sampled.of(vertices, faces), way, 64, Prior(), 1)[0] for way in multiview.WAYS]
+    figures = [
+        multiview.measured(found, Sampled.of(vertices, faces, 4000), way, 64, Prior(), 1)[0] for way in multiview.WAYS
+    ]
     assert [each.way for each in figures] == list(multiview.WAYS)
     for each in figures:
         assert each.watertight and 0 < each.f1 <= each.f2 <= 1 and each.seconds > 0 and each.orbit > 10
