@@ -45,6 +45,45 @@ ERRORS = MappingProxyType(
         "host-refused": ErrorKind(
             403, "The request came for another host", "Talk to the server as 127.0.0.1 or localhost."
         ),
+        "origin-refused": ErrorKind(
+            403, "The request came from a web page elsewhere", "Use Set Dresser, or the server's own pages."
+        ),
+        # a server that others can reach
+        "not-allowed": ErrorKind(
+            403, "That is for administrators of this server", "Ask whoever runs the server to do it."
+        ),
+        "too-many-requests": ErrorKind(
+            429, "There were too many requests", "Wait as long as the answer's Retry-After says, then send it again."
+        ),
+        "queue-full": ErrorKind(
+            429, "Too many of your jobs are waiting", "Wait until some are done, or cancel those you do not need."
+        ),
+        "share-used-up": ErrorKind(
+            507, "Your share of the server's disk is used up", "Remove jobs that you do not need any more."
+        ),
+        "upload-not-found": ErrorKind(
+            409,
+            "A picture that the request names was not sent",
+            "Send it first (PUT /uploads/{sha256}), then the request.",
+        ),
+        "upload-out-of-step": ErrorKind(
+            409, "The bytes do not begin where the upload has got", "Ask how much has come, and go on from there."
+        ),
+        "upload-damaged": ErrorKind(
+            422, "What was sent does not have the hash that was named", "Send it again from its first byte."
+        ),
+        "range-unusable": ErrorKind(
+            416, "The file does not reach that far", "Ask for the whole file, or for bytes that it has."
+        ),
+        "entrance-unsafe": ErrorKind(
+            422, "The server would not be safe like that", "See docs/studio.md for the ways a server can be reached."
+        ),
+        "certificate-unusable": ErrorKind(
+            422, "The certificate cannot be used", "Name a valid certificate and its key: --tls CERTIFICATE KEY."
+        ),
+        "users-unusable": ErrorKind(
+            503, "The list of users cannot be used", "Ask whoever runs the server; its log says what is wrong."
+        ),
         "protocol-mismatch": ErrorKind(
             409, "Add-on and server do not belong together", "Install the same version of both, then restart Blender."
         ),

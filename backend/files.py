@@ -10,14 +10,16 @@ from pathlib import Path
 PARTIAL = ".partial"
 
 
-def replace_whole(path: Path, data: bytes) -> None:
+def replace_whole(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Put a file in the place of an older one: whoever opens it finds the old bytes or the new ones, never neither.
 
-    It may be lost when the machine fails. Raises OSError; the old file is untouched then.
+    mode: of the new file, less what the process's umask takes away. It may be lost when the machine fails. Raises
+    OSError; the old file is untouched then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
+        partial.touch(mode)
         partial.write_bytes(data)
         partial.replace(path)
     except BaseException:

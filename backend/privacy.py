@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 OTHERS = 0o077
-OURS = frozenset({"jobs", "owners", "models", "converted", "words"})
+WRITING = 0o022
+OURS = frozenset({"jobs", "owners", "models", "converted", "uploads", "words"})
 """Folders of a data folder; its files begin with the names of `FILES`."""
 
 FILES = ("jobs.sqlite3", "licences.json", ".licences.json")
@@ -34,6 +35,26 @@ def written_privately() -> Iterator[int]:
         yield before
     finally:
         os.umask(before)
+
+
+def who_else(path: Path, status: os.stat_result | None) -> str:
+    """Who besides this account can read or write a file, or put another in its place; "" for nobody.
+
+    status: of the file; None for one that is yet to be made, of which the folder alone is looked at. What belongs to
+    the system's administrator (root) counts as closed, as does everything on Windows, where the user's profile sees to
+    that.
+    """
+    if sys.platform == "win32":
+        return ""
+    trusted = (os.geteuid(), 0)
+    if status is not None and status.st_uid not in trusted:
+        return "Another account, to which it belongs,"
+    if status is not None and status.st_mode & OTHERS:
+        return "Other accounts of this machine"
+    folder = path.parent.stat()
+    if folder.st_uid not in trusted or (folder.st_mode & WRITING and not folder.st_mode & stat.S_ISVTX):
+        return "Whoever may write to its folder"
+    return ""
 
 
 def share(path: Path, mask: int) -> None:

@@ -37,7 +37,7 @@ from models.guidance.prior import distilled
 from models.magic123 import losses
 from models.magic123.cameras import Orbit
 from models.magic123.coarse import Coarse
-from models.magic123.drawing import Shading
+from models.magic123.drawing import Shading, first_look
 from models.magic123.field import RadianceField
 from models.magic123.reference import Reference
 from models.magic123.settings import PUBLISHED, SMALL, CoarseSettings, Plan, loop_settings, planned
@@ -45,7 +45,7 @@ from models.magic123.viewing import export, render
 from models.optimisation.chance import Step
 from models.optimisation.loop import Loop
 from models.radiance.compositing import composite
-from models.radiance.marching import march
+from models.radiance.marching import Samples, march
 from models.writing import write_json
 
 BAR = 0.6
@@ -204,6 +204,35 @@ def measured(settings: CoarseSettings, number: int, device: torch.device, repeat
     return found
 
 
+def parted(settings: CoarseSettings, number: int, device: torch.device) -> dict[str, float]:
+    """Seconds of each part of a novel view as it is drawn here, by name."""
+    torch.manual_seed(0)
+    given = _Given(torch.full((1, 3, settings.size, settings.size), 1e-4, device=device))
+    stage = Coarse(RadianceField(settings.field), ball(settings.known_size), [given], settings).to(device)
+    step, occupancy = Step(number, 1), stage.occupancy
+    plan = planned(settings, stage.reference, step)
+    stage.field.grid.active = plan.levels
+    chance = step.generator("occupancy")
+    found: dict[str, float] = {}
+    with torch.no_grad():
+        occupancy.update(stage.field.density, 0, chance)
+        asked = _seconds(lambda: occupancy.update(stage.field.density, 1, chance), device)
+        found["occupancy, a step's share"] = asked / settings.occupancy.every
+    origins, directions = (each.reshape(-1, 3).to(device) for each in plan.orbit.rays(settings.size))
+    cells = occupancy.occupied().view(*[settings.occupancy.resolution] * 3)
+    placed: list[Samples] = []
+    found["placing samples"] = _seconds(
+        lambda: placed.append(march(origins, directions, cells, settings.march)), device
+    )
+    found["first look"] = _seconds(lambda: first_look(stage.field, placed[0]), device)
+    weighted: list[Tensor] = []
+    whole = _seconds(lambda: weighted.extend(stage(step).values()), device)
+    found["drawing and losses"] = whole - found["placing samples"] - found["first look"]
+    total = torch.stack(weighted).sum()
+    found["backward"] = _seconds(total.backward, device)
+    return found
+
+
 def _keep(kept: dict[int, int], tensor: Tensor) -> Tensor:
     kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
     return tensor
@@ -302,6 +331,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--amount", choices=["least", "full"], default="full", help="least: whether it works")
     parser.add_argument("--size", type=int, help="pixels along each side of a view; default: 64, on a card 128")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--parts", action="store_true", help="only the parts of a step as it is done here")
     parser.add_argument("--oracle", type=Path, metavar="MODELS", help="optimise furniture with a prior that knows it")
     parser.add_argument("--names", nargs="*", default=list(FURNITURE), help="of which models")
     parser.add_argument("--steps", type=int, default=SMALL.steps, help="of the oracle's optimisation")
@@ -329,13 +359,21 @@ def main(arguments: list[str] | None = None) -> None:
         settings = replace(SMALL, size=16, normals_always=True, plain=0, steps=5000) if least else PUBLISHED
         size = chosen.size or (16 if least else 128 if device.type == "cuda" else 64)
         settings = replace(settings, size=size)
-        costs = {}
+        costs, parts = {}, {}
         for phase, number in (("first", settings.coarse_steps - 2), ("later", settings.coarse_steps + 5)):
             while planned(settings, ball(8), Step(number, 1)).known or number % settings.occupancy.every == 0:
                 number += 1 if phase == "later" else -1
-            costs[phase] = measured(settings, number, device, 1 if least else chosen.repeats)
-        print(f"{size}² on {device.type}, {settings.field.grid.levels} levels\n{table(costs)}")
-        print(*verdict(costs), sep="\n")
+            parts[phase] = parted(settings, number, device)
+            if not chosen.parts:
+                costs[phase] = measured(settings, number, device, 1 if least else chosen.repeats)
+        print(f"{size}² on {device.type}, {settings.field.grid.levels} levels")
+        for phase, seconds in parts.items():
+            shares = ", ".join(f"{name} {each:.2f}" for name, each in seconds.items())
+            total = sum(seconds.values())
+            print(f"{phase}: {shares}; {total:.2f} s, {1 / total:.2f} novel views a second")
+        if costs:
+            print(table(costs), *verdict(costs), sep="\n")
+        figures["parts"] = parts
         figures["costs"] = {phase: {way: asdict(cost) for way, cost in each.items()} for phase, each in costs.items()}
     if chosen.json is not None:
         write_json(chosen.json, figures)

@@ -35,11 +35,11 @@ from models.guidance.prior import distilled
 from models.magic123 import mesh_losses
 from models.magic123.cameras import Orbit
 from models.magic123.drawing import Shading
-from models.magic123.field import RadianceField
+from models.magic123.field import FieldSettings, RadianceField
 from models.magic123.fine import ADAM, FineSettings, FineStage, planned, reduced
 from models.magic123.fine_start import begin
 from models.magic123.reference import Reference
-from models.magic123.settings import SMALL
+from models.magic123.settings import SMALL, Plan
 from models.magic123.viewing import occupancy_of
 from models.optimisation.chance import Step
 from models.optimisation.loop import Loop, Settings, warm_up_then_cosine
@@ -133,18 +133,48 @@ class Asked(nn.Module):
             return self.inner.albedo(torch.cat([points, more]))[: len(points)]
 
 
-def measured(settings: FineSettings, device: torch.device, repeats: int) -> dict[str, Cost]:
-    """A novel view in both ways; of several times the one that took the middle."""
+def view(stage: FineStage, asked: Asked, plan: Plan, gradients: list[Tensor], published: bool) -> Cost:
+    """One novel view, forwards and backwards, in either order of work; gradients are added to what is there."""
+    settings, device = stage.settings, stage.signed.device
+    asked.parts = parts = Parts(device)
+    asked.every = settings.size**2 if published else 0
+    with parts.part("tetrahedra to triangles"):
+        surface = stage.surface()
+    parts.cost.faces = len(surface.faces)
+    with parts.part("rasterise, silhouettes"):
+        light, background = plan.light[0].to(device), plan.background[0].to(device)
+        seen = stage.draw(plan.orbit, surface=surface, shading=plan.shading, light=light, background=background)
+    with parts.part("losses"):
+        picture = reduced(seen.colour, settings.prior_size).movedim(2, 0)[None]
+        several = gradients if published else [torch.stack(gradients).sum(0)]
+        losses = [distilled(picture, each) for each in several]
+        bends = mesh_losses.normal_consistency(surface.vertices, surface.faces, surface.edges)
+        bumps = mesh_losses.laplacian(surface.vertices, surface.edges)
+        losses.append(settings.weights.normals * bends + settings.weights.laplacian * bumps)
+        losses = losses if published else [torch.stack(losses).sum()]
+    with parts.part("backward"):
+        for number, loss in enumerate(losses):
+            loss.backward(retain_graph=number < len(losses) - 1)  # type: ignore[no-untyped-call]
+    return parts.cost
+
+
+def prepared(settings: FineSettings, grid: FieldSettings, device: torch.device) -> tuple[FineStage, Asked, Plan]:
+    """A surface, its colours, and a novel view of it."""
     torch.manual_seed(0)
     reference = Reference(torch.full((64, 64, 3), 0.5), torch.ones(64, 64))
-    asked = Asked(RadianceField())
+    asked = Asked(RadianceField(grid))
 
     def ball(points: Tensor) -> Tensor:
         return 10 * torch.exp(30 * (0.5 - (points * points.new_tensor([1.0, 1.5, 1.0])).norm(dim=1)))
 
     stage = FineStage(begin(ball, settings.resolution), asked, reference, [], settings).to(device)
     step = Step(settings.known_first + settings.known_every, 1)
-    plan = planned(settings, stage.reference_orbit, step)
+    return stage, asked, planned(settings, stage.reference_orbit, step)
+
+
+def measured(settings: FineSettings, grid: FieldSettings, device: torch.device, repeats: int) -> dict[str, Cost]:
+    """A novel view in both orders of work; of several times the one that took the middle."""
+    stage, asked, plan = prepared(settings, grid, device)
     chance = torch.Generator().manual_seed(1)
     shape = (1, 3, settings.prior_size, settings.prior_size)
     gradients = [torch.randn(shape, generator=chance).to(device) * 1e-4 for _ in range(2)]
@@ -153,26 +183,7 @@ def measured(settings: FineSettings, device: torch.device, repeats: int) -> dict
         costs = []
         for _ in range(repeats):
             stage.zero_grad(set_to_none=True)
-            asked.parts = parts = Parts(device)
-            asked.every = settings.size**2 if way == "published" else 0
-            with parts.part("tetrahedra to triangles"):
-                surface = stage.surface()
-            parts.cost.faces = len(surface.faces)
-            with parts.part("rasterise, silhouettes"):
-                light, background = plan.light[0].to(device), plan.background[0].to(device)
-                seen = stage.draw(plan.orbit, surface=surface, shading=plan.shading, light=light, background=background)
-            with parts.part("losses"):
-                picture = reduced(seen.colour, settings.prior_size).movedim(2, 0)[None]
-                several = gradients if way == "published" else [torch.stack(gradients).sum(0)]
-                losses = [distilled(picture, each) for each in several]
-                bends = mesh_losses.normal_consistency(surface.vertices, surface.faces, surface.edges)
-                regular = settings.weights.normals * bends
-                regular = regular + settings.weights.laplacian * mesh_losses.laplacian(surface.vertices, surface.edges)
-                losses = [*losses, regular] if way == "published" else [losses[0] + regular]
-            with parts.part("backward"):
-                for number, loss in enumerate(losses):
-                    loss.backward(retain_graph=number < len(losses) - 1)  # type: ignore[no-untyped-call]
-            costs.append(parts.cost)
+            costs.append(view(stage, asked, plan, gradients, way == "published"))
         found[way] = sorted(costs, key=lambda cost: cost.total)[len(costs) // 2]
     return found
 
@@ -283,7 +294,7 @@ def main(arguments: list[str] | None = None) -> None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         size = chosen.size or (1024 if device.type == "cuda" else 256)
         settings = FineSettings(resolution=chosen.resolution, size=size, prior_size=min(size, 512))
-        costs = measured(settings, device, chosen.repeats)
+        costs = measured(settings, FieldSettings(), device, chosen.repeats)
         share = costs["here"].total / costs["published"].total
         word = "held" if share <= BAR else "NOT held"
         print(f"{size}² of {costs['here'].faces:,} triangles on {device.type}\n{table(costs)}")

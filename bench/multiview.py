@@ -19,24 +19,24 @@ from typing import Any
 
 import torch
 
+from backend.weights import locate
 from bench.multiview_data import HELD_OUT, TRIED, Task, task, tasks
 from bench.multiview_disturbed import disturbed, smaller
-from bench.multiview_measures import f_scores, is_watertight, picture_noise
-from models.multiview import Settings, Surface, reconstruct
-from models.multiview.surface import HULL
+from bench.multiview_measures import Sampled, f_scores, is_watertight, picture_noise
+from models.multiview import Prior, Surface, read_prior, reconstruct
 from models.writing import write_json
 
-WAYS = ("hull", "fitted", "disturbed")
+WAYS = ("hull", "learned", "disturbed")
 TITLES = {
     "hull": "visual hull",
-    "fitted": "fitted",
-    "disturbed": "fitted, views disturbed",
+    "learned": "learned",
+    "disturbed": "learned, views disturbed",
 }
 """The rows, by the names of docs/multiview.md."""
 
 F1_BAR, F2_BAR, ORBIT_BAR, UNSEEN_BAR, SECONDS_BAR, DISTURBED_BAR = 0.75, 0.90, 27.0, 22.0, 240.0, 0.85
 CLEARLY = 0.03
-"""By how much the fitted surface is to be better than the visual hull."""
+"""By how much the learned surface is to be better than the visual hull."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,15 @@ class Figures:
     told: bool | None
 
 
-def measured(found: Task, way: str, size: int, settings: Settings, seed: int) -> tuple[Figures, Surface]:
+def measured(found: Task, truth: Sampled, way: str, size: int, prior: Prior, seed: int) -> tuple[Figures, Surface]:
     """Makes a surface and measures it."""
     orbit = smaller(found.orbit, size)
     shown, wrong = disturbed(orbit, seed) if way == "disturbed" else (orbit, None)
     begun = time.perf_counter()
-    surface = reconstruct(shown, HULL if way == "hull" else settings)
+    with torch.no_grad():
+        surface = reconstruct(shown, prior=None if way == "hull" else prior)
     seconds = time.perf_counter() - begun
-    near, plain = f_scores(surface.vertices, surface.faces, found.vertices, found.faces)
+    near, plain = f_scores(Sampled.of(surface.vertices, surface.faces), truth)
     figures = Figures(
         found.name, found.elevation, way, near[0].f, near[1].f, plain[0].f, plain[1].f,
         picture_noise(surface, orbit), picture_noise(surface, smaller(found.unseen, size)),
@@ -111,8 +112,8 @@ def verdict(found: Sequence[Figures]) -> list[str]:
     """The bars, and whether they were held."""
     said = []
     ways = {each.way for each in found}
-    if "fitted" in ways:
-        mine = means(found, "fitted")
+    if "learned" in ways:
+        mine = means(found, "learned")
         said += [
             _held(f"F at 1 % is {mine['f1']:.3f}", mine["f1"] >= F1_BAR),
             _held(f"F at 2 % is {mine['f2']:.3f}", mine["f2"] >= F2_BAR),
@@ -150,17 +151,25 @@ def main(arguments: list[str] | None = None) -> None:
         "--json", type=Path, metavar="FILE", help="write all figures there; what is there is not repeated"
     )
     parser.add_argument("--meshes", type=Path, metavar="FOLDER", help="keep the surfaces there, as files of torch")
+    parser.add_argument(
+        "--weights", type=Path, metavar="FOLDER", help="of the network; default: the one that comes along"
+    )
     chosen = parser.parse_args(arguments)
+    prior = read_prior(chosen.weights or locate("hull-prior"))
     known = _read(chosen.json)
     there = tasks(chosen.models, chosen.views, TRIED if chosen.tried else HELD_OUT, chosen.every)
     there = [each for each in there if chosen.names is None or each[0] in chosen.names]
     print(f"{len(there)} orbits at {chosen.size}², {torch.get_num_threads()} threads, PyTorch {torch.__version__}")
     for number, (name, elevation) in enumerate(there):
+        done = {each.way for each in known if (each.name, each.elevation) == (name, elevation)}
+        if done.issuperset(chosen.ways):
+            continue
         found = task(chosen.models, chosen.views, name, elevation)
+        truth = Sampled.of(found.vertices, found.faces)
         for way in chosen.ways:
-            if any((each.name, each.elevation, each.way) == (name, elevation, way) for each in known):
+            if way in done:
                 continue
-            figures, surface = measured(found, way, chosen.size, Settings(), number)
+            figures, surface = measured(found, truth, way, chosen.size, prior, number)
             known.append(figures)
             print(_line(figures), flush=True)
             _write(chosen.json, known, chosen.size)

@@ -59,26 +59,37 @@ def seen_from_outside(vertices: Tensor, faces: Tensor, points: Tensor) -> Tensor
     slack = SLACK * float((high - low).max())
     for pose in spherical_poses(azimuths, elevations, 2 * reach):
         camera = Camera.orthographic(pose, reach)
-        moved = points - middle
+        left = (~seen).nonzero()[:, 0]  # what has been seen need not be looked at again
+        moved = points[left] - middle
         hits = rasterise(camera.clip(vertices - middle), faces, SIDE, SIDE)
         front = hits.picture(camera.distance(hits.interpolate(vertices - middle, faces))[:, None], math.inf)[..., 0]
         clip = camera.clip(moved)
         column, row = ((clip[:, axis] * sign + 1) * SIDE / 2 for axis, sign in ((0, 1), (1, -1)))
         there = front[row.long().clamp(0, SIDE - 1), column.long().clamp(0, SIDE - 1)]
-        seen |= camera.distance(moved) <= there + slack
+        seen[left] = camera.distance(moved) <= there + slack
     return seen
 
 
-def f_scores(
-    vertices: Tensor, faces: Tensor, true_vertices: Tensor, true_faces: Tensor, points: int = POINTS
-) -> tuple[list[FScore], list[FScore]]:
+@dataclass(frozen=True)
+class Sampled:
+    """Points `[P, 3]` of a surface; shown: `[P]` bool, which are seen from outside; longest: side of its box."""
+
+    points: Tensor
+    shown: Tensor
+    longest: float
+
+    @classmethod
+    def of(cls, vertices: Tensor, faces: Tensor, points: int = POINTS) -> Sampled:
+        """Of a mesh, with `DENSITY` times as many points as are asked for."""
+        some = surface_points(vertices, faces, points * DENSITY, generator(0, "surface"))
+        longest = float((vertices.amax(0) - vertices.amin(0)).max())
+        return cls(some, seen_from_outside(vertices, faces, some), longest)
+
+
+def f_scores(found: Sampled, truth: Sampled) -> tuple[list[FScore], list[FScore]]:
     """At the distances `NEAR`: of what is seen from outside, of both surfaces; and of all of both."""
-    longest = float((true_vertices.amax(0) - true_vertices.amin(0)).max())
-    chance = generator(0, "surface")
-    some = surface_points(vertices, faces, points * DENSITY, chance)
-    others = surface_points(true_vertices, true_faces, points * DENSITY, chance)
-    shown = some[seen_from_outside(vertices, faces, some)], others[seen_from_outside(true_vertices, true_faces, others)]
-    return _scores(*shown, longest), _scores(some, others, longest)
+    shown = _scores(found.points[found.shown], truth.points[truth.shown], truth.longest)
+    return shown, _scores(found.points, truth.points, truth.longest)
 
 
 def _scores(some: Tensor, others: Tensor, longest: float) -> list[FScore]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from backend import __version__
-from backend.cli import batch, delivery, generate, listing, models, output, place, surface
+from backend.cli import batch, delivery, generate, listing, models, output, place, surface, users
 from backend.errors import ERRORS, Problem
 from backend.jobs.folders import default_data_folder
 from backend.pipelines import find_pipeline
@@ -139,6 +139,13 @@ def _parser(arguments: Sequence[str]) -> Parser:
     schema.set_defaults(command=lambda chosen: listing.schema(chosen.document))
 
     commands.add_parser("serve", help="run the server; see serve --help")
+    users.add_options(
+        commands.add_parser(
+            "users",
+            help="who may use a server that others can reach",
+            description="Who may use a server that others can reach: see serve --listen.",
+        )
+    )
     return parser
 
 

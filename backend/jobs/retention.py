@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -69,9 +69,9 @@ def mark_unfetched(folders: JobFolders, job: str) -> None:
         logger.warning("job %s still counts as fetched: %s", job, error)
 
 
-def usage(folders: JobFolders) -> Usage:
-    """What all jobs of a data folder hold, those of other servers among them."""
-    held = _held(folders)
+def usage(folders: JobFolders, jobs: Collection[str] | None = None) -> Usage:
+    """What all jobs of a data folder hold, those of other servers among them; or those that are named."""
+    held = _held(folders, jobs)
     sizes = {inode: size for files in held.values() for inode, size in files.items()}
     return Usage(len(held), sum(sizes.values()))
 
@@ -133,14 +133,14 @@ def _order(ended: list[Ended], folders: JobFolders) -> list[Ended]:
     return dispensable + unfetched
 
 
-def _held(folders: JobFolders) -> dict[str, dict[Inode, int]]:
-    """Of every job its files and their sizes."""
+def _held(folders: JobFolders, jobs: Collection[str] | None = None) -> dict[str, dict[Inode, int]]:
+    """Of every job, or of those that are named, its files and their sizes."""
     try:
         with os.scandir(folders.root) as entries:
-            found = [Path(entry) for entry in entries if JOB_ID.fullmatch(entry.name)]
+            names = [entry.name for entry in entries if JOB_ID.fullmatch(entry.name)]
     except FileNotFoundError:
         return {}
-    return {path.name: dict(_files(path)) for path in found}
+    return {name: dict(_files(folders.root / name)) for name in names if jobs is None or name in jobs}
 
 
 def _files(folder: Path) -> Iterator[tuple[Inode, int]]:

@@ -39,7 +39,7 @@ class Rows:
         row = self._connection.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()
         found = [] if row is None else self.readable([row])
         if not found:
-            raise Problem("job-not-found", f"There is no job '{job[:40]}'.")
+            raise unknown(job)
         return found[0]
 
     def in_order(self, owner: str) -> Iterator[StoredJob]:
@@ -89,6 +89,11 @@ class Rows:
             }
         )
         return StoredJob(view, row["owner"], int(row["attempts"]), bool(row["cancel"]), bool(row["finish"]))
+
+
+def unknown(job: str) -> Problem:
+    """What there is to say of a job that is not there; of one that is not to be seen the same."""
+    return Problem("job-not-found", f"There is no job '{job[:40]}'.")
 
 
 def last_event(connection: sqlite3.Connection, job: str) -> int:

@@ -50,7 +50,10 @@ of a run that had one. reached: how far the checkpoints reached when the attempt
 request. user: who takes turns with others; empty where the server knows no users. priority: among the jobs of its user,
 the highest goes first."""
 
-INDEX = "CREATE INDEX IF NOT EXISTS jobs_by_turn ON jobs (owner, state, user, priority DESC, number, id)"
+INDICES = (
+    "CREATE INDEX IF NOT EXISTS jobs_by_turn ON jobs (owner, state, user, priority DESC, number, id)",
+    "CREATE INDEX IF NOT EXISTS jobs_by_user ON jobs (user, number)",
+)
 
 
 def prepare(connection: sqlite3.Connection, name: str) -> None:
@@ -68,7 +71,8 @@ def prepare(connection: sqlite3.Connection, name: str) -> None:
     for column, definition in ADDED.items():
         if column not in there:
             connection.execute(f"ALTER TABLE jobs ADD COLUMN {column} {definition}")
-    connection.execute(INDEX)
+    for index in INDICES:
+        connection.execute(index)
     connection.execute("DROP INDEX IF EXISTS jobs_by_owner")  # that of the versions before 4
     if version == 1:
         connection.execute(

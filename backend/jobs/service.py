@@ -20,7 +20,7 @@ from backend.jobs.folders import KEPT, JobFolders, storage_problem
 from backend.jobs.local import LocalExecutor
 from backend.jobs.news import News
 from backend.jobs.owners import Ownership
-from backend.jobs.rows import StoredJob
+from backend.jobs.rows import StoredJob, unknown
 from backend.jobs.runner import BUSIEST_FIRST, Runner
 from backend.jobs.slot_thread import MOST_ATTEMPTS
 from backend.jobs.store import JobStore
@@ -64,7 +64,7 @@ class JobService:
         slots: int | None = None,
         executor: Callable[[Path], Executor[Any]] | None = None,
     ) -> None:
-        self._data = data.absolute()
+        self.data = data.absolute()
         self._idle_seconds = idle_seconds
         self.keep_bytes = keep_bytes
         self._adopt = adopt
@@ -77,12 +77,12 @@ class JobService:
         self._closing = threading.Event()
         self.news = News()
         try:
-            self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            close_to_others(self._data)
+            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            close_to_others(self.data)
         except OSError as error:
             raise storage_problem(error, "The data folder cannot be used") from error
-        self.folders = JobFolders(self._data / "jobs")
-        self._store = JobStore(self._data / "jobs.sqlite3", self.folders.reached)
+        self.folders = JobFolders(self.data / "jobs")
+        self._store = JobStore(self.data / "jobs.sqlite3", self.folders.reached)
 
     # life
 
@@ -90,7 +90,7 @@ class JobService:
         """Take the lock, adopt, begin to run. Raises Problem if the data folder cannot be used."""
         if self._owner is not None:
             raise RuntimeError("a service starts once")
-        self._owner = Ownership(self._data / "owners")
+        self._owner = Ownership(self.data / "owners")
         self._store.note_owner(self._owner.id)
         self._executor = self._make_executor(self._owner.log)
         if self._adopt:
@@ -250,12 +250,24 @@ class JobService:
         if self._runner:
             self._runner.nudge(job)
 
-    def list(self, limit: int = 100, before: str | None = None) -> list[JobView]:
+    def list(self, limit: int = 100, before: str | None = None, user: str | None = None) -> list[JobView]:
         """The newest jobs first, those of other servers on this data folder among them.
 
-        before: only those that are older than this job. Raises Problem("job-not-found") if it is not in the list.
+        before: only those that are older than this job. user: only those of this one. Raises Problem("job-not-found")
+        if `before` is not in the list.
         """
-        return [self._shown(stored) for stored in self._store.newest(limit, before)]
+        return [self._shown(stored) for stored in self._store.newest(limit, before, user)]
+
+    def user_of(self, job: str) -> str:
+        """Whose job it is. Raises Problem("job-not-found")."""
+        self.folders.path(job)
+        if (user := self._store.user_of(job)) is None:
+            raise unknown(job)
+        return user
+
+    def queued_of(self, user: str) -> int:
+        """How many jobs of a user wait."""
+        return self._store.queued_of(user)
 
     def get(self, job: str) -> JobView:
         """Raises Problem("job-not-found")."""
@@ -357,9 +369,9 @@ class JobService:
         """What such a limit would remove now. Raises Problem("storage-…") if the list of jobs cannot be used."""
         return retention.surplus(self._store, self.folders, keep_bytes)
 
-    def usage(self) -> retention.Usage:
-        """What the jobs hold of the disk."""
-        return retention.usage(self.folders)
+    def usage(self, user: str | None = None) -> retention.Usage:
+        """What the jobs hold of the disk; those of one user where that is given."""
+        return retention.usage(self.folders, None if user is None else self._store.jobs_of(user))
 
     def answer(self, job: str, answer: dict[str, Any]) -> JobView:
         """Answer the question of a job in needs_input. Raises Problem("input-not-expected", "answer-invalid")."""
@@ -385,10 +397,10 @@ class JobService:
         self.news.publish()
         return self._shown(resumed)
 
-    def file(self, job: str, name: str) -> Path:
+    def file(self, job: str, name: str, *, taken: bool = True) -> Path:
         """The path of a file of the result, or of one that a job has kept or shown to be seen on its way.
 
-        Whoever asks for the scene gets it, as far as `retention` is concerned.
+        taken: whoever asks for the scene gets it, as far as `retention` is concerned; otherwise see `take`.
 
         Raises Problem("job-not-finished", "file-not-found").
         """
@@ -400,9 +412,14 @@ class JobService:
         if path is None or (view.state.ended and not told):
             has = f"It has {', '.join(view.files)}." if view.files else "It has none."
             raise Problem("file-not-found", f"The job has no file '{name[:40]}'.", has)
+        if taken:
+            self.take(job, name)
+        return path
+
+    def take(self, job: str, name: str) -> None:
+        """Somebody has had a file of the result."""
         if name == retention.SCENE:
             retention.mark_fetched(self.folders, job)
-        return path
 
     # events
 

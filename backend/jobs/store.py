@@ -60,16 +60,35 @@ class JobStore:
         with self._database.reading() as connection:
             return Rows(connection).job(job)
 
-    def newest(self, limit: int, before: str | None = None) -> list[StoredJob]:
-        """At most `limit` jobs of every owner, the newest first; only those that are older than the job `before`."""
+    def newest(self, limit: int, before: str | None = None, user: str | None = None) -> list[StoredJob]:
+        """At most `limit` jobs of every owner, the newest first; only those that are older than the job `before`, and
+        of one user where that is given."""
         with self._database.reading() as connection:
-            older = ""
+            wanted = ["number < (SELECT number FROM jobs WHERE id = :before)"] * (before is not None)
+            wanted += ["user = :user"] * (user is not None)
             if before is not None:
                 Rows(connection).job(before)
-                older = "WHERE number < (SELECT number FROM jobs WHERE id = :before)"
-            query = f"SELECT * FROM jobs {older} ORDER BY number DESC LIMIT :limit"
-            rows = connection.execute(query, {"before": before, "limit": limit}).fetchall()
+            where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
+            query = f"SELECT * FROM jobs {where} ORDER BY number DESC LIMIT :limit"
+            rows = connection.execute(query, {"before": before, "limit": limit, "user": user}).fetchall()
             return Rows(connection).readable(rows)
+
+    def user_of(self, job: str) -> str | None:
+        """Whose job it is; None if there is none. Of the same cost for any job, and for none."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT user FROM jobs WHERE id = ?", (job,)).fetchone()
+        return None if row is None else str(row["user"])
+
+    def jobs_of(self, user: str) -> set[str]:
+        """All jobs of a user."""
+        with self._database.reading() as connection:
+            return {row["id"] for row in connection.execute("SELECT id FROM jobs WHERE user = ?", (user,))}
+
+    def queued_of(self, user: str) -> int:
+        """How many jobs of a user wait, of every owner."""
+        with self._database.reading() as connection:
+            query = "SELECT COUNT(*) FROM jobs WHERE user = ? AND state = 'queued'"
+            return int(connection.execute(query, (user,)).fetchone()[0])
 
     def ended(self) -> list[Ended]:
         """Every job that has ended, of every owner, in the order of their ends."""

@@ -185,12 +185,14 @@ class PipelineInfo(MethodInfo):
     instances: least and most objects of an instance map.
     chance: whether the seed makes a difference.
     needs_cameras: it works with the cameras that took the pictures, and there must be one for each.
+    hears_words: it is told in words what it makes, and takes those that were learned from the picture (`Shot.words`).
     """
 
     images: tuple[int, int] = (1, 1)
     instances: tuple[int, int] = (1, MAXIMUM_INSTANCES)
     chance: bool = True
     needs_cameras: bool = False
+    hears_words: bool = False
 
     def check_cameras(self, cameras: Sequence[Camera | None]) -> None:
         """Raises Problem("camera-invalid") for the first picture without a camera."""

@@ -20,6 +20,7 @@ class PreparationInfo(MethodInfo):
     makes_picture: it makes the picture itself, so the request must not bring one; it is done before all others, and the
         shot that it gets is a blank sheet.
     chance: whether the seed makes a difference.
+    learns_words: all that it gives is words for what is in the picture, so it is for pipelines that hear them.
     """
 
     needs_depth: bool = False
@@ -27,6 +28,7 @@ class PreparationInfo(MethodInfo):
     finds_instances: bool = False
     makes_picture: bool = False
     chance: bool = False
+    learns_words: bool = False
 
     def check_inputs(self, *, has_instances: bool, has_depth: bool) -> None:
         """Raises Problem("request-invalid") if the request's files do not suit it."""

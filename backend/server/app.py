@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, BinaryIO
@@ -20,11 +21,18 @@ from backend.jobs.service import JobService
 from backend.pipelines import PIPELINES
 from backend.preparations import preparations as all_preparations
 from backend.server import documents, problems
-from backend.server.middleware import BodyLimit, Guard
+from backend.server.entrance import Entrance
+from backend.server.limits import Limits, Pace, asking
+from backend.server.middleware import BodyLimit, Guard, Who
 from backend.server.models_routes import add_model_routes
-from backend.server.problems import documented
+from backend.server.problems import ANY_TIME_OF_USERS, documented
+from backend.server.scope import JobsOf, check_administrator
+from backend.server.shares import Shares
 from backend.server.stream import stream
-from backend.server.upload import FORM, read_form, received_form
+from backend.server.transfer_routes import add_file_routes, add_upload_routes, swept
+from backend.server.upload import FORM, SentBefore, read_form, received_form
+from backend.server.uploads import Uploads
+from backend.server.users import User
 from backend.server.views import (
     Answer,
     DeleteOptions,
@@ -38,9 +46,12 @@ from backend.server.views import (
     StorageLimit,
     StorageQuestion,
     StorageView,
+    UserHealth,
+    UserStorage,
 )
 
 LARGEST_UPLOAD = 256_000_000
+UPLOADS = "uploads"
 CHUNK = 1 << 18
 MEDIA_TYPES = {".glb": "model/gltf-binary", ".json": "application/json", ".mp4": "video/mp4", ".png": "image/png"}
 LAST_EVENT = 2**63 - 1
@@ -49,19 +60,31 @@ LAST_EVENT = 2**63 - 1
 def create_app(
     service: JobService,
     downloads: Downloads,
-    token: str,
     *,
+    entrance: Entrance,
     port: int,
+    who: Who,
     leave: Callable[[], None],
-    largest_upload: int = LARGEST_UPLOAD,
+    limits: Limits | None = None,
 ) -> FastAPI:
     """The server's application.
 
     service, downloads: started and stopped by the caller.
-    token: every request carries it as `Authorization: Bearer <token>`.
-    port: the one that clients connect to; part of the Host they must name.
+    entrance: how the server is reached. port: the one that clients connect to; part of the Host they must name.
+    who: every request carries a token as `Authorization: Bearer <token>`; this tells whose.
     leave: called once the answer to POST /shutdown is on its way; must return at once.
+    limits: of each user, where there are several; None for whoever started the server.
     """
+    shares = Shares(lambda user: service.usage(user).bytes + uploads.held(user), limits.disk if limits else None)
+    largest = limits.upload if limits else LARGEST_UPLOAD
+    uploads = Uploads(service.data / UPLOADS, largest, shares)
+
+    def jobs_of(request: Request) -> JobsOf:
+        return JobsOf(service, asking(request.scope), shares, limits.jobs if limits else None)
+
+    def sent_by(user: User) -> SentBefore:
+        return SentBefore(functools.partial(uploads.read, user.name), largest)
+
     app = FastAPI(
         title="Set Dresser",
         version=__version__,
@@ -69,25 +92,49 @@ def create_app(
         docs_url=None,  # they would load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
+        lifespan=(lambda app: swept(uploads)) if limits else None,
         # No middleware for other origins: no web page has business here.
     )
     app.router.route_class = documents.DocumentRoute
-    app.add_middleware(BodyLimit, limit=largest_upload, small=documents.LONGEST, uploads=frozenset({"/jobs"}))
-    app.add_middleware(Guard, port=port, token=token)
+    app.add_middleware(BodyLimit, limit=largest, small=documents.LONGEST, uploads=("/jobs", "/uploads/"))
+    if limits:
+        app.add_middleware(Pace, rate=limits.requests)
+    app.add_middleware(
+        Guard,
+        hosts=entrance.hosts(port),
+        who=who,
+        users=limits is not None,
+        elsewhere=entrance.listen is not None,
+    )
     problems.install(app)
-    _add_server_routes(app, service, leave)
-    _add_job_routes(app, service)
+    _add_server_routes(app, service, jobs_of, shares, leave)
+    _add_job_routes(app, service, jobs_of, sent_by if limits else None)
+    if limits:
+        add_file_routes(app, jobs_of, MEDIA_TYPES)
+        add_upload_routes(app, uploads)
+    else:
+        _add_file_route(app, jobs_of)
     add_model_routes(app, downloads)
-    _complete_openapi(app)
+    _complete_openapi(app, users=limits is not None)
     return app
 
 
-def _add_server_routes(app: FastAPI, service: JobService, leave: Callable[[], None]) -> None:
+def _add_server_routes(
+    app: FastAPI,
+    service: JobService,
+    jobs_of: Callable[[Request], JobsOf],
+    shares: Shares,
+    leave: Callable[[], None],
+) -> None:
     quick = anyio.CapacityLimiter(2)  # its own threads: the others may all be busy
 
-    @app.get("/health", responses=documented())
-    async def health() -> Health:
+    users = shares.most is not None
+
+    @app.get("/health", response_model=UserHealth if users else Health, responses=documented())
+    async def health(request: Request) -> Health:
         """Whether the server is there, and what it is doing."""
+        if users:
+            return await run_sync(UserHealth.seen, service, jobs_of(request), limiter=quick)
         return await run_sync(Health.of, service, limiter=quick)
 
     @app.get("/pipelines", responses=documented())
@@ -101,29 +148,41 @@ def _add_server_routes(app: FastAPI, service: JobService, leave: Callable[[], No
         return [PreparationView.of(info) for info in all_preparations().values()]
 
     @app.post("/rest", status_code=202, responses=documented())
-    def rest() -> Resting:
+    def rest(request: Request) -> Resting:
         """Have the workers leave that are not needed now, to give their memory back; the next job starts another."""
+        check_administrator(asking(request.scope))
         return Resting(resting=service.rest())
 
-    @app.get("/storage", responses=documented())
-    def storage(question: Annotated[StorageQuestion, Query()]) -> StorageView:
+    @app.get("/storage", response_model=UserStorage if users else StorageView, responses=documented())
+    def storage(question: Annotated[StorageQuestion, Query()], request: Request) -> StorageView:
         """What the jobs hold of the disk, and what a limit would remove of it."""
+        if question.keep_bytes is not None:
+            check_administrator(asking(request.scope))
+        if users:
+            return UserStorage.seen(service, jobs_of(request), asking(request.scope), shares, question.keep_bytes)
         return StorageView.of(service, question.keep_bytes)
 
     @app.put("/storage", responses=documented("request-too-large"))
-    def limit_storage(limit: StorageLimit) -> StorageView:
+    def limit_storage(limit: StorageLimit, request: Request) -> StorageView:
         """Set what the jobs may hold, until this server ends; old ones are removed soon after the answer."""
+        check_administrator(asking(request.scope))
         service.limit(limit.keep_bytes)
         return StorageView.of(service)
 
     @app.post("/shutdown", status_code=202, responses=documented())
-    async def shutdown() -> Leaving:
+    async def shutdown(request: Request) -> Leaving:
         """End the server in good order; what runs is put back in the queue for the next one."""
+        check_administrator(asking(request.scope))
         leave()
         return Leaving()
 
 
-def _add_job_routes(app: FastAPI, service: JobService) -> None:
+def _add_job_routes(
+    app: FastAPI,
+    service: JobService,
+    jobs_of: Callable[[Request], JobsOf],
+    sent_by: Callable[[User], SentBefore] | None,
+) -> None:
     missing = documented("job-not-found")
     taking_in = anyio.CapacityLimiter(1)  # the pictures of one job in memory are enough
 
@@ -138,8 +197,8 @@ def _add_job_routes(app: FastAPI, service: JobService) -> None:
     async def submit(request: Request, response: Response) -> JobView:
         """Check everything, store it, queue it."""
         async with received_form(request), taking_in:
-            form = await read_form(request)
-            job = await run_in_threadpool(service.submit, *form)
+            form = await read_form(request, sent_by(asking(request.scope)) if sent_by else None)
+            job = await run_in_threadpool(jobs_of(request).submit, *form)
         response.headers["Location"] = f"/jobs/{job.id}"
         return job
 
@@ -150,43 +209,45 @@ def _add_job_routes(app: FastAPI, service: JobService) -> None:
             "job-not-found", "inputs-gone", "request-too-large", "pipeline-unknown", "weights-missing", "disk-full"
         ),
     )
-    async def again(job: str, changes: AgainRequest, response: Response) -> JobView:
+    async def again(job: str, changes: AgainRequest, request: Request, response: Response) -> JobView:
         """A new job with the inputs of another one, and what is to be different."""
         async with taking_in:
-            made = await run_in_threadpool(service.again, job, changes)
+            made = await run_in_threadpool(jobs_of(request).again, job, changes)
         response.headers["Location"] = f"/jobs/{made.id}"
         return made
 
     @app.get("/jobs", responses=missing)
-    def jobs(options: Annotated[ListOptions, Query()]) -> list[JobView]:
+    def jobs(options: Annotated[ListOptions, Query()], request: Request) -> list[JobView]:
         """The newest jobs first; those of other servers on the same data folder are among them."""
-        return service.list(options.limit, options.before)
+        return jobs_of(request).newest(options.limit, options.before)
 
     @app.get("/jobs/{job}", responses=missing)
-    def job_view(job: str) -> JobView:
+    def job_view(job: str, request: Request) -> JobView:
         """One job."""
-        return service.get(job)
+        return jobs_of(request).get(job)
 
     @app.get(
         "/jobs/{job}/events",
         response_class=StreamingResponse,
         responses={**missing, 200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
     )
-    def events(job: str, last_event_id: Annotated[int, Header(ge=0, le=LAST_EVENT)] = 0) -> StreamingResponse:
+    def events(
+        job: str, request: Request, last_event_id: Annotated[int, Header(ge=0, le=LAST_EVENT)] = 0
+    ) -> StreamingResponse:
         """Server-sent events, from the first or from the one after Last-Event-ID; ends when the job has ended."""
-        service.get(job)
+        jobs_of(request).get(job)
         headers = {"Cache-Control": "no-store"}
         return StreamingResponse(stream(service, job, last_event_id), media_type="text/event-stream", headers=headers)
 
     @app.post("/jobs/{job}/finish", responses=documented("job-not-found", "finish-not-possible"))
-    def finish(job: str) -> JobView:
+    def finish(job: str, request: Request) -> JobView:
         """Have a running job end early with the best it has."""
-        return service.finish(job)
+        return jobs_of(request).finish(job)
 
     @app.post("/jobs/{job}/priority", responses=documented("job-not-found", "request-too-large"))
-    def prioritise(job: str, body: Priority) -> JobView:
+    def prioritise(job: str, body: Priority, request: Request) -> JobView:
         """Have a job of a user go before the others of the same user that wait, or after them."""
-        return service.prioritise(job, body.priority)
+        return jobs_of(request).prioritise(job, body.priority)
 
     @app.post(
         "/jobs/{job}/continue",
@@ -194,30 +255,34 @@ def _add_job_routes(app: FastAPI, service: JobService) -> None:
             "job-not-found", "inputs-gone", "continue-not-possible", "pipeline-unknown", "weights-missing"
         ),
     )
-    async def go_on(job: str) -> JobView:
+    async def go_on(job: str, request: Request) -> JobView:
         """Queue a job again that failed, was cancelled or finished early, to go on from its newest checkpoint."""
         async with taking_in:
-            return await run_in_threadpool(service.go_on, job)
+            return await run_in_threadpool(jobs_of(request).go_on, job)
 
     @app.post(
         "/jobs/{job}/input",
         responses=documented("job-not-found", "input-not-expected", "answer-invalid", "request-too-large"),
     )
-    def answer(job: str, body: Answer) -> JobView:
+    def answer(job: str, body: Answer, request: Request) -> JobView:
         """Answer the question of a job in `needs_input`."""
-        return service.answer(job, body.answer)
+        return jobs_of(request).answer(job, body.answer)
 
     @app.delete(
         "/jobs/{job}",
         response_model=JobView,
         responses={**documented("job-not-found", "job-not-finished"), 204: {"description": "The job is forgotten."}},
     )
-    def cancel(job: str, options: Annotated[DeleteOptions, Query()]) -> JobView | Response:
+    def cancel(job: str, options: Annotated[DeleteOptions, Query()], request: Request) -> JobView | Response:
         """Cancel a job. With `forget=true` remove an ended job with its files instead."""
         if options.forget:
-            service.delete(job)
+            jobs_of(request).delete(job)
             return Response(status_code=204)
-        return service.cancel(job)
+        return jobs_of(request).cancel(job)
+
+
+def _add_file_route(app: FastAPI, jobs_of: Callable[[Request], JobsOf]) -> None:
+    """Whole files, for whoever is on this machine; `transfer_routes` has those that go over slow lines."""
 
     @app.get(
         "/jobs/{job}/files/{name}",
@@ -227,9 +292,9 @@ def _add_job_routes(app: FastAPI, service: JobService) -> None:
             200: {"content": {kind: {"schema": {}} for kind in MEDIA_TYPES.values()}},
         },
     )
-    def file(job: str, name: str) -> StreamingResponse:
+    def file(job: str, name: str, request: Request) -> StreamingResponse:
         """A file of the result, one of `files`; on the way, a picture that its question or a preview mentions."""
-        path = service.file(job, name)
+        path = jobs_of(request).file(job, name)
         try:
             opened = path.open("rb")
             size = os.fstat(opened.fileno()).st_size  # of this very file: another may take its place at any moment
@@ -245,8 +310,9 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
             yield chunk
 
 
-def _complete_openapi(app: FastAPI) -> None:
-    """Add to the description what the framework cannot see: the token and the model inside the form."""
+def _complete_openapi(app: FastAPI, *, users: bool) -> None:
+    """Add to the description what the framework cannot see: the token, the model inside the form, and what `users` may
+    meet anywhere."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -257,6 +323,9 @@ def _complete_openapi(app: FastAPI) -> None:
             request = GenerateRequest.model_json_schema(ref_template="#/components/schemas/{model}")
             components["schemas"].update(request.pop("$defs"), GenerateRequest=request)
             document["security"] = [{"token": []}]
+            for operation in (each for path in document["paths"].values() for each in path.values() if users):
+                for status, answer in documented(*ANY_TIME_OF_USERS).items():
+                    operation["responses"].setdefault(str(status), answer)
         return app.openapi_schema or document
 
     app.openapi = openapi  # type: ignore[method-assign]

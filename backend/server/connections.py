@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from typing import Any
+from typing import Any, Protocol
 
 import h11
 from starlette.types import Scope
@@ -45,6 +45,12 @@ STATE = "connection"
 logger = logging.getLogger(__name__)
 
 
+class Guest(Protocol):
+    """Whoever has a place in `Connections`: a `Connection`, or what is to become one."""
+
+    transport: asyncio.Transport
+
+
 class Connections:
     """Every open connection, and which has to go when there are too many.
 
@@ -54,11 +60,11 @@ class Connections:
     def __init__(self, most: int, most_per_address: int) -> None:
         self._most = most
         self._most_per_address = min(most, most_per_address)
-        self._strangers: dict[Connection, str] = {}  # the oldest first, as dictionaries keep their order
+        self._strangers: dict[Guest, str] = {}  # the oldest first, as dictionaries keep their order
         self._per_address: dict[str, int] = {}
-        self._known: set[Connection] = set()
+        self._known: set[Guest] = set()
 
-    def add(self, connection: Connection, address: str) -> None:
+    def add(self, connection: Guest, address: str) -> None:
         """Take in a newcomer; the oldest without the token goes if there is no room, be it the newcomer."""
         self._strangers[connection] = address
         self._per_address[address] = self._per_address.get(address, 0) + 1
@@ -67,21 +73,21 @@ class Connections:
         elif len(self._strangers) + len(self._known) > self._most:
             self._close(next(iter(self._strangers)))
 
-    def trust(self, connection: Connection) -> None:
+    def trust(self, connection: Guest) -> None:
         """It has shown the token."""
         if self._forget(connection):
             self._known.add(connection)
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: Guest) -> None:
         self._forget(connection)
         self._known.discard(connection)
 
-    def _close(self, connection: Connection) -> None:
+    def _close(self, connection: Guest) -> None:
         self._forget(connection)
         logger.warning("too many connections: one without the token is closed")
         connection.transport.abort()
 
-    def _forget(self, connection: Connection) -> bool:
+    def _forget(self, connection: Guest) -> bool:
         address = self._strangers.pop(connection, None)
         if address is None:
             return False
@@ -137,7 +143,7 @@ class Connection(H11Protocol):
         """A client that has said all it wants to say may still listen: what it asked for is answered."""
         asked = self.conn.their_state in (h11.DONE, h11.MUST_CLOSE)
         self._half_closed = asked and self.cycle is not None and not self.cycle.response_complete
-        return self._half_closed
+        return self._half_closed and self.scheme == "http"  # TLS closes both ways at once
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

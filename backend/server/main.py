@@ -41,8 +41,15 @@ from backend.server.connections import (
     Connections,
     most_connections,
 )
+from backend.server.doorway import Doorway
+from backend.server.entrance import FOR_THIS_MACHINE, Entrance
+from backend.server.entrance import add_arguments as add_entrance_arguments
+from backend.server.limits import USUAL, Limits, limits_of
+from backend.server.limits import add_arguments as add_limit_arguments
 from backend.server.log import log_to_standard_error
 from backend.server.memory import give_large_blocks_back
+from backend.server.middleware import Who, the_one
+from backend.server.users import Users
 from backend.server.watch import has_started, read_line, when_input_closes, when_process_ends
 from backend.weights import models_kept_in
 
@@ -84,6 +91,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"the first line of standard input is the access token (default: the variable {TOKEN_VARIABLE})",
     )
     parser.add_argument("--verbose", action="store_true", help="tell of every request on standard error")
+    add_entrance_arguments(parser)
+    add_limit_arguments(parser)
 
 
 def main(arguments: list[str]) -> int:
@@ -91,6 +100,10 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m backend serve", description="Serve jobs over HTTP.")
     add_arguments(parser)
     options = parser.parse_args(arguments)
+    try:
+        reached = Entrance.of(options)
+    except Problem as problem:
+        return _refuse(problem.detail, problem.hint)
     return serve(
         data=options.data,
         idle_seconds=options.idle_seconds,
@@ -101,6 +114,8 @@ def main(arguments: list[str]) -> int:
         watch_stdin=options.watch_stdin,
         token_stdin=options.token_stdin,
         verbose=options.verbose,
+        entrance=reached,
+        limits=limits_of(options),
     )
 
 
@@ -115,39 +130,64 @@ def serve(
     watch_stdin: bool = False,
     token_stdin: bool = False,
     verbose: bool = False,
+    entrance: Entrance = FOR_THIS_MACHINE,
+    limits: Limits = USUAL,
 ) -> int:
     """Serve until told to leave, and return the exit status: 0, or 1 if it could not start.
 
-    The token comes from the environment or, with `token_stdin`, from standard input. See `add_arguments`.
+    Without users the token comes from the environment or, with `token_stdin`, from standard input. See `add_arguments`.
     """
     write_privately()
     give_large_blocks_back()
     log_to_standard_error(logging.INFO if verbose else logging.WARNING)
     given = os.environ.pop(TOKEN_VARIABLE, "")  # not for the worker and what it starts
-    token = read_line() if token_stdin else given
-    if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
-        sys.stderr.write(
-            f"The server needs an access token: at least {SHORTEST_TOKEN} printable ASCII characters without spaces.\n"
-            f"Set the environment variable {TOKEN_VARIABLE}, or give --token-stdin and a line of standard input.\n"
-        )
-        return 1
+    try:
+        who, _ = _who(entrance, given, token_stdin), entrance.certificate  # looked at before anything is done
+    except Problem as problem:
+        return _refuse(problem.detail, problem.hint)
     with contextlib.ExitStack() as ending:
         try:
             keep = keep_bytes_of_environment() if keep_bytes is None else keep_bytes
             service = JobService(
                 data, idle_seconds=idle_seconds, grace_seconds=grace_seconds, keep_bytes=keep, slots=slots
             )
-            listener = _listen()
+            listener = ending.enter_context(entrance.listener())
             ending.enter_context(models_kept_in(data))
             service.start()
         except (Problem, OSError) as error:
-            text = f"{error.detail}\n{error.hint}" if isinstance(error, Problem) else f"No port can be opened: {error}"
-            sys.stderr.write(f"{text}\n")
-            return 1
+            if isinstance(error, Problem):
+                return _refuse(error.detail, error.hint)
+            where = f" at {entrance.listen}" if entrance.listen else ""
+            hint = ["Choose an address of this machine and a port that nobody uses."] if entrance.listen else []
+            return _refuse(f"No port can be opened{where}: {error}", *hint)
         ending.callback(service.stop)
         downloads = ending.enter_context(Downloads(data))
-        _serve(service, downloads, listener, token, parent, watch_stdin)
+        of_users = limits if entrance.users else None
+        _serve(service, downloads, listener, entrance, who, of_users, parent, watch_stdin)
     return 0
+
+
+def _refuse(*lines: str) -> int:
+    """Say why the server does not start, and what to do. Returns the exit status."""
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    return 1
+
+
+def _who(entrance: Entrance, given: str, token_stdin: bool) -> Who:
+    """Who may talk to the server. Raises Problem("users-unusable", "entrance-unsafe")."""
+    if entrance.users is not None:
+        if token_stdin:
+            detail = "With --users everybody has a token of their own, and --token-stdin gives another one."
+            raise Problem("entrance-unsafe", detail, "Leave --token-stdin out.")
+        return Users(entrance.users).find
+    token = read_line() if token_stdin else given
+    if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        detail = (
+            f"The server needs an access token: at least {SHORTEST_TOKEN} printable ASCII characters without spaces."
+        )
+        hint = f"Set the environment variable {TOKEN_VARIABLE}, or give --token-stdin and a line of standard input."
+        raise Problem("token-wrong", detail, hint)
+    return the_one(token)
 
 
 def _whole_number(text: str) -> int:
@@ -164,22 +204,13 @@ def _at_least_one(text: str) -> int:
     return number
 
 
-def _listen() -> socket.socket:
-    """A socket on this machine, on a free port."""
-    # asyncio sends small writes at once (TCP_NODELAY) only where the protocol is named; otherwise each answer that is
-    # written in two parts costs 40 ms.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    if sys.platform == "win32":
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-    listener.bind(("127.0.0.1", 0))
-    return listener
-
-
 def _serve(
     service: JobService,
     downloads: Downloads,
     listener: socket.socket,
-    token: str,
+    entrance: Entrance,
+    who: Who,
+    limits: Limits | None,
     parent: int | None,
     watch_stdin: bool,
 ) -> None:
@@ -196,11 +227,14 @@ def _serve(
         _shake_hands(port, leave)
         service.warm()
 
-    app = create_app(service, downloads, token, port=port, leave=leave)
+    app = create_app(service, downloads, entrance=entrance, port=port, who=who, leave=leave, limits=limits)
     connections = Connections(most_connections(), MOST_PER_ADDRESS)
+    protocol: Callable[..., asyncio.Protocol] = functools.partial(Connection, connections)
+    if entrance.listen is not None:
+        protocol = functools.partial(Doorway, connections, entrance.certificate, entrance.proxy)
     config = uvicorn.Config(
         app,
-        http=cast(type[asyncio.Protocol], functools.partial(Connection, connections)),
+        http=cast(type[asyncio.Protocol], protocol),
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=CONNECTIONS_SECONDS,

@@ -4,52 +4,93 @@ from __future__ import annotations
 
 import hmac
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.errors import Problem
 from backend.server.connections import trust
+from backend.server.hosts import Hosts
 from backend.server.problems import ProblemResponse
+from backend.server.users import LOCAL, User
 
 DRAIN_FACTOR = 4
 DRAIN_SECONDS = 10.0
+OTHER_HOST_HINT = (
+    "Ask for it under a name in its certificate, or have whoever runs it start it with --host-name and that name."
+)
 
 
 def _headers(scope: Scope, name: bytes) -> list[bytes]:
     return [value for key, value in scope["headers"] if key == name]
 
 
-class Guard:
-    """Refuses requests for another host (a web page that made its name point to this machine) or without the token."""
+Who = Callable[[str], User | None]
+"""Whose token that is; None if nobody's. Raises Problem if that cannot be told."""
 
-    def __init__(self, app: ASGIApp, *, port: int, token: str) -> None:
+
+def the_one(token: str) -> Who:
+    """A server with one token, for whoever started it."""
+    wanted = token.encode()
+    return lambda given: LOCAL if hmac.compare_digest(given.encode("latin-1"), wanted) else None
+
+
+class Guard:
+    """Refuses requests for another host (a web page that made its name point to this machine) or without a token.
+
+    hosts: what the server is called. who: tells users by their tokens. users: whether there are several.
+    elsewhere: whether the server was told where to listen; then pages of other origins are refused, too, by what the
+    browser says of them.
+
+    Who asks is in the `state` of what is let through, as `user`.
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: Hosts, who: Who, users: bool, elsewhere: bool) -> None:
         self._app = app
-        self._hosts = {f"{host}:{port}".encode() for host in ("127.0.0.1", "localhost", "[::1]")}
-        self._credentials = b"bearer " + token.encode()
+        self._hosts = hosts
+        self._who = who
+        self._users = users
+        self._elsewhere = elsewhere
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        problem, headers = self._refusal(scope)
-        if problem is None:
-            trust(scope)
-            await self._app(scope, receive, send)
-        else:
+        try:
+            self._check_names(scope)
+            user = self._user(scope)
+        except Problem as problem:
+            headers = {"WWW-Authenticate": "Bearer"} if problem.code == "token-wrong" else {}
             await ProblemResponse(problem, headers)(scope, receive, send)
+            return
+        trust(scope)
+        scope.setdefault("state", {})["user"] = user
+        await self._app(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> tuple[Problem | None, dict[str, str]]:
+    def _check_names(self, scope: Scope) -> None:
+        """Raises Problem("host-refused", "origin-refused")."""
         hosts = _headers(scope, b"host")
-        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
+        if len(hosts) != 1 or not self._hosts.include(hosts[0]):
             name = hosts[0].decode("latin-1")[:80] if hosts else ""
-            return Problem("host-refused", f"This server does not answer for '{name}'."), {}
+            hint = OTHER_HOST_HINT if self._elsewhere else None
+            raise Problem("host-refused", f"This server does not answer for '{name}'.", hint)
+        if self._elsewhere:
+            for origin in _headers(scope, b"origin"):
+                if not self._hosts.include_origin(origin):
+                    detail = f"Pages of '{origin.decode('latin-1')[:80]}' have no business here."
+                    raise Problem("origin-refused", detail)
+
+    def _user(self, scope: Scope) -> User:
+        """Raises Problem("token-wrong", "users-unusable")."""
         given = _headers(scope, b"authorization")
         scheme, _, token = (given[0] if len(given) == 1 else b"").partition(b" ")
-        if not hmac.compare_digest(scheme.lower() + b" " + token.strip(), self._credentials):
-            what = "is not the one this server was started with" if given else "is missing"
-            return Problem("token-wrong", f"The access token {what}."), {"WWW-Authenticate": "Bearer"}
-        return None, {}
+        user = self._who(token.strip().decode("latin-1"))
+        if user is None or scheme.lower() != b"bearer":
+            belongs = "is nobody's here" if self._users else "is not the one this server was started with"
+            hint = "Ask whoever runs the server for a token." if self._users else None
+            raise Problem("token-wrong", f"The access token {belongs if given else 'is missing'}.", hint)
+        return user
 
 
 class _TooLarge(Exception):
@@ -59,10 +100,10 @@ class _TooLarge(Exception):
 class BodyLimit:
     """Counts the bytes that really come and answers `request-too-large` when they are too many.
 
-    limit: for uploads, the paths in `uploads`; other bodies may have `small` bytes.
+    limit: for uploads, the paths in `uploads` and those below one that ends in "/"; other bodies: `small`.
     """
 
-    def __init__(self, app: ASGIApp, *, limit: int, small: int, uploads: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, *, limit: int, small: int, uploads: tuple[str, ...]) -> None:
         self._app = app
         self._limit = limit
         self._small = small
@@ -72,7 +113,9 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._limit if scope["path"] in self._uploads else self._small
+        path = scope["path"]
+        upload = any(path == one or (one.endswith("/") and path.startswith(one)) for one in self._uploads)
+        limit = self._limit if upload else self._small
         received = 0
         too_large = started = False
 

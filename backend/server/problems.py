@@ -20,6 +20,7 @@ from backend.errors import ERRORS, Problem, said
 
 MEDIA_TYPE = "application/problem+json"
 ANY_TIME = ("request-invalid", "token-wrong", "host-refused", "internal", "disk-full")
+ANY_TIME_OF_USERS = ("not-allowed", "origin-refused", "too-many-requests", "users-unusable")
 MOST_FIELDS = 5
 logger = logging.getLogger(__name__)
 

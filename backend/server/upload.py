@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from pydantic import ValidationError
 from python_multipart.multipart import parse_options_header
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
@@ -17,6 +18,9 @@ from backend.imaging.outlines import MAXIMUM_LAYERS, pair_outlines
 from backend.jobs.folders import storage_problem
 from backend.server import documents
 from backend.server.problems import invalid
+
+SENT_BEFORE = "sha256:"
+"""Begins a part that is no file, but names what was sent with PUT /uploads/{sha256}."""
 
 MOST_PARTS = 64
 MOST_FILES = MOST_PARTS + 2 * MAXIMUM_LAYERS
@@ -76,10 +80,34 @@ async def received_form(request: Request) -> AsyncIterator[None]:
         yield
 
 
+class SentBefore:
+    """The files of one form that were sent before, by their hash; all together no larger than what is sent at once.
+
+    read: gives the bytes of one. Raises Problem("upload-not-found").
+    """
+
+    def __init__(self, read: Callable[[str], bytes], most: int) -> None:
+        self._read = read
+        self._most = most
+        self._found = 0
+
+    async def file(self, part: str) -> bytes:
+        """Raises Problem("upload-not-found", "request-invalid", "request-too-large")."""
+        data = await run_in_threadpool(self._read, part.removeprefix(SENT_BEFORE))
+        self._found += len(data)
+        if self._found > self._most:
+            detail = f"The pictures that the request names have more than {self._most} bytes together."
+            raise Problem("request-too-large", detail)
+        return data
+
+
 async def read_form(
     request: Request,
+    sent: SentBefore | None = None,
 ) -> tuple[GenerateRequest, list[bytes], bytes | None, bytes | None, list[OutlineFiles]]:
     """The request, pictures, instance map, depth and outlines of a `received_form`.
+
+    sent: gives what was sent before; None where nothing can be.
 
     Raises Problem("request-invalid"), ("camera-invalid") or, where temporary files go, ("disk-full").
     """
@@ -96,11 +124,11 @@ async def read_form(
                 (await document.read(documents.LONGEST + 1)) if isinstance(document, UploadFile) else document.encode()
             )
             images, layers, depths = [
-                [await _file(part, name) for part in form.getlist(name)]
+                [await _file(part, name, sent) for part in form.getlist(name)]
                 for name in ("image", "outlines", "outline_depths")
             ]
             instances, depth = [
-                None if (part := _single(form, name)) is None else await _file(part, name)
+                None if (part := _single(form, name)) is None else await _file(part, name, sent)
                 for name in ("instances", "depth")
             ]
     except OSError as error:
@@ -129,7 +157,9 @@ def _single(form: FormData, name: str) -> UploadFile | str | None:
     return parts[0] if parts else None
 
 
-async def _file(part: UploadFile | str, name: str) -> bytes:
+async def _file(part: UploadFile | str, name: str, sent: SentBefore | None) -> bytes:
     if isinstance(part, str):
+        if sent is not None and part.startswith(SENT_BEFORE):
+            return await sent.file(part)
         raise Problem("request-invalid", f"The part '{name}' is not a file.", "Give the part a file name.")
     return await part.read()

@@ -16,6 +16,9 @@ from backend.jobs.executor import WorkerState
 from backend.jobs.service import JobService
 from backend.pipelines.base import MethodInfo, PipelineInfo
 from backend.preparations.base import PreparationInfo
+from backend.server.scope import JobsOf
+from backend.server.shares import Shares
+from backend.server.users import User
 
 
 class SlotView(BaseModel):
@@ -57,6 +60,26 @@ class Health(BaseModel):
         )
 
 
+class UserHealth(Health):
+    """The same where there are users: of what runs, each sees one's own."""
+
+    own_queued: int | None = Field(description="How many of the jobs that wait are one's own; null as for `queued`.")
+
+    @classmethod
+    def seen(cls, service: JobService, jobs: JobsOf) -> UserHealth:
+        """As `Health.of`."""
+        health = Health.of(service)
+        try:
+            running = jobs.seen([slot.running for slot in health.slots])
+            own = jobs.waiting
+        except Problem as error:
+            problem = ProblemDocument.model_validate(error.document())
+            running, own, health = [None] * len(health.slots), None, health.model_copy(update={"problem": problem})
+        slots = [SlotView(worker=slot.worker, running=job) for slot, job in zip(health.slots, running, strict=True)]
+        first = next((job for job in running if job is not None), None)
+        return cls(**{**dict(health), "running": first, "slots": slots, "own_queued": own})
+
+
 class Surplus(BaseModel):
     """What a limit would remove now."""
 
@@ -78,6 +101,29 @@ class StorageView(BaseModel):
         over = None if asked is None else service.surplus(asked)
         surplus = None if over is None else Surplus(jobs=over.jobs, bytes=over.bytes)
         return cls(jobs=used.jobs, bytes=used.bytes, keep_bytes=service.keep_bytes, surplus=surplus)
+
+
+class UserStorage(StorageView):
+    """The same where there are users: what one's own jobs hold, and for administrators all."""
+
+    share_bytes: int | None = Field(description="What a user's jobs and uploads may hold together.")
+    share_used: int = Field(description="What one's own do hold of that, as of half a minute ago.")
+
+    @classmethod
+    def seen(
+        cls, service: JobService, jobs: JobsOf, user: User, shares: Shares, asked: int | None = None
+    ) -> UserStorage:
+        """As `StorageView.of`; the limit of the whole is the administrators'."""
+        whole = StorageView.of(service, asked) if user.administrator else None
+        used = jobs.usage() if whole is None else whole
+        return cls(
+            jobs=used.jobs,
+            bytes=used.bytes,
+            keep_bytes=whole.keep_bytes if whole else None,
+            surplus=whole.surplus if whole else None,
+            share_bytes=shares.most,
+            share_used=shares.held(user.name),
+        )
 
 
 class StorageQuestion(Strict):
@@ -139,6 +185,7 @@ class PipelineView(MethodView):
     most_instances: int = Field(description="How many objects it takes at once.")
     chance: bool = Field(description="Whether the seed makes a difference.")
     needs_cameras: bool = Field(description="Whether every picture must come with the camera that took it.")
+    hears_words: bool = Field(description="Whether it takes words that were learned from the picture.")
 
     @classmethod
     def of(cls, info: PipelineInfo) -> PipelineView:
@@ -148,6 +195,7 @@ class PipelineView(MethodView):
             most_instances=info.instances[1],
             chance=info.chance,
             needs_cameras=info.needs_cameras,
+            hears_words=info.hears_words,
         )
 
 
@@ -159,6 +207,7 @@ class PreparationView(MethodView):
     finds_instances: bool = Field(description="It makes the instance map; the request must not bring one.")
     makes_picture: bool = Field(description="It makes the picture; the request must not bring one.")
     chance: bool = Field(description="Whether the seed makes a difference.")
+    learns_words: bool = Field(description="All that it gives is words, for pipelines that hear them.")
 
     @classmethod
     def of(cls, info: PreparationInfo) -> PreparationView:
@@ -169,6 +218,7 @@ class PreparationView(MethodView):
             finds_instances=info.finds_instances,
             makes_picture=info.makes_picture,
             chance=info.chance,
+            learns_words=info.learns_words,
         )
 
 

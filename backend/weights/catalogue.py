@@ -7,7 +7,7 @@ known.
 
 from __future__ import annotations
 
-from backend.weights import background, depth, hi3d, imagine, instantmesh, magic123, midi, mira, segment
+from backend.weights import background, depth, hi3d, imagine, instantmesh, magic123, midi, mira, multiview, segment
 from backend.weights.own import is_own, own_row
 from backend.weights.row import Weights
 
@@ -20,6 +20,7 @@ WEIGHTS: dict[str, Weights] = {
         *instantmesh.ROWS,
         *mira.ROWS,
         *hi3d.ROWS,
+        *multiview.ROWS,
         *magic123.ROWS,
         *depth.ROWS,
         *background.ROWS,

@@ -46,13 +46,16 @@ def has_boxes(settings: bpy.types.PropertyGroup) -> bool:
 
 
 def offered(settings: bpy.types.PropertyGroup) -> list[dict[str, Any]]:
-    """The steps that the source brings enough for, in the backend's order."""
+    """The steps that the source brings enough for and the pipeline makes use of, in the backend's order."""
+    pipeline = description_of(desk.current.pipelines, properties.chosen_pipeline(settings)) or {}
     with_depth = settings.source == "CAMERA"
     with_instances = with_depth or (settings.source in PICTURES and settings.labels == "LABELS")
     return [
         each
         for each in catalogue.steps(desk.current.preparations)
-        if (with_depth or not each.get("needs_depth")) and (with_instances or not each.get("needs_instances"))
+        if (with_depth or not each.get("needs_depth"))
+        and (with_instances or not each.get("needs_instances"))
+        and (pipeline.get("hears_words") or not each.get("learns_words"))
     ]
 
 

@@ -307,7 +307,7 @@ class FineStage(nn.Module):
             EmptySurface: there is no surface.
         """
         surface = self.surface()
-        return surface.vertices, surface.faces, self.albedo
+        return surface.vertices, surface.faces, torch.no_grad()(self.albedo)
 
     def albedo(self, places: Tensor) -> Tensor:
         """The surface's colours `[N, 3]` at places `[N, 3]`."""

@@ -62,18 +62,15 @@ def seen_weights(vertices: Tensor, faces: Tensor, views: Views) -> tuple[Tensor,
     return torch.stack(weights), pixels
 
 
-def vertex_colours(vertices: Tensor, faces: Tensor, views: Views, gains: Tensor) -> tuple[Tensor, Tensor]:
+def vertex_colours(vertices: Tensor, faces: Tensor, views: Views) -> tuple[Tensor, Tensor]:
     """Colours `[N, 3]` 0 … 1 of vertices, and which of them `[N]` a view sees.
 
     Colours are means over the views, by how straight they look at the surface; then again, with less weight to views
     that say something else than the mean, which are those that are wrong or see a highlight. What no view sees gets
     the colours of what is near.
-
-    Args:
-        gains: `[V, 3]`, what a view's colours are divided by.
     """
     weights, pixels = seen_weights(vertices, faces, views)
-    found = look_up(views.pictures, pixels) / gains[:, None]
+    found = look_up(views.pictures, pixels)
     best = weights.sum(0)
     mean = _mean(found, weights)
     agreement = 1 / (1 + ((found - mean).norm(dim=2) / ROBUST).square())

@@ -58,11 +58,6 @@ class Lattice:
         x, y, z = counts.tolist()
         return cls(origin.double(), spacing, (x, y, z))
 
-    @property
-    def upper(self) -> Tensor:
-        """`[3]` float64: the last point."""
-        return self.origin + self.spacing * (self.origin.new_tensor(self.shape) - 1)
-
     def points(self) -> Tensor:
         """`[X * Y * Z, 3]` float32, x slowest."""
         axes = [
@@ -107,15 +102,6 @@ def hull_field(distances: Tensor, cameras: Cameras, points: Tensor, spared: int 
     found = [
         apart(distances, cameras, piece).topk(spared + 1, dim=0).values[spared] for piece in torch.split(points, CHUNK)
     ]
-    return torch.cat(found)
-
-
-def outlined(distances: Tensor, cameras: Cameras, points: Tensor, within: float) -> Tensor:
-    """`[P]` int64: in how many views points `[P, 3]` lie on the outline, or nearer to it than a distance.
-
-    A point of the visual hull lies on one outline, where the object need not be; what lies on several is an edge of it.
-    """
-    found = [(apart(distances, cameras, piece).abs() < within).sum(0) for piece in torch.split(points, CHUNK)]
     return torch.cat(found)
 
 

@@ -35,13 +35,17 @@ def test_the_zip_holds_what_it_needs_and_nothing_else(archive: Path) -> None:
             f"bundle/backend/weights/local/mira-small/{name}"
             for name in ("checkpoint_5300.pt", "config.json", "ATTRIBUTION.md", "ORIGIN.md")
         ),
+        *(
+            f"bundle/backend/weights/local/hull-prior/{name}"
+            for name in ("model.safetensors", "ATTRIBUTION.md", "ORIGIN.md")
+        ),
         "installer/__main__.py",
         *(f"bundle/requirements/{name}" for name in ("server.txt", "learned.txt", "torch.txt", "uv.txt")),
     }
     assert needed <= set(names)
     assert names == sorted(names)
     assert len(names) == len(set(names))
-    allowed = {".py", ".toml", ".txt", ".json", ".md", ".html", ".onnx", ".pt", ""}
+    allowed = {".py", ".toml", ".txt", ".json", ".md", ".html", ".onnx", ".pt", ".safetensors", ""}
     assert {Path(name).suffix for name in names} <= allowed
     assert not [name for name in names if "pycache" in name or "test" in name or name.startswith(("/", "."))]
     for name in ("server.txt", "learned.txt"):

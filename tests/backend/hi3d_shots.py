@@ -14,7 +14,7 @@ from backend.scene import Scene
 from backend.shot import Shot
 from tests.backend.instantmesh_shots import Kept, job_folder, nobody, photo
 
-FAST = Hi3DParameters(steps=2, fitting=0, resolution=32, faces=800, texture_size=64)
+FAST = Hi3DParameters(steps=2, surface="outlines", resolution=32, faces=800, texture_size=64)
 DRAFT = FAST.model_copy(update={"refine": "off", "colour": "none"})
 
 

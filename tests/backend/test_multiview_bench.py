@@ -12,9 +12,8 @@ from bench import multiview  # noqa: E402
 from bench.multiview import Figures, table, verdict  # noqa: E402
 from bench.multiview_data import HELD_OUT, TRIED, Task, elevations_of  # noqa: E402
 from bench.multiview_disturbed import disturbed, smaller  # noqa: E402
-from bench.multiview_measures import f_scores, is_watertight, picture_noise, seen_from_outside  # noqa: E402
-from models.multiview import Settings, orbit  # noqa: E402
-from models.multiview.surface import Level  # noqa: E402
+from bench.multiview_measures import Sampled, f_scores, is_watertight, picture_noise, seen_from_outside  # noqa: E402
+from models.multiview import Prior, orbit  # noqa: E402
 from tests import documented  # noqa: E402
 from tests.models.multiview.shapes import BOX, mesh_of, shot  # noqa: E402
 
@@ -23,8 +22,7 @@ def test_every_way_is_measured_at_the_smallest_size() -> None:
     vertices, faces = mesh_of(BOX)
     orbits = [shot(vertices, faces, orbit(16, elevation, size=64)) for elevation in (0.0, 15.0)]
     found = Task("box", 0.0, *orbits, vertices, faces)
-    settings = Settings(levels=(Level(24, 5, 128),))
-    figures = [multiview.measured(found, way, 64, settings, 1)[0] for way in multiview.WAYS]
+    figures = [multiview.measured(found, Sampled.of(vertices, faces), way, 64, Prior(), 1)[0] for way in multiview.WAYS]
     assert [each.way for each in figures] == list(multiview.WAYS)
     for each in figures:
         assert each.watertight and 0 < each.f1 <= each.f2 <= 1 and each.seconds > 0 and each.orbit > 10
@@ -35,9 +33,10 @@ def test_every_way_is_measured_at_the_smallest_size() -> None:
 
 def test_the_measures_know_right_from_wrong() -> None:
     vertices, faces = mesh_of(BOX)
-    near, plain = f_scores(vertices, faces, vertices, faces, 4000)
+    truth = Sampled.of(vertices, faces, 4000)
+    near, plain = f_scores(truth, truth)
     assert near[1].f > 0.98 and plain[1].f > 0.98
-    moved, _ = f_scores(vertices + torch.tensor([0.0, 0.0, 0.05]), faces, vertices, faces, 4000)
+    moved, _ = f_scores(Sampled.of(vertices + torch.tensor([0.0, 0.0, 0.05]), faces, 4000), truth)
     assert moved[1].f < 0.7
     within, others = mesh_of((((0.0, 0.0, 0.0), (0.1, 0.1, 0.1)),))
     both = torch.cat([vertices, within]), torch.cat([faces, others + len(vertices)])
@@ -61,7 +60,7 @@ def test_views_are_disturbed_by_as_much_as_is_said() -> None:
 
 
 def test_the_bars_are_looked_at() -> None:
-    one = Figures("a", 0.0, "fitted", 0.76, 0.91, 0.7, 0.8, 28.0, 23.0, True, 100.0, None)
+    one = Figures("a", 0.0, "learned", 0.76, 0.91, 0.7, 0.8, 28.0, 23.0, True, 100.0, None)
     hull = replace(one, way="hull", f1=0.5, f2=0.6)
     bad = replace(one, way="disturbed", f2=0.86, told=True)
     assert not [said for said in verdict([one, hull, bad]) if "NOT held" in said]

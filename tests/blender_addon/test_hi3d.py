@@ -13,7 +13,7 @@ import pytest
 from tests.blender_addon.conftest import ROOT, backend_python
 from tests.blender_addon.test_instantmesh import corners
 
-FAST = {"steps": 2, "fitting": 0, "resolution": 32, "faces": 800, "texture_size": 64}
+FAST = {"steps": 2, "surface": "outlines", "resolution": 32, "faces": 800, "texture_size": 64}
 
 
 @pytest.fixture(scope="module")

@@ -117,7 +117,7 @@ def test_python_downloads_and_the_pipeline_becomes_ready(hub: HostileHub, addon:
         return {view["id"]: view["ready"] for view in session.current.desk.pipelines}["midi"]
 
     states = {entry["id"]: entry["state"] for entry in addon.models()}
-    assert states.pop("u2netp") == states.pop("mira-small") == "ready", "they come along"
+    assert {states.pop(name) for name in ("u2netp", "mira-small", "hull-prior")} == {"ready"}, "they come along"
     assert set(states.values()) == {"absent"}
     assert not ready()
     done = addon.download_model("midi", accept_licence=True)

@@ -219,3 +219,12 @@ def test_no_preparation_of_ours_is_known_by_its_name() -> None:
         compared = set(re.findall(r"==\s*[\"'](text|imagine|segment|inversion)[\"']", code))
         assert said | compared <= STORED.get(name, set()), name
     assert sentences.SOURCE == "text"
+
+
+def test_what_learns_words_is_offered_to_pipelines_that_hear_them(settings: Any) -> None:
+    desk = session.current.desk
+    learning = {"id": "test-learn", "title": "Learn", "parameters": {"properties": {}}, "learns_words": True}
+    take_preparations([*desk.preparations, learning])
+    assert "test-learn" not in [each["id"] for each in preparing.offered(settings)]
+    desk.pipelines = [{**each, "hears_words": each["id"] == "test-box"} for each in desk.pipelines]
+    assert "test-learn" in [each["id"] for each in preparing.offered(settings)]

@@ -11,6 +11,7 @@ from typing import Any
 from tests.gui.blender import NEXT_TO_RIGHT, RIGHT
 from tests.gui.long_job import finish_early_and_continue
 from tests.gui.machine import STAGE, until
+from tests.gui.optimising import optimise_a_prop
 from tests.gui.trip import FRAME_MOST, FRAME_USUAL, Trip, in_sight
 
 NETWORK_CODES = ("no-network", "index-down", "certificate", "no-wheel", "no-python", "too-slow")
@@ -423,6 +424,7 @@ STEPS: tuple[Callable[[Trip], None], ...] = (
     cancel_a_job,
     work_while_a_job_runs,
     finish_early_and_continue,
+    optimise_a_prop,
     answer_a_question,
     pick_views,
     photograph_from_cameras,

@@ -23,7 +23,7 @@ def finish_early_and_continue(trip: Trip) -> None:
     blender.ask("frames.watch()")
     blender.wait("len(session().previews.slices.seconds) >= 6", "six more pictures", 30.0)
     trip.shot("shown")
-    _tell_of_pictures(trip, blender.ask("frames.seen()"))
+    tell_of_pictures(trip, blender.ask("frames.seen()"), "the add-on's part of a frame, with a picture")
     blender.click("bpy.ops.set_dresser.finish(", FINISH)
     trip.wait_for(identifier, 30.0, state="done", arrival="imported")
     assert blender.ask("editor.image.name") == "Wallpaper", "the editor does not show again what it showed before"
@@ -63,12 +63,12 @@ def _steps(trip: Trip, identifier: str) -> int:
     return int(message.split()[0])
 
 
-def _tell_of_pictures(trip: Trip, seen: dict[str, Any]) -> None:
+def tell_of_pictures(trip: Trip, seen: dict[str, Any], what: str) -> None:
     """What the pictures of a running job cost: they come twice a second, so each of them is a frame for itself."""
     held = sorted(seen["slices"] + seen["panels"] + seen["previews"])
     usual, most = held[int(len(held) * 0.95)], held[-1]
-    trip.facts["the add-on's part of a frame, with a picture"] = (
-        f"{len(seen['previews'])} pictures of 512 by 512, {len(seen['slices'])} ticks, {len(seen['panels'])} panels: "
+    trip.facts[what] = (
+        f"{len(seen['previews'])} pictures, {len(seen['slices'])} ticks, {len(seen['panels'])} panels: "
         f"95 % under {usual * 1000:.1f} ms, longest {most * 1000:.1f} ms; "
         f"pictures {min(seen['previews']) * 1000:.1f} to {max(seen['previews']) * 1000:.1f} ms"
     )

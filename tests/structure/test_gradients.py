@@ -24,8 +24,6 @@ REASONS = {
     "models/lrm/tiny.py": ({"no_grad"}, "writes the values that parameters begin with"),
     "models/lrm/triplane.py": ({"detach"}, "the folded way is for inference; the plain one is beside it"),
     "models/lrm/volume.py": ({"detach"}, "where a ray is looked at again is no function to be learned"),
-    "models/multiview/fitting.py": ({"detach"}, "where a ray is looked at is no function to be learned"),
-    "models/multiview/surface.py": ({"detach"}, "marching cubes and the next level begin with numbers"),
     "models/optimisation/loop.py": ({"detach"}, "averages, copies and figures are no part of what is learned"),
     "models/magic123/coarse.py": ({"detach", "no_grad"}, "priors look at pictures; space is remembered as numbers"),
     "models/magic123/drawing.py": ({"detach", "no_grad"}, "which samples are hidden is a choice; normals hide nothing"),

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from backend.pipelines.base import PROMINENT, Needs, PipelineInfo, Stage, special
+from backend.pipelines.former import formerly
 from backend.pipelines.parameters import (
     ComputingParameters,
     Faces,
@@ -32,6 +33,9 @@ TRAINED = (-10, 0, 10, 20, 30, 40)
 
 WEIGHTS: dict[str, Any] = {"on": ["hi3d-refine"], "off": []}
 """Ids of `backend/weights` that each choice of `refine` needs beside the first stage's."""
+
+SURFACES: dict[str, Any] = {"learned": ["hull-prior"], "outlines": []}
+"""The same of `surface`."""
 
 FROM_CAMERA = -90
 """The value of `elevation` that leaves it to the camera."""
@@ -85,7 +89,7 @@ class Hi3DParameters(
     )  # fmt: skip
     side: int = Field(
         512, ge=64, le=1024, title="View size",
-        description="Pixels along a side of the views as the surface is fitted to them; the texture has all of them.",
+        description="Pixels along a side of the views as the surface is made of them; the texture has all of them.",
         json_schema_extra={"group": "views"},
     )  # fmt: skip
     orbit_video: bool = Field(
@@ -94,10 +98,13 @@ class Hi3DParameters(
         json_schema_extra={"group": "views"},
     )  # fmt: skip
     resolution: Annotated[Resolution, Field(le=320)] = 144
-    fitting: int = Field(
-        420, ge=0, le=2000, title="Fitting steps",
-        description="Steps in which the surface is fitted to the views; 0 leaves it to their outlines.",
-        json_schema_extra={"group": "mesh"},
+    surface: Literal["learned", "outlines"] = Field(
+        "learned", title="Surface",
+        description="From the outlines of the views alone, or without what a network that has seen furniture holds for "
+        "unlikely there.",
+        json_schema_extra={
+            "group": "mesh", "weights": SURFACES, **formerly("fitting", values=((0, "outlines"), (420, "learned"))),
+        },
     )  # fmt: skip
     faces: Annotated[Faces, Field(json_schema_extra=PROMINENT | special(0, "All", 40000))] = 40000
     texture_size: Annotated[TextureSize, Field(json_schema_extra=PROMINENT)] = 2048
@@ -111,7 +118,7 @@ class Hi3DParameters(
         return value
 
     def needed_weights(self) -> tuple[str, ...]:
-        return tuple(WEIGHTS[self.refine])
+        return (*WEIGHTS[self.refine], *SURFACES[self.surface])
 
     @property
     def refines(self) -> bool:

@@ -22,11 +22,11 @@ from backend.pipelines.hi3d.painting import HINT, IDENTIFIERS, Sizes, Wanted, pa
 from backend.pipelines.hi3d.plans import stage_plans
 from backend.pipelines.hi3d.reviewing import Reviewed, review
 from backend.pipelines.hi3d.subjects import subjects
-from backend.pipelines.hi3d.surfaces import CUT, Ring, ring_of
+from backend.pipelines.hi3d.surfaces import Ring, ring_of
 from backend.pipelines.running import Running, Tell, each, each_beside, seen
 from backend.pipelines.viewed.judging import judged
 from backend.pipelines.viewed.plans import surface_plans
-from backend.pipelines.viewed.surfacing import Solid, coloured, settings_of, surfaced
+from backend.pipelines.viewed.surfacing import Solid, coloured, surfaced
 from backend.scene import Mesh, Prop, Scene
 from backend.shot import Shot
 from models.hi3d.files import ORBIT, REFINE, Stage
@@ -99,11 +99,11 @@ def _shaped(
 
     def solid(number: int, tell: Tell) -> Solid:
         ring = rings[number] = ring_of(reviewed[number], views[number], context, tell)
-        settings = settings_of(parameters.fitting, parameters.resolution, True, context.seed)
+        learned = parameters.surface == "learned"
 
         def make() -> Arrays:
             small = ring.smaller(parameters.side).to(running.device.name)
-            return vars(surfaced(small, settings, number, context, lambda share: tell(CUT + (1 - CUT) * share), HINT))
+            return vars(surfaced(small, parameters.resolution, learned, number, context, HINT))
 
         return Solid(**kept.once(f"surface-{number}", make))
 

@@ -367,6 +367,7 @@ MAGIC123 = PipelineInfo(
     learned=True,
     memory_bytes=needs(Magic123Parameters.model_validate({})).memory_bytes,
     needed=needs,
+    hears_words=True,
     finishes_early=True,
     checkpoints=True,
     licence="GPL-3.0-or-later AND LicenseRef-CreativeML-OpenRAIL-M AND MIT",

@@ -3,41 +3,39 @@ it. No download; nothing is made up but what no picture shows."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from backend.pipelines.base import PROMINENT, Needs, PipelineInfo, Stage, special
+from backend.pipelines.former import formerly
 from backend.pipelines.parameters import (
     Faces,
     MeshParameters,
-    Quality,
     Resolution,
-    Steps,
     TextureParameters,
     TextureSize,
-    steps_of,
 )
 from backend.pipelines.picture import PictureParameters
 
 FEWEST, MOST = 2, 64
 """Pictures."""
 
+WEIGHTS: dict[str, Any] = {"draft": [], "standard": ["hull-prior"]}
+
 
 class MultiviewParameters(MeshParameters, TextureParameters, PictureParameters):
     """What an artist can turn."""
 
-    QUALITIES: ClassVar[dict[str, int]] = {"draft": 0, "standard": 300, "final": 600}
-
-    quality: Annotated[
-        Quality,
-        Field(
-            description="How the surface is found: draft from the outlines alone; standard and final by fitting it to "
-            "the pictures in 300 or 600 steps, which can find hollows, and takes minutes and some of thin parts.",
-            json_schema_extra=PROMINENT,
-        ),
-    ] = "draft"
-    steps: Annotated[Steps, Field(le=2000), steps_of(QUALITIES)] = 0
+    quality: Literal["draft", "standard"] = Field(
+        "standard",
+        title="Quality",
+        description="How the surface is found: draft from the outlines alone; standard takes away what a network that "
+        "has seen furniture holds for unlikely.",
+        json_schema_extra={
+            "group": "making", "weights": WEIGHTS, **PROMINENT, **formerly(values=(("final", "standard"),)),
+        },
+    )  # fmt: skip
     resolution: Annotated[Resolution, Field(le=320, json_schema_extra=PROMINENT)] = 144
     side: int = Field(
         512,
@@ -53,19 +51,11 @@ class MultiviewParameters(MeshParameters, TextureParameters, PictureParameters):
         description="Make pictures that are lighter or darker than the others agree with them.",
         json_schema_extra={"group": "texture"},
     )
-    flexible: bool = Field(
-        True,
-        title="Bend views",
-        description="Let pictures disagree by a few pixels, as painted or generated ones do.",
-        json_schema_extra={"group": "views"},
-    )
     faces: Annotated[Faces, Field(json_schema_extra=PROMINENT | special(0, "All", 40000))] = 40000
     texture_size: Annotated[TextureSize, Field(json_schema_extra=PROMINENT)] = 2048
 
-    @property
-    def chosen_steps(self) -> int:
-        """Of the fitting, at all its sizes together; 0: the outlines alone."""
-        return self.steps or self.QUALITIES[self.quality]
+    def needed_weights(self) -> tuple[str, ...]:
+        return tuple(WEIGHTS[self.quality])
 
     def picture_side(self, objects: bool) -> int:
         return max(2048, 2 * self.side)
@@ -93,7 +83,6 @@ MULTIVIEW = PipelineInfo(
     instances=(1, 1),
     learned=True,
     needed=lambda chosen: Needs(),
-    finishes_early=True,
     checkpoints=True,
     needs_cameras=True,
 )

@@ -21,13 +21,16 @@ from backend.pipelines.running import Running, Tell, each
 from backend.pipelines.viewed.judging import judged
 from backend.pipelines.viewed.plans import surface_plans
 from backend.pipelines.viewed.sheets import sheet
-from backend.pipelines.viewed.surfacing import coloured, settings_of, surfaced
+from backend.pipelines.viewed.surfacing import coloured, surfaced
 from backend.placement import stand_up
 from backend.scene import Prop, Scene
 from backend.shot import Shot
 from models.multiview.views import Views
 
 HINT = "See that the cameras are those that took the pictures, and that all pictures show the same object."
+
+SURFACE = 1
+"""The step of the checkpoint of the surface; that of the texture is the next."""
 
 SHEET = 4
 """Views side by side in the preview."""
@@ -75,15 +78,15 @@ def _views(taken: Sequence[Taken], side: int, context: Context) -> tuple[Views, 
 
 def _made(views: Views, frame: Frame, shot: Shot, parameters: MultiviewParameters, context: Context) -> dict[int, Prop]:
     (instance,) = shot.instances.names
-    earlier, step = kept(context), max(parameters.chosen_steps, 1)
+    earlier = kept(context)
 
     def solid(number: int, tell: Tell) -> Made:
-        return earlier or _surface(views, number, parameters, context, tell)
+        return earlier or _surface(views, number, parameters, context)
 
     with context.stage("surface"):
         made = each([instance], solid, shot, context, HINT)
-        if earlier is None and not context.finished_early:  # what was ended early is no state to go on from
-            made[instance].keep(context, step)
+        if earlier is None:
+            made[instance].keep(context, SURFACE)
     shapes: dict[int, Cleaned] = {}
     with context.stage("clean"):
         if made[instance].mesh is None:
@@ -108,8 +111,8 @@ def _made(views: Views, frame: Frame, shot: Shot, parameters: MultiviewParameter
 
     with context.stage("texture"):
         made = each(made, painted, shot, context, HINT)
-        if shapes and not context.finished_early:
-            made[instance].keep(context, step + 1)
+        if shapes:
+            made[instance].keep(context, SURFACE + 1)
 
     def placed(number: int, tell: Tell) -> Prop:
         found, name = made[number], shot.instances.names[number]
@@ -123,7 +126,6 @@ def _made(views: Views, frame: Frame, shot: Shot, parameters: MultiviewParameter
         return each(made, placed, shot, context)
 
 
-def _surface(views: Views, number: int, parameters: MultiviewParameters, context: Context, tell: Tell) -> Made:
-    settings = settings_of(parameters.chosen_steps, parameters.resolution, parameters.flexible, context.seed)
-    found = surfaced(views, settings, number, context, tell, HINT)
+def _surface(views: Views, number: int, parameters: MultiviewParameters, context: Context) -> Made:
+    found = surfaced(views, parameters.resolution, parameters.quality != "draft", number, context, HINT)
     return Made(found.vertices, found.faces, tuple(found.left_out.tolist()))

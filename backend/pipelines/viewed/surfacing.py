@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,13 +14,11 @@ from backend.pipelines import ending
 from backend.pipelines.context import Context
 from backend.pipelines.running import Tell
 from backend.scene import Mesh
-from models.multiview.surface import LEVELS, Settings, reconstruct
+from backend.weights import locate
+from models.multiview import Settings, read_prior, reconstruct
 from models.multiview.texture import Blend, texture, vertex_colours
 from models.multiview.views import Views
 from models.optimisation.hooks import Hooks
-
-COARSEST = 12
-"""Cells along the longest side that the fitting begins with at least."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,45 +37,21 @@ class Solid:
         return views.chosen([index for index in range(len(views)) if index not in self.left_out])
 
 
-def settings_of(steps: int, resolution: int, flexible: bool, seed: int) -> Settings:
-    """How a surface is made: as it is by itself, at another resolution and with other numbers of steps.
-
-    Args:
-        steps: of the fitting, at all its sizes together; 0: the outlines alone.
-        resolution: cells along the longest side.
-        flexible: whether views may disagree by a few pixels and in exposure.
-    """
-    finest = LEVELS[-1]
-    if not steps:
-        return Settings(levels=(replace(finest, cells=resolution, steps=0),), flexible=False, seed=seed)
-    share = steps / sum(level.steps for level in LEVELS)
-    levels = [
-        replace(
-            level,
-            cells=max(COARSEST, round(level.cells * resolution / finest.cells)),
-            steps=max(1, round(level.steps * share)),
-        )
-        for level in LEVELS
-    ]
-    return Settings(levels=tuple(levels), flexible=flexible, seed=seed)
-
-
-def surfaced(views: Views, settings: Settings, number: int, context: Context, tell: Tell, hint: str) -> Solid:
+@torch.no_grad()
+def surfaced(views: Views, resolution: int, learned: bool, number: int, context: Context, hint: str) -> Solid:
     """The surface of one object.
 
     Args:
+        resolution: cells along the longest side. learned: take away what a network holds for unlikely.
         number: of the instance. hint: what to do about views that show something else.
 
     Raises:
         ValueError: the views agree on nothing.
-        Cancelled: at the next step after the user has cancelled.
+        Problem: "weights-missing", "weights-damaged".
     """
-    hooks = Hooks(
-        progress=lambda report: tell(report.step / max(report.steps, 1)),
-        finish=lambda: context.finish_wanted,
-        tell=lambda sentence: context.warn("views-disagree", sentence, hint, number),
-    )
-    found = reconstruct(views, settings, hooks)
+    prior = read_prior(locate("hull-prior"), views.device) if learned else None
+    hooks = Hooks(tell=lambda sentence: context.warn("views-disagree", sentence, hint, number))
+    found = reconstruct(views, Settings(resolution), prior, hooks)
     return Solid(
         found.vertices.detach().float().cpu().numpy(),
         found.faces.cpu().numpy(),

@@ -85,4 +85,5 @@ INVERSION = PreparationInfo(
     needed=lambda chosen: Needs(NEEDS),
     checkpoints=True,
     chance=True,
+    learns_words=True,
 )

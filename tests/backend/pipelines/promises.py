@@ -93,10 +93,10 @@ EXAMPLES = {
     "inflate": Example({"detail": 48, "texture_size": 64}),
     "midi": Example({"steps": 2, "resolution": "65", "faces": 1000, "texture_size": 128}, _midi),
     "instantmesh": Example({"steps": 1, "resolution": "64", "faces": 1000, "texture_size": 256}, _instantmesh),
-    "multiview": Example({"steps": 2, "resolution": 32, "side": 128, "faces": 800, "texture_size": 128}, views=3),
+    "multiview": Example({"resolution": 32, "side": 128, "faces": 800, "texture_size": 128}, views=3),
     "mira": Example({"resolution": 32, "faces": 1000, "texture_size": 128}, _mira),
     "hi3d": Example(
-        {"steps": 2, "refine": "off", "fitting": 0, "resolution": 32, "faces": 800, "texture_size": 64}, _hi3d
+        {"steps": 2, "refine": "off", "surface": "outlines", "resolution": 32, "faces": 800, "texture_size": 64}, _hi3d
     ),
     "magic123": Example(
         {

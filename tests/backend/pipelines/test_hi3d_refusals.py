@@ -27,7 +27,7 @@ from tests.backend.pipelines.test_hi3d import looked_at  # noqa: E402
 @pytest.mark.parametrize(
     "wrong",
     [{"elevation": 41}, {"elevation": -11}, {"elevation": -91}, {"elevation": "high"}, {"guidance": 0.5},
-     {"guidance_shape": "round"}, {"resolution": 321}, {"side": 32}, {"fitting": -1}],
+     {"guidance_shape": "round"}, {"resolution": 321}, {"side": 32}, {"surface": "round"}],
 )  # fmt: skip
 def test_parameters_out_of_range_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(Problem, match="parameters-invalid") as caught:

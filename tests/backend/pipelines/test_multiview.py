@@ -227,6 +227,6 @@ def test_the_first_pictures_camera_may_be_told_in_either_place() -> None:
 
 
 def test_a_draft_takes_the_outlines_alone() -> None:
-    assert MultiviewParameters(quality="draft").chosen_steps == 0
-    assert MultiviewParameters(quality="draft", steps=7).chosen_steps == 7
+    assert MultiviewParameters(quality="draft").needed_weights() == ()
+    assert MultiviewParameters().needed_weights() == ("hull-prior",)
     assert MultiviewParameters(colour="none").skipped_stages() == ("texture",)

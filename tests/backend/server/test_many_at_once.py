@@ -37,7 +37,7 @@ def test_one_of_several_that_run_is_cancelled_answered_ended_early_or_killed(tmp
         # The one that asks has made room for the fifth; no other has.
         until(lambda: server.job(waiting)["state"] == "running", "the fifth running")
         assert {slot["running"] for slot in slots(server)} == {killed, cancelled, long, waiting}
-        assert {slot["worker"] for slot in slots(server)} == {"busy"}
+        until(lambda: {slot["worker"] for slot in slots(server)} == {"busy"}, "four workers at work")
         os.kill(workers[killed], signal.SIGKILL)
         died = server.wait(killed)
         assert (died["state"], died["problem"]["code"]) == ("failed", "worker-died")

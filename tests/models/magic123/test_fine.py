@@ -243,6 +243,23 @@ def test_distances_that_run_away_are_held() -> None:
     assert bool((fine.signed.grad[beyond].sign() == fine.signed.detach()[beyond].sign()).all())
 
 
+def test_a_prior_that_knows_nothing_leaves_one_closed_surface() -> None:
+    """Signs change by chance alone then, and must not leave pieces behind that float around."""
+
+    class Noise:
+        def gradient(self, pictures: Tensor, views: RelativeViews, step: Step) -> Tensor:
+            return torch.randn(pictures.shape, generator=step.generator("noise")) * 1e-2
+
+    settings = replace(SMALL, known_every=100)
+    grid = TetrahedralGrid.of_resolution(settings.resolution)
+    fine = FineStage(begin(ball, settings.resolution), Paint(), reference(), [Noise()], settings)
+    Loop(fine, torch.optim.Adam(fine.groups(), **ADAM), Settings(settings.steps, judged_every=0)).run()
+    assert closed(fine.surface().faces)
+    assert int(grid.pieces(fine.signed.detach() > 0).max()) == 1
+    fine.settings = replace(settings, distance_rate=1.0)
+    assert fine.groups()[0]["lr"] == 0.1
+
+
 def test_a_published_surface_goes_on_where_it_was() -> None:
     grid = TetrahedralGrid.of_resolution(24)
     index = torch.arange(grid.vertices)
@@ -264,7 +281,7 @@ def test_previews_show_colours_and_normals_of_what_is_seen() -> None:
     assert seen.depth[:, 12, 12].tolist() == pytest.approx([1.3, 1.3], abs=0.02)
     vertices, faces, field = fine.export()
     assert not vertices.requires_grad and closed(faces)
-    assert field(vertices).shape == vertices.shape
+    assert field(vertices).shape == vertices.shape and not field(vertices).requires_grad
 
 
 def test_places_stay_exact_in_a_run_of_less_precision() -> None:

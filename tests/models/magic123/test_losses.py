@@ -37,7 +37,7 @@ def test_turning_away_is_wrong_and_hiding_is_no_cure() -> None:
     assert found.item() == pytest.approx(0.64)
     found.backward()
     assert weights.grad is None and normals.grad is not None and float(normals.grad[0, 1]) > 0
-    assert float(losses.orient(weights, -normals, ahead)) == 0
+    assert losses.orient(weights, -normals, ahead).item() == 0
 
 
 def test_depth_is_told_by_its_order() -> None:

@@ -6,17 +6,32 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.multiview_measures import is_watertight
 from models.multiview import Settings, Surface, Views, orbit, reconstruct
-from models.multiview.surface import Level, redistanced
-from models.optimisation.hooks import Hooks, Report
+from models.multiview.prior import FARTHEST, lattice_over
+from models.multiview.silhouettes import object_box, outline_distances
+from models.multiview.surface import closing
+from models.optimisation.hooks import Hooks
 from tests.models.multiview.shapes import BOX, CHAIR, distance_to, mesh_of, shot, stripes
 from tests.models.rendering.solids import ball
 
-HULL = Settings(levels=(Level(64, 0),), flexible=False)
-FITTED = Settings(levels=(Level(32, 60, 1024, (4.0, 6.0)), Level(64, 60, 1536)), flexible=False)
+SMALL = Settings(cells=64)
+
+
+class Knowing(nn.Module):
+    """What the best prior would say of the box."""
+
+    def __init__(self, spacing: float) -> None:
+        super().__init__()
+        self.spacing = spacing
+
+    def forward(self, values: Tensor) -> Tensor:
+        hull = values[0, 0] * FARTHEST
+        axes = [(torch.arange(side) - (side - 1) / 2) * self.spacing for side in hull.shape]
+        true = distance_to(BOX, torch.cartesian_prod(*axes)).reshape(hull.shape) / self.spacing
+        return (true - hull).clamp(min=0)[None]
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +40,9 @@ def box() -> Views:
 
 
 @pytest.fixture(scope="module")
-def fitted(box: Views) -> Surface:
-    return reconstruct(box, FITTED)
+def learned(box: Views) -> Surface:
+    low, high = object_box(outline_distances(box.alpha), box)
+    return reconstruct(box, SMALL, Knowing(lattice_over(low, high).spacing))  # type: ignore[arg-type]
 
 
 def areas(surface: Surface) -> Tensor:
@@ -47,25 +63,42 @@ def apart(surface: Surface) -> float:
     return float((distance_to(BOX, surface.vertices).abs() * weight).sum() / weight.sum())
 
 
-def test_the_fitted_surface_of_a_box_is_closed_and_nearer_than_the_hull(box: Views, fitted: Surface) -> None:
-    hull = reconstruct(box, HULL)
-    for surface in (hull, fitted):
+def test_what_a_prior_takes_away_is_gone_and_all_is_closed(box: Views, learned: Surface) -> None:
+    hull = reconstruct(box, SMALL)
+    for surface in (hull, learned):
         assert is_watertight(surface.faces) and volume(surface) > 0, "closed, and turned outwards"
         assert bool(surface.vertices.isfinite().all())
-    assert apart(fitted) < 0.8 * apart(hull)
+    assert learned.report["learned"] and not hull.report["learned"]
+    assert apart(learned) < 0.4 * apart(hull)
 
 
-def test_colours_are_those_of_the_views(fitted: Surface) -> None:
-    wrong = (fitted.colours - stripes(fitted.vertices)).abs().mean(1)
-    near = fitted.seen & (distance_to(BOX, fitted.vertices).abs() < 0.005)
+def test_a_prior_is_not_asked_about_few_views(box: Views) -> None:
+    surface = reconstruct(box.chosen(range(8)), Settings(cells=32), Knowing(0.01))  # type: ignore[arg-type]
+    assert surface.report["learned"] is False
+
+
+def test_a_thin_top_is_closed_and_what_is_empty_stays_empty() -> None:
+    height = torch.arange(20.0) - 10
+    hull = (height.abs() - 6).expand(8, 8, 20)
+    sheet = (height.abs() + 0.5).expand(8, 8, 20)
+    assert bool((closing(sheet, hull, 1.0)[:, :, 10] < 0).all())
+    empty = sheet + 4
+    assert torch.equal(closing(empty, hull, 1.0), empty)
+    solid = (height.abs() - 2).expand(8, 8, 20)
+    assert torch.equal(closing(solid, hull, 1.0), solid)
+
+
+def test_colours_are_those_of_the_views(learned: Surface) -> None:
+    wrong = (learned.colours - stripes(learned.vertices)).abs().mean(1)
+    near = learned.seen & (distance_to(BOX, learned.vertices).abs() < 0.005)
     assert int(near.sum()) > 500 and float(wrong[near].median()) < 0.06
-    assert 0.4 < float(fitted.seen.float().mean()) < 0.95, "the top and the bottom are not seen"
-    assert float(fitted.colours.min()) >= 0 and float(fitted.colours.max()) <= 1
+    assert 0.4 < float(learned.seen.float().mean()) < 0.95, "the top and the bottom are not seen"
+    assert float(learned.colours.min()) >= 0 and float(learned.colours.max()) <= 1
 
 
 def test_a_ball_keeps_its_size() -> None:
     views = shot(*ball(48, 0.3), orbit(16, 10.0, size=96))
-    surface = reconstruct(views, FITTED)
+    surface = reconstruct(views, SMALL)
     radius = surface.vertices.norm(dim=1)
     assert is_watertight(surface.faces)
     assert float(radius.median()) == pytest.approx(0.3, abs=0.004)
@@ -77,35 +110,9 @@ def test_a_wrong_view_is_told_and_thin_legs_stay() -> None:
     alpha, pictures = views.alpha.clone(), views.pictures.clone()
     alpha[3], pictures[3] = alpha[7], pictures[7]
     told: list[str] = []
-    surface = reconstruct(Views(pictures, alpha, views.cameras), FITTED, Hooks(tell=told.append))
+    surface = reconstruct(Views(pictures, alpha, views.cameras), SMALL, hooks=Hooks(tell=told.append))
     assert surface.report["left_out"] == [3] and len(told) == 1 and "[3]" in told[0]
     legs = surface.vertices[surface.vertices[:, 2] < -0.4]
     corners = {(bool(x > 0), bool(y > 0)) for x, y in legs[:, :2].tolist()}
     assert len(corners) == 4
-    assert float((distance_to(CHAIR, surface.vertices).abs() < 0.02).float().mean()) > 0.9
-
-
-def test_progress_never_falls_and_it_can_be_ended_early(box: Views) -> None:
-    said: list[Report] = []
-    settings = Settings(levels=(Level(16, 3, 64), Level(24, 3, 64)))
-    reconstruct(box, settings, Hooks(progress=said.append))
-    assert [each.step for each in said] == sorted(each.step for each in said)
-    assert said[-1].step == said[-1].steps == 6
-    early = reconstruct(box, settings, Hooks(finish=lambda: True))
-    assert is_watertight(early.faces)
-
-
-def test_the_same_seed_gives_the_same_surface(box: Views) -> None:
-    settings = Settings(levels=(Level(16, 4, 128),))
-    one, other = reconstruct(box, settings), reconstruct(box, settings)
-    assert torch.equal(one.vertices, other.vertices) and torch.equal(one.colours, other.colours)
-
-
-def test_a_field_becomes_a_distance_with_the_same_zero_set() -> None:
-    axis = torch.linspace(-1, 1, 41)
-    radius = torch.cartesian_prod(axis, axis, axis).norm(dim=1).reshape(41, 41, 41)
-    found = redistanced(3 * (radius**2 - 0.36), 0.05)
-    assert torch.equal(found <= 0, radius <= 0.6)
-    assert float((found - (radius - 0.6)).abs().max()) < 0.06
-    near = (radius - 0.6).abs() < 0.05
-    assert float((found - (radius - 0.6))[near].abs().max()) < 0.01
+    assert float((distance_to(CHAIR, surface.vertices).abs() < 0.03).float().mean()) > 0.9

@@ -1,0 +1,1 @@
+"""Learning what the true surface is inside of a visual hull: see `models/multiview/prior.py`."""
