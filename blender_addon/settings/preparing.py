@@ -45,7 +45,7 @@ def has_boxes(settings: bpy.types.PropertyGroup) -> bool:
     return settings.source in PICTURES
 
 
-def offered(settings: bpy.types.PropertyGroup) -> list[dict[str, Any]]:
+def offered(settings: properties.SetDresserSettings) -> list[dict[str, Any]]:
     """The steps that the source brings enough for and the pipeline makes use of, in the backend's order."""
     pipeline = description_of(desk.current.pipelines, properties.chosen_pipeline(settings)) or {}
     with_depth = settings.source == "CAMERA"
