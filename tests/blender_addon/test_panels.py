@@ -290,6 +290,13 @@ def test_a_running_job_shows_where_it_is(values: dict[str, Any], text: str) -> N
     assert button.given.job == "abc"
 
 
+def test_a_job_that_says_much_of_its_step_leaves_room_for_the_rest() -> None:
+    losses = ", ".join(f"loss_{number} 0.12345" for number in range(30))
+    record(state="running", stage="coarse", message=f"Vase, step 11 of 5000, {losses}")
+    texts = draw().texts
+    assert "Vase, step 11 of" in texts and texts.count("loss_") < 5 and "…" in texts
+
+
 @pytest.mark.parametrize("state", ["queued", "running"])
 @pytest.mark.parametrize("kind", ["waiting", "problem"])
 def test_a_queued_job_says_why_nothing_is_run(state: str, kind: str) -> None:

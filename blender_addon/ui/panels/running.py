@@ -24,6 +24,9 @@ NARROW_PICTURE_PIXELS = 100.0
 MOST_OPENERS = 4
 """Buttons that open a slot; those that were painted last."""
 
+MOST_LINES = 2
+"""Of what a job says of its step: an optimisation names all of its losses, which is for the command line."""
+
 
 def draw_running(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Progress, stage, time left and picture of every job that has not ended."""
@@ -48,7 +51,7 @@ def _draw_job(box: bpy.types.UILayout, context: bpy.types.Context, record: JobRe
     text, below = _fitting("Waiting" if hindrance else progress_text(record), pixels)
     column.progress(factor=factor, text=text)
     if about := ": ".join(filter(None, (below, record.message if record.state == "running" else ""))):
-        draw_text(column, context, about, pixels=pixels)
+        draw_text(column, context, about, pixels=pixels, most=MOST_LINES)
     if hindrance:
         draw_text(box, context, hindrance, icon="INFO")
     if record.state == "queued" and (reason := condition.why_jobs_wait(desk.current)):

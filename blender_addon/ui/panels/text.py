@@ -21,12 +21,15 @@ def draw_text(
     icon: str = "NONE",
     alert: bool = False,
     pixels: float | None = None,
+    most: int | None = None,
 ) -> None:
-    """A sentence in as many labels as `pixels` ask for, the width at a scale of 1; the region's if left out."""
+    """A sentence in as many labels as `pixels` ask for, the width at a scale of 1; the region's if left out. What is
+    more than `most` lines is cut off."""
     column = layout.column(align=True)
     column.alert = alert
     said = bpy.app.translations.pgettext_iface(text)  # whole: Blender looks up what it draws, and that is lines
-    lines = textwrap.wrap(said, max(12, int((pixels or region_width(context) - 60) / CHARACTER_PIXELS)))
+    width = max(12, int((pixels or region_width(context) - 60) / CHARACTER_PIXELS))
+    lines = textwrap.wrap(said, width, max_lines=most, placeholder=" …")
     for number, line in enumerate(lines):
         column.label(text=line, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE")
 
