@@ -116,9 +116,10 @@ class JobFolders:
         return job
 
     def reached(self, job: str) -> int:
-        """How far a job's checkpoints reach: the newest steps of its methods and their parts, added up; 0 without."""
+        """How far a job's checkpoints reach: the newest steps of its methods and their parts, added up, and one for
+        each of these, as there can be one before the first step; 0 without."""
         methods = _listed(self.path(job) / CHECKPOINTS)
-        return sum(max(steps_in(part), default=0) for method in methods for part in parts_in(method))
+        return sum(max(steps_in(part), default=-1) + 1 for method in methods for part in parts_in(method))
 
     def files(self, job: str) -> tuple[str, ...]:
         """The names of the files of an ended job, sorted: plain names only, nothing half-written."""
