@@ -90,7 +90,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise storage_problem(error, f"The folder {folder} cannot be made") from error
+        raise storage_problem(error, f"The folder {folder} cannot be made", "there") from error
 
 
 def deliver(begin: Callable[[JobService], JobView], chosen: argparse.Namespace, picks: list[Pick] | None) -> None:
@@ -122,7 +122,7 @@ def write_result(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
         write_together(folder, files)
     except OSError as error:
-        raise storage_problem(error, f"The result cannot be written to {folder}") from error
+        raise storage_problem(error, f"The result cannot be written to {folder}", "there") from error
 
 
 def result_of(

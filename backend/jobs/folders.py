@@ -191,8 +191,8 @@ def _listed(folder: Path) -> list[Path]:
         return []
 
 
-def storage_problem(error: OSError, what: str) -> Problem:
-    """An error of the file system as a problem; `what` begins the sentence."""
+def storage_problem(error: OSError, what: str, place: str = "in the data folder") -> Problem:
+    """An error of the file system as a problem; `what` begins the sentence, and `place` is where space is missing."""
     if error.errno in NO_SPACE:
-        return Problem("disk-full", f"{what}: no space is left in the data folder.")
+        return Problem("disk-full", f"{what}: no space is left {place}.")
     return Problem("output-not-writable", f"{what}: {error.strerror or error}.")

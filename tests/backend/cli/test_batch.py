@@ -262,6 +262,11 @@ def test_what_cannot_be_a_batch_is_told_in_a_sentence(run: Run, pictures: Path, 
     (tmp_path / "out").mkdir()
     with FileLock(tmp_path / "out" / ".batch.lock"):
         assert "by another process" in run(pictures, "--pipeline", "balls")[2]
+    (tmp_path / "out" / ".batch.lock").unlink(missing_ok=True)
+    (tmp_path / "out" / ".batch.lock").mkdir()
+    status, _, complaints = run(pictures, "--pipeline", "balls")
+    assert status == 1 and "The batch cannot be begun in" in complaints
+    (tmp_path / "out" / ".batch.lock").rmdir()
     (tmp_path / "out" / "batch.json").write_text('{"format": 1', encoding="utf-8")
     status, _, complaints = run(pictures, "--pipeline", "balls")
     assert status == 2 and "batch.json is damaged" in complaints
