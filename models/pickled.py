@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -191,5 +192,9 @@ def examine(file: Path) -> None:
 
 
 def _brief(error: Exception) -> str:
-    """The first line: the rest is advice to programmers."""
+    """The first line: the rest is advice to programmers. Of what torch refuses, what that is: its first line advises to
+    open the file all the same."""
+    if "Weights only load failed" in str(error):
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        return f"it calls {named[1]}." if named else "it has instructions that weights need not have."
     return (str(error) or type(error).__name__).splitlines()[0]

@@ -42,15 +42,19 @@ p.problem { color: #b01e1e; } a { color: inherit; }
 
 def sheet_files(record: Record, folder: Path) -> dict[str, bytes]:
     """The files of the sheet by name, the page last. `folder`: where the batch's results are."""
-    pairs = [
-        (entry, _picture(entry), _open(folder / entry.item.folder / "thumbnail.png") if entry.state == DONE else None)
-        for entry in record.entries
-    ]
-    files = {CSV: _table(record)}
-    for number, begin in enumerate(range(0, len(pairs), COLUMNS * ROWS), 1):
-        page = _drawn(record.name, pairs[begin : begin + COLUMNS * ROWS])
-        files[PNG.format("" if number == 1 else f"-{number}")] = page
-    return {**files, HTML: _page(record, pairs)}
+    files, articles = {CSV: _table(record)}, list[str]()
+    for number, begin in enumerate(range(0, len(record.entries), COLUMNS * ROWS), 1):
+        pairs = [  # of one page at a time: those of ten thousand entries would fill the memory
+            (
+                entry,
+                _picture(entry),
+                _open(folder / entry.item.folder / "thumbnail.png") if entry.state == DONE else None,
+            )
+            for entry in record.entries[begin : begin + COLUMNS * ROWS]
+        ]
+        files[PNG.format("" if number == 1 else f"-{number}")] = _drawn(record.name, pairs)
+        articles += map(_article, pairs)
+    return {**files, HTML: _page(record, articles)}
 
 
 def spoken(entry: Entry) -> str:
@@ -139,15 +143,14 @@ def _wrapped(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> It
         yield _fitting(draw, " ".join(rest), font, width)
 
 
-def _page(record: Record, pairs: Sequence[Pair]) -> bytes:
+def _page(record: Record, articles: Sequence[str]) -> bytes:
     """The sheet as HTML; pictures are in it, scenes are linked."""
     made = sum(entry.state == DONE for entry in record.entries)
-    title = html.escape(record.name)
-    said = f"{made} of {len(pairs)} made" + (f", {len(record.left_out)} left out" if record.left_out else "")
-    articles = "\n".join(map(_article, pairs))
+    title, joined = html.escape(record.name), "\n".join(articles)
+    said = f"{made} of {len(articles)} made" + (f", {len(record.left_out)} left out" if record.left_out else "")
     text = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-        f"</head><body>\n<h1>{title}</h1><p>{said}</p>\n<main>\n{articles}\n</main></body></html>\n"
+        f"</head><body>\n<h1>{title}</h1><p>{said}</p>\n<main>\n{joined}\n</main></body></html>\n"
     )
     return text.encode()
 

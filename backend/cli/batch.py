@@ -172,6 +172,10 @@ def _alone(folder: Path) -> Iterator[None]:
     except Timeout:
         detail = f"The batch in {folder} is being made by another process."
         raise Problem("request-invalid", detail, "Wait for it, or give another folder to --out.") from None
+    except OSError as error:
+        from backend.jobs.folders import storage_problem
+
+        raise storage_problem(error, f"The batch cannot be begun in {folder}", "there") from error
     try:
         yield
     finally:

@@ -58,7 +58,7 @@ def _lines(path: Path) -> Iterable[tuple[str, dict[str, Any]]]:
         text = read_file(path, "list").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Problem("request-invalid", f"The list {path} is no text in UTF-8.", "Save it as UTF-8.") from error
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # and not by what else Unicode calls the end of a line
         line = line.strip()
         if not line or line.startswith("#"):
             continue
@@ -102,10 +102,24 @@ def _item(base: Path, where: str, line: dict[str, Any], defaults: dict[str, Any]
     return Item(
         folder=_folder(request.name, taken),
         request=request,
-        pictures=[str((base / path).absolute()) for path in pictures],
-        instance_map=None if files.instance_map is None else str((base / files.instance_map).absolute()),
-        depth=None if files.depth is None else str((base / files.depth).absolute()),
+        pictures=[_path(base, where, path) for path in pictures],
+        instance_map=None if files.instance_map is None else _path(base, where, files.instance_map),
+        depth=None if files.depth is None else _path(base, where, files.depth),
     )
+
+
+def _path(base: Path, where: str, path: str) -> str:
+    """A path from `base` on as a whole one. Raises Problem("request-invalid") for one that is no text, or no path."""
+    try:
+        whole = str((base / path).absolute())
+        whole.encode()
+    except UnicodeEncodeError as error:  # on Linux a name may be any bytes
+        shown = path.encode(errors="replace").decode()
+        raise Problem("request-invalid", f"{where} has a path that is not UTF-8: {shown}.", "Rename it.") from error
+    if "\0" in whole:
+        detail = f"{where} has a path that no file can have: it has a zero character."
+        raise Problem("request-invalid", detail, "Correct the path.")
+    return whole
 
 
 def _folder(name: str, taken: set[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from backend.cli.output import complain, say, say_json, table, tell
 from backend.contract import Event, JobState, JobView, Preview, Progress, Result, Warning
 from backend.errors import Problem
 from backend.files import write_together
+from backend.jobs.folders import default_data_folder
 from backend.privacy import written_privately
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise storage_problem(error, f"The folder {folder} cannot be made") from error
+        raise storage_problem(error, f"The folder {folder} cannot be made", "there") from error
 
 
 def deliver(begin: Callable[[JobService], JobView], chosen: argparse.Namespace, picks: list[Pick] | None) -> None:
@@ -101,11 +103,16 @@ def deliver(begin: Callable[[JobService], JobView], chosen: argparse.Namespace, 
     with written_privately(), JobService(chosen.data, adopt=False) as service:
         job = begin(service).id
         files = result_of(service, job, chosen, picks)
+        can_continue = service.get(job).can_continue
     write_result(chosen.out, files)
     if chosen.json:
         say_json(json.loads(files["result.json"]))
     elif not chosen.quiet:
-        _summarise(Result.model_validate_json(files["result.json"]), chosen.out, job)
+        _summarise(Result.model_validate_json(files["result.json"]), chosen.out)
+        if can_continue:
+            data = "" if chosen.data == default_data_folder() else f" --data {shlex.quote(str(chosen.data))}"
+            out = shlex.quote(str(chosen.out))
+            say(f"It was ended early; to go on: python -m backend continue {job} --out {out}{data}")
 
 
 def write_result(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -115,7 +122,7 @@ def write_result(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
         write_together(folder, files)
     except OSError as error:
-        raise storage_problem(error, f"The result cannot be written to {folder}") from error
+        raise storage_problem(error, f"The result cannot be written to {folder}", "there") from error
 
 
 def result_of(
@@ -196,9 +203,7 @@ def _raise_unless_done(view: JobView) -> None:
     raise Problem("cancelled", "The job was cancelled by another program.")
 
 
-def _summarise(result: Result, folder: Path, job: str) -> None:
+def _summarise(result: Result, folder: Path) -> None:
     rows = [(prop.node, prop.faces, prop.mask_pixels, f"{prop.mask_iou:.3f}", prop.placement) for prop in result.props]
     say(table(("OBJECT", "TRIANGLES", "PIXELS", "MASK IOU", "PLACED BY"), rows))
     say(f"{len(rows)} objects in {result.seconds:.1f} s: {folder / 'scene.glb'}")
-    if result.finished_early:
-        say(f"It was ended early; to go on: python -m backend continue {job} --out {folder}")

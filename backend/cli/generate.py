@@ -76,15 +76,24 @@ def add_method_options(parser: argparse.ArgumentParser, required: bool) -> None:
 
 
 def add_parameters(parser: argparse.ArgumentParser, info: MethodInfo, prefix: str = "") -> None:
-    """The options of one pipeline, or with its id as prefix of one preparation, drawn from its parameters."""
+    """The options of one pipeline, or with its id as prefix of one preparation, drawn from its parameters.
+
+    An option of a preparation whose name is taken, by the pipeline, say, has "prepare" before it.
+    """
     group = parser.add_argument_group(f"{info.title}, version {info.version}")
     for name, field in properties(info).items():
         text = f"{field.get('description', '')} [{values_of(field)}; default {field.get('default')}]"
-        option = _option(prefix, name)
+        option = _free(parser, _option(prefix, name))
         destination = ":".join((PREPARE + prefix if prefix else PARAMETER, name))
         group.add_argument(option, dest=destination, metavar="VALUE", help=text.replace("%", "%%"))
         for former in field.get(FORMERLY, {}).get("names", ()):
-            group.add_argument(_option(prefix, former), dest=destination, help=argparse.SUPPRESS)
+            option = _free(parser, _option(prefix, former))
+            group.add_argument(option, dest=destination, help=argparse.SUPPRESS)
+
+
+def _free(parser: argparse.ArgumentParser, option: str) -> str:
+    """The option, or if it is taken the same with "prepare" before it."""
+    return _option("prepare", option[2:]) if option in parser._option_string_actions else option
 
 
 def _option(prefix: str, name: str) -> str:

@@ -116,9 +116,10 @@ class JobFolders:
         return job
 
     def reached(self, job: str) -> int:
-        """How far a job's checkpoints reach: the newest steps of its methods and their parts, added up; 0 without."""
+        """How far a job's checkpoints reach: the newest steps of its methods and their parts, added up, and one for
+        each of these, as there can be one before the first step; 0 without."""
         methods = _listed(self.path(job) / CHECKPOINTS)
-        return sum(max(steps_in(part), default=0) for method in methods for part in parts_in(method))
+        return sum(max(steps_in(part), default=-1) + 1 for method in methods for part in parts_in(method))
 
     def files(self, job: str) -> tuple[str, ...]:
         """The names of the files of an ended job, sorted: plain names only, nothing half-written."""
@@ -190,8 +191,8 @@ def _listed(folder: Path) -> list[Path]:
         return []
 
 
-def storage_problem(error: OSError, what: str) -> Problem:
-    """An error of the file system as a problem; `what` begins the sentence."""
+def storage_problem(error: OSError, what: str, place: str = "in the data folder") -> Problem:
+    """An error of the file system as a problem; `what` begins the sentence, and `place` is where space is missing."""
     if error.errno in NO_SPACE:
-        return Problem("disk-full", f"{what}: no space is left in the data folder.")
+        return Problem("disk-full", f"{what}: no space is left {place}.")
     return Problem("output-not-writable", f"{what}: {error.strerror or error}.")

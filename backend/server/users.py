@@ -141,7 +141,7 @@ class Users:
         self.path = path.absolute()
         self._lock = threading.Lock()
         self._entries, status = read(self.path)
-        self._seen: tuple[int, ...] | None = _signature(status)
+        self._seen = self._signature(status)
         self._problem: Problem | None = None
 
     def find(self, token: str) -> User | None:
@@ -158,7 +158,7 @@ class Users:
     def _current(self) -> list[Entry]:
         with self._lock:
             try:
-                seen: tuple[int, ...] | None = _signature(self.path.stat())
+                seen = self._signature(self.path.stat())
             except OSError:
                 seen = None
             if seen != self._seen or seen is None:
@@ -171,16 +171,21 @@ class Users:
     def _read_again(self) -> None:
         try:
             self._entries, status = read(self.path)
-            self._seen, self._problem = _signature(status), None
+            self._seen, self._problem = self._signature(status), None
             logger.info("the list of users was read again: %d", len(self._entries))
         except Problem as problem:
             logger.error("nobody is let in: %s %s", problem.detail, problem.hint)
             self._seen, self._problem = None, problem  # looked at again with the next request
 
-
-def _signature(status: os.stat_result) -> tuple[int, ...]:
-    """What changes with a file's content, and with who may write it."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    def _signature(self, status: os.stat_result) -> tuple[int, ...] | None:
+        """What changes with the file's content, and with who may write it or put another in its place; None if that
+        cannot be told."""
+        try:
+            folder = self.path.parent.stat()
+        except OSError:
+            return None
+        content = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        return *content, folder.st_mode, folder.st_uid
 
 
 # changes

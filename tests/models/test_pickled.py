@@ -132,8 +132,9 @@ def test_among_strangers_weights_are_read_and_nothing_is_run(tmp_path: Path) -> 
     file = tmp_path / "training.ckpt"
     torch.save({"state_dict": TENSORS, "kept": [Program(), kind, {Kind: np.float32(2.0)}, np.arange(3)]}, file)
     del globals()["Kind"]
-    with pytest.raises(CheckpointForeign, match="more than weights"):
+    with pytest.raises(CheckpointForeign, match="more than weights") as caught:
         read_pickled(file)
+    assert "it calls" in str(caught.value) and "weights_only" not in str(caught.value), "no advice to open it"
     assert same(read_pickled(file, strangers=True))
     assert not (tmp_path / "ran").exists()
     torch.save({"state_dict": {"a": Program()}}, file)

@@ -240,6 +240,8 @@ def test_results_are_as_open_as_this_user_wants_them(run: Run, home: Path, pictu
         ({"picture": "a.png", "pipeline": None}, "names no pipeline"),
         ({"picture": "a.png", "origin": {}}, "has an origin"),
         ({"name": "nothing"}, "has no picture"),
+        ({"picture": "a\0.png"}, "Line 2 of list.txt has a path that no file can have"),
+        ({"picture": "a.png", "depth": "\udce9.npy"}, "Line 2 of list.txt has a path that is not UTF-8"),
     ],
 )
 def test_a_line_that_says_nothing_sensible_is_told_before_anything_is_made(
@@ -260,9 +262,32 @@ def test_what_cannot_be_a_batch_is_told_in_a_sentence(run: Run, pictures: Path, 
     (tmp_path / "out").mkdir()
     with FileLock(tmp_path / "out" / ".batch.lock"):
         assert "by another process" in run(pictures, "--pipeline", "balls")[2]
+    (tmp_path / "out" / ".batch.lock").unlink(missing_ok=True)
+    (tmp_path / "out" / ".batch.lock").mkdir()
+    status, _, complaints = run(pictures, "--pipeline", "balls")
+    assert status == 1 and "The batch cannot be begun in" in complaints
+    (tmp_path / "out" / ".batch.lock").rmdir()
     (tmp_path / "out" / "batch.json").write_text('{"format": 1', encoding="utf-8")
     status, _, complaints = run(pictures, "--pipeline", "balls")
     assert status == 2 and "batch.json is damaged" in complaints
+
+
+@needs_signals
+def test_a_name_that_is_no_text_is_told_before_anything_is_made(run: Run, pictures: Path, tmp_path: Path) -> None:
+    try:
+        draw(pictures / os.fsdecode(b"caf\xe9.png"))
+    except OSError:
+        pytest.skip("file names are text here")
+    status, _, complaints = run(pictures, "--pipeline", "balls")
+    assert status == 2 and "has a path that is not UTF-8: " in complaints and not (tmp_path / "out").exists()
+
+
+def test_only_the_end_of_a_line_ends_it(run: Run, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(
+        '{"picture": "pictures/rug.png", "name": "a\u2028b"}\r\npictures/a\x0cb.png\r\n'.encode()
+    )
+    assert run(tmp_path / "list.txt", "--pipeline", "balls")[0] == 3
+    assert states(tmp_path / "out") == {"a-b": "done", "item-": "left out"}
 
 
 def test_an_interruption_ends_the_batch_and_it_goes_on_later(run: Run, pictures: Path, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_the_first_interruption_ends_early_and_continue_goes_on(
     early = Result.model_validate_json((out / "result.json").read_bytes())
     assert early.finished_early
     assert "Ending early" in told.err and "preview-shape.png" in told.err
-    assert f"continue {early.job}" in told.out
+    assert f"continue {early.job} --out {out}\n" in told.out
     assert run("jobs") == 0
     assert "done, ended early, can be continued" in capsys.readouterr().out
 

@@ -10,8 +10,12 @@ import pytest
 
 from backend import __version__
 from backend.cli import main
+from backend.cli.generate import methods_of
+from backend.cli.listing import properties
+from backend.cli.main import _parser
 from backend.contract import GenerateRequest, Result
 from backend.jobs.store import JobStore
+from backend.pipelines import PIPELINES
 
 Capture = pytest.CaptureFixture[str]
 
@@ -42,6 +46,27 @@ def test_help_shows_the_named_pipelines_options_with_their_ranges(home: Path, ca
         text = " ".join(capsys.readouterr().out.split())
         assert shown in text and absent not in text
         assert "[1 to 9; default 3]" in text or "[0.05 to 3.0; default 1.0]" in text
+
+
+@pytest.mark.parametrize("command", ["generate", "batch"])
+@pytest.mark.parametrize("pipeline", sorted(PIPELINES))
+def test_every_pipeline_has_options_beside_those_of_the_preparations(
+    home: Path, capsys: Capture, command: str, pipeline: str
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([command, "--pipeline", pipeline, "--help"])
+    assert left.value.code == 0
+    names = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  --")}
+    assert names >= {"--" + name.replace("_", "-") for name in properties(PIPELINES[pipeline])}
+
+
+def test_an_option_of_a_preparation_that_the_pipeline_has_too_is_given_with_another_name(home: Path) -> None:
+    given = ["generate", "--pipeline", "magic123", "--out", "x", "--text-guidance", "50", "--text-prompt", "a pot"]
+    parameters, prepare = methods_of(_parser(given).parse_args(given))
+    assert parameters == {"text_guidance": 50} and prepare == {"text": {"prompt": "a pot"}}
+    given += ["--prepare-text-guidance", "2"]
+    parameters, prepare = methods_of(_parser(given).parse_args(given))
+    assert parameters == {"text_guidance": 50} and prepare == {"text": {"prompt": "a pot", "guidance": 2}}
 
 
 def test_version(capsys: Capture) -> None:

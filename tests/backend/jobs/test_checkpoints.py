@@ -145,7 +145,7 @@ def test_parts_of_a_run_have_steps_of_their_own(keeper: JobCheckpoints, tmp_path
     assert found(keeper.part("coarse-1")) == (60, "step 60") and keeper.part("coarse-2").latest() is None
     folders = JobFolders(tmp_path.parent)
     folders.path = lambda job: tmp_path  # type: ignore[method-assign]
-    assert folders.reached(ME) == 60 + 5 + 1, "whichever part gets ahead, the job does"
+    assert folders.reached(ME) == 61 + 6 + 2, "whichever part gets ahead, the job does"
     later = type(LONG)(**{**vars(LONG), "version": "2"})
     shutil.rmtree(folder_of(tmp_path) / "step-000000000001")
     assert (other_version(tmp_path, LONG), other_version(tmp_path, later)) == ("", "1")
@@ -318,18 +318,30 @@ def test_they_count_as_what_the_job_holds_and_go_when_it_is_done(tmp_path: Path)
     before = usage(folders).bytes
     keeper.save(20, lambda folder: (folder / "state").write_bytes(bytes(10_000)) and None, 0.2, [])
     assert usage(folders).bytes - before > 10_000
-    assert folders.reached(job.name) == 20
+    assert folders.reached(job.name) == 21
     (job / "kept").mkdir()
     (job / "output").mkdir()
     folders.clear_failed(job.name, former_result=False, resumable=True)
-    assert folders.reached(job.name) == 20 and (job / "kept").is_dir()
+    assert folders.reached(job.name) == 21 and (job / "kept").is_dir()
     assert folders.files(job.name) == ()
     old = time.time() - 10
     os.utime(job, (old, old))
     folders.sweep(lambda job: True, lambda job: False)
-    assert folders.reached(job.name) == 20
+    assert folders.reached(job.name) == 21
     folders.sweep(lambda job: True, lambda job: True)
     assert folders.reached(job.name) == 0 and not (job / CHECKPOINTS).exists()
+
+
+def test_one_before_the_first_step_is_one_to_go_on_from(tmp_path: Path) -> None:
+    folders = JobFolders(tmp_path / "jobs")
+    job = folders.path("c" * 24)
+    keeper = JobCheckpoints(job, print)
+    keeper.turn_to(LONG)
+    assert folders.reached(job.name) == 0
+    save(keeper.part("coarse-1"), 0)
+    assert folders.reached(job.name) == 1
+    save(keeper.part("coarse-1"), 1)
+    assert folders.reached(job.name) == 2
 
 
 def test_stages_follow_the_parameters() -> None:

@@ -122,10 +122,16 @@ def test_a_list_that_others_can_get_at_is_refused(path: Path, mode: int) -> None
 
 @not_windows
 def test_a_folder_in_which_others_may_put_another_list_is_refused(path: Path) -> None:
-    users.add(path, "anna", Role.USER)
+    token = users.add(path, "anna", Role.USER)
+    known = Users(path)
     path.parent.chmod(0o777)
     with pytest.raises(Problem, match="Whoever may write to its folder"):
         Users(path)
+    with pytest.raises(Problem, match="cannot use its list of users"):
+        known.find(token)
+    path.parent.chmod(0o700)
+    assert known.find(token) == User("anna")
+    path.parent.chmod(0o777)
     path.unlink()
     with pytest.raises(Problem, match="Whoever may write to its folder"):
         users.add(path, "anna", Role.USER)
