@@ -60,16 +60,22 @@ def limits_of(options: argparse.Namespace) -> Limits:
 
 
 def _positive(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
     if not (number > 0 and math.isfinite(number)):
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"a number above 0 is wanted, not '{text}'")
     return number
 
 
 def _positive_whole(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
     if number <= 0:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"a whole number above 0 is wanted, not '{text}'")
     return number
 
 

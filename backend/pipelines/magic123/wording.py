@@ -41,7 +41,8 @@ def texts(
     said = {number: wording(parameters.prompt, name, bool(known.get(number))) for number, name in names.items()}
     if nameless := [names[number] or f"object {number}" for number, text in said.items() if text is None]:
         which = ", ".join(f"'{name}'" for name in nameless)
-        detail = f"The text speaks of {NAME}, but {which} says nothing of what it is, and the 2D prior goes by words."
+        tell = "says nothing of what it is" if len(nameless) == 1 else "say nothing of what they are"
+        detail = f"The text speaks of {NAME}, but {which} {tell}, and the 2D prior goes by words."
         raise Problem("parameters-invalid", detail, HINT)
     return {number: text for number, text in said.items() if text is not None}
 

@@ -40,7 +40,7 @@ def test_objects_whose_names_say_nothing_are_named_at_once() -> None:
     names = {3: "Vase", 4: "Cube.003", 9: ""}
     with pytest.raises(Problem, match="parameters-invalid") as caught:
         texts(names, Magic123Parameters())
-    assert "'Cube.003', 'object 9' says nothing" in caught.value.detail and "choose no 2D prior" in caught.value.hint
+    assert "'Cube.003', 'object 9' say nothing" in caught.value.detail and "choose no 2D prior" in caught.value.hint
     assert texts({3: "Vase"}, Magic123Parameters()) == {3: "A high-resolution DSLR image of vase"}
     assert texts(names, Magic123Parameters(text_prior="none")) == {}
     known = {number: {"<this>": torch.zeros(3)} for number in names}

@@ -1,5 +1,6 @@
 """How a server can be reached: every unsafe way is refused with a sentence, and says what to do."""
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from backend.errors import Problem
 from backend.server import users
 from backend.server.entrance import FOR_THIS_MACHINE, Entrance
 from backend.server.hosts import Hosts
+from backend.server.limits import add_arguments
 from backend.server.users import Role
 from tests.backend.server.running_server import ROOT, environment
 
@@ -136,6 +138,17 @@ def test_the_program_itself_refuses_in_two_lines(tmp_path: Path) -> None:
     assert lines[0] == "On 0.0.0.0 other machines could reach this server, and it has no users."
     assert lines[1].startswith("Add users: python -m backend users add NAME")
     assert not data.exists()
+
+
+@pytest.mark.parametrize(("option", "given", "wanted"), [("jobs", "-1", "whole number"), ("requests", "nan", "number")])
+def test_a_limit_that_is_none_is_told_in_words(
+    capsys: pytest.CaptureFixture[str], option: str, given: str, wanted: str
+) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args([f"--user-{option}", given])
+    assert f"argument --user-{option}: a {wanted} above 0 is wanted, not '{given}'" in capsys.readouterr().err
 
 
 def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
