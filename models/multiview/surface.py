@@ -14,13 +14,11 @@ from torch.nn import functional
 
 from models.isosurface.marching import march
 from models.multiview.appearance import vertex_colours
-from models.multiview.prior import FEWEST, Prior, excess
+from models.multiview.plates import plates
+from models.multiview.prior import FEWEST, Prior, excess, lattice_over
 from models.multiview.silhouettes import Lattice, hull_field, object_box, outline_distances, strangers
 from models.multiview.views import Views
 from models.optimisation.hooks import Hooks
-
-NEARLY, FEW = 2.5, 8
-"""Cells of the mesh's lattice, about one of the prior's, and along a line that meets something across."""
 
 WIDER, WHOLE = 1.4, 0.95
 """Cells that a ray is wide where it is asked whether it meets something, and the alpha from which on it has to."""
@@ -88,7 +86,8 @@ def reconstruct(
     learned = prior is not None and len(views) >= FEWEST
     if prior is not None and learned:
         less = distance + excess(prior, views, low, high, points)
-        less = closing(less.reshape(lattice.shape), distance.reshape(lattice.shape), lattice.spacing).flatten()
+        cell = lattice_over(low, high).spacing
+        less = plates(less.reshape(lattice.shape), distance.reshape(lattice.shape), lattice.spacing, cell).flatten()
         distance = covering(less, distance, views, points, lattice.spacing)
     vertices, faces = closed_triangles(distance.reshape(lattice.shape), lattice, settings.smallest)
     colours, seen = vertex_colours(vertices, faces, views)
@@ -99,20 +98,6 @@ def reconstruct(
         "seen": float(seen.float().mean()),
     }
     return Surface(vertices, faces, colours, seen, report)
-
-
-def closing(distance: Tensor, hull: Tensor, spacing: float) -> Tensor:
-    """`[X, Y, Z]`: a field that has no holes from above through what is thinner than the prior can tell, as table tops.
-
-    Where a vertical line inside of the visual hull nearly meets something, the places on it that were nearest to being
-    inside are put back. A line that runs beside a wall is near to it all along, and is left as it is.
-    """
-    inside = hull < 0
-    least = torch.where(inside, distance, torch.inf).amin(2, keepdim=True)
-    beside = (inside & (distance < least + 1.5 * spacing)).sum(2, keepdim=True)
-    passed = (least > 0) & (least < NEARLY * spacing) & (beside <= FEW)
-    thin = passed & inside & (distance <= least + 0.5 * spacing)
-    return torch.where(thin, -0.25 * spacing, distance)
 
 
 def covering(distance: Tensor, hull: Tensor, views: Views, points: Tensor, spacing: float) -> Tensor:
