@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from bench import multiview  # noqa: E402
+from bench import multiview, multiview_ceiling  # noqa: E402
 from bench.multiview import Figures, table, verdict  # noqa: E402
 from bench.multiview_data import HELD_OUT, TRIED, Task, elevations_of  # noqa: E402
 from bench.multiview_disturbed import disturbed, smaller  # noqa: E402
@@ -31,6 +31,21 @@ def test_every_way_is_measured_at_the_smallest_size() -> None:
     assert figures[0].told is None and figures[2].told is not None
     rows = documented.table(table(figures))
     assert [row[0] for row in rows] == list(multiview.TITLES.values())
+
+
+def test_perfect_depth_is_nearer_to_the_truth_than_the_hull(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vertices, faces = mesh_of(BOX)
+    orbits = [shot(vertices, faces, orbit(16, elevation, size=64)) for elevation in (0.0, 15.0)]
+    monkeypatch.setattr(multiview_ceiling, "tasks", lambda *given: [("box", 0.0)])
+    monkeypatch.setattr(multiview_ceiling, "task", lambda *given: Task("box", 0.0, *orbits, vertices, faces))
+    monkeypatch.setattr(multiview_ceiling, "CELLS", 32)
+    monkeypatch.setattr(multiview_ceiling, "POINTS", 2000)
+    multiview_ceiling.main(["models", "views"])
+    means = dict(line.split(": ") for line in capsys.readouterr().out.splitlines() if " at 2 %" in line)
+    found = {way: float(told.split(", ")[1].split()[0]) for way, told in means.items()}
+    assert list(found) == ["hull", "depth", "top, bottom"] and found["depth"] >= found["hull"] > 0.3
 
 
 def test_the_measures_know_right_from_wrong() -> None:

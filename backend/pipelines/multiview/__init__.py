@@ -70,6 +70,7 @@ MULTIVIEW = PipelineInfo(
     title="From Views",
     description="One prop from several pictures with known cameras: what they show, where they see it.",
     entry="backend.pipelines.multiview.run:run",
+    chance=False,
     parameters=MultiviewParameters,
     stages=(
         Stage("views", 5),

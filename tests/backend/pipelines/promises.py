@@ -30,7 +30,7 @@ DEGENERATE = 9
 """The object of one pixel."""
 
 SIZE = 160
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 240
 
 CANCELLED, WENT_ON, ENDED, SIGKILLED = 0, 10, 11, -signal.SIGKILL
 """How a copy of the process ends that has been cancelled: as it should; with another report; with a result. And how one
@@ -210,7 +210,7 @@ def attempt(folder: Path, *, cancel_copies: bool = False, die_at: int | None = N
 
 
 def _fork() -> int:
-    """A copy of this process, which is ended after a minute whatever it does; its id, 0 in the copy."""
+    """A copy of this process, which is ended after some minutes whatever it does; its id, 0 in the copy."""
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -33,9 +33,9 @@ SINGLE = [info for info in PIPELINES.values() if info.images[0] == 1 and info.en
 @pytest.fixture(scope="module")
 def all_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    write_tiny_painting_checkpoints(folder)
     for info in SINGLE:
         example_of(info).write(folder)
+    write_tiny_painting_checkpoints(folder)  # in the place of the Stable Diffusion that others are told by
     return folder
 
 
