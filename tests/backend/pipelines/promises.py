@@ -30,7 +30,7 @@ DEGENERATE = 9
 """The object of one pixel."""
 
 SIZE = 160
-PATIENCE_SECONDS = 240
+PATIENCE_SECONDS = 100
 
 CANCELLED, WENT_ON, ENDED, SIGKILLED = 0, 10, 11, -signal.SIGKILL
 """How a copy of the process ends that has been cancelled: as it should; with another report; with a result. And how one
@@ -170,7 +170,8 @@ def attempt(folder: Path, *, cancel_copies: bool = False, die_at: int | None = N
     Args:
         cancel_copies: each time when it looks whether it is cancelled, a copy of this process is told that it is. The
             copy does no work but to end: threads of libraries are not copied, and work might wait for them.
-        die_at: kill this process with -9 at this report, counted from 0.
+        die_at: kill this process with -9 at this report, counted from 0, or where the surface is to be laid out flat
+            before: the threads that do that are not in a copy of a process.
     """
     said: list[Progress | Warning] = []
     looks: list[int] = []
@@ -182,7 +183,7 @@ def attempt(folder: Path, *, cancel_copies: bool = False, die_at: int | None = N
             os._exit(WENT_ON)
         said.append(news)
         looks.append(looked)
-        if die_at == len(said) - 1:
+        if die_at is not None and (len(said) > die_at or getattr(news, "stage", "") == "texture"):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def cancelled() -> bool:
