@@ -165,16 +165,16 @@ class _Storage:
         self.count = count
 
 
-class _Nothing:
-    """Stands for any class or function: takes everything, does nothing."""
+class Inert:
+    """Stands for any class or function of a file: takes everything, does nothing."""
 
-    def __new__(cls, *_: Any, **__: Any) -> _Nothing:
+    def __new__(cls, *_: Any, **__: Any) -> Inert:
         return super().__new__(cls)
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
-    def __call__(self, *_: Any, **__: Any) -> _Nothing:
+    def __call__(self, *_: Any, **__: Any) -> Inert:
         return self
 
     def __setstate__(self, state: Any) -> None:
@@ -266,7 +266,7 @@ class _Machine(_Interpreter):  # type: ignore[misc]
             raise _Refused(f"holds tensors of a kind that no network here has ({where})", foreign=True)
         if module in ("builtins", "__builtin__") and name == "bytearray":
             raise _Refused(f"holds more than weights ({where})", foreign=True)
-        return _tuple if (module, name) == ("torch", "Size") else type(name[:80] or "nothing", (_Nothing,), {})
+        return _tuple if (module, name) == ("torch", "Size") else type(name[:80] or "nothing", (Inert,), {})
 
     def persistent_load(self, pid: Any) -> _Storage:
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage" or not isinstance(pid[1], _Kind):
@@ -278,7 +278,7 @@ class _Machine(_Interpreter):  # type: ignore[misc]
         self._storages[key] = max(self._storages.get(key, 0), count * width)
         return _Storage(count)
 
-    def _tensor(self, storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Nothing:
+    def _tensor(self, storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Inert:
         if not isinstance(storage, _Storage) or not isinstance(shape, tuple) or not isinstance(strides, tuple):
             raise _Refused("a tensor in it has no bytes, shape or strides")
         if len(shape) != len(strides) or len(shape) > 64:
@@ -288,7 +288,7 @@ class _Machine(_Interpreter):  # type: ignore[misc]
         last = _count(offset) + sum((extent - 1) * step for extent, step in zip(extents, steps, strict=True))
         if total > storage.count or (total and last >= storage.count):
             raise _Refused(f"a tensor claims {total} values, the last at {last}, in {storage.count}")
-        return _Nothing()
+        return Inert()
 
     def load_setitems(self) -> None:
         _check_keys(self.stack[::2])

@@ -10,6 +10,7 @@ they hold.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from backend.weights.row import Weights
 
@@ -17,8 +18,6 @@ NOTE = (
     "The page of the weights says MIT. They continue Stable Diffusion's image variations, so the uses that the "
     "CreativeML Open RAIL-M licence forbids are probably forbidden here too; read both before you sell what they make."
 )
-NETWORKS = {"clip_camera_projection": "diffusion_pytorch_model", "image_encoder": "model",
-            "unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model"}  # fmt: skip
 HALF, WHOLE = 2_495_651_294, 4_995_000_000
 """Bytes of the networks at half precision, as the commit lists them, and about those at 32 bit."""
 
@@ -26,43 +25,36 @@ MEMORY = 2_495_000_000
 """In 16 bit."""
 
 
-def _averaged(name: str, repository: str, revision: str, digests: Mapping[str, str] | None = None) -> Weights:
-    """One of bennyguo's mirrors: the files of the running average."""
-    files = tuple(f"{folder}/{stem}.fp16_ema.safetensors" for folder, stem in NETWORKS.items())
-    configs = tuple(f"{folder}/config.json" for folder in NETWORKS)
-    return Weights(
-        id=name,
-        repository=repository,
-        revision=revision,
-        files=("model_index.json", "scheduler/*", *configs, *files),
-        required=("scheduler/scheduler_config.json", *configs, *files),
-        bytes=HALF,
-        licence="MIT",
-        licence_note=NOTE,
-        memory_bytes=MEMORY,
-        digests=digests or {},
-    )
-
-
 def _mirror(
-    name: str, repository: str, revision: str, projection: str, size: int, endings: Mapping[str, str]
+    name: str, repository: str, revision: str, projection: str, size: int, files: tuple[str, str], **more: Any
 ) -> Weights:
-    """A mirror with one file for each network."""
-    folders = (projection, "image_encoder", "unet", "vae")
-    files = tuple(f"{folder}/{endings.get(folder, endings[''])}" for folder in folders)
-    configs = tuple(f"{folder}/config.json" for folder in folders)
+    """A mirror with a folder for each network.
+
+    projection: the folder of what tells the network of the camera.
+    files: what a file of weights is called, and that of the image encoder. more: of the row.
+    """
+    ours, encoder = files
+    named = {projection: ours, "image_encoder": encoder, "unet": ours, "vae": ours}
+    weights = tuple(f"{folder}/{file}" for folder, file in named.items())
+    configs = tuple(f"{folder}/config.json" for folder in named)
     return Weights(
         id=name,
         repository=repository,
         revision=revision,
-        files=("model_index.json", "scheduler/*", *configs, *files),
-        required=("scheduler/scheduler_config.json", *configs, *files),
+        files=("model_index.json", "scheduler/*", *configs, *weights),
+        required=("scheduler/scheduler_config.json", *configs, *weights),
         bytes=size,
         licence="MIT",
         licence_note=NOTE,
         memory_bytes=MEMORY,
-        part=repository.partition("/")[0],  # the repositories of two owners have one name
+        **more,
     )
+
+
+def _averaged(name: str, repository: str, revision: str, digests: Mapping[str, str] | None = None) -> Weights:
+    """One of bennyguo's mirrors: the files of the running average."""
+    files = "diffusion_pytorch_model.fp16_ema.safetensors", "model.fp16_ema.safetensors"
+    return _mirror(name, repository, revision, "clip_camera_projection", HALF, files, digests=digests or {})
 
 
 ROWS = (
@@ -107,7 +99,8 @@ ROWS = (
         "4fdd3ed0bb976526d6cbc9018d6273162c2e342f",
         "cc_projection",
         WHOLE,
-        {"": "diffusion_pytorch_model.bin", "image_encoder": "pytorch_model.bin"},
+        ("diffusion_pytorch_model.bin", "pytorch_model.bin"),
+        part="kxic",  # the repositories of two owners have one name
     ),
     _mirror(
         # The page: 1.72 GB (unet), 1.19 MB (projection), so half precision without saying so in the names. The other
@@ -117,6 +110,7 @@ ROWS = (
         "10e9e8e75adaa3bf77f5ac9c381419016fed68c7",
         "clip_camera_projection",
         HALF,
-        {"": "diffusion_pytorch_model.safetensors", "image_encoder": "model.safetensors"},
+        ("diffusion_pytorch_model.safetensors", "model.safetensors"),
+        part="ashawkey",
     ),
 )

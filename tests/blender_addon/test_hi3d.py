@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,8 @@ import bpy
 import numpy as np
 import pytest
 
-from tests.blender_addon.conftest import ROOT, backend_python
 from tests.blender_addon.test_instantmesh import corners
+from tests.blender_addon.tiny_models import looked_into, written
 
 FAST = {"steps": 2, "surface": "outlines", "resolution": 32, "faces": 800, "texture_size": 64}
 
@@ -19,18 +18,14 @@ FAST = {"steps": 2, "surface": "outlines", "resolution": 32, "faces": 800, "text
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of models with tiny checkpoints, written by the backend's Python."""
-    folder = tmp_path_factory.mktemp("models")
-    script = "import sys; from pathlib import Path; from backend.pipelines.hi3d.tiny import *; "
-    script += "write_tiny_hi3d_checkpoints(Path(sys.argv[1]))"
-    subprocess.run([backend_python(), "-c", script, folder], cwd=ROOT, check=True, timeout=120)
-    return folder
+    script = "from backend.pipelines.hi3d.tiny import *; "
+    script += "write_tiny_hi3d_checkpoints(folder)"
+    return written(tmp_path_factory.mktemp("models"), script)
 
 
 @pytest.fixture
 def hi3d(monkeypatch: pytest.MonkeyPatch, models: Path, addon: Any) -> Any:
-    monkeypatch.setenv("SET_DRESSER_MODELS", str(models))
-    monkeypatch.setenv("SET_DRESSER_DEVICE", "cpu")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of networks so small, more threads only wait for each other
+    looked_into(monkeypatch, models)
     return addon
 
 

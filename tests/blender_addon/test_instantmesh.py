@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
-from tests.blender_addon.conftest import ROOT, backend_python
 from tests.blender_addon.measuring import corners, geometry
+from tests.blender_addon.tiny_models import looked_into, written
 
 FAST = {"steps": 1, "resolution": 64, "faces": 1500, "texture_size": 1024}
 PICKS = [(0, 0), (1, 5), (1, 0), (2, 5), (2, 0), (0, 5)]
@@ -22,18 +21,14 @@ PICKS = [(0, 0), (1, 5), (1, 0), (2, 5), (2, 0), (0, 5)]
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of models with tiny random checkpoints, written by the backend's Python."""
-    folder = tmp_path_factory.mktemp("models")
-    script = "import sys; from pathlib import Path; from backend.pipelines.instantmesh.tiny import *; "
-    script += "write_tiny_instantmesh_checkpoints(Path(sys.argv[1]), ('large',))"
-    subprocess.run([backend_python(), "-c", script, folder], cwd=ROOT, check=True, timeout=120)
-    return folder
+    script = "from backend.pipelines.instantmesh.tiny import *; "
+    script += "write_tiny_instantmesh_checkpoints(folder, ('large',))"
+    return written(tmp_path_factory.mktemp("models"), script)
 
 
 @pytest.fixture
 def instantmesh(monkeypatch: pytest.MonkeyPatch, models: Path, addon: Any) -> Any:
-    monkeypatch.setenv("SET_DRESSER_MODELS", str(models))
-    monkeypatch.setenv("SET_DRESSER_DEVICE", "cpu")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of networks so small, more threads only wait for each other
+    looked_into(monkeypatch, models)
     return addon
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,8 @@ import bpy
 import numpy as np
 import pytest
 
-from tests.blender_addon.conftest import ROOT, backend_python
 from tests.blender_addon.measuring import corners
+from tests.blender_addon.tiny_models import looked_into, written
 
 SMALL = {"steps": 3, "side": 16, "fine_side": 32, "levels": 3, "table": 10, "encoding": "quarter"}
 FAST = {**SMALL, "resolution": 32, "faces": 800, "texture_size": 64}
@@ -20,19 +19,15 @@ FAST = {**SMALL, "resolution": 32, "faces": 800, "texture_size": 64}
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of models with tiny priors and somebody's run, "sided", written by the backend's Python."""
-    folder = tmp_path_factory.mktemp("models")
-    script = "import sys; from pathlib import Path; from backend.pipelines.magic123.tiny import *; "
-    script += "from tests.backend.magic123_shots import write_sided_run; folder = Path(sys.argv[1]); "
+    script = "from backend.pipelines.magic123.tiny import *; "
+    script += "from tests.backend.magic123_shots import write_sided_run; "
     script += "write_tiny_magic123_checkpoints(folder); write_sided_run(folder / 'own' / 'sided')"
-    subprocess.run([backend_python(), "-c", script, folder], cwd=ROOT, check=True, timeout=120)
-    return folder
+    return written(tmp_path_factory.mktemp("models"), script)
 
 
 @pytest.fixture
 def magic123(monkeypatch: pytest.MonkeyPatch, models: Path, addon: Any) -> Any:
-    monkeypatch.setenv("SET_DRESSER_MODELS", str(models))
-    monkeypatch.setenv("SET_DRESSER_DEVICE", "cpu")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of networks so small, more threads only wait for each other
+    looked_into(monkeypatch, models)
     return addon
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.blender_addon.conftest import ROOT, backend_python
 from tests.blender_addon.measuring import geometry
+from tests.blender_addon.tiny_models import looked_into, written
 
 FAST = {"steps": 2, "resolution": 64, "faces": 800, "texture_size": 64, "smallest_mask": 20}
 
@@ -17,18 +16,14 @@ FAST = {"steps": 2, "resolution": 64, "faces": 800, "texture_size": 64, "smalles
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of models with a tiny random checkpoint in MIDI's place, written by the backend's Python."""
-    folder = tmp_path_factory.mktemp("models")
-    script = "import sys; from pathlib import Path; from models.midi.tiny import write_tiny_checkpoint as write; "
-    script += "write(Path(sys.argv[1]) / 'VAST-AI' / 'MIDI-3D')"
-    subprocess.run([backend_python(), "-c", script, folder], cwd=ROOT, check=True, timeout=120)
-    return folder
+    script = "from models.midi.tiny import write_tiny_checkpoint as write; "
+    script += "write(folder / 'VAST-AI' / 'MIDI-3D')"
+    return written(tmp_path_factory.mktemp("models"), script)
 
 
 @pytest.fixture
 def midi(monkeypatch: pytest.MonkeyPatch, models: Path, addon: Any) -> Any:
-    monkeypatch.setenv("SET_DRESSER_MODELS", str(models))
-    monkeypatch.setenv("SET_DRESSER_DEVICE", "cpu")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of networks so small, more threads only wait for each other
+    looked_into(monkeypatch, models)
     return addon
 
 

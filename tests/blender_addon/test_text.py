@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from blender_addon.api import remaking
 from blender_addon.capture import sentences
 from blender_addon.props import recipes
-from tests.blender_addon.conftest import ROOT, backend_python
+from tests.blender_addon.tiny_models import looked_into, written
 
 QUICK = {"resolution": 48, "texture_size": 64, "background": "none"}
 PAINT = {"model": "sd15", "steps": 1, "candidates": 2, "alone": False}
@@ -22,21 +21,16 @@ MIDI = {"steps": 1, "resolution": 64, "faces": 500, "texture_size": 64, "backgro
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of models with tiny random checkpoints, written by the backend's Python."""
-    folder = tmp_path_factory.mktemp("models")
     script = (
-        "import sys; from pathlib import Path; folder = Path(sys.argv[1])\n"
         "from backend.preparations.painting.tiny import write_tiny_painting_checkpoints as paint; paint(folder)\n"
         "from models.midi.tiny import write_tiny_checkpoint as midi; midi(folder / 'VAST-AI' / 'MIDI-3D')"
     )
-    subprocess.run([backend_python(), "-c", script, folder], cwd=ROOT, check=True, timeout=300)
-    return folder
+    return written(tmp_path_factory.mktemp("models"), script)
 
 
 @pytest.fixture
 def painting(monkeypatch: pytest.MonkeyPatch, models: Path, addon: Any) -> Any:
-    monkeypatch.setenv("SET_DRESSER_MODELS", str(models))
-    monkeypatch.setenv("SET_DRESSER_DEVICE", "cpu")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    looked_into(monkeypatch, models)
     return addon
 
 

@@ -18,6 +18,19 @@ def inference() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def near() -> Callable[[Any, Any, float], None]:
+    """Asserts that the largest difference is a small part of the largest number expected."""
+
+    def check(actual: Any, expected: Any, tolerance: float) -> None:
+        assert actual.shape == expected.shape
+        assert actual.isfinite().all()
+        difference = (actual.double() - expected.double()).abs().max()
+        assert difference <= tolerance * expected.double().abs().max(), f"{difference:.2e}"
+
+    return check
+
+
+@pytest.fixture(scope="session")
 def close() -> Callable[[Any, Any, float], None]:
     """Asserts that two arrays have one shape and differ nowhere by more than a tolerance."""
 
