@@ -82,7 +82,7 @@ def test_pipelines_are_listed_with_their_parameters(home: Path, capsys: Capture)
     assert any(line.split()[:3] == ["inflate", "3", "Inflate"] for line in lines)
     assert any(line.split()[:4] == ["--colour-count", "1", "to", "9"] for line in lines)
     assert any(line.split()[:3] == ["--shape", "round,", "flat"] for line in lines)
-    assert [line.split(":")[0] for line in lines if "--seed has no effect" in line] == ["inflate", "mira"]
+    assert [line.split(":")[0] for line in lines if "--seed has no effect" in line] == ["inflate", "mira", "multiview"]
 
 
 def test_pipelines_as_json_are_those_of_the_server(home: Path, capsys: Capture) -> None:

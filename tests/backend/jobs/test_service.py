@@ -292,7 +292,7 @@ def test_looking_needs_no_lock_and_submitting_does(tmp_path: Path) -> None:
 
 def test_jobs_wait_while_no_worker_starts_and_run_once_one_does(service: JobService, stage: Stage) -> None:
     problem = Problem("worker-start-failed", "It does not start.", "Look after it.")
-    stage.cooling = Cooling(problem, time.monotonic() + 2.0)
+    stage.cooling = Cooling(problem, time.monotonic() + 3600.0)
     tried: list[Cooling | None] = []
 
     def warm() -> None:
@@ -304,6 +304,8 @@ def test_jobs_wait_while_no_worker_starts_and_run_once_one_does(service: JobServ
     views = service.list()
     assert {view.state for view in views} == {"queued"}
     assert all(view.waiting and view.waiting.detail == "It does not start." for view in views)
+    stage.cooling = Cooling(problem, time.monotonic())  # the time has come; the next job wakes who looks for it
+    jobs.append(submit(service))
     for job in jobs:
         assert list(service.events(job))[-1].data["state"] == "done"
     assert len(tried) == 2, "a worker is started without risking a job"
