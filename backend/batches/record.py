@@ -51,6 +51,7 @@ class Entry(BaseModel):
     mask_iou: float | None = Field(default=None, description="The worst of its objects'; see result.json.")
     finished_early: bool = False
     warnings: list[str] = Field(default_factory=list)
+    remarks: list[str] = Field(default_factory=list, description="What else the sheet says of it, a line each.")
     problem: ProblemDocument | None = None
 
     def begun(self, digest: str) -> Entry:
@@ -79,6 +80,7 @@ class Record(BaseModel):
     id: str = Field(default_factory=lambda: secrets.token_hex(12))
     name: str
     entries: list[Entry]
+    remarks: list[str] = Field(default_factory=list, description="What the sheet says of all of it, a line each.")
 
     @property
     def left_out(self) -> list[Entry]:

@@ -75,7 +75,8 @@ def batch(chosen: argparse.Namespace) -> int:
                 if not chosen.quiet:
                     tell(f"{index + 1} of {len(items)}: {item.folder}")
                 work.make(index)
-        write_result(chosen.out, sheet_files(record, chosen.out))
+        sheet = sheet_files(record, lambda entry: chosen.out / entry.item.folder / THUMBNAIL, linked=True)
+        write_result(chosen.out, sheet)
     if chosen.json:
         say_json(record.model_dump(mode="json"))
     elif not chosen.quiet:

@@ -179,8 +179,10 @@ class Client:
     def preparations(self) -> Exchange:
         return self.get("/preparations")
 
-    def jobs(self) -> Exchange:
-        return self.get("/jobs")
+    def jobs(self, limit: int | None = None, before: str = "") -> Exchange:
+        """The newest jobs first; only those that are older than the job `before`."""
+        asked = [f"limit={limit}"] * (limit is not None) + [f"before={quote(before, safe='')}"] * bool(before)
+        return self.get("/jobs" + ("?" if asked else "") + "&".join(asked))
 
     def job(self, identifier: str) -> Exchange:
         return self.get(_job(identifier))
@@ -188,6 +190,11 @@ class Client:
     def cancel(self, identifier: str) -> Exchange:
         """Cancel a job; an ended one stays as it is."""
         return self._exchange("DELETE", _job(identifier))
+
+    def prioritise(self, identifier: str, priority: int) -> Exchange:
+        """Have a job go before others that wait, or after them; or rest, see `state.job.RESTING`."""
+        body = json.dumps({"priority": priority}).encode()
+        return self._exchange("POST", f"{_job(identifier)}/priority", {"Content-Type": "application/json"}, body=[body])
 
     def finish(self, identifier: str) -> Exchange:
         """Have a running job end early with what it has."""
@@ -229,6 +236,11 @@ class Client:
         """Answer the question of a job."""
         body = json.dumps({"answer": answer}, allow_nan=False).encode()
         return self._exchange("POST", f"{_job(identifier)}/input", {"Content-Type": "application/json"}, body=[body])
+
+    def contact_sheet(self, document: Mapping[str, Any], path: Path) -> Exchange:
+        """The sheet of several jobs, a zip, into `path`: there whole or not at all."""
+        body, headers = json.dumps(document, allow_nan=False).encode(), {"Content-Type": "application/json"}
+        return self._exchange("POST", "/contact-sheet", headers, body=[body], sink=FileSink(path), limit=FILE_LIMIT)
 
     def events(self, identifier: str, last: int, parser: EventParser) -> Exchange:
         """The job's events after number `last`, written into `parser` as they happen."""
