@@ -19,6 +19,9 @@ from backend.imaging.reading import read_picture
 SIDE = 192
 """Pixels of a small picture."""
 
+LARGEST = 1_000_000_000
+"""Bytes of a picture that is shown."""
+
 GAP, LINE = 12, 20
 COLUMNS, ROWS = 4, 15
 """Of a PNG; a longer batch has several."""
@@ -87,8 +90,10 @@ def _picture(entry: Entry) -> Image.Image | None:
 
 
 def _open(path: Path) -> Image.Image | None:
-    """A picture in the middle of a square of `SIDE`, on the board's grey."""
+    """A picture in the middle of a square of `SIDE`, on the board's grey; None for what is none, or would never end."""
     try:
+        if not path.is_file() or path.stat().st_size > LARGEST:
+            return None
         pixels = read_picture(path.read_bytes(), path.name, SIDE).pixels
     except (OSError, Problem):
         return None

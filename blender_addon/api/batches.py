@@ -237,7 +237,9 @@ def generate_batch(
     if save and not bpy.data.filepath:
         raise SetDresserError("The file was never saved.", "Save it once, under a name.", "request-invalid")
     if picture_quality not in (FAST, AS_SCENE):
-        raise SetDresserError(f"There is no picture quality '{picture_quality}'.", "Choose FAST or SCENE.", "addon")
+        raise SetDresserError(
+            f"There is no picture quality '{picture_quality}'.", "Choose FAST or SCENE.", "parameters-invalid"
+        )
     request = {"pipeline": pipeline, "parameters": parameters or {}, "prepare": prepare or {}}
     check_can_be_sent(request)
     numbers = _seeds(seeds)

@@ -208,7 +208,9 @@ def file_loaded(line: Line, same: bool) -> None:
         if batch.task is not None and not home and (batch.untaken or batch.choosing):
             _stop(line, batch)
             batch.problem = SetDresserError(
-                "Another file was opened before all pictures were taken.", "Open the file of the batch, and go on."
+                "Another file was opened before all pictures were taken.",
+                "Open the file of the batch, and go on.",
+                "batch-file",
             )
         if (same and not batch.away) or home:
             batch.file_opened(True)
