@@ -251,13 +251,14 @@ def made_of(batch: Batch, entry: Entry) -> dict[int, Reference]:
 
 def choose(batch: Batch, liked: tuple[float, float], most_objects: int) -> None:
     """Once all shots are taken or left out: make the entries. Each block-out that any shot shows is made once, of the
-    shot that shows it best.
+    shot that shows it best; what has an entry keeps it.
 
     liked: the elevations that the pipeline likes. most_objects: that it takes at once.
     """
     taken = [number for number, shot in enumerate(batch.shots) if shot.state == TAKEN]
     of_shot: dict[int, list[tuple[int, str]]] = {}
-    for block_out in range(len(batch.block_outs)):
+    made = {number for entry in batch.entries for number in entry.only}
+    for block_out in (number for number in range(len(batch.block_outs)) if number not in made):
         views = [batch.shots[number].views.get(block_out, best_views.View(0.0)) for number in taken]
         ranked = best_views.ranked(views, liked)
         if ranked:
