@@ -143,6 +143,8 @@ def _run(line: Line, batch: Batch, steps: Steps[None]) -> None:
             yield from steps
         finally:
             batch.task, batch.sending, batch.message = None, None, ""
+            if batch.away:  # the Blender that has its file may want to go on
+                batch_files.let_go(batch)
             line.desk.changed()
 
     def failed(error: Exception) -> None:
