@@ -15,7 +15,6 @@ from backend.jobs import retention
 from backend.jobs.answers import add_answer, check_answer
 from backend.jobs.checks import check_going_on, check_job, inputs_of, pictures_gone
 from backend.jobs.cooling import Cooling
-from backend.jobs.durations import Durations
 from backend.jobs.executor import Executor, WorkerState
 from backend.jobs.folders import KEPT, JobFolders, storage_problem
 from backend.jobs.local import LocalExecutor
@@ -25,7 +24,8 @@ from backend.jobs.owners import Ownership
 from backend.jobs.rows import StoredJob, unknown
 from backend.jobs.runner import BUSIEST_FIRST, Runner
 from backend.jobs.slot_thread import MOST_ATTEMPTS
-from backend.jobs.store import Count, JobStore
+from backend.jobs.statistics import Count
+from backend.jobs.store import JobStore
 from backend.pipelines import PIPELINES
 from backend.pipelines.base import PipelineInfo
 from backend.privacy import close_to_others
@@ -86,7 +86,6 @@ class JobService:
         self.folders = JobFolders(self.data / "jobs")
         self.measures = Measures()
         self._store = JobStore(self.data / "jobs.sqlite3", self.folders.reached, self.measures.ended)
-        self._durations = Durations(self._store)
 
     # life
 
@@ -192,7 +191,7 @@ class JobService:
     @property
     def usual_seconds(self) -> float | None:
         """What the jobs that are open here usually take, on average; None where nothing was done yet to tell."""
-        return self._durations.usual(self._store.open_here(self._owner.id)) if self._owner else None
+        return self._store.statistics.usual_seconds(self._owner.id) if self._owner else None
 
     @property
     def waiting(self) -> Waiting | None:
@@ -277,7 +276,7 @@ class JobService:
 
     def counts(self) -> Sequence[Count]:
         """How many jobs of each pipeline are in each state, those of other servers on this data folder among them."""
-        return self._store.counts()
+        return self._store.statistics.counts()
 
     def user_of(self, job: str) -> str:
         """Whose job it is. Raises Problem("job-not-found")."""

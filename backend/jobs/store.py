@@ -22,6 +22,7 @@ from backend.jobs.database import HASTE_SECONDS, PATIENCE_SECONDS, Database
 from backend.jobs.processes import may_live, signature
 from backend.jobs.rows import Rows, StoredJob, event_of, last_event
 from backend.jobs.schema import prepare
+from backend.jobs.statistics import Statistics
 from backend.jobs.turns import note_turn
 
 RUNNING = (JobState.RUNNING, JobState.NEEDS_INPUT)
@@ -38,15 +39,6 @@ class Ended(NamedTuple):
     moment: str
 
 
-class Count(NamedTuple):
-    """How many jobs of a pipeline are in a state, and when the oldest of them was made, ISO 8601."""
-
-    pipeline: str
-    state: str
-    jobs: int
-    oldest: str
-
-
 class JobStore:
     """The jobs and events of one data folder. Usable from any thread and from several processes at once.
 
@@ -54,6 +46,7 @@ class JobStore:
     Problem("job-not-found") for ids that are not in the list.
 
     reached: how far a job's checkpoints reach, in steps; 0 for one that has none.
+    statistics: of all jobs together.
     tell_end: hears of every job that has ended by what was written here: pipeline, state, code of its problem or "".
     """
 
@@ -67,6 +60,7 @@ class JobStore:
         self._tell_end = tell_end
         self._ends: list[tuple[str, JobState, str]] = []  # of the transaction that is being written
         self._database = Database(path)
+        self.statistics = Statistics(self._database)
         with self._database.transaction() as connection:
             prepare(connection, path.name)
 
@@ -138,30 +132,6 @@ class JobStore:
         with self._database.reading() as connection:
             query = "SELECT COUNT(*) FROM jobs WHERE owner = ? AND state = 'queued'"
             return int(connection.execute(query, (owner,)).fetchone()[0])
-
-    def counts(self) -> list[Count]:
-        """Of every owner, and every pipeline and state that there are jobs of."""
-        with self._database.reading() as connection:
-            query = "SELECT pipeline, state, COUNT(*), MIN(created) FROM jobs GROUP BY pipeline, state"
-            return [Count(*row) for row in connection.execute(query)]
-
-    def durations(self, pipeline: str, most: int) -> list[float]:
-        """Seconds that the newest jobs of a pipeline have taken, of those that are done; at most so many."""
-        with self._database.reading() as connection:
-            query = (
-                "SELECT 86400 * (julianday(finished) - julianday(started)) FROM jobs WHERE pipeline = ? AND"
-                " state = 'done' AND started IS NOT NULL AND finished IS NOT NULL ORDER BY number DESC LIMIT ?"
-            )
-            return [float(row[0]) for row in connection.execute(query, (pipeline, most)) if row[0] is not None]
-
-    def open_here(self, owner: str) -> dict[str, int]:
-        """How many jobs of each pipeline queue or run."""
-        with self._database.reading() as connection:
-            query = (
-                "SELECT pipeline, COUNT(*) FROM jobs WHERE owner = ? AND state IN ('queued', 'running')"
-                " GROUP BY pipeline"
-            )
-            return {str(row[0]): int(row[1]) for row in connection.execute(query, (owner,))}
 
     def owners(self) -> set[str]:
         """Everyone who has jobs that have not ended."""

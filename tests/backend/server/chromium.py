@@ -161,6 +161,7 @@ class Chromium:
         self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     def picture(self, path: Path) -> None:
-        """A PNG of the whole page."""
-        told = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        """The whole page, as a JPEG or PNG."""
+        kind: dict[str, Any] = {"format": "jpeg", "quality": 88} if path.suffix == ".jpg" else {"format": "png"}
+        told = self.call("Page.captureScreenshot", captureBeyondViewport=True, **kind)
         path.write_bytes(base64.b64decode(told["data"]))

@@ -1,4 +1,5 @@
 """Pictures of the page at `/`: `python -m tests.backend.server.page_pictures --to FOLDER`, where there is Chromium.
+The guide's is `page.jpg`.
 
 A server with three users has jobs in every state. Those that run are of a stand-in that shows its own picture, ever
 clearer, as this module is a plug-in, too; those that are done are of `inflate`.
@@ -158,18 +159,18 @@ def main() -> None:
                 browser.look_like(1280, 1000)
                 browser.open(f"http://127.0.0.1:{server.port}/")
                 browser.wait("!document.querySelector('#sign-in').hidden")
-                browser.picture(options.to / "page-sign-in.png")
+                browser.picture(options.to / "page-sign-in.jpg")
                 sign_in(browser, server.tokens["farm"])
                 browser.wait("document.querySelectorAll('#ended img:not([hidden])').length === 5")
                 browser.wait("document.querySelectorAll('#running img:not([hidden])').length === 2")
-                browser.picture(options.to / "page.png")
+                browser.picture(options.to / "page.jpg")
                 browser.look_like(1280, 1000, dark=True)
-                browser.picture(options.to / "page-dark.png")
+                browser.picture(options.to / "page-dark.jpg")
                 browser.look_like(390, 844, mobile=True)
-                browser.picture(options.to / "page-telephone.png")
+                browser.picture(options.to / "page-telephone.jpg")
                 browser.value("document.querySelector('#running [data-verb=cancel]').click()")
                 browser.look_like(900, 700)
-                browser.picture(options.to / "page-sure.png")
+                browser.picture(options.to / "page-sure.jpg")
                 print(*browser.logged, sep="\n")
             for client in clients.values():
                 client.close()
