@@ -190,8 +190,13 @@ class JobService:
 
     @property
     def usual_seconds(self) -> float | None:
-        """What the jobs that are open here usually take, on average; None where nothing was done yet to tell."""
+        """What the jobs that wait here usually take, on average; None where nothing was done yet to tell."""
         return self._store.statistics.usual_seconds(self._owner.id) if self._owner else None
+
+    @property
+    def next_end_seconds(self) -> float | None:
+        """In how many seconds the first of the jobs that run here ends, about; None where nothing tells."""
+        return self._store.statistics.next_end_seconds(self._owner.id) if self._owner else None
 
     @property
     def waiting(self) -> Waiting | None:

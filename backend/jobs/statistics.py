@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 import statistics
 import threading
 import time
 from typing import NamedTuple
 
+from backend.contract import Progress
 from backend.jobs.database import Database
 
 LOOKED_AT = 15
@@ -41,13 +43,10 @@ class Statistics:
             return [Count(*row) for row in connection.execute(query)]
 
     def usual_seconds(self, owner: str) -> float | None:
-        """What one of an owner's jobs that queue or run usually takes, on average; None without any, or where none of a
-        kind is done yet."""
+        """What one of an owner's jobs that queue usually takes, on average; None without any, or where none of a kind
+        is done yet."""
         with self._database.reading() as connection:
-            query = (
-                "SELECT pipeline, COUNT(*) FROM jobs WHERE owner = ? AND state IN ('queued', 'running')"
-                " GROUP BY pipeline"
-            )
+            query = "SELECT pipeline, COUNT(*) FROM jobs WHERE owner = ? AND state = 'queued' GROUP BY pipeline"
             jobs = {str(row[0]): int(row[1]) for row in connection.execute(query, (owner,))}
         total = 0.0
         for pipeline, count in jobs.items():
@@ -55,6 +54,28 @@ class Statistics:
                 return None
             total += count * median
         return total / sum(jobs.values()) if jobs else None
+
+    def next_end_seconds(self, owner: str) -> float | None:
+        """In how many seconds the first of an owner's jobs that run ends: as it says itself, or as is usual. None
+        without any, or where that is known of none."""
+        with self._database.reading() as connection:
+            query = (
+                "SELECT pipeline, progress, 86400 * (julianday('now') - julianday(started)) AS since FROM jobs"
+                " WHERE owner = ? AND state = 'running'"
+            )
+            rows = connection.execute(query, (owner,)).fetchall()
+        known = [left for row in rows if (left := self._left(row)) is not None]
+        return min(known, default=None)
+
+    def _left(self, row: sqlite3.Row) -> float | None:
+        try:
+            eta = Progress.model_validate_json(row["progress"]).eta if row["progress"] else None
+        except ValueError:  # pydantic's is one; the log tells of it when the row is read as a job
+            eta = None
+        if eta is not None:
+            return eta
+        median = self._median(row["pipeline"])
+        return None if median is None or row["since"] is None else max(0.0, median - row["since"])
 
     def _median(self, pipeline: str) -> float | None:
         with self._lock:

@@ -39,7 +39,10 @@ class Health(BaseModel):
     slots: list[SlotView] = Field(description="As many jobs run at once.")
     queued: int | None = Field(description="How many jobs wait on this server; null if the list cannot be read.")
     usual_seconds: float | None = Field(
-        description="What the jobs that run and wait here usually take, on average; null where nothing tells yet."
+        description="What the jobs that wait here usually take, on average; null where nothing tells yet."
+    )
+    next_end_seconds: float | None = Field(
+        description="In how many seconds the first of the jobs that run here ends, about; null where nothing tells."
     )
     waiting: Waiting | None = Field(description="Why those that wait are not run at the moment.")
     problem: ProblemDocument | None = Field(description="What keeps the server from its list of jobs.")
@@ -47,9 +50,9 @@ class Health(BaseModel):
     @classmethod
     def of(cls, service: JobService) -> Health:
         """Asks the list of jobs, which may be out of reach: the server is there all the same."""
-        queued, usual, problem = None, None, None
+        queued, usual, next_end, problem = None, None, None, None
         try:
-            queued, usual = service.queued, service.usual_seconds
+            queued, usual, next_end = service.queued, service.usual_seconds, service.next_end_seconds
         except Problem as error:
             problem = ProblemDocument.model_validate(error.document())
         return cls(
@@ -59,6 +62,7 @@ class Health(BaseModel):
             slots=[SlotView(worker=worker, running=job) for worker, job in service.workers],
             queued=queued,
             usual_seconds=usual,
+            next_end_seconds=next_end,
             waiting=service.waiting,
             problem=problem,
         )

@@ -31,11 +31,11 @@ let endedAt = 0;
 
 // what is drawn
 
-function seconds(count) {
-  if (count < 10) return "a few seconds";
-  if (count < 90) return `${Math.round(count / 10) * 10} s`;
-  if (count < 90 * 60) return `${Math.round(count / 60)} min`;
-  return `${(count / 3600).toFixed(1)} h`;
+function about(seconds) {
+  if (seconds < 10) return "a few seconds";
+  if (seconds < 55) return `about ${Math.round(seconds / 10) * 10} s`;
+  if (seconds < 90 * 60) return `about ${Math.round(seconds / 60)} min`;
+  return `about ${(seconds / 3600).toFixed(1)} h`;
 }
 
 function moment(iso) {
@@ -128,7 +128,7 @@ function newestPreview(job) {
 function fillRunning(item, job) {
   const progress = job.progress;
   const asks = job.state === "needs_input";
-  const left = progress?.eta != null ? `about ${seconds(progress.eta)} left` : "";
+  const left = progress?.eta != null ? `${about(progress.eta)} left` : "";
   const stage = progress ? [progress.message || progress.stage, left].filter(Boolean).join(", ") : SAID.running;
   fillWords(item, job, asks ? SAID.needs_input : stage);
   const bar = item.querySelector(".progress");
@@ -146,10 +146,10 @@ function fillRunning(item, job) {
 }
 
 function startsIn(job, health) {
-  if (health.usual_seconds == null || !job.position) return "";
   const slots = Math.max(1, health.slots.length);
-  const ends = Math.max(0, job.position - slots + 1); // so many have to end before it can begin
-  return ends ? `begins in about ${seconds((ends * health.usual_seconds) / slots)}` : "";
+  const more = job.position - slots; // so many have to end after the first before it can begin
+  if (more < 0 || health.next_end_seconds == null || (more && health.usual_seconds == null)) return "";
+  return `begins in ${about(health.next_end_seconds + (more * (health.usual_seconds ?? 0)) / slots)}`;
 }
 
 function fillWaiting(item, job, health, waiting) {

@@ -114,17 +114,27 @@ def test_a_restart_begins_the_counters_anew_and_a_job_of_a_method_that_is_gone_i
         assert more < series + 5, "labels are of a closed set"
 
 
-def test_health_tells_what_the_open_jobs_usually_take(server: RunningServer, gate: Path) -> None:
-    assert server.client.get("/health").json()["usual_seconds"] is None, "nothing is open"
-    server.wait(server.submit(gate=str(gate))["id"], "running")
+def test_health_tells_when_the_next_job_may_begin_and_what_those_that_wait_usually_take(
+    server: RunningServer, gate: Path
+) -> None:
+    def told(name: str) -> float | None:
+        return server.client.get("/health").json()[name]  # type: ignore[no-any-return]
+
+    assert told("usual_seconds") is None and told("next_end_seconds") is None, "nothing is open"
+    running = server.submit(gate=str(gate))["id"]
+    server.wait(running, "running")
     server.submit()
     done = [job for job in server.client.get("/jobs").json() if (job["pipeline"], job["state"]) == ("steady", "done")]
-    took = [_seconds(job["started"], job["finished"]) for job in done]
-    assert server.client.get("/health").json()["usual_seconds"] == pytest.approx(statistics.median(took), abs=0.01)
+    median = statistics.median(_seconds(job["started"], job["finished"]) for job in done)
+    assert told("usual_seconds") == pytest.approx(median, abs=0.01)
+    until(lambda: server.job(running)["progress"], "it says how far it is")
+    eta = server.job(running)["progress"]["eta"]
+    left = told("next_end_seconds")
+    assert left is not None and (left == eta if eta is not None else left <= median)
     server.submit("raising", how="problem")
-    assert server.client.get("/health").json()["usual_seconds"] is None, "nobody knows what that takes"
+    assert told("usual_seconds") is None, "nobody knows what that takes"
     gate.touch()
-    until(lambda: server.client.get("/health").json()["queued"] == 0, "all are done")
+    until(lambda: told("queued") == 0, "all are done")
     until(lambda: server.client.get("/health").json()["running"] is None, "all are done")
 
 
