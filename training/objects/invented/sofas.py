@@ -1,0 +1,382 @@
+"""Sofas, armchairs and what else is upholstered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.objects.invented import materials
+from training.objects.invented.chance import Chance
+from training.objects.invented.materials import Material
+from training.objects.invented.parts import legs
+from training.objects.invented.piece import Piece
+from training.objects.invented.shapes import (
+    Shape,
+    bar,
+    box,
+    cushion,
+    lathe,
+    loft,
+    oval,
+    pillow,
+    ripples,
+    roughened,
+    sheet,
+    slab,
+    smooth,
+    tapered,
+    upright,
+    wall,
+)
+
+
+@dataclass
+class Manner:
+    """What the runs of a sofa have in common; metres and degrees."""
+
+    seat: float
+    depth: float
+    seat_height: float
+    height: float
+    lean: float
+    back: float
+    foot: float
+    padding: float
+    bulge: float
+    arm: str
+    arm_width: float
+    arm_height: float
+    one_seat_cushion: bool
+    loose_back: bool
+    low_back: bool
+    cover: Material
+    cushions: Material
+    pillows: list[Material]
+    wood: Material
+
+
+def manner(chance: Chance, seat: tuple[float, float]) -> Manner:
+    cover = materials.cover(chance)
+    seat_height = chance.between(0.36, 0.48)
+    return Manner(
+        seat=chance.between(*seat),
+        depth=chance.between(0.76, 1.02),
+        seat_height=seat_height,
+        height=chance.between(0.7, 0.98),
+        lean=chance.between(3, 15),
+        back=chance.between(0.1, 0.22),
+        foot=chance.pick([0.03, chance.between(0.05, 0.2)]),
+        padding=chance.between(0.11, 0.2),
+        bulge=chance.between(0.05, 0.35),
+        arm=chance.pick(["box", "soft", "sloped", "rolled", "flared", "wooden", "none"]),
+        arm_width=chance.between(0.09, 0.28),
+        arm_height=seat_height + chance.between(0.1, 0.24),
+        one_seat_cushion=chance.odds(0.2),
+        loose_back=chance.odds(0.7),
+        low_back=chance.odds(0.5),
+        cover=cover,
+        cushions=cover if chance.odds(0.75) else materials.cover(chance),
+        pillows=[materials.cloth(chance) for _ in range(2)],
+        wood=materials.frame(chance),
+    )
+
+
+def arm(chance: Chance, how: Manner) -> list[Shape]:
+    """The right one, its inner side at x = 0, its front at y = 0, towards +y; from the foot's height."""
+    width, high, deep = how.arm_width, how.arm_height - how.foot, how.depth - 0.5 * how.back
+    if how.arm == "soft":
+        return [box(width, deep, high, chance.between(0.3, 0.49) * width, 4, 4).at(width / 2, deep / 2, how.foot)]
+    if how.arm == "sloped":
+        fall = chance.between(0.05, 0.2)
+
+        def slope(points: np.ndarray) -> np.ndarray:
+            points[:, 2] *= 1 + fall * (points[:, 1] / deep) * 2 - fall
+            return points
+
+        return [box(width, deep, high, 0.03, 2, 3).changed(slope).at(width / 2, deep / 2, how.foot)]
+    if how.arm == "rolled":
+        radius = width * chance.between(0.5, 0.62)
+        roll = [(0.6 * radius, 0.0), (radius, 0.02), (radius, deep - 0.02), (0.6 * radius, deep)]
+        panel = box(0.75 * width, deep - 0.02, high - radius, 0.02, 2).at(0.5 * width, deep / 2 + 0.01, how.foot)
+        return [panel, lathe(roll, 20).turned("x", -90).at(0.55 * width, 0, how.foot + high - radius)]
+    if how.arm == "flared":
+        out = chance.between(0.04, 0.12)
+
+        def flare(points: np.ndarray) -> np.ndarray:
+            points[:, 0] += out * (points[:, 2] / high) ** 2
+            return points
+
+        return [box(0.7 * width, deep, high, 0.04, 3, 5).changed(flare).at(0.35 * width, deep / 2, how.foot)]
+    return [box(width, deep, high, chance.between(0.01, 0.05), 2, 2).at(width / 2, deep / 2, how.foot)]
+
+
+def run(chance: Chance, how: Manner, seats: int, left: bool, right: bool, corner: bool = False) -> Piece:
+    """A straight row of seats: its back along y = 0, its left end at x = 0, facing −y.
+
+    Args:
+        left, right: whether there is an arm.
+        corner: the first seat has a back on its left, too.
+    """
+    piece = Piece()
+    width, lift = seats * how.seat, how.seat_height - how.padding
+    piece.add(how.cover, box(width, how.depth, lift - how.foot, 0.02, 2).at(width / 2, -how.depth / 2, how.foot))
+    rise = how.height - how.foot
+    rest = box(width, how.back, rise, min(0.4 * how.back, 0.06), 3, 3)
+    piece.add(how.cover, rest.turned("x", -0.5 * how.lean).at(width / 2, -0.9 * how.back, how.foot))
+    if corner:
+        rest = box(how.depth, how.back, rise, min(0.4 * how.back, 0.06), 3, 3).turned("x", -0.5 * how.lean)
+        piece.add(how.cover, rest.turned("z", 90).at(0.9 * how.back, -how.depth / 2, how.foot))
+    room = how.depth - 1.35 * how.back
+    count = 1 if how.one_seat_cushion else seats
+    front = chance.between(-0.01, 0.03)
+    for index in range(count):
+        side = width / count
+        soft = cushion(chance, side - 0.008, room + front, how.padding, how.bulge)
+        piece.add(how.cushions, soft.at((index + 0.5) * side, -how.depth - front + (room + front) / 2, lift))
+    if how.loose_back:
+        high = (how.height - how.seat_height) * chance.between(0.75, 1.1) + (0 if how.low_back else 0.1)
+        thick = chance.between(0.12, 0.2)
+        for index in range(seats):
+            skip = how.back * 1.3 if corner and index == 0 else 0
+            soft = cushion(chance, how.seat - 0.01 - skip, high, thick, chance.between(0.2, 0.7))
+            soft = upright(soft.at(0, high / 2)).turned("x", -how.lean - chance.between(0, 6))
+            soft = soft.turned("z", chance.between(-2, 2))
+            middle = (index + 0.5) * how.seat + skip / 2
+            piece.add(how.cushions, soft.at(middle, -1.1 * how.back - 0.02, how.seat_height - 0.01))
+    for there, place in ((left, -1), (right, 1)):
+        if there and how.arm in ("wooden",):
+            _wooden_arm(piece, how, 0.0 if place < 0 else width, place)
+        elif there and how.arm != "none":
+            for shape in arm(chance, how):
+                shape = shape.at(0, -how.depth + 0.01)
+                piece.add(how.cover, shape.mirrored() if place < 0 else shape.at(width))
+    return piece
+
+
+def _wooden_arm(piece: Piece, how: Manner, x: float, side: int) -> None:
+    wide = min(how.arm_width, 0.08)
+    centre = x + side * wide / 2
+    piece.add(how.wood, box(wide, how.depth - 0.04, 0.03, 0.01, 2).at(centre, -how.depth / 2, how.arm_height - 0.03))
+    for y in (-how.depth + 0.06, -0.12):
+        piece.add(how.wood, box(0.6 * wide, 0.05, how.arm_height - 0.02).at(centre, y))
+
+
+def _scattered(piece: Piece, chance: Chance, how: Manner, width: float, count: int) -> None:
+    for _ in range(count):
+        side = chance.between(0.35, 0.52)
+        soft = pillow(chance, side, side * chance.between(0.65, 1), chance.between(0.12, 0.2), 12)
+        soft = upright(soft.at(0, side / 2)).turned("x", -how.lean - chance.between(8, 25))
+        soft = soft.turned("y", chance.between(-12, 12)).turned("z", chance.between(-30, 30))
+        y = -1.1 * how.back - (0.24 if how.loose_back else 0.12)
+        x = chance.pick([0.3 * side + 0.05, width - 0.3 * side - 0.05, chance.between(0.3, max(width - 0.3, 0.31))])
+        piece.add(chance.pick(how.pillows), soft.at(x, y, how.seat_height + how.bulge * 0.3 * how.padding))
+
+
+def _stand(piece: Piece, chance: Chance, how: Manner, width: float, y: float) -> None:
+    """Feet or a plinth below what begins at x = 0 and reaches from y = 0 to −y."""
+    under = Piece()
+    if how.foot < 0.05:
+        under.add(how.wood, box(width - 0.06, y - 0.06, how.foot + 0.005, 0.002))
+    else:
+        legs(under, chance, width - 0.06, y - 0.08, how.foot + 0.01, how.wood, chance.between(0.035, 0.07))
+        if width > 1.8:
+            under.add(how.wood, box(0.05, 0.05, how.foot + 0.01).at(0, -y / 2 + 0.08))
+    piece.take(under, lambda shape: shape.at(width / 2, -y / 2))
+
+
+def sofa(chance: Chance) -> Piece:
+    """Two to four seats in a row, some with a long seat at an end or around a corner."""
+    how = manner(chance, (0.52, 0.82))
+    seats, form = chance.whole(2, 4), chance.pick(["straight", "straight", "straight", "chaise", "corner"])
+    width = seats * how.seat
+    piece = run(chance, how, seats, form != "corner", True, form == "corner")
+    _scattered(piece, chance, how, width, chance.pick([0, 0, 1, 2, 3, 4]))
+    _stand(piece, chance, how, width, how.depth)
+    if form == "chaise":
+        longer, lift = chance.between(0.4, 0.8), how.seat_height - how.padding
+        middle = -how.depth - longer / 2
+        extent = box(how.seat, longer + 0.05, lift - how.foot, 0.02, 2)
+        piece.add(how.cover, extent.at(how.seat / 2, middle + 0.025, how.foot))
+        soft = cushion(chance, how.seat - 0.008, longer, how.padding, how.bulge)
+        piece.add(how.cushions, soft.at(how.seat / 2, middle, lift))
+        for x in (0.08, how.seat - 0.08):
+            piece.add(how.wood, box(0.05, 0.05, how.foot + 0.01).at(x, -how.depth - longer + 0.08))
+    elif form == "corner":
+        other = run(chance, how, chance.whole(1, 2), True, False)
+        end = float(other.bounds()[1, 0])
+        _stand(other, chance, how, end, how.depth)
+        # Turned to the left wall: what faced −y faces +x, and its right end meets the corner's seat.
+        piece.take(other, lambda shape: shape.turned("z", 90).at(0, -how.depth - end))
+    if chance.odds(0.5):
+        piece.parts = [(shape.mirrored(), material) for shape, material in piece.parts]
+    return piece
+
+
+def armchair(chance: Chance) -> Piece:
+    """Of many kinds: as a sofa for one, tub, wing, shell, on a wooden frame."""
+    return chance.pick([_single, _tub, _tub, _wing, shell_chair, _framed])(chance)
+
+
+def _single(chance: Chance) -> Piece:
+    how = manner(chance, (0.5, 0.72))
+    piece = run(chance, how, 1, True, True)
+    _scattered(piece, chance, how, how.seat, chance.pick([0, 0, 1]))
+    _stand(piece, chance, how, how.seat, how.depth)
+    return piece
+
+
+def _tub(chance: Chance) -> Piece:
+    """Its arms and its back are one wall that goes round."""
+    piece, cover, wood = Piece(), materials.cover(chance), materials.frame(chance)
+    width, depth, seat = chance.between(0.62, 0.85), chance.between(0.6, 0.82), chance.between(0.38, 0.46)
+    back, arms, foot = chance.between(0.66, 0.88), seat + chance.between(0.08, 0.28), chance.between(0.04, 0.18)
+    thick, power = chance.between(0.07, 0.15), chance.between(2, 4)
+    angle = np.linspace(-0.02 * np.pi, 1.02 * np.pi, 33)
+    x, y = np.cos(angle), np.sin(angle)
+    long = (np.abs(x) ** power + np.abs(y) ** power) ** (-1 / power)
+    path = np.column_stack([x * long * (width - thick) / 2, y * long * (depth - thick) * 0.62])
+    straight = path[[0, -1]] - np.array([0, 0.38 * (depth - thick)])
+    path = np.concatenate([straight[:1], path, straight[1:]])
+    share = ((path[:, 1] - path[:, 1].min()) / np.ptp(path[:, 1])) ** chance.between(1.2, 4)
+    lean = chance.between(0.0, 0.16)
+    tall = arms + (back - arms) * share
+    around = wall(path, np.full(len(path), foot), tall, thick, chance.between(0.3, 0.49))
+
+    def widen(points: np.ndarray) -> np.ndarray:
+        points[:, :2] *= 1 + lean * ((points[:, 2:] - foot) / (back - foot)).clip(0)
+        return points
+
+    piece.add(cover, around.changed(widen))
+    low, high = path.min(0), path.max(0)
+    base = oval(width - thick, float(high[1] - low[1]) * 1.02, 4).astype(float)
+    middle = float(low[1] + high[1]) / 2
+    pad = chance.between(0.08, 0.15)
+    piece.add(cover, slab(base, seat - pad - foot, 0.01).at(0, middle, foot))
+    soft = cushion(chance, width - 2 * thick + 0.02, depth - thick, pad, chance.between(0.1, 0.35))
+    corner = width / 2 - thick
+
+    def rounded(points: np.ndarray) -> np.ndarray:
+        behind = points[:, 1] > 0
+        points[behind, 0] *= np.sqrt(1 - 0.75 * (points[behind, 1] / (depth / 2)).clip(0, 1) ** 3)
+        return points
+
+    piece.add(cover if chance.odds(0.7) else materials.cover(chance), soft.changed(rounded).at(0, middle - 0.03, seat - pad))
+    if chance.odds(0.4):
+        side = chance.between(0.35, 0.45)
+        soft = upright(pillow(chance, side, side * 0.8, 0.15).at(0, 0.4 * side)).turned("x", -20)
+        piece.add(materials.cloth(chance), soft.at(0, float(high[1]) - thick - 0.1, seat + 0.01))
+    under = Piece()
+    legs(under, chance, 1.5 * corner, 0.75 * depth, foot + 0.02, wood, chance.between(0.03, 0.05))
+    piece.take(under, lambda shape: shape.at(0, middle))
+    return piece
+
+
+def _wing(chance: Chance) -> Piece:
+    """High, with ears beside the head."""
+    how = manner(chance, (0.5, 0.6))
+    how.arm, how.height, how.loose_back = chance.pick(["rolled", "soft", "flared"]), chance.between(0.98, 1.15), False
+    how.foot, how.lean, how.arm_width = chance.between(0.08, 0.2), chance.between(8, 16), chance.between(0.09, 0.15)
+    piece = run(chance, how, 1, True, True)
+    tight = cushion(chance, how.seat - 0.02, how.height - how.seat_height - 0.04, 0.1, 0.5)
+    tight = upright(tight.at(0, (how.height - how.seat_height) / 2)).turned("x", -0.5 * how.lean)
+    piece.add(how.cushions, tight.at(how.seat / 2, -1.2 * how.back, how.seat_height))
+    top, bottom, out = how.height - how.arm_height, 0.0, chance.between(0.2, 0.34)
+    outline = smooth([[0, bottom], [out * 0.9, bottom], [out, 0.6 * top], [0.75 * out, top], [0, 1.03 * top]], 24)
+    ear = slab(outline, 0.07, 0.02).turned("x", 90).turned("z", -90)
+    ear = ear.turned("z", chance.between(0, 8)).at(0, -0.02 - 0.4 * how.back, how.arm_height - 0.06)
+    for x, shape in ((0.0, ear), (how.seat, ear.mirrored())):
+        piece.add(how.cover, shape.at(x))
+    _stand(piece, chance, how, how.seat, how.depth)
+    return piece
+
+
+def shell_chair(chance: Chance) -> Piece:
+    """A bent plate, hard or padded, on legs."""
+    piece = Piece()
+    soft = chance.odds(0.5)
+    seat, tall, width = chance.between(0.36, 0.46), chance.between(0.68, 0.95), chance.between(0.45, 0.72)
+    deep, lean = chance.between(0.4, 0.52), chance.between(0.06, 0.2)
+    line = smooth([[-deep / 2, seat - 0.03], [-deep / 2 + 0.06, seat], [deep * 0.3, seat - 0.02],
+                   [deep / 2, seat + 0.08], [deep / 2 + 0.6 * lean, 0.6 * tall + 0.4 * seat], [deep / 2 + lean, tall]], 26)  # fmt: skip
+    across = np.linspace(-1, 1, 21)
+    up = chance.between(0.02, 0.3)
+    narrow = chance.between(0.0, 0.35)
+    along = np.linspace(0, 1, len(line))
+    grid = np.empty((len(line), len(across), 3))
+    arms = np.exp(-(((along - 0.55) / chance.between(0.15, 0.4)) ** 2))
+    wide = width / 2 * (1 - narrow * (2 * along - 1).clip(0) ** 2) * (0.8 + 0.2 * arms)
+    wide *= np.sqrt(1 - 0.5 * np.abs(2 * along - 1) ** 8)
+    grid[..., 0] = wide[:, None] * across
+    back = (along - 0.5).clip(0) * 2
+    grid[..., 1] = line[:, :1] - (0.25 * up + 0.2 * arms[:, None] * up + 0.12 * back[:, None]) * np.abs(across) ** 2.5
+    grid[..., 2] = line[:, 1:] + up * arms[:, None] * np.abs(across) ** 3
+    piece.add(materials.cover(chance) if soft else materials.paint(chance), sheet(grid, 0.06 if soft else 0.012))
+    if chance.odds(0.4):
+        pad = cushion(chance, 0.8 * width, 0.85 * deep, 0.05, 0.4)
+        piece.add(materials.cloth(chance), pad.at(0, -0.02, seat - 0.005))
+    frame, thick = materials.frame(chance), chance.between(0.01, 0.02)
+    x, y, out = 0.28 * width, 0.3 * deep, chance.between(0.04, 0.12)
+    for side in (-1, 1):
+        for end in (-1, 1):
+            foot, top = [side * (x + out), end * (y + out), 0.0], [side * x, end * y, seat - 0.02]
+            piece.add(frame, bar(foot, top, thick, 1.2))
+        piece.add(frame, bar([side * x, -y, seat - 0.03], [side * x, y, seat - 0.03], thick))
+    piece.add(frame, bar([-x, 0, seat - 0.03], [x, 0, seat - 0.03], thick))
+    return piece
+
+
+def _framed(chance: Chance) -> Piece:
+    """Two cushions in a frame of wood."""
+    how = manner(chance, (0.52, 0.65))
+    piece, width, thick = Piece(), how.seat, chance.between(0.03, 0.05)
+    depth, lift, rise = chance.between(0.62, 0.75), how.seat_height - 0.12, chance.between(0.45, 0.65)
+    slope = chance.between(2, 9)
+    arm_height, lean = how.arm_height + 0.04, how.lean + 8
+    for y, lower in ((-depth / 2, 0.0), (depth / 2 - 0.05, 0.03)):
+        piece.both(how.wood, tapered(arm_height - lower, thick * 1.1, thick * 0.7).at(width / 2 + thick / 2, y))
+    plank = box(chance.between(0.05, 0.09), depth + 0.08, 0.025, 0.01, 2).turned("x", -2)
+    piece.both(how.wood, plank.at(width / 2 + thick / 2, -0.02, arm_height - 0.02))
+    piece.both(how.wood, box(thick, depth, 0.06).turned("x", -slope).at(width / 2 + thick / 2, 0, lift - 0.06))
+    for y in (-depth / 2 + 0.03, depth / 2 - 0.06):
+        piece.add(how.wood, box(width, thick, 0.05).at(0, y, lift - 0.05))
+    back = Piece()
+    back.both(how.wood, box(thick, thick, rise).at(width / 2 - thick / 2))
+    for index in range(chance.whole(3, 6)):
+        back.add(how.wood, box(width - thick, 0.015, 0.045).at(0, 0, 0.08 + index * (rise - 0.14) / 5))
+    soft = cushion(chance, width - 0.03, rise * chance.between(0.85, 1.1), 0.12, chance.between(0.15, 0.5))
+    back.add(how.cushions, upright(soft.at(0, rise / 2 + 0.06)).at(0, -0.02))
+    piece.take(back, lambda shape: shape.turned("x", -lean).at(0, depth / 2 - 0.1, lift - 0.02))
+    seat = cushion(chance, width - 0.01, depth - 0.05, 0.12, chance.between(0.1, 0.4))
+    piece.add(how.cushions, seat.turned("x", -slope).at(0, -0.02, lift))
+    return piece
+
+
+def pouffe(chance: Chance) -> Piece:
+    """Soft and low: round, square, a bag of beans."""
+    piece, cover = Piece(), materials.cover(chance)
+    wide, high = chance.between(0.38, 0.9), chance.between(0.3, 0.48)
+    kind = chance.pick(["round", "square", "bag", "footstool"])
+    if kind == "round":
+        bulge = chance.between(0, 0.12)
+        edge = chance.between(0.03, 0.12)
+        angle = np.linspace(0, np.pi / 2, 6)
+        side = [(wide / 2 * (1 + bulge * np.sin(np.pi * t)), high * t) for t in np.linspace(0.03, 0.75, 9)]
+        top = [(wide / 2 - edge * (1 - np.cos(a)), 0.75 * high + 0.25 * high * np.sin(a)) for a in angle]
+        crown = [(0.5 * wide / 2, high * 1.03)]
+        piece.add(cover, lathe([(0.47 * wide, 0.0), *((float(r), float(z)) for r, z in side + top + crown)], 32))
+    elif kind == "bag":
+        round_ = oval(1, 1, 2, 28)
+        uneven = ripples(chance, 0.04, 0.5)
+        profile = smooth([[0.42, 0], [0.52, 0.2], [0.46, 0.55], [0.3, 0.85], [0.1, 1]], 18)
+        rings = [np.column_stack([round_ * r * wide * 2, np.full(28, z * 1.7 * high)]) for r, z in profile]
+        piece.add(cover, roughened(loft(np.stack(rings)), uneven))
+    else:
+        deep = wide * chance.pick([1.0, chance.between(0.55, 0.9)])
+        foot = 0.0 if kind == "square" else chance.between(0.08, 0.2)
+        pad = (high - foot) * (1.0 if kind == "square" else chance.between(0.35, 0.6))
+        if foot:
+            legs(piece, chance, wide - 0.06, deep - 0.06, high - pad, materials.frame(chance), 0.04)
+            piece.add(cover, box(wide, deep, high - pad - foot + 0.01, 0.01, 2).at(0, 0, foot))
+        piece.add(cover, cushion(chance, wide, deep, pad, chance.between(0.05, 0.3)).at(0, 0, high - pad))
+    return piece
