@@ -139,7 +139,9 @@ def _bedding(piece: Piece, chance: Chance, width: float, length: float, top: flo
             fold = cushion(chance, width + 0.05, chance.between(0.2, 0.4), chance.between(0.04, 0.09), 0.4, 10)
             piece.add(linen, fold.at(0, head - 0.1, top + 0.02))
         if made == "full" and chance.odds(0.3):
-            throw = duvet(chance, width + 0.06, -length / 2 + chance.between(0.4, 0.8), length / 2 - 0.1, top + 0.06, drop)
+            throw = duvet(
+                chance, width + 0.06, -length / 2 + chance.between(0.4, 0.8), length / 2 - 0.1, top + 0.06, drop
+            )
             piece.add(materials.cloth(chance), throw)
     elif made == "folded":
         for level in range(2):

@@ -129,7 +129,9 @@ def _back(chance: Chance, body: Material, width: float, height: float, thick: fl
         back.add(body, rung(0.12 * height, 0.035))
         for index in range(count := chance.whole(3, 7)):
             x = ((index + 1) / (count + 1) - 0.5) * width
-            slat = box(0.4 * width / count, 0.012, 0.86 * height).at(x, bent * (1 - (2 * x / width) ** 2), 0.13 * height)
+            slat = box(0.4 * width / count, 0.012, 0.86 * height).at(
+                x, bent * (1 - (2 * x / width) ** 2), 0.13 * height
+            )
             back.add(body, slat)
     elif kind == "rungs":
         for index in range(count := chance.whole(1, 4)):
@@ -168,7 +170,9 @@ def office_chair(chance: Chance) -> Piece:
     tall, low, lean = chance.between(0.35, 0.75), chance.between(0.02, 0.18), chance.between(4, 16)
     bent = chance.between(0.02, 0.09)
     if chance.odds(0.6):
-        soft = upright(cushion(chance, chance.between(0.85, 1.0) * width, tall, chance.between(0.04, 0.1), 0.5).at(0, tall / 2))
+        soft = upright(
+            cushion(chance, chance.between(0.85, 1.0) * width, tall, chance.between(0.04, 0.1), 0.5).at(0, tall / 2)
+        )
     else:
         u, v = np.meshgrid(np.linspace(-0.47, 0.47, 13) * width, np.linspace(0, 1, 15), indexing="ij")
         taper = 1 - 0.25 * (2 * v - 1) ** 4
@@ -191,7 +195,9 @@ def office_chair(chance: Chance) -> Piece:
         for side in (-1, 1):
             piece.add(dark, box(chance.between(0.05, 0.09), 0.26, 0.03, 0.012, 2).at(side * x, 0.02, seat + rise))
             if chance.odds(0.5):
-                post = smooth([[side * 0.15, 0, seat - 0.06], [side * x, 0, seat - 0.05], [side * x, 0.03, seat + rise]], 10)
+                post = smooth(
+                    [[side * 0.15, 0, seat - 0.06], [side * x, 0, seat - 0.05], [side * x, 0.03, seat + rise]], 10
+                )
                 piece.add(dark, tube(post, 0.016, 8))
             else:
                 piece.add(dark, box(0.025, 0.08, rise + 0.06).at(side * x, 0.04, seat - 0.05))

@@ -195,7 +195,9 @@ def sideboard(chance: Chance) -> Piece:
     if height < 0.65 and chance.odds(0.3):
         wide = min(0.9 * width, chance.between(0.7, 1.3))
         dark = materials.paint(chance)
-        piece.add(dark, box(wide, 0.05, 0.57 * wide, 0.01).at(0, 0, top + 0.07), box(0.3 * wide, 0.2, 0.02).at(0, 0, top))
+        piece.add(
+            dark, box(wide, 0.05, 0.57 * wide, 0.01).at(0, 0, top + 0.07), box(0.3 * wide, 0.2, 0.02).at(0, 0, top)
+        )
         piece.add(dark, box(0.1, 0.04, 0.1).at(0, 0.02, top + 0.01))
     for _ in range(chance.pick([0, 0, 1, 2])):
         trinket(piece, chance, chance.between(-0.4, 0.4) * width, 0, top, 0.3)
@@ -238,7 +240,9 @@ def bookcase(chance: Chance) -> Piece:
     doors = 1 if not light and chance.odds(0.2) else 0
     if doors:
         part = Piece()
-        fronts(part, chance, body, materials.metal(chance), width, [room], max(columns, 2), -deep / 2, True, _style(chance))
+        fronts(
+            part, chance, body, materials.metal(chance), width, [room], max(columns, 2), -deep / 2, True, _style(chance)
+        )
         piece.take(part, lambda shape: shape.at(0, 0, low))
     filled, place = chance.pick([0.0, 0.3, 0.6, 0.9]), width / columns
     for row in range(doors, rows):
@@ -260,7 +264,7 @@ def refrigerator(chance: Chance) -> Piece:
     """With soft edges, one door or two."""
     piece, body = Piece(), materials.paint(chance) if chance.odds(0.5) else materials.metal(chance)
     width, deep = chance.between(0.5, 0.9), chance.between(0.55, 0.72)
-    height = chance.pick([chance.between(0.8, 0.9), chance.between(1.4, 2.0)])
+    height = chance.between(1.35, 2.0) if chance.odds(0.75) else chance.between(0.8, 0.9)
     edge, door = chance.pick([0.008, chance.between(0.02, 0.07)]), chance.between(0.04, 0.08)
     piece.add(body, box(width, deep - door, height - 0.02, min(edge, 0.03), 3).at(0, door / 2, 0.02))
     piece.add(materials.metal(chance), box(width - 0.06, deep - 0.1, 0.03).at(0, 0.02))
@@ -269,7 +273,7 @@ def refrigerator(chance: Chance) -> Piece:
     split = height * chance.between(0.3, 0.7) if height > 1.2 else 0.0
     spans = [(0.04, split - 0.003), (split + 0.003, height)] if split else [(0.04, height)]
     for bottom, top in spans:
-        for side in ((-1, 1) if pair else (0,)):
+        for side in (-1, 1) if pair else (0,):
             wide = width / 2 - 0.003 if pair else width
             x = side * width / 4
             leaf = box(wide, door, top - bottom, edge, 3)

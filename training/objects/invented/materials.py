@@ -26,7 +26,9 @@ class Material:
     metallic: float = 0.0
 
 
-def _hue(chance: Chance, hue: tuple[float, float], saturation: tuple[float, float], value: tuple[float, float]) -> Picture:
+def _hue(
+    chance: Chance, hue: tuple[float, float], saturation: tuple[float, float], value: tuple[float, float]
+) -> Picture:
     return np.array(colorsys.hsv_to_rgb(chance.between(*hue) % 1, chance.between(*saturation), chance.between(*value)))
 
 

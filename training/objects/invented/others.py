@@ -93,11 +93,12 @@ def _ball(radius: float) -> Shape:
     return lathe([(float(radius * np.cos(a)), float(radius * np.sin(a))) for a in angle], 18)
 
 
-def _leaf(chance: Chance, length: float, wide: float, droop: float) -> Shape:
-    """Grows from the origin towards +x, and up."""
+def _leaf(chance: Chance, length: float, wide: float, droop: float, over: float) -> Shape:
+    """Grows from the origin towards +x, and up, and bends down no farther than the ground, which is `over` below."""
     u, v = np.meshgrid(np.linspace(0, 1, 8), np.linspace(-1, 1, 5), indexing="ij")
     half = wide / 2 * np.sin(np.pi * np.clip(0.04 + 0.94 * u, 0, 1)) ** 0.8
     rise = chance.between(0.3, 1.2)
+    droop = min(droop, rise + 0.8 * over / length)
     grid = np.stack([length * u, half * v, length * (rise * u - droop * u**2) + 0.25 * np.abs(half * v)], 2)
     return sheet(grid, 0.003)
 
@@ -124,17 +125,18 @@ def plant(chance: Chance) -> Piece:
         line = np.stack([np.zeros(8), np.zeros(8), np.linspace(0, stem, 8)], 1)
         line[:, 0] += uneven(line) * np.linspace(0, 1, 8)
         piece.add(materials.wood(chance), tube(line + np.array([0, 0, level]), chance.between(0.012, 0.03), 8))
-        level += stem + 0.25 * size
+        level += stem - 0.15 * size
     if kind in ("bush", "tree"):
         for _ in range(chance.whole(1, 5)):
             ball = _ball(0.35 * size * chance.between(0.7, 1.1)).at(0, 0, 1.0)
             ball = roughened(ball, ripples(chance, 0.03 * size, 0.12 * size + 0.05)).at(0, 0, -1.0)
             x, y, z = (chance.between(-0.22, 0.22) * size for _ in range(3))
-            piece.add(green, ball.at(x, y, level + 0.25 * size + z))
+            piece.add(green, ball.at(x, y, level + 0.35 * size + z))
         return piece
     count, wide_leaf = chance.whole(9, 26), chance.between(0.04, 0.18)
     for index in range(count):
-        leaf = _leaf(chance, size * chance.between(0.5, 1), wide_leaf * chance.between(0.7, 1.2), chance.between(0.2, 0.9))
+        long, wide = size * chance.between(0.5, 1), wide_leaf * chance.between(0.7, 1.2)
+        leaf = _leaf(chance, long, wide, chance.between(0.2, 0.9), level)
         piece.add(green, leaf.turned("z", 137.5 * index + chance.between(-20, 20)).at(0, 0, level))
     return piece
 
@@ -170,7 +172,9 @@ def basket(chance: Chance) -> Piece:
 def _basin(width: float, deep: float, high: float, power: float, thick: float) -> Shape:
     """A bowl whose rim is at z = high, hollow."""
     profile = [(0.45, 0.0), (0.75, 0.2), (0.95, 0.7), (1.0, 1.0)]
-    rings: list[Array] = [np.column_stack([oval(width * r, deep * r, power, 32), np.full(32, high * z)]) for r, z in profile]
+    rings: list[Array] = [
+        np.column_stack([oval(width * r, deep * r, power, 32), np.full(32, high * z)]) for r, z in profile
+    ]
     for r, z in profile[::-1]:
         inner = oval(width * r - 2 * thick, deep * r - 2 * thick, power, 32)
         rings.append(np.column_stack([inner, np.full(32, thick + (high - thick) * z if z < 1 else high)]))
@@ -206,13 +210,17 @@ def toilet(chance: Chance) -> Piece:
     count = 32
     rings = []
     for r, z, back in ((foot, 0, 0.08), (foot * 0.9, 0.3, 0.07), (0.8, 0.7, 0.02), (1, 0.95, 0), (1, 1, 0)):
-        rings.append(np.column_stack([oval(width * r, deep * r, 2.3, count) + np.array([0, back]), np.full(count, seat * z)]))
+        rings.append(
+            np.column_stack([oval(width * r, deep * r, 2.3, count) + np.array([0, back]), np.full(count, seat * z)])
+        )
     for r, z in ((0.8, 1.0), (0.7, 0.8), (0.3, 0.55)):
         rings.append(np.column_stack([oval(width * r, deep * r, 2.2, count), np.full(count, seat * z)]))
     piece.add(white, loft(np.stack(rings)))
     plate = materials.ceramic(chance) if chance.odds(0.7) else materials.wood(chance)
     outer, inner = oval(1.03 * width, 1.03 * deep, 2.3, count), oval(0.68 * width, 0.68 * deep, 2.2, count)
-    ring = [np.column_stack([line, np.full(count, z)]) for line, z in ((outer, 0), (outer, 0.02), (inner, 0.02), (inner, 0))]
+    ring = [
+        np.column_stack([line, np.full(count, z)]) for line, z in ((outer, 0), (outer, 0.02), (inner, 0.02), (inner, 0))
+    ]
     piece.add(plate, loft(np.stack(ring), "joined").at(0, 0, seat))
     lid = slab(oval(1.02 * width, 1.02 * deep, 2.3, count), 0.02, 0.008)
     if chance.odds(0.5):
@@ -230,10 +238,17 @@ def bath(chance: Chance) -> Piece:
     """A tub, standing free or in a box."""
     piece, white = Piece(), materials.ceramic(chance)
     width, deep, high = chance.between(1.4, 1.8), chance.between(0.65, 0.82), chance.between(0.5, 0.62)
-    bowl = _basin(width, deep, high - 0.05, chance.between(2.4, 6), chance.between(0.03, 0.06))
+    boxed = chance.odds(0.4)
+    power = 4.0 if boxed else chance.between(2.4, 6)
+    bowl = _basin(width, deep, high - 0.05, power, chance.between(0.03, 0.06))
     piece.add(white, bowl.at(0, 0, 0.05))
-    if chance.odds(0.4):
+    if boxed:
         body = materials.body(chance)
+        square, rim = oval(1.42 * width, 1.42 * deep, 2, 32), oval(0.99 * width, 0.99 * deep, 4, 32)
+        square = square.clip([-width / 2, -deep / 2], [width / 2, deep / 2])
+        ring = [(square, 0.0), (square, 0.02), (rim, 0.02), (rim, 0.0)]
+        flat = np.stack([np.column_stack([line, np.full(32, z)]) for line, z in ring])
+        piece.add(white, loft(flat, "joined").at(0, 0, high - 0.025))
         for side in (-1, 1):
             piece.add(body, box(width + 0.02, 0.02, high - 0.01).at(0, side * deep / 2))
             piece.add(body, box(0.02, deep, high - 0.01).at(side * width / 2))

@@ -110,7 +110,11 @@ def box(width: float, depth: float, height: float, radius: float = 0.004, steps:
         quad = [index[:-1, :-1].ravel(), index[1:, :-1].ravel(), index[1:, 1:].ravel(), index[:-1, 1:].ravel()]
         for sign in (1, -1):
             side_points = np.empty((u.size, 3))
-            side_points[:, axis], side_points[:, first], side_points[:, second] = sign * half[axis], u.ravel(), v.ravel()
+            side_points[:, axis], side_points[:, first], side_points[:, second] = (
+                sign * half[axis],
+                u.ravel(),
+                v.ravel(),
+            )
             triangles = np.concatenate([np.stack(quad[:3], 1), np.stack([quad[0], quad[2], quad[3]], 1)])
             points.append(side_points)
             faces.append(triangles[:, ::sign] + count)
@@ -141,11 +145,13 @@ def roughened(shape: Shape, uneven: Callable[[Array], Array]) -> Shape:
     return Shape(points, shape.faces)
 
 
-def cushion(chance: Chance, width: float, depth: float, height: float, bulge: float = 0.25, fine: int = 8) -> Shape:
+def cushion(chance: Chance, width: float, depth: float, height: float, bulge: float = 0.25, fine: int = 6) -> Shape:
     """A padded box whose sides bulge. `bulge`: of the top, by the height; the height is without it."""
     soft = box(width, depth, height, min(chance.between(0.25, 0.48) * height, 0.08), 2, fine)
-    uneven = ripples(chance, 0.03 * min(height, 0.15), 0.5 * max(width, depth))
-    power = chance.between(2, 4)
+    uneven = ripples(
+        chance, chance.between(0.01, 0.07) * min(height, 0.15), chance.between(0.3, 0.7) * max(width, depth)
+    )
+    power, sat = chance.between(2, 4), chance.pick([0.0, 0.0, chance.between(0, 0.5)]) * bulge * height
     half = np.array([width, depth]) / 2
 
     def change(points: Array) -> Array:
@@ -154,6 +160,7 @@ def cushion(chance: Chance, width: float, depth: float, height: float, bulge: fl
         full = (1 - np.abs(x) ** power) * (1 - np.abs(y) ** power)
         out = 0.3 * bulge * height * (1 - z**2)
         points[:, 2] += bulge * height * full * np.clip(z, -0.3, 1) + uneven(points) * full
+        points[:, 2] -= sat * np.exp(-6 * (x**2 + y**2)) * np.clip(z, 0, 1)
         points[:, 0] += x * out * (1 - y**2)
         points[:, 1] += y * out * (1 - x**2)
         return points

@@ -50,6 +50,7 @@ class Manner:
     one_seat_cushion: bool
     loose_back: bool
     low_back: bool
+    quilted: str
     cover: Material
     cushions: Material
     pillows: list[Material]
@@ -75,6 +76,7 @@ def manner(chance: Chance, seat: tuple[float, float]) -> Manner:
         one_seat_cushion=chance.odds(0.2),
         loose_back=chance.odds(0.7),
         low_back=chance.odds(0.5),
+        quilted=chance.pick(["plain", "tufts", "channels"]),
         cover=cover,
         cushions=cover if chance.odds(0.75) else materials.cover(chance),
         pillows=[materials.cloth(chance) for _ in range(2)],
@@ -122,10 +124,11 @@ def run(chance: Chance, how: Manner, seats: int, left: bool, right: bool, corner
     width, lift = seats * how.seat, how.seat_height - how.padding
     piece.add(how.cover, box(width, how.depth, lift - how.foot, 0.02, 2).at(width / 2, -how.depth / 2, how.foot))
     rise = how.height - how.foot
-    rest = box(width, how.back, rise, min(0.4 * how.back, 0.06), 3, 3)
+    # A little narrower than what is below it: two surfaces in one plane flicker.
+    rest = box(width - 0.008, how.back, rise, min(0.4 * how.back, 0.06), 3, 3)
     piece.add(how.cover, rest.turned("x", -0.5 * how.lean).at(width / 2, -0.9 * how.back, how.foot))
     if corner:
-        rest = box(how.depth, how.back, rise, min(0.4 * how.back, 0.06), 3, 3).turned("x", -0.5 * how.lean)
+        rest = box(how.depth - 0.008, how.back, rise, min(0.4 * how.back, 0.06), 3, 3).turned("x", -0.5 * how.lean)
         piece.add(how.cover, rest.turned("z", 90).at(0.9 * how.back, -how.depth / 2, how.foot))
     room = how.depth - 1.35 * how.back
     count = 1 if how.one_seat_cushion else seats
@@ -144,6 +147,8 @@ def run(chance: Chance, how: Manner, seats: int, left: bool, right: bool, corner
             soft = soft.turned("z", chance.between(-2, 2))
             middle = (index + 0.5) * how.seat + skip / 2
             piece.add(how.cushions, soft.at(middle, -1.1 * how.back - 0.02, how.seat_height - 0.01))
+    elif how.quilted != "plain":
+        _quilt(piece, chance, how, width)
     for there, place in ((left, -1), (right, 1)):
         if there and how.arm in ("wooden",):
             _wooden_arm(piece, how, 0.0 if place < 0 else width, place)
@@ -152,6 +157,40 @@ def run(chance: Chance, how: Manner, seats: int, left: bool, right: bool, corner
                 shape = shape.at(0, -how.depth + 0.01)
                 piece.add(how.cover, shape.mirrored() if place < 0 else shape.at(width))
     return piece
+
+
+def _quilt(piece: Piece, chance: Chance, how: Manner, width: float) -> None:
+    """Tufts or channels on the back."""
+    rise = how.height - how.seat_height - 0.02
+    columns = max(2, round(width / (0.28 if how.quilted == "tufts" else 0.15)))
+    rows = 2 if how.quilted == "tufts" else 1
+    side, high = width / columns, rise / rows
+    for column in range(columns):
+        for row in range(rows):
+            soft = upright(cushion(chance, side, high, 0.05, 0.6, 3).at(0, high * (row + 0.5)))
+            soft = soft.turned("x", -0.5 * how.lean)
+            piece.add(how.cover, soft.at((column + 0.5) * side, -1.3 * how.back, how.seat_height - 0.02))
+
+
+def _blanket(piece: Piece, chance: Chance, how: Manner, width: float) -> None:
+    """Thrown over the back, from the left or from the right."""
+    wide, thick = chance.between(0.35, 0.8), chance.between(0.008, 0.02)
+    lean = np.sin(np.radians(0.5 * how.lean)) * (how.height - how.foot)
+    front, rear, top = -1.5 * how.back, lean + 0.03, how.height + 0.02
+    if how.loose_back:
+        front -= 0.2
+    line = smooth([[front - chance.between(0, 0.25), how.seat_height + 0.05 + how.padding * how.bulge],
+                   [front, how.seat_height + 0.1], [0.75 * front, top - 0.03], [0.5 * front + 0.5 * rear, top + 0.03],
+                   [rear, top - 0.05], [rear, top - chance.between(0.2, 0.5)]], 30)  # fmt: skip
+    across = np.linspace(-wide / 2, wide / 2, 20)
+    u, v = np.meshgrid(across, np.arange(len(line)), indexing="ij")
+    slant = chance.between(-0.004, 0.004)
+    grid = np.stack([u + slant * v, line[None, :, 0] + 0 * u, line[None, :, 1] + 0 * u], 2)
+    folds = ripples(chance, 0.012, 0.25)(grid.reshape(-1, 3)).reshape(u.shape)
+    grid[..., 1] -= np.abs(folds) * np.where(grid[..., 1] < 0.5 * (front + rear), 1, -1)
+    grid[..., 2] += 0.5 * np.abs(folds)
+    x = chance.between(wide / 2, max(width - wide / 2, wide / 2 + 0.01))
+    piece.add(materials.cloth(chance), sheet(grid, thick).at(x))
 
 
 def _wooden_arm(piece: Piece, how: Manner, x: float, side: int) -> None:
@@ -189,9 +228,14 @@ def sofa(chance: Chance) -> Piece:
     """Two to four seats in a row, some with a long seat at an end or around a corner."""
     how = manner(chance, (0.52, 0.82))
     seats, form = chance.whole(2, 4), chance.pick(["straight", "straight", "straight", "chaise", "corner"])
+    how.seat = min(how.seat, 2.5 / seats)
+    if not how.loose_back and chance.odds(0.3):
+        how.arm, how.arm_height = "rolled", how.height - chance.between(0, 0.1)
     width = seats * how.seat
     piece = run(chance, how, seats, form != "corner", True, form == "corner")
     _scattered(piece, chance, how, width, chance.pick([0, 0, 1, 2, 3, 4]))
+    if chance.odds(0.2):
+        _blanket(piece, chance, how, width)
     _stand(piece, chance, how, width, how.depth)
     if form == "chaise":
         longer, lift = chance.between(0.4, 0.8), how.seat_height - how.padding
@@ -261,7 +305,9 @@ def _tub(chance: Chance) -> Piece:
         points[behind, 0] *= np.sqrt(1 - 0.75 * (points[behind, 1] / (depth / 2)).clip(0, 1) ** 3)
         return points
 
-    piece.add(cover if chance.odds(0.7) else materials.cover(chance), soft.changed(rounded).at(0, middle - 0.03, seat - pad))
+    piece.add(
+        cover if chance.odds(0.7) else materials.cover(chance), soft.changed(rounded).at(0, middle - 0.03, seat - pad)
+    )
     if chance.odds(0.4):
         side = chance.between(0.35, 0.45)
         soft = upright(pillow(chance, side, side * 0.8, 0.15).at(0, 0.4 * side)).turned("x", -20)
@@ -369,7 +415,7 @@ def pouffe(chance: Chance) -> Piece:
         round_ = oval(1, 1, 2, 28)
         uneven = ripples(chance, 0.04, 0.5)
         profile = smooth([[0.42, 0], [0.52, 0.2], [0.46, 0.55], [0.3, 0.85], [0.1, 1]], 18)
-        rings = [np.column_stack([round_ * r * wide * 2, np.full(28, z * 1.7 * high)]) for r, z in profile]
+        rings = [np.column_stack([round_ * r * wide * 2, np.full(28, z * 1.4 * high)]) for r, z in profile]
         piece.add(cover, roughened(loft(np.stack(rings)), uneven))
     else:
         deep = wide * chance.pick([1.0, chance.between(0.55, 0.9)])

@@ -114,7 +114,9 @@ def _pedestal(piece: Piece, chance: Chance, body: Material, across: float, under
         angle = 2 * np.pi * (index + 0.5) / count
         x, y = reach * np.cos(angle), reach * np.sin(angle)
         piece.add(body, bar([0.1 * x, 0.1 * y, 0.3 * under], [x, y, 0.02], 0.03, 0.6, 8))
-    piece.add(body, box(0.5 * across, 0.06, 0.03).at(0, 0, under - 0.03), box(0.06, 0.5 * across, 0.03).at(0, 0, under - 0.03))
+    piece.add(
+        body, box(0.5 * across, 0.06, 0.03).at(0, 0, under - 0.03), box(0.06, 0.5 * across, 0.03).at(0, 0, under - 0.03)
+    )
 
 
 def desk(chance: Chance) -> Piece:
