@@ -201,9 +201,7 @@ def _bunk(chance: Chance) -> Piece:
             piece.add(body, box(width, 0.03, 0.12).at(0, side * y, level))
         piece.add(body, box(width, length, 0.02).at(0, 0, level + 0.03))
         piece.add(materials.cloth(chance, True), cushion(chance, width, length, 0.13, 0.05).at(0, 0, level + 0.05))
-        part = Piece()
-        _bedding(part, chance, width, length, level + 0.19, 0.05)
-        piece.take(part, lambda shape: shape)
+        _bedding(piece, chance, width, length, level + 0.19, 0.05)
     for up in (0.14, 0.28):
         piece.both(body, box(0.025, length, 0.06).at(x, 0, height - 0.36 + up))
         for side in (-1, 1):
@@ -241,9 +239,7 @@ def _cot(chance: Chance) -> Piece:
             piece.add(body, box(width, 0.018, height - low - 0.05).at(0, side * y, low))
     piece.add(body, box(width - 0.02, length - 0.02, 0.02).at(0, 0, low - 0.03))
     piece.add(materials.cloth(chance, True), cushion(chance, width - 0.04, length - 0.04, 0.1, 0.08).at(0, 0, low))
-    part = Piece()
-    _bedding(part, chance, width - 0.05, length - 0.06, low + 0.11, 0.03)
-    piece.take(part, lambda shape: shape)
+    _bedding(piece, chance, width - 0.05, length - 0.06, low + 0.11, 0.03)
     if chance.odds(0.3):
         path = smooth([[-x, y, height], [-x, y, height + 0.3], [0, y, height + 0.5], [0, y - 0.3, height + 0.48]], 16)
         piece.add(body, tube(path, 0.01, 8))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.objects.invented import materials
+from training.objects.invented.armchairs import shell_chair
 from training.objects.invented.chance import Chance
 from training.objects.invented.materials import Material
 from training.objects.invented.parts import legs, rails, turned_leg
@@ -24,7 +25,6 @@ from training.objects.invented.shapes import (
     tube,
     upright,
 )
-from training.objects.invented.sofas import shell_chair
 
 
 def chair(chance: Chance) -> Piece:
@@ -86,8 +86,15 @@ def _dining(chance: Chance) -> Piece:
     if chance.odds(0.2):
         rise = chance.between(0.17, 0.24)
         for side in (-1, 1):
-            path = smooth([[side * x, -0.7 * y, seat], [side * (x + 0.03), -0.75 * y, seat + rise],
-                           [side * (x + 0.03), 0, seat + rise + 0.01], [side * x * narrow, y + 0.03, seat + rise]], 14)  # fmt: skip
+            path = smooth(
+                [
+                    [side * x, -0.7 * y, seat],
+                    [side * (x + 0.03), -0.75 * y, seat + rise],
+                    [side * (x + 0.03), 0, seat + rise + 0.01],
+                    [side * x * narrow, y + 0.03, seat + rise],
+                ],
+                14,
+            )
             piece.add(body, tube(path, 0.5 * thick, 8))
     return piece
 
@@ -105,9 +112,18 @@ def _back(chance: Chance, body: Material, width: float, height: float, thick: fl
         return box(wide, 0.018, high, 0.006, 1, 8).changed(curve).at(0, 0, level)
 
     if kind == "hoop":
-        arch = smooth([[-width / 2, 0, 0], [-0.55 * width, 0, 0.55 * height], [-0.3 * width, 0.02, 0.95 * height],
-                       [0, 0.03, height], [0.3 * width, 0.02, 0.95 * height], [0.55 * width, 0, 0.55 * height],
-                       [width / 2, 0, 0]], 30)  # fmt: skip
+        arch = smooth(
+            [
+                [-width / 2, 0, 0],
+                [-0.55 * width, 0, 0.55 * height],
+                [-0.3 * width, 0.02, 0.95 * height],
+                [0, 0.03, height],
+                [0.3 * width, 0.02, 0.95 * height],
+                [0.55 * width, 0, 0.55 * height],
+                [width / 2, 0, 0],
+            ],
+            30,
+        )
         back.add(body, tube(arch, 0.45 * thick, 8))
         for index in range(count := chance.whole(3, 8)):
             x = ((index + 1) / (count + 1) - 0.5) * width
@@ -137,8 +153,15 @@ def _back(chance: Chance, body: Material, width: float, height: float, thick: fl
         for index in range(count := chance.whole(1, 4)):
             back.add(body, rung((index + 1) / (count + 1.4) * height, chance.between(0.03, 0.06)))
     elif kind == "splat":
-        line = smooth([[0.25 * width, 0], [chance.between(0.1, 0.25) * width, 0.3 * height],
-                       [chance.between(0.15, 0.35) * width, 0.6 * height], [0.15 * width, 0.9 * height]], 14)  # fmt: skip
+        line = smooth(
+            [
+                [0.25 * width, 0],
+                [chance.between(0.1, 0.25) * width, 0.3 * height],
+                [chance.between(0.15, 0.35) * width, 0.6 * height],
+                [0.15 * width, 0.9 * height],
+            ],
+            14,
+        )
         outline = np.concatenate([line, line[::-1] * np.array([-1, 1])])
         back.add(body, upright(slab(outline, 0.014, 0.003)).at(0, bent))
     elif kind == "cross":
@@ -184,8 +207,15 @@ def office_chair(chance: Chance) -> Piece:
         return points
 
     piece.add(rear, soft.changed(curve).turned("x", -lean).at(0, deep / 2 + 0.03, seat + low))
-    spine = smooth([[0, 0.1, seat - 0.07], [0, deep / 2 + 0.06, seat - 0.05],
-                    [0, deep / 2 + 0.08, seat + low + 0.1], [0, deep / 2 + 0.1 + 0.03, seat + low + 0.25]], 14)  # fmt: skip
+    spine = smooth(
+        [
+            [0, 0.1, seat - 0.07],
+            [0, deep / 2 + 0.06, seat - 0.05],
+            [0, deep / 2 + 0.08, seat + low + 0.1],
+            [0, deep / 2 + 0.1 + 0.03, seat + low + 0.25],
+        ],
+        14,
+    )
     piece.add(dark, tube(spine, 0.02, 8))
     if chance.odds(0.25):
         rest = upright(cushion(chance, 0.28, 0.15, 0.06, 0.5, 5).at(0, 0.07)).turned("x", -lean)
@@ -214,7 +244,13 @@ def stool(chance: Chance) -> Piece:
     piece.add(body, plate.at(0, 0, high - 0.05))
     if chance.odds(0.5):
         pad = chance.between(0.03, 0.08)
-        crown = [(0.42 * wide, 0.0), (0.5 * wide, 0.3 * pad), (0.48 * wide, 0.7 * pad), (0.3 * wide, 1.0 * pad), (0.1 * wide, 1.08 * pad)]  # fmt: skip
+        crown = [
+            (0.42 * wide, 0.0),
+            (0.5 * wide, 0.3 * pad),
+            (0.48 * wide, 0.7 * pad),
+            (0.3 * wide, 1.0 * pad),
+            (0.1 * wide, 1.08 * pad),
+        ]
         piece.add(materials.cover(chance), lathe(crown, 28).at(0, 0, high - 0.02))
     if chance.odds(0.3):
         piece.add(body, lathe([(0.2, 0), (0.2, 0.012), (0.05, 0.03), (0.03, 0.06), (0.025, high - 0.04)], 28))

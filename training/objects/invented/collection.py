@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from models.writing import write_whole
-from training.objects.invented import beds, chairs, cupboards, others, sofas, tables
+from training.objects.invented import armchairs, beds, chairs, cupboards, others, sofas, tables
 from training.objects.invented.chance import Chance
 from training.objects.invented.piece import Piece
 from training.objects.listing import Entry, ListError
@@ -17,7 +17,7 @@ Kind = tuple[Callable[[Chance], Piece], str, int]
 
 KINDS: dict[str, Kind] = {
     "sofa": (sofas.sofa, "Living room", 11),
-    "armchair": (sofas.armchair, "Living room", 11),
+    "armchair": (armchairs.armchair, "Living room", 11),
     "pouffe": (sofas.pouffe, "Living room", 3),
     "bed": (beds.bed, "Bedroom", 11),
     "chair": (chairs.chair, "Dining room", 10),

@@ -20,9 +20,17 @@ def carcass(piece: Piece, body: Material, width: float, deep: float, height: flo
 
 
 def fronts(
-    piece: Piece, chance: Chance, front: Material, grip: Material, width: float, rows: list[float], columns: int,
-    y: float, doors: bool, style: tuple[str, str, float],
-) -> None:  # fmt: skip
+    piece: Piece,
+    chance: Chance,
+    front: Material,
+    grip: Material,
+    width: float,
+    rows: list[float],
+    columns: int,
+    y: float,
+    doors: bool,
+    style: tuple[str, str, float],
+) -> None:
     """Doors or drawers in rows of these heights from z = 0, with gaps between them, before the plane `y`.
 
     Args:
@@ -39,11 +47,13 @@ def fronts(
             rim = min(0.06, 0.18 * min(side, high))
             if look == "framed":
                 for end in (-1, 1):
-                    piece.add(front, box(rim, 0.012, high - gap).at(x + end * (side / 2 - rim / 2 - gap), y - thick - 0.005, level + gap / 2))  # fmt: skip
+                    upright = box(rim, 0.012, high - gap).at(x + end * (side / 2 - rim / 2 - gap))
+                    piece.add(front, upright.at(0, y - thick - 0.005, level + gap / 2))
                     middle = level + high / 2 + end * (high / 2 - rim / 2 - gap) - rim / 2
                     piece.add(front, box(side - 2 * rim, 0.012, rim).at(x, y - thick - 0.005, middle))
             elif look == "raised":
-                piece.add(front, box(side - 2.5 * rim, 0.014, high - 2.5 * rim, 0.006).at(x, y - thick - 0.005, level + 1.25 * rim))  # fmt: skip
+                panel = box(side - 2.5 * rim, 0.014, high - 2.5 * rim, 0.006)
+                piece.add(front, panel.at(x, y - thick - 0.005, level + 1.25 * rim))
             if kind == "none":
                 continue
             made = handle(chance, kind, min(0.5 * side, 0.18) if not doors else min(0.4 * high, 0.25))
@@ -69,9 +79,7 @@ def drawers(
     carcass(piece, body, width, deep, height, 0.018, True)
     shares = [chance.pick([1.0, 1.0, chance.between(0.7, 1.6)]) for _ in range(rows)]
     high = [height * share / sum(shares) for share in shares]
-    inside = Piece()
-    fronts(inside, chance, front, materials.metal(chance), width, high, columns, -deep / 2, False, _style(chance))
-    piece.take(inside, lambda shape: shape)
+    fronts(piece, chance, front, materials.metal(chance), width, high, columns, -deep / 2, False, _style(chance))
     return piece
 
 
@@ -128,9 +136,7 @@ def wardrobe(chance: Chance) -> Piece:
     carcass(inner, body, width, deep, height, thick, True)
     below = chance.between(0.2, 0.45) if chance.odds(0.4) else 0.0
     if below:
-        part = Piece()
-        fronts(part, chance, front, grip, width, [below], chance.pick([1, columns]), -deep / 2, False, style)
-        inner.take(part, lambda shape: shape)
+        fronts(inner, chance, front, grip, width, [below], chance.pick([1, columns]), -deep / 2, False, style)
     part, high = Piece(), height - below
     open_ = columns > 1 and chance.odds(0.3)
     shut = columns - 1 if open_ else columns

@@ -60,8 +60,16 @@ def lamp(chance: Chance) -> Piece:
         piece.add(body, lathe([(foot, 0), (foot, 0.6 * edge), (0.9 * foot, edge), (1.2 * stem, 1.3 * edge)], 28))
     if kind == "arm":
         reach = chance.between(0.2, 0.45) * (1.6 if tall else 0.6)
-        path = smooth([[0, 0, 0.01], [0, 0.05, 0.6 * height], [0, 0, height], [0, -0.6 * reach, height + 0.03],
-                       [0, -reach, 0.93 * height]], 24)  # fmt: skip
+        path = smooth(
+            [
+                [0, 0, 0.01],
+                [0, 0.05, 0.6 * height],
+                [0, 0, height],
+                [0, -0.6 * reach, height + 0.03],
+                [0, -reach, 0.93 * height],
+            ],
+            24,
+        )
         piece.add(body, tube(path, stem, 8))
         dome = _dome(chance, 0.7 * wide).turned("x", chance.between(-25, 25))
         piece.add(body if chance.odds(0.6) else materials.paint(chance), dome.at(0, -reach, 0.93 * height - 0.12))
@@ -75,9 +83,17 @@ def lamp(chance: Chance) -> Piece:
             piece.add(body, bar([spread * np.cos(angle), spread * np.sin(angle), 0], end, 0.014))
         piece.add(body, bar([0, 0, height - 1.1 * high], [0, 0, height - 0.4 * high], 0.02))
     elif kind == "vase":
-        piece.add(body, vase(chance, height - high, 0.7 * wide), bar([0, 0, 0.5 * (height - high)], [0, 0, height - 0.4 * high], stem))  # fmt: skip
+        piece.add(
+            body,
+            vase(chance, height - high, 0.7 * wide),
+            bar([0, 0, 0.5 * (height - high)], [0, 0, height - 0.4 * high], stem),
+        )
     elif chance.odds(0.4):
-        piece.add(body, turned_leg(chance, height - 0.7 * high, 0.07).at(0, 0, 0.01), bar([0, 0, height - high], [0, 0, height - 0.4 * high], stem))  # fmt: skip
+        piece.add(
+            body,
+            turned_leg(chance, height - 0.7 * high, 0.07).at(0, 0, 0.01),
+            bar([0, 0, height - high], [0, 0, height - 0.4 * high], stem),
+        )
     else:
         piece.add(body, bar([0, 0, 0.01], [0, 0, height - 0.4 * high], stem))
     if kind == "globe":
@@ -112,8 +128,14 @@ def plant(chance: Chance) -> Piece:
         piece.add(pot, made)
     else:
         foot = chance.between(0.55, 1.0)
-        line = smooth([[0.5 * foot * wide, 0], [0.5 * (foot + 1) / 2 * wide * chance.between(0.95, 1.2), 0.5 * high],
-                       [0.5 * wide, high]], 9)  # fmt: skip
+        line = smooth(
+            [
+                [0.5 * foot * wide, 0],
+                [0.5 * (foot + 1) / 2 * wide * chance.between(0.95, 1.2), 0.5 * high],
+                [0.5 * wide, high],
+            ],
+            9,
+        )
         piece.add(pot, shell(line, 0.02))
     piece.add(materials.stone(chance), lathe([(0.44 * wide, 0), (0.44 * wide, 0.03)], 20).at(0, 0, 0.85 * high))
     green, size = materials.leaves(chance), chance.between(0.25, 0.7)
@@ -160,7 +182,14 @@ def basket(chance: Chance) -> Piece:
     piece.add(made, loft(np.stack(rings)))
     if chance.odds(0.4):
         for side in (-1, 1):
-            bow = smooth([[side * 0.48 * wide, -0.08, high], [side * 0.52 * wide, 0, high + 0.08], [side * 0.48 * wide, 0.08, high]], 10)  # fmt: skip
+            bow = smooth(
+                [
+                    [side * 0.48 * wide, -0.08, high],
+                    [side * 0.52 * wide, 0, high + 0.08],
+                    [side * 0.48 * wide, 0.08, high],
+                ],
+                10,
+            )
             piece.add(made, tube(bow, 0.009, 8))
     if chance.odds(0.35):
         heap = roughened(_ball(0.5).at(0, 0, 1), ripples(chance, 0.04, 0.3)).at(0, 0, -1)
@@ -197,7 +226,15 @@ def washbasin(chance: Chance) -> Piece:
         piece.both(body, box(0.48 * width, 0.018, 0.75 * low, 0.004).at(0.25 * width, -deep / 2 - 0.015, 0.12 * low))
         back = 0.5 * deep + 0.02
     piece.add(white, bowl.at(0, 0, low), box(0.6 * width, 0.08, 0.06, 0.015, 2).at(0, back - 0.04, height - 0.055))
-    tap = smooth([[0, back - 0.05, height], [0, back - 0.05, height + 0.13], [0, back - 0.12, height + 0.16], [0, back - 0.17, height + 0.12]], 14)  # fmt: skip
+    tap = smooth(
+        [
+            [0, back - 0.05, height],
+            [0, back - 0.05, height + 0.13],
+            [0, back - 0.12, height + 0.16],
+            [0, back - 0.17, height + 0.12],
+        ],
+        14,
+    )
     piece.add(steel, tube(tap, 0.012, 8))
     return piece
 
@@ -283,7 +320,8 @@ def stove(chance: Chance) -> Piece:
             place = (x * width, end * deep, height - 0.002)
             piece.add(dark, lathe([(radius, 0), (radius, 0.008), (0.3 * radius, 0.014)], 20).at(*place))
             if gas:
-                piece.add(dark, box(0.22, 0.012, 0.012, 0).at(place[0], place[1], height + 0.02), box(0.012, 0.22, 0.012, 0).at(place[0], place[1], height + 0.02))  # fmt: skip
+                for grate in (box(0.22, 0.012, 0.012, 0), box(0.012, 0.22, 0.012, 0)):
+                    piece.add(dark, grate.at(place[0], place[1], height + 0.02))
     if gas:
         piece.four(dark, box(0.46 * width, 0.01, 0.022, 0).at(0.24 * width, 0.42 * deep, height))
     if chance.odds(0.4):

@@ -70,9 +70,13 @@ class Piece:
                 doubleSided=True,
             )
             mesh: Any = trimesh.Trimesh(
-                _to_file(points), faces, vertex_normals=_to_file(normals), process=False, validate=False,
+                _to_file(points),
+                faces,
+                vertex_normals=_to_file(normals),
+                process=False,
+                validate=False,
                 visual=trimesh.visual.TextureVisuals(uv=places, material=look),
-            )  # fmt: skip
+            )
             scene.add_geometry(mesh, geom_name=f"part-{number}")
         return bytes(scene.export(file_type="glb", include_normals=True))
 

@@ -197,10 +197,7 @@ def tube(path: Sequence[Sequence[float]] | Array, radius: float | Array, sides: 
     """Along points `[K, 3]`. radius: one, or one for each point. `ends`: as of `loft`."""
     points = np.asarray(path, np.float64)
     radii = np.broadcast_to(np.asarray(radius, np.float64), len(points))
-    if ends == "joined":
-        along = np.roll(points, -1, 0) - np.roll(points, 1, 0)
-    else:
-        along = np.gradient(points, axis=0)
+    along = np.roll(points, -1, 0) - np.roll(points, 1, 0) if ends == "joined" else np.gradient(points, axis=0)
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     across = np.eye(3)[np.abs(along[0]).argmin()]
     angle = np.linspace(0, 2 * np.pi, sides, endpoint=False)

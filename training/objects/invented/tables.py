@@ -105,7 +105,13 @@ def _pedestal(piece: Piece, chance: Chance, body: Material, across: float, under
         if chance.odds(0.5):
             flare = [(foot, 0), (foot, 0.015), (0.4 * foot, 0.05), (column, 0.15 * under), (column, under)]
         else:
-            flare = [(foot, 0), (0.95 * foot, 0.02), (0.35 * foot, 0.3 * under), (0.18 * foot, 0.6 * under), (0.6 * foot, under)]  # fmt: skip
+            flare = [
+                (foot, 0),
+                (0.95 * foot, 0.02),
+                (0.35 * foot, 0.3 * under),
+                (0.18 * foot, 0.6 * under),
+                (0.6 * foot, under),
+            ]
         piece.add(body, lathe(flare, 28))
         return
     piece.add(body, turned_leg(chance, under, 3 * column))
@@ -160,7 +166,12 @@ def desk(chance: Chance) -> Piece:
         x = chance.between(-0.2, 0.2) * width
         dark = materials.paint(chance)
         screen = box(0.55, 0.03, 0.33, 0.01).at(x, 0.15 * deep, height + 0.12)
-        piece.add(dark, screen, box(0.06, 0.04, 0.2).at(x, 0.2 * deep, height), box(0.25, 0.18, 0.012).at(x, 0.15 * deep, height))  # fmt: skip
+        piece.add(
+            dark,
+            screen,
+            box(0.06, 0.04, 0.2).at(x, 0.2 * deep, height),
+            box(0.25, 0.18, 0.012).at(x, 0.15 * deep, height),
+        )
         piece.add(materials.paint(chance), box(0.44, 0.14, 0.02, 0.005).at(x, -0.22 * deep, height))
     for _ in range(chance.pick([0, 0, 1])):
         trinket(piece, chance, chance.between(-0.4, 0.4) * width, -0.05, height, 0.25)
