@@ -207,8 +207,8 @@ def _bunk(chance: Chance) -> Piece:
         for side in (-1, 1):
             piece.add(body, box(width, 0.025, 0.06).at(0, side * y, height - 0.36 + up))
     place, lean = length * chance.between(-0.3, 0.3), chance.between(0.0, 0.25)
-    for side in (-0.18, 0.18):
-        piece.add(body, bar([x + 0.03 + lean, place + side, 0], [x + 0.03, place + side, height - 0.2], 0.018))
+    for rail in (place - 0.18, place + 0.18):
+        piece.add(body, bar([x + 0.03 + lean, rail, 0], [x + 0.03, rail, height - 0.2], 0.018))
     for step in range(1, 6):
         share = step / 6.5
         out = x + 0.03 + lean * (1 - share)

@@ -182,7 +182,8 @@ def office_chair(chance: Chance) -> Piece:
         path = [[*(0.03 * direction), 0.13], [*(reach * direction), 0.085]]
         piece.add(dark, tube(path, np.array([0.026, 0.016]), 8))
         wheel = lathe([(0.02, -0.02), (0.028, -0.014), (0.028, 0.014), (0.02, 0.02)], 12).turned("y", 90)
-        piece.add(dark, wheel.turned("z", np.degrees(angle) + 90).at(*(reach * direction), 0.028))
+        end_x, end_y = (reach * direction).tolist()
+        piece.add(dark, wheel.turned("z", np.degrees(angle) + 90).at(end_x, end_y, 0.028))
         piece.add(dark, bar([*(reach * direction), 0.03], [*(reach * direction), 0.09], 0.01))
     piece.add(dark, bar([0, 0, 0.08], [0, 0, 0.3], 0.035), bar([0, 0, 0.25], [0, 0, seat - 0.05], 0.02))
     piece.add(dark, box(0.25, 0.3, 0.035, 0.01).at(0, 0, seat - 0.08))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from training.objects.invented import materials
 from training.objects.invented.chance import Chance
 from training.objects.invented.materials import Material
 from training.objects.invented.parts import books, handle, legs, trinket
 from training.objects.invented.piece import Piece
-from training.objects.invented.shapes import bar, box
+from training.objects.invented.shapes import Shape, bar, box
 
 
 def carcass(piece: Piece, body: Material, width: float, deep: float, height: float, thick: float, back: bool) -> None:
@@ -193,9 +195,10 @@ def sideboard(chance: Chance) -> Piece:
                     flat = box(0.75 * side, 0.7 * deep, min(0.12, 0.6 * room), 0.005).at(x, 0, floor)
                     inner.add(materials.paint(chance), flat)
         else:
-            rows = [height] if kind == "door" else [height / (many := chance.whole(2, 4))] * many
+            many = 1 if kind == "door" else chance.whole(2, 4)
+            rows = [height / many] * many
             fronts(part, chance, front, grip, side, rows, 1, -deep / 2, kind == "door", style)
-            inner.take(part, lambda shape, x=x: shape.at(x))
+            inner.take(part, partial(Shape.at, x=x))
     piece.take(inner, lambda shape: shape.at(0, 0, low))
     top = _topped(piece, chance, body, width, deep, low + height)
     if height < 0.65 and chance.odds(0.3):

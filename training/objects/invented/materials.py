@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +101,7 @@ def cloth(chance: Chance, pale: bool = False) -> Material:
     base, other = _hue(chance, (0, 1), saturation, value), _hue(chance, (0, 1), (0, 0.7), (0.1, 0.9))
     u, v = np.meshgrid(np.arange(SIDE) / SIDE, np.arange(SIDE) / SIDE)
     kind = chance.pick(["plain"] * 6 + ["stripes", "stripes", "checks", "print", "spots"])
-    mix = np.zeros((SIDE, SIDE))
+    mix: NDArray[np.floating[Any]] = np.zeros((SIDE, SIDE))
     count, share = chance.whole(2, 7), chance.between(0.15, 0.5)
     if kind == "stripes":
         mix = ((u * count) % 1 < share) * 1.0

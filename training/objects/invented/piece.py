@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import trimesh
 from PIL import Image
+from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
 from training.objects.invented.chance import Chance
@@ -56,13 +57,13 @@ class Piece:
     def glb(self, chance: Chance) -> bytes:
         """As a file with y up that looks along +z, a mesh for each material. Chance: where pictures begin."""
         materials = {id(material): material for _, material in self.parts}
-        scene = trimesh.Scene()
+        scene: Any = trimesh.Scene()
         for number, material in enumerate(materials.values()):
             meshes = [_corners(shape, material.span, chance) for shape, made in self.parts if made is material]
             counts = np.cumsum([0, *(len(points) for points, _, _, _ in meshes)])
             points, normals, places = (np.concatenate([each[part] for each in meshes]) for part in (0, 1, 2))
             faces = np.concatenate([each[3] + start for each, start in zip(meshes, counts, strict=False)])
-            look = PBRMaterial(
+            look = PBRMaterial(  # type: ignore[no-untyped-call]
                 baseColorTexture=Image.fromarray(material.picture),
                 baseColorFactor=[255, 255, 255, 255],
                 metallicFactor=material.metallic,
@@ -75,7 +76,7 @@ class Piece:
                 vertex_normals=_to_file(normals),
                 process=False,
                 validate=False,
-                visual=trimesh.visual.TextureVisuals(uv=places, material=look),
+                visual=TextureVisuals(uv=places, material=look),  # type: ignore[no-untyped-call]
             )
             scene.add_geometry(mesh, geom_name=f"part-{number}")
         return bytes(scene.export(file_type="glb", include_normals=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from training.objects.invented import materials
@@ -10,7 +12,7 @@ from training.objects.invented.cupboards import drawers
 from training.objects.invented.materials import Material
 from training.objects.invented.parts import books, legs, trinket, turned_leg
 from training.objects.invented.piece import Piece
-from training.objects.invented.shapes import bar, box, lathe, oval, slab, tapered
+from training.objects.invented.shapes import Shape, bar, box, lathe, oval, slab, tapered
 
 
 def table(chance: Chance) -> Piece:
@@ -139,7 +141,7 @@ def desk(chance: Chance) -> Piece:
         if side in sides:
             made = drawers(chance, body, front, block, 0.92 * deep, under - floor, chance.whole(1, 4), 1)
             x = side * (width / 2 - block / 2 - 0.02)
-            piece.take(made, lambda shape, x=x: shape.at(x, 0, floor))
+            piece.take(made, partial(Shape.at, x=x, z=floor))
             if floor:
                 for end in (-1, 1):
                     piece.add(body, box(block - 0.05, 0.03, floor + 0.01).at(x, end * (0.46 * deep - 0.05)))
