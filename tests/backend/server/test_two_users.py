@@ -40,6 +40,7 @@ ABOUT_A_JOB: dict[str, Any] = {
 """What is asked on every route with the id of a job: for another's it answers as for one that is not there."""
 
 ADMINISTRATORS: dict[str, Any] = {
+    "GET /metrics": {},
     "PUT /storage": {"json": {"keep_bytes": 0}},
     "POST /models/{model}": {"json": {"accept_licence": True}},
     "DELETE /models/{model}/download": {},
@@ -159,7 +160,8 @@ def test_no_file_of_another_is_told_from_one_that_is_not_there(studio: Studio, n
 
 
 def test_the_list_has_ones_own_and_can_not_be_asked_from_anothers_place(studio: Studio) -> None:
-    assert studio.ben.get("/jobs", params={"limit": 1000}).json() == []
+    for more in ({}, {"ended": "true"}, {"ended": "false"}):
+        assert studio.ben.get("/jobs", params={"limit": 1000, **more}).json() == []
     own = studio.submit(studio.ben, "steady")
     assert [job["id"] for job in studio.ben.get("/jobs").json()] == [own]
     assert own not in {job["id"] for job in studio.anna.get("/jobs").json()}
@@ -190,7 +192,10 @@ def test_health_tells_ones_own_and_how_long_the_queue_is(studio: Studio) -> None
     assert theirs["slots"][0]["worker"] == own["slots"][0]["worker"] == "busy"
     assert (own["queued"], own["own_queued"]) == (1, 1)
     assert (theirs["queued"], theirs["own_queued"]) == (1, 0)
-    assert studio.clients["farm"].get("/health").json()["running"] == studio.jobs["running"]
+    assert (theirs["user"], theirs["administrator"]) == ("ben", False)
+    whole = studio.clients["farm"].get("/health").json()
+    assert whole["running"] == studio.jobs["running"]
+    assert (whole["user"], whole["administrator"]) == ("farm", True)
 
 
 def test_storage_tells_what_is_ones_own(studio: Studio) -> None:
@@ -253,7 +258,7 @@ def test_how_long_an_answer_takes_does_not_tell_that_a_job_is_there(studio: Stud
 def test_who_has_no_token_of_a_user_hears_nothing(studio: Studio, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}".encode()}
     with httpx.Client(base_url=studio.ben.base_url, headers=headers, trust_env=False, verify=False) as stranger:
-        for route in (*ABOUT_A_JOB, *ADMINISTRATORS, *ONES_OWN, *THE_SAME_FOR_ALL, "GET /openapi.json", "GET /"):
+        for route in (*ABOUT_A_JOB, *ADMINISTRATORS, *ONES_OWN, *THE_SAME_FOR_ALL, "GET /openapi.json", "GET /static"):
             answer = ask(stranger, route, job=studio.jobs["done"])
             assert answer.status_code == 401
             assert route.startswith("HEAD") or answer.json()["code"] == "token-wrong"
