@@ -22,6 +22,7 @@ from backend.jobs.store import JobStore
 from bench import stand_in
 from bench.pictures import picture
 from bench.server import Server, running
+from bench.stand_in import STAND_IN
 
 GONE = "0" * 16
 """The owner of the jobs that are there when a server starts: one that does not live, so that their queue is adopted."""
@@ -29,7 +30,6 @@ GONE = "0" * 16
 ANSWERS = ("list of 100", "list of 100, the oldest", "a queued job", "health", "submit")
 """What is asked of the server with the long list; docs/benchmarks.md has the same words."""
 
-STAND_IN = stand_in.PIPELINES[0].id
 PICTURE = picture(128, 1)
 PROGRESS = {"stage": "sleep", "stage_index": 0, "stage_count": 2, "fraction": 1.0, "elapsed": 1.0}
 
@@ -112,9 +112,9 @@ def throughput(data: Path, slots: int, each: int, seconds: float) -> float:
         for count in (slots, slots * each):
             ids = [server.submit(*PICTURE, {"seconds": seconds}, STAND_IN) for _ in range(count)]
             for job in ids:
-                *_, (_, _, last) = server.events(job)
-                if last["state"] != "done":
-                    raise RuntimeError(f"a stand-in ended as {last}")
+                *_, last = server.events(job)
+                if last.data["state"] != "done":
+                    raise RuntimeError(f"a stand-in ended as {last.data}")
         views = [server.get(f"/jobs/{job}") for job in ids]
     began = min(datetime.fromisoformat(view["started"]) for view in views)
     ended = max(datetime.fromisoformat(view["finished"]) for view in views)
