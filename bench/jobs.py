@@ -103,6 +103,14 @@ def memory(process: int) -> tuple[int, int] | None:
     return int(lines["VmRSS"].split()[0]) * 1024, int(lines["VmHWM"].split()[0]) * 1024
 
 
+def load() -> str:
+    """What else the machine does, in words: on a busy one the clock says little of the code, the processor's time all."""
+    if not hasattr(os, "getloadavg"):
+        return "load not told"
+    minute, five, _ = os.getloadavg()
+    return f"load {minute:.1f} of the last minute, {five:.1f} of five, {os.cpu_count()} cores"
+
+
 def throughput(data: Path, slots: int, each: int, seconds: float) -> float:
     """How many stand-ins are done in the time that one takes; `slots` if the server took none itself.
 
@@ -135,7 +143,7 @@ def main(arguments: list[str] | None = None) -> None:
         with running(folder / "long", SET_DRESSER_PLUGINS=stand_in.__name__) as server:
             times = answer_times(server, ids, chosen.repeats)
             held = memory(server.pid)
-            print(f"{chosen.jobs} jobs in the list, {server.get('/health')['queued']} queued\n")
+            print(f"{chosen.jobs} jobs in the list, {server.get('/health')['queued']} queued; {load()}\n")
             print("| asked | median | 95 % under | longest | processor |\n| --- | --- | --- | --- | --- |")
             print(f"| ready: process start to handshake | {server.ready_seconds:.2f} s | | | |")
             for asked, (took, processor) in times.items():
@@ -145,7 +153,7 @@ def main(arguments: list[str] | None = None) -> None:
                 print(f"| {asked} | {' | '.join(cells)} |")
             if held is not None:
                 print(f"\nThe server holds {held[0] / 1e6:.0f} MB, {held[1] / 1e6:.0f} MB at most.")
-        print(f"\n| slots | stand-ins done in {chosen.seconds:g} s | of as many as slots |\n| --- | --- | --- |")
+        print(f"\n{load()}\n\n| slots | stand-ins done in {chosen.seconds:g} s | of as many as slots |\n| --- | --- | --- |")
         for slots in chosen.slots:
             done = throughput(folder / f"slots-{slots}", slots, chosen.each, chosen.seconds)
             print(f"| {slots} | {done:.2f} | {done / slots:.2f} |")

@@ -138,7 +138,12 @@ class Server(Client):
     """
 
     def __init__(
-        self, data: Path, *options: str, token: str | None = None, log: Path | None = None, **variables: str
+        self,
+        data: Path,
+        *options: str,
+        token: str | None = None,
+        log: Path | None = None,
+        variables: Mapping[str, str] = {},
     ) -> None:
         token = token or secrets.token_hex(16)
         environment = {**os.environ, "SET_DRESSER_TOKEN": token, **variables}
@@ -154,7 +159,7 @@ class Server(Client):
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                start_new_session=True,  # a Ctrl-C is for the benchmark, which ends the server
+                process_group=0,  # a Ctrl-C is for the benchmark, which ends the server
             )
         finally:
             if errors:
@@ -203,7 +208,7 @@ class Server(Client):
 @contextmanager
 def running(data: Path, *options: str, **variables: str) -> Iterator[Server]:
     """A server that is ended afterwards. variables: of its environment."""
-    server = Server(data, *options, **variables)
+    server = Server(data, *options, variables=variables)
     try:
         yield server
     finally:

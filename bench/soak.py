@@ -84,7 +84,7 @@ class Soak:
         limits = ("--keep-bytes", str(KEEP_BYTES), "--grace-seconds", "1", "--user-requests", "500")
         token = self.tokens[ADMINISTRATOR]
         variables = {"SET_DRESSER_PLUGINS": stand_in.__name__}
-        self.server = Server(self.data, *options, *limits, token=token, log=self.log, **variables)
+        self.server = Server(self.data, *options, *limits, token=token, log=self.log, variables=variables)
         self.door.open(self.server.port)
 
     def end(self, how: str) -> None:
