@@ -104,7 +104,7 @@ def memory(process: int) -> tuple[int, int] | None:
 
 
 def load() -> str:
-    """What else the machine does, in words: on a busy one the clock says little of the code, the processor's time all."""
+    """What else the machine does, in words: on a busy one the clock says little of the code."""
     if not hasattr(os, "getloadavg"):
         return "load not told"
     minute, five, _ = os.getloadavg()
@@ -153,7 +153,8 @@ def main(arguments: list[str] | None = None) -> None:
                 print(f"| {asked} | {' | '.join(cells)} |")
             if held is not None:
                 print(f"\nThe server holds {held[0] / 1e6:.0f} MB, {held[1] / 1e6:.0f} MB at most.")
-        print(f"\n{load()}\n\n| slots | stand-ins done in {chosen.seconds:g} s | of as many as slots |\n| --- | --- | --- |")
+        print(f"\n{load()}\n")
+        print(f"| slots | stand-ins done in {chosen.seconds:g} s | of as many as slots |\n| --- | --- | --- |")
         for slots in chosen.slots:
             done = throughput(folder / f"slots-{slots}", slots, chosen.each, chosen.seconds)
             print(f"| {slots} | {done:.2f} | {done / slots:.2f} |")

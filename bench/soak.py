@@ -71,6 +71,7 @@ class Soak:
     samples: list[Sample] = field(default_factory=list)
     quiet: list[Sample] = field(default_factory=list)
     ended: Counter[str] = field(default_factory=Counter)
+    lives: int = 0
     killed: int = 0
     left: list[str] = field(default_factory=list)
     gone_seconds: list[float] = field(default_factory=list)
@@ -84,6 +85,7 @@ class Soak:
         limits = ("--keep-bytes", str(KEEP_BYTES), "--grace-seconds", "1", "--user-requests", "500")
         token = self.tokens[ADMINISTRATOR]
         variables = {"SET_DRESSER_PLUGINS": stand_in.__name__}
+        self.lives += 1
         self.server = Server(self.data, *options, *limits, token=token, log=self.log, variables=variables)
         self.door.open(self.server.port)
 
@@ -302,7 +304,7 @@ def report(soak: Soak) -> dict[str, Any]:
         "machine": {"system": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()},
         "minutes": (time.monotonic() - soak.began) / 60,
         "own_processor_seconds": used.user + used.system,
-        "lives": 1 + soak.door.life,
+        "lives": soak.lives,
         "ended": dict(soak.ended),
         "workers_killed": soak.killed,
         "done": dict(soak.book.done),
@@ -332,13 +334,13 @@ def table(told: dict[str, Any]) -> str:
     ]
     lines += ["| whose | figure | hours | level | slope an hour (95 %) | growth | noise | |", "| " + "--- | " * 8]
     for fit in told["trends"]:
-        scale, digits = (MEGABYTE, 2) if fit["unit"] == "MB" else (1.0, 2)
+        scale = MEGABYTE if fit["unit"] == "MB" else 1.0
         level, slope, low, high, growth, noise = (
-            f"{fit[name] / scale:.{digits}f}" for name in ("level", "slope", "low", "high", "growth", "noise")
+            f"{fit[name] / scale:.2f}" for name in ("level", "slope", "low", "high", "growth", "noise")
         )
         unit = f" {fit['unit']}".rstrip()
-        cells = (fit["whose"], fit["figure"], f"{fit['hours']:.2f}", level + unit, f"{slope} ({low} to {high})")
-        lines += [f"| {' | '.join(cells)} | {growth} | {noise} | {fit['verdict']} |"]
+        figures = (f"{fit['hours']:.2f}", level + unit, f"{slope} ({low} to {high})", growth, noise, fit["verdict"])
+        lines += [f"| {' | '.join((fit['whose'], fit['figure'], *figures))} |"]
     lines += ["", "Quiet moments, nothing to do and a worker in each slot:", ""]
     lines += ["| minute | life | who | own memory | handles | threads |", "| " + "--- | " * 6]
     for sample in told["quiet"]:
