@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,19 +46,19 @@ def held(process: int) -> Held | None:
 
 def descendants(process: int) -> dict[int, str]:
     """Processes that one has started, and those have, and that live: the command line of each, the oldest first."""
-    parents: dict[int, int] = {}
+    parents, begun = dict[int, int](), dict[int, int]()
     for folder in PROC.glob("[0-9]*"):
         try:
             fields = _fields(int(folder.name))
         except OSError:
             continue  # it has ended
         if fields[0] not in "ZX":
-            parents[int(folder.name)] = int(fields[1])
+            parents[int(folder.name)], begun[int(folder.name)] = int(fields[1]), int(fields[19])
     found, fresh = dict[int, str](), [process]
     while fresh:
         fresh = [child for child, parent in parents.items() if parent in fresh and child not in found]
         found.update((child, _command(child)) for child in fresh)
-    return dict(sorted(found.items()))
+    return dict(sorted(found.items(), key=lambda child: begun[child[0]]))  # numbers begin anew at some time
 
 
 def alive(process: int) -> bool:
@@ -69,10 +69,15 @@ def alive(process: int) -> bool:
         return False
 
 
-def size(folder: Path) -> tuple[int, int]:
-    """Bytes and number of the files below a folder; files of several names count once."""
+def size(folder: Path, without: Collection[str] = ()) -> tuple[int, int]:
+    """Bytes and number of the files below a folder; files of several names count once.
+
+    without: names of folders in it that are left out.
+    """
     files: dict[tuple[int, int], int] = {}
-    for place, _, names in os.walk(folder):
+    for place, folders, names in os.walk(folder):
+        if Path(place) == folder:
+            folders[:] = [name for name in folders if name not in without]
         for name in names:
             try:
                 status = Path(place, name).lstat()

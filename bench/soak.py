@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,26 +36,22 @@ from backend.server import users
 from backend.server.users import Role
 from bench import stand_in
 from bench.artists import Artist, Book, Door
-from bench.held import Trend, alive, descendants, held, size, trend
+from bench.held import alive, descendants, held, size
 from bench.pictures import picture
 from bench.server import Server
+from bench.soak_findings import Sample, gained, of_each_life, table, trends
 from bench.stand_in import STAND_IN
 
 SLOTS = 2
 ARTISTS = ("anna", "ben", "clara")
 ADMINISTRATOR = "farm"
 KEEP_BYTES = 8_000_000
-MEGABYTE = 1e6
-SETTLING_SECONDS = 120.0
-"""At the beginning of a life, in which a process loads what it needs; not counted."""
-
 EMPTY_SECONDS = 300.0
 IDLE_THREAD_SECONDS = 12.0
 """The server's pools of threads let those go that had nothing to do for ten seconds, with the next request."""
 
 GONE_SECONDS = 20.0
 """A worker that has just been started hears that its server is gone once it has loaded what it needs."""
-Sample = dict[str, Any]
 
 
 @dataclass
@@ -136,9 +132,8 @@ class Soak:
         assert self.server is not None
         children = descendants(self.server.pid)
         workers = [child for child, what in children.items() if WORKER in what]
-        jobs, files = size(self.data / "jobs")
-        everything, all_files = size(self.data)
-        uploads, sent = size(self.data / "uploads")
+        (jobs, files), (uploads, _) = size(self.data / "jobs"), size(self.data / "uploads")
+        other, other_files = size(self.data, without=("jobs", "uploads"))
         each = {"server": self.server.pid, **{f"worker {number}": pid for number, pid in enumerate(workers)}}
         return {
             "seconds": time.monotonic() - self.began,
@@ -148,8 +143,8 @@ class Soak:
             "jobs_bytes": jobs,
             "jobs_files": files,
             "uploads_bytes": uploads,
-            "other_bytes": everything - jobs - uploads,
-            "other_files": all_files - files - sent,
+            "other_bytes": other,
+            "other_files": other_files,
             "load": os.getloadavg()[0],
         }
 
@@ -224,76 +219,6 @@ def conduct(
     soak.look_quietly()
 
 
-# what came of it
-
-
-FIGURES = {"uss": "MB", "pss": "MB", "rss": "MB", "handles": "", "threads": ""}
-"""Of each process; see `bench.held.Held`."""
-
-FOLDER = {"jobs_bytes": "MB", "other_bytes": "MB", "other_files": "", "processes": ""}
-"""Of the whole. Uploads are kept for a day, so they grow; they are told, not judged."""
-
-
-def series(samples: Sequence[Sample], who: str, figure: str) -> dict[int, list[tuple[float, float]]]:
-    """Of each process that was the server, or a worker, (seconds, figure) once it has settled."""
-    found: dict[int, list[tuple[float, float]]] = {}
-    for sample in samples:
-        for name, process in sample["held"].items():
-            if name.startswith(who):
-                found.setdefault(process["pid"], []).append((sample["seconds"], process[figure]))
-    return {
-        pid: [(when, value) for when, value in pairs if when - pairs[0][0] >= SETTLING_SECONDS]
-        for pid, pairs in found.items()
-    }
-
-
-def fitted(pairs: Sequence[tuple[float, float]]) -> Trend | None:
-    return trend([when for when, _ in pairs], [value for _, value in pairs]) if pairs else None
-
-
-def trends(samples: Sequence[Sample]) -> list[tuple[str, str, str, Trend]]:
-    """(whose, figure, unit, trend): of the server's and a worker's longest life, of all lives together, of folders."""
-    found: list[tuple[str, str, str, Trend | None]] = []
-    for who in ("server", "worker"):
-        for figure, unit in FIGURES.items():
-            lives = series(samples, who, figure)
-            longest = max(lives.values(), key=len, default=[])
-            everything = sorted(pair for pairs in lives.values() for pair in pairs)
-            found += [(f"{who}, longest life", figure, unit, fitted(longest))]
-            found += [(f"{who}, all lives", figure, unit, fitted(everything))]
-    for figure, unit in FOLDER.items():
-        pairs = [(sample["seconds"], sample[figure]) for sample in samples if sample["seconds"] >= SETTLING_SECONDS]
-        found += [("data folder" if figure != "processes" else "all", figure, unit, fitted(pairs))]
-    return [(whose, figure, unit, fit) for whose, figure, unit, fit in found if fit is not None]
-
-
-def of_each_life(samples: Sequence[Sample]) -> Counter[str]:
-    """How many lives, of the server and of workers, there were by what became of their own memory."""
-    verdicts: Counter[str] = Counter()
-    for who in ("server", "worker"):
-        for pairs in series(samples, who, "uss").values():
-            fit = fitted(pairs)
-            verdicts[f"{who}: {fit.verdict if fit else 'too short to tell'}"] += 1
-    return verdicts
-
-
-def gained(quiet: Sequence[Sample]) -> list[str]:
-    """Where a process of the last life holds more handles or threads in its last quiet moment than in its first, or
-    there are more processes."""
-    last = [sample for sample in quiet if sample["life"] == quiet[-1]["life"]] if quiet else []
-    if len(last) < 2:
-        return []
-    found = []
-    for name, now in last[-1]["held"].items():
-        before = next((s["held"][name] for s in last if s["held"].get(name, {}).get("pid") == now["pid"]), now)
-        for what in ("handles", "threads"):
-            if now[what] > before[what]:
-                found.append(f"{name}: {before[what]} {what} at first, {now[what]} at last")
-    if last[-1]["processes"] > last[0]["processes"]:
-        found.append(f"{last[0]['processes']} processes at first, {last[-1]['processes']} at last")
-    return found
-
-
 def report(soak: Soak) -> dict[str, Any]:
     """All that was seen, as JSON."""
     fits = trends(soak.samples)
@@ -321,42 +246,6 @@ def report(soak: Soak) -> dict[str, Any]:
         "quiet": soak.quiet,
         "samples": soak.samples,
     }
-
-
-def table(told: dict[str, Any]) -> str:
-    """What is to be read of a report."""
-    lines = [f"{told['minutes']:.1f} minutes, {told['lives']} lives of the server, ended by {told['ended']},"]
-    lines += [f"{told['workers_killed']} workers killed; of the processor this program took itself"]
-    lines += [f"{told['own_processor_seconds']:.0f} s. Done: {sum(told['done'].values())} of {told['done']};"]
-    lines += [
-        f"cut by ends of the server: {told['cut']}; refused: {told['refused']}; jobs: {told['ends_of_jobs']}.",
-        "",
-    ]
-    lines += ["| whose | figure | hours | level | slope an hour (95 %) | growth | noise | |", "| " + "--- | " * 8]
-    for fit in told["trends"]:
-        scale = MEGABYTE if fit["unit"] == "MB" else 1.0
-        level, slope, low, high, growth, noise = (
-            f"{fit[name] / scale:.2f}" for name in ("level", "slope", "low", "high", "growth", "noise")
-        )
-        unit = f" {fit['unit']}".rstrip()
-        figures = (f"{fit['hours']:.2f}", level + unit, f"{slope} ({low} to {high})", growth, noise, fit["verdict"])
-        lines += [f"| {' | '.join((fit['whose'], fit['figure'], *figures))} |"]
-    lines += ["", "Quiet moments, nothing to do and a worker in each slot:", ""]
-    lines += ["| minute | life | who | own memory | handles | threads |", "| " + "--- | " * 6]
-    for sample in told["quiet"]:
-        for name, process in sample["held"].items():
-            cells = (f"{sample['seconds'] / 60:.1f}", str(sample["life"]), name, f"{process['uss'] / MEGABYTE:.1f} MB")
-            lines += [f"| {' | '.join(cells)} | {process['handles']} | {process['threads']} |"]
-    lines += ["", f"Lives by their own memory: {told['lives_by_own_memory']}."]
-    rising = [f"{fit['whose']}, {fit['figure']}" for fit in told["trends"] if fit["verdict"] == "rises"]
-    lines += [f"Rising: {'; '.join(rising) or 'nothing'}."]
-    lines += [f"Gained between quiet moments of the last life: {'; '.join(told['gained']) or 'nothing'}."]
-    gone = max(told["seconds_until_all_had_gone"], default=0.0)
-    lines += [f"Outlived their server: {'; '.join(told['outlived_their_server']) or 'nothing'};"]
-    lines += [f"its workers had gone {gone:.2f} s after it at the latest."]
-    lines += [f"Tracebacks in the server's log: {told['tracebacks_in_the_log']}."]
-    lines += [f"Unexpected: {len(told['unexpected'])}.", *(f"  {sentence}" for sentence in told["unexpected"][:50])]
-    return "\n".join(lines)
 
 
 @contextmanager

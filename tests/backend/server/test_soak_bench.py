@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import held, soak
+from bench import held, soak, soak_findings
 from bench.artists import Artist, Book, Door
 
 FIGURES = {"uss": 5e7, "pss": 5e7, "rss": 7e7, "handles": 17, "threads": 9, "processor": 1.0}
@@ -50,7 +50,7 @@ def test_a_leak_is_told_from_noise(slope: float, jitter: float, verdict: str) ->
     assert held.trend(list(seconds[:30]), list(values[:30])) is None, "five minutes tell nothing"
 
 
-def sample(minute: float, life: int, pid: int, **more: float) -> soak.Sample:
+def sample(minute: float, life: int, pid: int, **more: float) -> soak_findings.Sample:
     server = {"pid": pid, **FIGURES, **more}
     folder = {"processes": 1, "jobs_bytes": 8e6, "other_bytes": 4e6, "other_files": 6}
     return {"seconds": 60 * minute, "life": life, "held": {"server": server}, **folder}
@@ -64,17 +64,17 @@ def test_each_life_is_judged_by_itself() -> None:
         for life, pid in enumerate(leak)
         for minute in np.arange(0, 29.5, 0.5)
     ]
-    assert soak.of_each_life(samples) == {"server: flat": 2, "server: rises": 1}
-    found = {(whose, figure): fit.verdict for whose, figure, _, fit in soak.trends(samples)}
+    assert soak_findings.of_each_life(samples) == {"server: flat": 2, "server: rises": 1}
+    found = {(whose, figure): fit.verdict for whose, figure, _, fit in soak_findings.trends(samples)}
     assert found["server, all lives", "handles"] == found["data folder", "jobs_bytes"] == "flat"
 
 
 def test_a_handle_that_is_gained_is_told() -> None:
     quiet = [sample(1, 0, 10, handles=30), sample(2, 1, 11), sample(3, 1, 11), sample(4, 1, 11, handles=18)]
-    assert soak.gained(quiet[:3]) == []
-    assert soak.gained(quiet) == ["server: 17 handles at first, 18 at last"]
+    assert soak_findings.gained(quiet[:3]) == []
+    assert soak_findings.gained(quiet) == ["server: 17 handles at first, 18 at last"]
     more = {**quiet[2], "processes": 2}
-    assert soak.gained([quiet[1], more]) == ["1 processes at first, 2 at last"]
+    assert soak_findings.gained([quiet[1], more]) == ["1 processes at first, 2 at last"]
 
 
 def test_a_cut_line_is_a_surprise_only_while_the_server_lives() -> None:
