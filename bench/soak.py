@@ -250,16 +250,17 @@ def report(soak: Soak) -> dict[str, Any]:
 
 @contextmanager
 def ended_by_a_signal() -> Iterator[None]:
-    """A SIGTERM ends the program as Ctrl-C does: everything it has started ends before."""
+    """SIGTERM and Ctrl-C, of a program in the background too, end all that was started before the program."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    former = signal.signal(signal.SIGTERM, leave)
+    former = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -284,13 +285,14 @@ def main(arguments: list[str] | None = None) -> None:
                 replace_whole(chosen.json, json.dumps(report(soak), indent=1).encode())
 
         ending.callback(note)
-        ending.callback(lambda: soak.end("input closed") if soak.server else None)
-        soak.start()
-        for who in ARTISTS:
-            artist = Artist(who, tokens[who], soak.door, soak.book, chosen.pause, chosen.seed)
-            artist.start()
+        artists = [Artist(who, tokens[who], soak.door, soak.book, chosen.pause, chosen.seed) for who in ARTISTS]
+        for artist in artists:
             ending.callback(artist.join)
+            artist.start()
+        # The server ends before they are waited for: its end cuts what they follow.
+        ending.callback(lambda: soak.end("input closed") if soak.server else None)
         ending.callback(soak.door.end)
+        soak.start()
         conduct(soak, chosen.minutes, chosen.restart_minutes, chosen.sample_seconds, Random(chosen.seed), note)
         soak.account()
         print(table(report(soak)))
