@@ -15,6 +15,12 @@ from typing import Any
 import httpx
 import pytest
 
+from backend.downloads.manager import Downloads
+from backend.jobs.service import JobService
+from backend.server.app import create_app
+from backend.server.entrance import FOR_THIS_MACHINE
+from backend.server.limits import Limits
+from backend.server.middleware import the_one
 from tests.backend.server.users_server import UsersServer
 from tests.backend.small_pictures import cut_out
 
@@ -131,6 +137,27 @@ def test_every_route_there_is_is_tried_here(studio: Studio) -> None:
     for path in document["paths"].values():
         for operation in path.values():
             assert {"401", "403", "429", "503"} <= operation["responses"].keys()
+
+
+def test_every_route_is_in_the_openapi(tmp_path: Path) -> None:
+    """One that is left out of the description would be left out of all that is tried here."""
+    service, downloads = JobService(tmp_path), Downloads(tmp_path)
+    app = create_app(
+        service,
+        downloads,
+        entrance=FOR_THIS_MACHINE,
+        port=1,
+        who=the_one("x" * 16),
+        leave=lambda: None,
+        limits=Limits(),
+    )
+    described = {
+        f"{method.upper()} {path}" for path, operations in app.openapi()["paths"].items() for method in operations
+    }
+    routes = {f"{method} {route.path}" for route in app.routes for method in route.methods}  # type: ignore[attr-defined]
+    assert routes - described == {"GET /openapi.json", "HEAD /openapi.json"}
+    assert described <= routes
+    service.stop()
 
 
 @pytest.mark.parametrize("kind", ["done", "failed", "asking", "running", "queued"])
