@@ -64,6 +64,8 @@ class UserHealth(Health):
     """The same where there are users: of what runs, each sees one's own."""
 
     own_queued: int | None = Field(description="How many of the jobs that wait are one's own; null as for `queued`.")
+    user: str = Field(description="Whose the token is.")
+    administrator: bool = Field(description="Whether that user may do what is for administrators.")
 
     @classmethod
     def seen(cls, service: JobService, jobs: JobsOf) -> UserHealth:
@@ -77,7 +79,8 @@ class UserHealth(Health):
             running, own, health = [None] * len(health.slots), None, health.model_copy(update={"problem": problem})
         slots = [SlotView(worker=slot.worker, running=job) for slot, job in zip(health.slots, running, strict=True)]
         first = next((job for job in running if job is not None), None)
-        return cls(**{**dict(health), "running": first, "slots": slots, "own_queued": own})
+        who = {"user": jobs.user.name, "administrator": jobs.user.administrator}
+        return cls(**{**dict(health), "running": first, "slots": slots, "own_queued": own, **who})
 
 
 class Surplus(BaseModel):
