@@ -134,6 +134,9 @@ class ServerProcess:
             self._press(process)
         return self.state
 
+    def try_again(self) -> None:
+        """Nothing to do: a process is asked all the time."""
+
     def take_answer(self, problem: SetDresserError | None) -> None:
         """What asking it how it is has come to: None if it has answered, otherwise why it has not."""
         if problem is None and self.state is ServerState.UNREACHABLE:

@@ -1,4 +1,4 @@
-"""A server of a studio in place of a process of our own: met, asked again when it was away, left. Nothing here waits."""
+"""A studio's server in place of a process of our own: met, asked again when it was away, left. Nothing here waits."""
 
 from __future__ import annotations
 
@@ -20,14 +20,22 @@ can help, who changes the token, a certificate or a version."""
 PASSING = ("refused", "timeout", "no-way", "name-unknown", "lost", "proxy-alone")
 """Codes of problems that go by themselves."""
 
+SENTENCES = {
+    ServerState.STOPPED: "The studio's server is not connected; it is when it is needed.",
+    ServerState.STARTING: "The studio's server is being asked.",
+    ServerState.READY: "The studio's server is ready.",
+    ServerState.UNREACHABLE: "The studio's server does not answer.",
+    ServerState.INCOMPATIBLE: "Add-on and server do not belong together.",
+}
+
 BUSY = 429
 OVERLOADED = (BUSY, 502, 503, 504)
 
 
-def passes(problem: SetDresserError | None) -> bool:
+def passes(problem: Exception | None) -> bool:
     """Whether that is a problem that goes by itself, so that what was asked for may be asked again."""
     if isinstance(problem, ServerProblem):
-        return problem.status in OVERLOADED
+        return problem.status in OVERLOADED and problem.code != "queue-full"
     return isinstance(problem, ConnectionProblem) and problem.code in PASSING
 
 
@@ -96,6 +104,7 @@ class StudioServer:
             if self._clock() < self._next:
                 return self.state
             self._greeting = Greeting(self.environment)
+            return self.state  # so that everybody sees that it is being asked
         try:
             if self._greeting.advance(time.perf_counter() + SLICE_SECONDS):
                 self._met(self._greeting)

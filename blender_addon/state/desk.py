@@ -59,6 +59,7 @@ class Desk:
         version: grows whenever something that the panel shows is different.
         set_up_stale: preferences have changed. limit_wished: that of the limit has. storage_stale: jobs have changed.
         lists_stale: the backend's lists are to be fetched. health_stale: it is to be asked how it is, now.
+        left: the user has ended the server, which is not to be connected to before it is needed.
         rest_wanted: somebody else needs the graphics card's memory; may be set from any thread.
     """
 
@@ -82,7 +83,7 @@ class Desk:
         self.problem: SetDresserError | None = None
         self.version = 0
         self.set_up_stale = self.limit_wished = self.storage_stale = self.lists_stale = self.health_stale = False
-        self.rest_wanted = False
+        self.rest_wanted = self.left = False
         self._about = ""
 
     def changed(self) -> None:
@@ -104,6 +105,11 @@ class Desk:
         if self.problem is not None and about in (None, self._about):
             self.problem, self._about = None, ""
             self.changed()
+
+
+def captures(desk: Desk) -> bool:
+    """Whether a picture is being taken."""
+    return any(record.state == "capturing" for record in desk.jobs.values())
 
 
 current = Desk()

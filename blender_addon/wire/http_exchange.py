@@ -99,6 +99,11 @@ class Exchange:
     def done(self) -> bool:
         return self._state is _State.DONE
 
+    @property
+    def sent(self) -> int:
+        """Bytes that were sent so far, of head and body."""
+        return self._upload.count
+
     def advance(self, deadline: float) -> bool:
         """Send and receive until nothing more can be done now, or until `time.perf_counter()` reaches `deadline`.
 
@@ -259,6 +264,7 @@ class _Upload:
 
     def __init__(self, head: bytes, body: Sequence[Piece]) -> None:
         self._pieces: list[bytes | tuple[Path, int, int]] = [head, *(_measured(piece) for piece in body)]
+        self.count = 0
         self._view = memoryview(b"")
         self._file: BinaryIO | None = None
         self._left = 0
@@ -276,6 +282,7 @@ class _Upload:
 
     def sent(self, count: int) -> None:
         self._view = self._view[count:]
+        self.count += count
 
     def close(self) -> None:
         self._pieces.clear()

@@ -13,22 +13,30 @@ from ..backend_process.greeting import Studio
 from ..backend_process.server_process import ServerProcess, ServerState
 from ..backend_process.studio_server import StudioServer, passes
 from ..ground import tick
-from ..ground.messages import SetDresserError
+from ..ground.messages import SetDresserError, as_error
 from ..ground.slices import Slices
 from ..state.desk import Desk
 from ..state.job import JobRecord
 from ..wire.client import Client, answer
 from ..wire.http_exchange import Exchange
+from ..wire.http_framing import ConnectionProblem
 from ..wire.tasks import Steps, Tasks
 
 AGAIN_SECONDS = 0.5
 """After a cut line, until it is asked again."""
+
+OF_THE_FILE = ("too-large", "file-changed", "result-damaged")
+"""Codes of problems with what is sent or fetched, not with the line."""
+
+OF_WHO_ASKS = ("token-wrong", "users-unusable", "host-refused")
+"""Codes of refusals that are the same whatever is asked."""
 
 
 class Line:
     """Every verb takes it.
 
     desk: what is known. place: imports a fetched job as one undo step; handed in by whoever has the operator for that.
+    streams: how many jobs are followed by their events.
     slices, imports, captures: how long Blender was held by the tick, by imports, and by pictures; held: by the latter
     two in this tick.
     """
@@ -37,6 +45,7 @@ class Line:
         self.desk = desk
         self.place = place
         self.tasks = Tasks()
+        self.streams = 0
         self.slices, self.imports, self.captures = Slices(), Slices(), Slices()
         self.held = 0.0
 
@@ -111,15 +120,17 @@ class Line:
         return (yield from self.ready_client())
 
     def endures(self, problem: Exception) -> bool:
-        """Whether what has failed so is asked again once the studio's server is there again; the server of this
-        computer is started anew instead, by whoever needs it. Has it asked at once how it is."""
-        if not self.desk.server.remote or not isinstance(problem, SetDresserError):
+        """Whether what has failed so is asked again once the studio's server is there again, and lets us in; how it is
+        is asked at once. The server of this computer is started anew instead, by whoever needs it."""
+        server = self.desk.server
+        of_the_way = isinstance(problem, ConnectionProblem) and problem.code not in OF_THE_FILE
+        if not server.remote or not (of_the_way or passes(problem) or getattr(problem, "code", "") in OF_WHO_ASKS):
             return False
-        if problem.code == "token-wrong":
-            self.desk.server.take_answer(problem)
-            return True
-        self.desk.health_stale = True
-        return passes(problem)
+        if passes(problem):
+            self.desk.health_stale = True
+        else:
+            server.take_answer(as_error(problem))
+        return True
 
     def patiently(self, request: Callable[[Client], Exchange]) -> Steps[Any]:
         """As `ask`, of what may be asked twice: where the line to a studio's server is cut, it is asked again."""
@@ -137,6 +148,9 @@ class Line:
         self.check_set_up()
         desk = self.desk
         wanted = setting_up.wanted(desk.installation)
+        desk.left = False
+        if desk.server.running:
+            return
         if isinstance(wanted, Studio):
             if not isinstance(desk.server, StudioServer):
                 desk.server = StudioServer()
