@@ -53,10 +53,10 @@ class ServerProcess:
     After `poll()`: `state`, and `problem` if it is UNREACHABLE, CRASHED or INCOMPATIBLE. `environment`: what it was
     started with last.
 
-    remote, asking, away, user, administrator: as of a `StudioServer`, which others reach too; see there.
+    remote, asking, away, met, user, administrator: as of a `StudioServer`, which others reach too; see there.
     """
 
-    remote = asking = away = False
+    remote = asking = away = met = False
     user = ""
     administrator = True
 

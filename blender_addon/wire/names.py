@@ -57,13 +57,12 @@ class Lookup:
         assert self._process.stdout is not None
         said = self._process.stdout.read().decode("utf-8", "replace")
         try:
-            found = json.loads(said)
-        except ValueError:
-            found = f"exit code {self._process.returncode}"
-        if isinstance(found, str) or not found:
+            pairs = [(socket.AddressFamily(family), str(place)) for family, place in json.loads(said)]
+        except (ValueError, TypeError):  # what is wrong, in the words of the system
+            pairs = []
+        if not pairs:
             hint = "Check how it is written, and that this computer is on the studio's network or its VPN."
-            raise ConnectionProblem(f"There is no machine called '{self._host}'.", hint, "name-unknown", str(found))
-        pairs = [(socket.AddressFamily(family), str(place)) for family, place in found]
+            raise ConnectionProblem(f"There is no machine called '{self._host}'.", hint, "name-unknown", said.strip())
         return list(dict.fromkeys(pairs))
 
     def close(self) -> None:

@@ -42,11 +42,5 @@ def _said(studio: Studio, welcome: Welcome) -> str:
     who = f" as {welcome.user}" if welcome.user else ""
     role = ", who is an administrator" if welcome.user and welcome.administrator else ""
     waiting = welcome.health.get("queued")
-    jobs = (
-        ""
-        if not isinstance(waiting, int)
-        else f" {waiting} jobs wait there."
-        if waiting != 1
-        else " 1 job waits there."
-    )
+    jobs = f" Jobs that wait there: {waiting}." if isinstance(waiting, int) else ""
     return f"Connected to Set Dresser {welcome.version} at {studio.address.authority}{who}{role}.{jobs}"

@@ -25,9 +25,8 @@ def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     current = desk.current
     now = condition(current)
     if now in (Condition.NOT_INSTALLED, Condition.INSTALLING):
-        if (
-            current.studio or current.installation.plan is None or setting_up.uses_another_python()
-        ):  # else `draw_installation` tells
+        told = current.installation.plan is not None and not setting_up.uses_another_python()  # by `draw_installation`
+        if current.studio or not told:
             draw_text(layout, context, SENTENCES[now], icon=now.value.icon)
             problem = current.set_up_problem
             if problem is not None:
