@@ -41,6 +41,7 @@ def _set_token(self: SetDresserPreferences, value: str) -> None:
         return
     try:
         tokens.keep(parse(self.server_address), value)
+        desk.current.settle()
     except SetDresserError as error:
         desk.current.report(error)
     desk.current.set_up_stale = True
@@ -66,16 +67,16 @@ class SetDresserPreferences(bpy.types.AddonPreferences):
     )
     server_token: bpy.props.StringProperty(
         name="Token",
-        description="Who you are to this server; whoever runs it gives it to you. It is kept in a file of its own, closed "
-        "to others, and neither in Blender's preferences nor in any .blend",
+        description="Who you are to this server; whoever runs it gives it to you. It is kept in a file of its own, "
+        "closed to others, and neither in Blender's preferences nor in any .blend",
         subtype="PASSWORD",
         get=_shown_token,
         set=_set_token,
     )
     server_certificate: bpy.props.StringProperty(
         name="Certificate",
-        description="The file with the certificate of the studio's own authority (.pem), if it has one. Left empty, the "
-        "authorities count that the system believes",
+        description="The file with the certificate of the studio's own authority (.pem), if it has one. Otherwise "
+        "those authorities count that the system believes",
         subtype="FILE_PATH",
         update=_changed,
     )

@@ -1,4 +1,4 @@
-"""A studio's server for tests: `backend serve` with TLS and users, run by the backend's Python, and its certificates."""
+"""A studio's server for tests: `backend serve` with TLS and users, run by the backend's Python; its certificates."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class StudioServer:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
+        self._python = str(backend_python())
         authority = Authority(folder / "authority")
         self.certificate = authority.certificate
         self._pair = authority.sign("server")
@@ -41,7 +42,7 @@ class StudioServer:
 
     def users(self, *arguments: str) -> str:
         """`python -m backend users`; what it prints."""
-        command = [str(backend_python()), "-m", "backend", "users", *arguments, "--users", str(self.folder / "users")]
+        command = [self._python, "-m", "backend", "users", *arguments, "--users", str(self.folder / "users")]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
         return done.stdout.strip()
 
@@ -50,7 +51,7 @@ class StudioServer:
         return self.users("add", name, *options)
 
     def start(self) -> None:
-        command = [str(backend_python()), "-m", "backend", "serve", "--data", str(self.folder / "data")]
+        command = [self._python, "-m", "backend", "serve", "--data", str(self.folder / "data")]
         command += ["--listen", f"127.0.0.1:{self.port}", "--tls", *map(str, self._pair)]
         command += ["--users", str(self.folder / "users"), "--watch-stdin", "--grace-seconds", "1", *self._options]
         with (self.folder / "server.log").open("a") as log:

@@ -27,7 +27,8 @@ def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if now in (Condition.NOT_INSTALLED, Condition.INSTALLING):
         told = current.installation.plan is not None and not setting_up.uses_another_python()  # by `draw_installation`
         if current.studio or not told:
-            draw_text(layout, context, SENTENCES[now], icon=now.value.icon)
+            said = "The studio's server is not set up" if current.studio else SENTENCES[now]
+            draw_text(layout, context, said, icon=now.value.icon)
             problem = current.set_up_problem
             if problem is not None:
                 draw_text(layout, context, f"{problem.message} {problem.hint}")
