@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,7 @@ class StudioServer:
         self._pair = authority.sign("server")
         self._options = options
         self.tokens = {"anna": self.add("anna"), "farm": self.add("farm", "--administrator")}
-        self.port = 0
+        self.port = _free_port()
         self._process: subprocess.Popen[str] | None = None
         self.start()
 
@@ -80,3 +83,11 @@ class StudioServer:
             self._process.kill()
             self._process.wait()
             self._process.stdout.close()
+
+
+def _free_port() -> int:
+    """One that a server finds free again when it is started anew: below those that systems give to clients."""
+    for port in random.sample(range(20000, 30000), 50):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("there is no free port")
