@@ -30,6 +30,11 @@ class JobsOf:
         self._shares = shares
         self._most_waiting = most_waiting
 
+    @property
+    def user(self) -> User:
+        """Who asks."""
+        return self._user
+
     def check(self, job: str) -> str:
         """Whose job it is, if it is there to be seen."""
         owner = self._service.user_of(job)
