@@ -340,9 +340,11 @@ class JobService:
 
     def prioritise(self, job: str, priority: int) -> JobView:
         """Among the queued jobs of a user those of the highest priority go first, then the oldest. Of a job that does
-        not queue it counts once it is queued again. Raises Problem("job-not-found")."""
+        not queue it counts once it is queued again. One of the lowest priority, `turns.RESTING`, is not run until it
+        has another. Raises Problem("job-not-found")."""
         self._stored(job)
         stored = self._store.prioritise(job, priority)
+        self._look_up()
         self.news.publish()
         return self._shown(stored)
 
@@ -440,6 +442,11 @@ class JobService:
         if taken:
             self.take(job, name)
         return path
+
+    def first_picture(self, job: str) -> Path | None:
+        """Where the first picture of a job's inputs is; None if it came without, or they are gone."""
+        path = self.folders.path(job) / "inputs" / "image-0.bin"
+        return path if path.is_file() else None
 
     def take(self, job: str, name: str) -> None:
         """Somebody has had a file of the result."""

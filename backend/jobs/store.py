@@ -23,7 +23,7 @@ from backend.jobs.processes import may_live, signature
 from backend.jobs.rows import Rows, StoredJob, event_of, last_event
 from backend.jobs.schema import prepare
 from backend.jobs.statistics import Statistics
-from backend.jobs.turns import note_turn
+from backend.jobs.turns import RESTING, note_turn
 
 RUNNING = (JobState.RUNNING, JobState.NEEDS_INPUT)
 OPEN = (JobState.QUEUED, *RUNNING)
@@ -129,9 +129,10 @@ class JobStore:
         return [event for row in rows if (event := event_of(row)) is not None]
 
     def queued(self, owner: str) -> int:
+        """How many of the owner's jobs wait for their turn; those that rest do not."""
         with self._database.reading() as connection:
-            query = "SELECT COUNT(*) FROM jobs WHERE owner = ? AND state = 'queued'"
-            return int(connection.execute(query, (owner,)).fetchone()[0])
+            query = "SELECT COUNT(*) FROM jobs WHERE owner = ? AND state = 'queued' AND priority > ?"
+            return int(connection.execute(query, (owner, RESTING)).fetchone()[0])
 
     def owners(self) -> set[str]:
         """Everyone who has jobs that have not ended."""
@@ -209,8 +210,8 @@ class JobStore:
             if job is None:
                 taken = next(rows.in_order(owner), None)
             else:
-                query = "SELECT * FROM jobs WHERE id = ? AND owner = ? AND state = 'queued'"
-                taken = next(iter(rows.readable(connection.execute(query, (job, owner)))), None)
+                query = "SELECT * FROM jobs WHERE id = ? AND owner = ? AND state = 'queued' AND priority > ?"
+                taken = next(iter(rows.readable(connection.execute(query, (job, owner, RESTING)))), None)
             if taken is None:
                 return None
             job = taken.view.id

@@ -29,6 +29,7 @@ from backend.server.models_routes import add_model_routes
 from backend.server.problems import ANY_TIME_OF_USERS, documented
 from backend.server.scope import JobsOf, check_administrator
 from backend.server.shares import Shares
+from backend.server.sheet_routes import add_sheet_route
 from backend.server.static_pages import StaticPages
 from backend.server.stream import stream
 from backend.server.transfer_routes import add_file_routes, add_upload_routes, swept
@@ -117,6 +118,7 @@ def create_app(
         add_upload_routes(app, uploads)
     else:
         _add_file_route(app, jobs_of)
+    add_sheet_route(app, jobs_of)
     add_model_routes(app, downloads)
     add_metrics_route(app, service)
     _complete_openapi(app, users=limits is not None)

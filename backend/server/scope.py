@@ -112,6 +112,11 @@ class JobsOf:
         self.check(job)
         return self._service.file(job, name, taken=taken)
 
+    def first_picture(self, job: str) -> Path | None:
+        """As `JobService.first_picture`."""
+        self.check(job)
+        return self._service.first_picture(job)
+
     def take(self, job: str, name: str) -> None:
         """As `JobService.take`, of a file that `file` has given."""
         self._service.take(job, name)

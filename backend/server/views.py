@@ -14,6 +14,7 @@ from backend.contract import ProblemDocument, Strict, Waiting
 from backend.errors import Problem
 from backend.jobs.executor import WorkerState
 from backend.jobs.service import JobService
+from backend.jobs.turns import RESTING
 from backend.pipelines.base import MethodInfo, PipelineInfo
 from backend.preparations.base import PreparationInfo
 from backend.server.scope import JobsOf
@@ -189,6 +190,13 @@ class MethodView(BaseModel):
     ready: bool = Field(description="Whether it can run now: libraries and downloads are there.")
 
 
+class Elevations(BaseModel):
+    """Degrees from which a camera looks down at an object; below 0 it looks up."""
+
+    least: float
+    greatest: float
+
+
 class PipelineView(MethodView):
     """A pipeline as GET /pipelines shows it."""
 
@@ -197,6 +205,7 @@ class PipelineView(MethodView):
     chance: bool = Field(description="Whether the seed makes a difference.")
     needs_cameras: bool = Field(description="Whether every picture must come with the camera that took it.")
     hears_words: bool = Field(description="Whether it takes words that were learned from the picture.")
+    elevations: Elevations = Field(description="From where a camera should look down at an object, in degrees.")
 
     @classmethod
     def of(cls, info: PipelineInfo) -> PipelineView:
@@ -207,6 +216,7 @@ class PipelineView(MethodView):
             chance=info.chance,
             needs_cameras=info.needs_cameras,
             hears_words=info.hears_words,
+            elevations=Elevations(least=info.elevations[0], greatest=info.elevations[1]),
         )
 
 
@@ -263,7 +273,11 @@ class Answer(Strict):
 class Priority(Strict):
     """Body of POST /jobs/{id}/priority."""
 
-    priority: Whole = Field(ge=-100, le=100, description="0 for any job that nobody has said anything of.")
+    priority: Whole = Field(
+        ge=RESTING,
+        le=100,
+        description="0 for any job that nobody has said anything of; one of -100 is not run until it has another.",
+    )
 
 
 class ListOptions(Strict):

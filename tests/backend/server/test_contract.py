@@ -28,6 +28,7 @@ OPERATIONS = (
     "POST /jobs/{job}/finish",
     "POST /jobs/{job}/input",
     "POST /jobs/{job}/priority",
+    "POST /contact-sheet",
     "DELETE /jobs/{job}",
     "GET /jobs/{job}/files/{name}",
     "GET /metrics",

@@ -4,9 +4,11 @@ The routes are those of the app's OpenAPI: one that is added and not thought of 
 """
 
 import hashlib
+import io
 import json
 import statistics
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +59,10 @@ ADMINISTRATORS: dict[str, Any] = {
 }
 """What is for administrators alone."""
 
-ONES_OWN = ("GET /health", "GET /storage", "GET /jobs", "POST /jobs", "GET /uploads/{sha256}", "PUT /uploads/{sha256}")
+ONES_OWN = (
+    *("GET /health", "GET /storage", "GET /jobs", "POST /jobs", "GET /uploads/{sha256}", "PUT /uploads/{sha256}"),
+    "POST /contact-sheet",
+)
 """What answers differently to each; each has a test here."""
 
 THE_SAME_FOR_ALL = ("GET /pipelines", "GET /preparations", "GET /models", "GET /models/{model}")
@@ -255,6 +260,23 @@ def test_an_upload_of_another_is_not_there(studio: Studio) -> None:
     assert (named.status_code, named.json()["code"]) == (409, "upload-not-found")
     assert studio.ben.put(f"/uploads/{SHA}", content=PICTURE[:-1]).json()["code"] == "upload-damaged"
     assert studio.anna.get(f"/uploads/{SHA}").json()["complete"]
+
+
+@pytest.mark.parametrize("kind", ["done", "failed", "running"])
+def test_no_contact_sheet_shows_a_job_of_another(studio: Studio, kind: str) -> None:
+    def sheet(client: httpx.Client, job: str) -> dict[str, bytes]:
+        asked = {"name": "Set", "pipeline": "inflate", "rows": [{"name": "Shot", "job": job}]}
+        answer = client.post("/contact-sheet", json=asked)
+        assert answer.status_code == 200, answer.text
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
+            texts = [name for name in packed.namelist() if not name.endswith(".png")]  # that draws the id, too
+            return {name: packed.read(name).replace(job.encode(), NOBODYS.encode()) for name in texts}
+
+    job = studio.jobs[kind]
+    theirs, nobodys, own = sheet(studio.ben, job), sheet(studio.ben, NOBODYS), sheet(studio.anna, job)
+    assert theirs == nobodys != own
+    assert b"data:image" not in theirs["contact-sheet.html"] and b"data:image" in own["contact-sheet.html"]
+    assert b"job-not-found" in theirs["batch.csv"] and b"job-not-found" not in own["batch.csv"]
 
 
 def test_an_administrator_sees_all_and_may_end_all(studio: Studio) -> None:
