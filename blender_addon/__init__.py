@@ -31,6 +31,7 @@ from .api.jobs import (
 from .api.models import download_model, models, pause_model, remove_model, verify_model
 from .api.remaking import again, keep_only, new_variant, show_variant, variants_of
 from .api.server import free_memory, restart_server, server_status, shutdown, start_server
+from .api.studio import test_connection, use_server, use_this_computer
 from .api.support_bundle import support_bundle
 from .api.views import pick_views, regenerate_views
 from .capture import block_outs, photo_files
@@ -80,7 +81,10 @@ __all__ = [
     "shutdown",
     "start_server",
     "support_bundle",
+    "test_connection",
     "unregister",
+    "use_server",
+    "use_this_computer",
     "variants_of",
     "verify_model",
 ]

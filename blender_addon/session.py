@@ -17,7 +17,7 @@ from bpy.app.handlers import persistent
 from .answers import asking, thumbnails
 from .backend_process import leftovers, setting_up
 from .backend_process.server_process import ServerState
-from .ground import folders, references, tick
+from .ground import folders, preferences, references, tick
 from .ground.tick import FOLLOWING, INSTALLING, MOVING, WATCHING
 from .settings import parameters
 from .state import desk as state
@@ -57,7 +57,7 @@ class Session:
         began, line.held = time.perf_counter(), 0.0
         asking.save(line.report)
         self.life.poll(line)
-        if desk.installation.poll(desk.server.running):
+        if desk.installation.poll(desk.server.running and not desk.server.remote):
             desk.changed() if desk.installation.busy else line.check_set_up()
         self.lists.poll(line)
         self.keeping.poll(line)
@@ -83,11 +83,15 @@ class Session:
 
     def _delay(self) -> float:
         desk, tasks = self.desk, self.line.tasks
+        if desk.server.asking or (desk.server.remote and self.life.asking):
+            return MOVING  # a handshake takes several turns
         if not tasks:
             if desk.installation.busy:
                 return INSTALLING
             return MOVING if desk.server.state is ServerState.STOPPING else WATCHING
         followed = [job for job in desk.jobs.values() if job.busy and job.state in ("queued", "running", "needs_input")]
+        if desk.server.remote and desk.server.state is ServerState.UNREACHABLE and not state.captures(desk):
+            return INSTALLING  # whoever has something to ask waits
         idle = len(followed) + desk.models.pausing + self.previews.pausing
         return FOLLOWING if idle == len(tasks) and desk.server.state is ServerState.READY else MOVING
 
@@ -162,6 +166,7 @@ def _file_loaded(*_: object) -> None:
 def register() -> None:
     """Begin: an empty session, and what it needs to hear of."""
     global current
+    preferences.forget()
     state.current = desk = Desk()
     current = Session(desk, place)
     tick.drive(_tick)
@@ -169,8 +174,9 @@ def register() -> None:
     bpy.app.handlers.load_post.append(_file_loaded)
     leftovers.sweep(folders.place())
     current.line.check_set_up()
-    if tick.timers_fire() and not setting_up.uses_another_python():
-        setting_up.begin(desk.installation)
+    if tick.timers_fire() and (desk.studio or not setting_up.uses_another_python()):
+        if not desk.studio:
+            setting_up.begin(desk.installation)
         tick.wake()
     desk.pipelines, desk.preparations = (
         folders.read_descriptions("pipelines"),

@@ -106,8 +106,8 @@ class Queue:
         if (user, priority) in self._known:  # a list of a hundred jobs counts what lies between them, once
             other, place = self._known[user, priority]
             between = f"{among} = ? AND number >= ? AND number < ?"
-            place += self._count(between, user, priority, other, number)
-            place -= self._count(between, user, priority, number, other)
+            between_them = self._count(between, user, priority, min(number, other), max(number, other))
+            place += between_them if number > other else -between_them
         else:
             place = self._count(f"{among} > ?", user, priority)
             place += self._count(f"{among} = ? AND number < ?", user, priority, number)

@@ -25,6 +25,8 @@ NOTHING_PAINTS = "This backend cannot paint pictures from a text"
 def generate_hindrance(context: bpy.types.Context) -> str:
     """Why Generate cannot be pressed; "" if it can."""
     settings = context.scene.set_dresser
+    if desk.current.studio and desk.current.set_up_problem is not None:
+        return "The studio's server is not set up"
     if desk.current.set_up_problem is not None:
         installing = desk.current.installation.state is InstallationState.INSTALLING
         return "The backend is being installed" if installing else "The backend is not set up"

@@ -55,7 +55,7 @@ def _draw_job(box: bpy.types.UILayout, context: bpy.types.Context, record: JobRe
         draw_text(column, context, about, pixels=pixels, most=MOST_LINES)
     if hindrance:
         draw_text(box, context, hindrance, icon="INFO")
-    if record.state == "queued" and (reason := condition.why_jobs_wait(desk.current)):
+    if record.state in ("queued", "running", "preparing") and (reason := condition.why_jobs_wait(desk.current)):
         draw_text(box, context, reason, icon="INFO")
 
 
@@ -70,6 +70,8 @@ def progress_text(record: JobRecord) -> str:
     if record.state == "queued":
         before = record.position or 0
         return f"Queued, {before} before it" if before else "Queued"
+    if desk.current.server.remote and record.state == "preparing":
+        return "Waiting for the server"
     if record.state in STAGES_HERE:
         return STAGES_HERE[record.state]
     if record.state == "capturing" and record.message:

@@ -17,6 +17,12 @@ from typing import Any
 import httpx
 import pytest
 
+from backend.downloads.manager import Downloads
+from backend.jobs.service import JobService
+from backend.server.app import create_app
+from backend.server.entrance import FOR_THIS_MACHINE
+from backend.server.limits import Limits
+from backend.server.middleware import the_one
 from tests.backend.server.users_server import UsersServer
 from tests.backend.small_pictures import cut_out
 
@@ -42,6 +48,7 @@ ABOUT_A_JOB: dict[str, Any] = {
 """What is asked on every route with the id of a job: for another's it answers as for one that is not there."""
 
 ADMINISTRATORS: dict[str, Any] = {
+    "GET /metrics": {},
     "PUT /storage": {"json": {"keep_bytes": 0}},
     "POST /models/{model}": {"json": {"accept_licence": True}},
     "DELETE /models/{model}/download": {},
@@ -137,6 +144,27 @@ def test_every_route_there_is_is_tried_here(studio: Studio) -> None:
             assert {"401", "403", "429", "503"} <= operation["responses"].keys()
 
 
+def test_every_route_is_in_the_openapi(tmp_path: Path) -> None:
+    """One that is left out of the description would be left out of all that is tried here."""
+    service, downloads = JobService(tmp_path), Downloads(tmp_path)
+    app = create_app(
+        service,
+        downloads,
+        entrance=FOR_THIS_MACHINE,
+        port=1,
+        who=the_one("x" * 16),
+        leave=lambda: None,
+        limits=Limits(),
+    )
+    described = {
+        f"{method.upper()} {path}" for path, operations in app.openapi()["paths"].items() for method in operations
+    }
+    routes = {f"{method} {route.path}" for route in app.routes for method in route.methods}  # type: ignore[attr-defined]
+    assert routes - described == {"GET /openapi.json", "HEAD /openapi.json"}
+    assert described <= routes
+    service.stop()
+
+
 @pytest.mark.parametrize("kind", ["done", "failed", "asking", "running", "queued"])
 @pytest.mark.parametrize("route", ABOUT_A_JOB)
 def test_a_job_of_another_is_one_that_is_not_there(studio: Studio, route: str, kind: str) -> None:
@@ -164,7 +192,8 @@ def test_no_file_of_another_is_told_from_one_that_is_not_there(studio: Studio, n
 
 
 def test_the_list_has_ones_own_and_can_not_be_asked_from_anothers_place(studio: Studio) -> None:
-    assert studio.ben.get("/jobs", params={"limit": 1000}).json() == []
+    for more in ({}, {"ended": "true"}, {"ended": "false"}):
+        assert studio.ben.get("/jobs", params={"limit": 1000, **more}).json() == []
     own = studio.submit(studio.ben, "steady")
     assert [job["id"] for job in studio.ben.get("/jobs").json()] == [own]
     assert own not in {job["id"] for job in studio.anna.get("/jobs").json()}
@@ -195,7 +224,10 @@ def test_health_tells_ones_own_and_how_long_the_queue_is(studio: Studio) -> None
     assert theirs["slots"][0]["worker"] == own["slots"][0]["worker"] == "busy"
     assert (own["queued"], own["own_queued"]) == (1, 1)
     assert (theirs["queued"], theirs["own_queued"]) == (1, 0)
-    assert studio.clients["farm"].get("/health").json()["running"] == studio.jobs["running"]
+    assert (theirs["user"], theirs["administrator"]) == ("ben", False)
+    whole = studio.clients["farm"].get("/health").json()
+    assert whole["running"] == studio.jobs["running"]
+    assert (whole["user"], whole["administrator"]) == ("farm", True)
 
 
 def test_storage_tells_what_is_ones_own(studio: Studio) -> None:
@@ -275,7 +307,7 @@ def test_how_long_an_answer_takes_does_not_tell_that_a_job_is_there(studio: Stud
 def test_who_has_no_token_of_a_user_hears_nothing(studio: Studio, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}".encode()}
     with httpx.Client(base_url=studio.ben.base_url, headers=headers, trust_env=False, verify=False) as stranger:
-        for route in (*ABOUT_A_JOB, *ADMINISTRATORS, *ONES_OWN, *THE_SAME_FOR_ALL, "GET /openapi.json", "GET /"):
+        for route in (*ABOUT_A_JOB, *ADMINISTRATORS, *ONES_OWN, *THE_SAME_FOR_ALL, "GET /openapi.json", "GET /static"):
             answer = ask(stranger, route, job=studio.jobs["done"])
             assert answer.status_code == 401
             assert route.startswith("HEAD") or answer.json()["code"] == "token-wrong"
