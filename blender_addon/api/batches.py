@@ -120,7 +120,9 @@ class Batch:
         (it goes on then). What was left out or has failed is in `problems`.
         """
         batch = self._batch
-        wait_until(lambda: batch.task is None and self._is_quiet(), timeout, "The batch has not ended")
+        wait_until(
+            lambda: batch.task is None and not batch.wished and self._is_quiet(), timeout, "The batch has not ended"
+        )
         if batch.problem is not None:
             raise batch.problem
         asks = any(job.question for job in self.jobs)

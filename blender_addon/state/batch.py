@@ -128,7 +128,9 @@ class Batch:
     paused, cancelled: what the artist wants. unsaid: jobs have not heard of it yet.
     folder: where it is kept. task, sending: what goes on by itself, and the entry that is on its way.
     message, fraction: what the panel says of the picture that is being taken.
-    away: another file is open. lock: held while this Blender works on it.
+    away: another file is open. lock: held while this Blender works on it. unfolded: its parts are shown.
+    searched: its jobs were looked for in the server's whole list. asked: whether what goes on was asked for; wished: it
+        is to go on after that.
     """
 
     name: str
@@ -155,6 +157,9 @@ class Batch:
     away: bool = False
     lock: Lock | None = None
     unfolded: bool = False
+    searched: bool = False
+    asked: bool = False
+    wished: bool = False
 
     @property
     def untaken(self) -> list[Shot]:

@@ -32,6 +32,9 @@ PAGE = 200
 LATER = ("queue-full", "too-many-requests")
 """What the server refuses for a while only."""
 
+REMOVED = "removed"
+"""The outcome of a job that the server does not have any more."""
+
 PATIENCE = 5.0
 MOST_FOLLOWED = 16
 """Jobs of a batch whose events are read at once."""
@@ -65,6 +68,8 @@ def find_jobs(line: Line, batch: Batch) -> Steps[None]:
     for entry in batch.entries:
         if entry.key in found:
             entry.state, entry.job, entry.problem = state.SENT, str(found[entry.key]["id"]), None
+        elif entry.state == state.SENT and not entry.outcome:
+            entry.outcome = REMOVED
     _know(line.desk, list(found.values()))
     batch_files.save(batch)
 

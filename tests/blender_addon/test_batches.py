@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from blender_addon.ground.references import Place, Reference
 from blender_addon.state import batch as state
 from blender_addon.state.batch import Batch, Entry, Shot
 from blender_addon.work import batch_files
+from blender_addon.work import batches as work
 from tests.backend.waiting import is_gone, until
 from tests.blender_addon.drawing import draw, record
 from tests.blender_addon.processes import drive, listen, start
@@ -164,6 +166,26 @@ def test_another_file_ends_the_pictures_and_not_what_was_sent(addon: Any, room: 
     made.go_on()
     assert made.done == made.count > 0
     assert {prop.set_dresser_block_out.name for prop in made.objects} == {"Box", "Ball", "Cone"}
+
+
+def test_going_on_waits_for_what_goes_on_by_itself(addon: Any, current: Any, room: list[Any]) -> None:
+    made = addon.generate_batch(seeds=[0, 1], objects=room[:1], pipeline="test-box")
+    first, second = made._batch.entries
+    addon.delete_job(made.jobs[1])
+    pump_until(lambda: second.job not in current.desk.jobs, "the end of a job")
+    second.outcome, first.outcome = "", ""
+    work._run(current.line, made._batch, iter_forever())
+    made.go_on(wait=False)
+    assert made._batch.wished and not made._batch.asked
+    current.line.tasks.stop(made._batch.task)
+    made.wait(60)
+    assert made.states == {"Camera, seed 0": "done", "Camera, seed 1": "removed"}
+    assert made._batch.asked and not made._batch.wished
+
+
+def iter_forever() -> Iterator[None]:
+    while True:
+        yield
 
 
 def test_another_blender_that_works_on_it_comes_first(addon: Any, room: list[Any]) -> None:
