@@ -18,7 +18,7 @@ from ..ground import references
 from ..ground.messages import SetDresserError
 from ..state import batch as state
 from ..state import listing, origin
-from ..state.batch import Batch, Entry
+from ..state.batch import Batch, Entry, Shot
 from ..state.desk import Desk
 from ..state.job import PROVISIONAL, RESTING, JobRecord
 from ..wire.client import Client, ServerProblem
@@ -31,6 +31,9 @@ PAGE = 200
 
 LATER = ("queue-full", "too-many-requests")
 """What the server refuses for a while only."""
+
+REMOVED = "removed"
+"""The outcome of a job that the server does not have any more."""
 
 PATIENCE = 5.0
 MOST_FOLLOWED = 16
@@ -65,6 +68,8 @@ def find_jobs(line: Line, batch: Batch) -> Steps[None]:
     for entry in batch.entries:
         if entry.key in found:
             entry.state, entry.job, entry.problem = state.SENT, str(found[entry.key]["id"]), None
+        elif entry.state == state.SENT and not entry.outcome:
+            entry.outcome = REMOVED
     _know(line.desk, list(found.values()))
     batch_files.save(batch)
 
@@ -178,7 +183,7 @@ def _record(desk: Desk, batch: Batch, entry: Entry) -> JobRecord:
         pipeline=str(batch.request["pipeline"]),
         state="sending",
         block_outs=ids,
-        one_with=_one_with(batch, ids) if shot.alone and not batch.away else [],
+        one_with=_one_with(batch, shot) if shot.alone and not batch.away else [],
         place=batch.place,
         batch=batch.of_job(entry),
         import_when_done=bool(options["import_when_done"]),
@@ -193,15 +198,16 @@ def _record(desk: Desk, batch: Batch, entry: Entry) -> JobRecord:
     return record
 
 
-def _one_with(batch: Batch, ids: Mapping[int, references.Reference]) -> list[references.Reference]:
-    found = [root for each in ids.values() if (root := relation.resolve(each)) is not None]
-    return [references.Reference.of(each) for each in relation.together(found)[len(found) :]]
+def _one_with(batch: Batch, shot: Shot) -> list[references.Reference]:
+    """What is one block-out with the first one of a shot."""
+    found = [relation.resolve(batch.block_outs[number]) for number in shot.block_outs]
+    return [references.Reference.of(each) for each in relation.together(filter(None, found))[1:]]
 
 
 def _only(batch: Batch, entry: Entry, taken: Capture) -> dict[str, Any]:
     """Which ids of the picture are made, where not all are."""
     shot = batch.shots[entry.shot]
-    wanted = sorted(shot.block_outs.index(number) + 1 for number in entry.only)
+    wanted = [] if shot.alone else sorted(shot.block_outs.index(number) + 1 for number in entry.only)
     return {"only": wanted} if wanted and wanted != sorted(row["id"] for row in taken.labels) else {}
 
 
