@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from backend.errors import Problem
-from backend.jobs.executor import Executor, WorkerState
+from backend.jobs.executor import Executor, OnThisMachine, WorkerState
 from backend.jobs.folders import JobFolders
+from backend.jobs.measures import Measures
 from backend.jobs.news import News
 from backend.jobs.owners import Ownership
 from backend.jobs.recent import Recent
@@ -44,6 +45,7 @@ class Runner:
         closing: threading.Event,
         idle_seconds: float,
         make_room: Callable[[], None],
+        measures: Measures,
     ) -> None:
         self._owner = owner
         self._executor = executor
@@ -52,6 +54,7 @@ class Runner:
         self.news = news
         self.closing = closing
         self.idle_seconds = idle_seconds
+        self.measures = measures
         self._make_room = make_room
         self._work = threading.Event()
         self._room_wanted = True
@@ -106,6 +109,11 @@ class Runner:
     def workers(self) -> list[tuple[WorkerState, str | None]]:
         """Of each slot the worker's state, and the job that runs in it."""
         return [(each.slot.state, each.running) for each in self._slots]
+
+    @property
+    def worker_pids(self) -> list[int | None]:
+        """Of each slot the process of its worker; None while it has none, or one of another machine."""
+        return [each.slot.pid if isinstance(each.slot, OnThisMachine) else None for each in self._slots]
 
     def look_up(self) -> None:
         """Have the queue see what is new, also where a job that it runs waits for an answer."""

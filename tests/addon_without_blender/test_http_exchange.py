@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from blender_addon.wire import http_exchange
-from blender_addon.wire.http_exchange import Exchange, FileSink, Timeouts
+from blender_addon.wire.endpoints import Endpoint
+from blender_addon.wire.http_exchange import Exchange, Timeouts
 from blender_addon.wire.http_framing import ConnectionProblem
+from blender_addon.wire.sinks import FileSink
 from tests.blender_addon.peer import Peer, finish, listening, turns
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 11\r\n\r\nhello world"
@@ -29,7 +31,7 @@ def peer() -> Iterator[Peer]:
 
 
 def asked(peer: Peer, **options: object) -> Exchange:
-    exchange = Exchange(peer.port, "GET", "/", **options)
+    exchange = Exchange(Endpoint(peer.port), "GET", "/", **options)
     peer.request(exchange)
     return exchange
 
@@ -53,7 +55,9 @@ def test_an_answer_without_a_length_ends_with_the_connection(peer: Peer) -> None
 def test_the_request_is_what_was_asked_for(peer: Peer, tmp_path: Path) -> None:
     path = tmp_path / "data"
     path.write_bytes(bytes(range(256)))
-    exchange = Exchange(peer.port, "POST", "/jobs", headers={"X-Name": "value"}, body=[b"before", path, b"after"])
+    exchange = Exchange(
+        Endpoint(peer.port), "POST", "/jobs", headers={"X-Name": "value"}, body=[b"before", path, b"after"]
+    )
     head, _, body = peer.request(exchange).partition(b"\r\n\r\n")
     assert head.split(b"\r\n") == [
         b"POST /jobs HTTP/1.1",
@@ -67,7 +71,7 @@ def test_the_request_is_what_was_asked_for(peer: Peer, tmp_path: Path) -> None:
 
 def test_a_header_cannot_be_smuggled_in() -> None:
     with pytest.raises(ValueError, match="line break"):
-        Exchange(1, "GET", "/", headers={"X": "a\r\nY: b"})
+        Exchange(Endpoint(1), "GET", "/", headers={"X": "a\r\nY: b"})
 
 
 def test_advance_never_waits_and_keeps_to_its_deadline(peer: Peer, tmp_path: Path) -> None:
@@ -75,7 +79,7 @@ def test_advance_never_waits_and_keeps_to_its_deadline(peer: Peer, tmp_path: Pat
     path = tmp_path / "large"
     with path.open("wb") as stream:
         stream.truncate(64 << 20)
-    exchange = Exchange(peer.port, "POST", "/", body=[path])
+    exchange = Exchange(Endpoint(peer.port), "POST", "/", body=[path])
     held: list[float] = []
     received = 0
     for _ in turns("the upload"):
@@ -99,7 +103,7 @@ def test_an_early_answer_ends_the_upload(peer: Peer, tmp_path: Path) -> None:
     path = tmp_path / "large"
     with path.open("wb") as stream:
         stream.truncate(256 << 20)
-    exchange = Exchange(peer.port, "POST", "/", body=[path])
+    exchange = Exchange(Endpoint(peer.port), "POST", "/", body=[path])
     peer.accept(exchange)
     peer.connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}")
     finish(exchange)
@@ -109,7 +113,7 @@ def test_an_early_answer_ends_the_upload(peer: Peer, tmp_path: Path) -> None:
 def test_nobody_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    exchange = Exchange(port, "GET", "/")
+    exchange = Exchange(Endpoint(port), "GET", "/")
     with pytest.raises(ConnectionProblem, match="not there") as caught:
         finish(exchange)
     assert caught.value.code == "refused"
@@ -166,7 +170,7 @@ def test_a_busy_blender_is_not_the_servers_silence(peer: Peer, monkeypatch: pyte
     """While Blender renders for an hour nobody asks the server; that is no reason to give up."""
     now = [100.0]
     monkeypatch.setattr(http_exchange.time, "monotonic", lambda: now[0])
-    exchange = Exchange(peer.port, "GET", "/", timeouts=Timeouts(connect=5.0, silence=30.0))
+    exchange = Exchange(Endpoint(peer.port), "GET", "/", timeouts=Timeouts(connect=5.0, silence=30.0))
     while peer.connection is None:
         exchange.advance(0.0)
         peer.accept(exchange)
