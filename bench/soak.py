@@ -1,12 +1,12 @@
 """`python -m bench.soak`: hours of random jobs, questions, cancels, cut lines, killed workers and restarts, and whether
 the server and its workers hold more in the end than in the beginning. Linux, where /proc tells what processes hold.
 
-A server with users and two slots; three artists and an administrator do one thing after another by chance
-(`bench/artists.py`). In the first half of the time the server is ended every few minutes, in good order or by kill -9,
-always in the middle of things; in the second half one server lives to the end. Workers are killed all the time, always
-the youngest, so that the oldest grows old. What processes and the data folder hold is noted every few seconds.
-Now and then everybody pauses, each slot runs a job, and then, with nothing to do, handles, threads and processes can
-be counted to the last one. The table tells how each figure runs: by Theil and Sen from medians of a minute.
+A server with users and two slots; three artists do one thing after another by chance (`bench/artists.py`). In the
+first half of the time the server is ended every few minutes, in good order or by kill -9, always in the middle of
+things; in the second half one server lives to the end. Workers are killed all the time, always the youngest, so that
+the oldest grows old. What processes and the data folder hold is noted every few seconds. Now and then everybody
+pauses, each slot runs a job, and then, with nothing to do, handles, threads and processes can be counted to the last
+one. The table tells how each figure runs: by Theil and Sen from medians of a minute.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ def fitted(pairs: Sequence[tuple[float, float]]) -> Trend | None:
 
 
 def trends(samples: Sequence[Sample]) -> list[tuple[str, str, str, Trend]]:
-    """(whose, figure, unit, trend): of the server's and a worker's longest life, of all lives together, of folders."""
+    """(whose, figure, unit, trend): of the server's and a worker's longest life and the second half of that, in which
+    all that is kept once is kept, of all lives together, and of folders."""
     found: list[tuple[str, str, str, Trend | None]] = []
     for who in ("server", "worker"):
         for figure, unit in FIGURES.items():
@@ -48,6 +49,7 @@ def trends(samples: Sequence[Sample]) -> list[tuple[str, str, str, Trend]]:
             longest = max(lives.values(), key=len, default=[])
             everything = sorted(pair for pairs in lives.values() for pair in pairs)
             found += [(f"{who}, longest life", figure, unit, fitted(longest))]
+            found += [(f"{who}, its second half", figure, unit, fitted(longest[len(longest) // 2 :]))]
             found += [(f"{who}, all lives", figure, unit, fitted(everything))]
     for figure, unit in FOLDER.items():
         pairs = [(sample["seconds"], sample[figure]) for sample in samples if sample["seconds"] >= SETTLING_SECONDS]

@@ -258,7 +258,7 @@ class JobService:
             self.folders.remove(job)
             raise
         self._look_up()
-        self.news.publish()
+        self.news.publish(job)
         return self._shown(stored)
 
     def _look_up(self) -> None:
@@ -323,7 +323,7 @@ class JobService:
         if self._runner and waiting and stored.view.state.ended and job not in self.running:
             self._runner.clear(stored)
         self._nudge(job)
-        self.news.publish()
+        self.news.publish(job)
         return self._shown(stored)
 
     def finish(self, job: str) -> JobView:
@@ -335,7 +335,7 @@ class JobService:
             raise Problem("finish-not-possible", detail, "Wait until it is done, or cancel it.")
         stored = self._store.request_finish(job)
         self._nudge(job)
-        self.news.publish()
+        self.news.publish(job)
         return self._shown(stored)
 
     def prioritise(self, job: str, priority: int) -> JobView:
@@ -345,7 +345,7 @@ class JobService:
         self._stored(job)
         stored = self._store.prioritise(job, priority)
         self._look_up()
-        self.news.publish()
+        self.news.publish(job)
         return self._shown(stored)
 
     def go_on(self, job: str) -> JobView:
@@ -362,7 +362,7 @@ class JobService:
         stored = self._store.go_on(job, self._owner.id)
         retention.mark_unfetched(self.folders, job)
         self._look_up()
-        self.news.publish()
+        self.news.publish(job)
         return self._shown(stored)
 
     def take_over(self, job: str) -> JobView:
@@ -384,7 +384,7 @@ class JobService:
         self._stored(job)
         self._store.delete(job)
         self.folders.remove(job)
-        self.news.publish()
+        self.news.publish(job)
 
     def limit(self, keep_bytes: int | None) -> None:
         """Another limit for what the jobs may hold, from now on. Returns at once."""
@@ -421,7 +421,7 @@ class JobService:
             if here:
                 self._runner.answer(job, answer)
         self._look_up()
-        self.news.publish()
+        self.news.publish(job)
         return self._shown(resumed)
 
     def file(self, job: str, name: str, *, taken: bool = True) -> Path:

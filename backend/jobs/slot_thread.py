@@ -133,7 +133,7 @@ class SlotThread:
 
     def _run(self, stored: StoredJob) -> None:
         job = stored.view.id
-        self._runner.news.publish()
+        self._runner.news.publish(job)
         self._runner.measures.begun(stored.view)
         problem: Problem | None = None
         state, early = JobState.DONE, False
@@ -238,4 +238,4 @@ class SlotThread:
             logger.warning("an event of job %s was not stored: %s", job, problem)
         if event is not None and event.type in ("progress", "preview"):
             self._runner.recent.add(job, event)
-        self._runner.news.publish()
+        self._runner.news.publish(job)
