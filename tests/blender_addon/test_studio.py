@@ -338,7 +338,7 @@ def test_a_result_is_fetched_by_a_blender_that_was_started_anew(
     bpy.ops.wm.read_homefile(use_factory_startup=True)
     studio.register()
     assert not desk().jobs
-    studio.use_server(server.address)
+    studio.use_server(server.address, certificate=server.certificate)  # the token was kept
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "set.blend"))
     (found,) = [each for each in studio.jobs() if each.id == job.id]
     pump_until(lambda: found.objects, "its prop in the file that it was made in")
