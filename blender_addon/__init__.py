@@ -12,6 +12,7 @@ import bpy
 from . import session
 from .answers import asking, thumbnails
 from .api.assets import mark_as_asset
+from .api.batches import Batch, batches, generate_batch
 from .api.block_outs import hide_block_outs, show_block_outs
 from .api.catalogue import pipelines, preparations
 from .api.generating import generate
@@ -42,10 +43,12 @@ from .ui.operators.reimport import place
 from .work import job_list, preview_images, resting
 
 __all__ = [
+    "Batch",
     "Job",
     "SetDresserError",
     "again",
     "answer",
+    "batches",
     "cancel",
     "continue_job",
     "delete_job",
@@ -53,6 +56,7 @@ __all__ = [
     "finish_job",
     "free_memory",
     "generate",
+    "generate_batch",
     "hide_block_outs",
     "import_job",
     "install",

@@ -23,7 +23,7 @@ from .settings import parameters
 from .state import desk as state
 from .state.desk import Desk
 from .state.job import JobRecord
-from .work import job_list, job_pictures, origins, questions
+from .work import batch_files, batches, job_list, job_pictures, origins, questions
 from .work.keeping import Keeping
 from .work.line import Line
 from .work.lists import Lists
@@ -67,6 +67,7 @@ class Session:
             register_parameters(desk)
         if self._shown != desk.version:
             self._shown = desk.version
+            batches.look(line)
             questions.show(line)
             job_pictures.show(line)
             self.previews.show(line)
@@ -98,6 +99,7 @@ class Session:
         """Another file is open, or the same one again."""
         same = self.former_file in (references.this_file(), bpy.data.filepath) and bpy.data.filepath != ""
         origins.file_loaded(self.line, same)
+        batches.file_loaded(self.line, same)
         if self.desk.server.state is ServerState.READY:
             self.line.refresh()  # jobs that were made in this file may be done
         parameters.carry_over()
@@ -106,6 +108,7 @@ class Session:
     def close(self) -> None:
         """End everything. Waits two seconds at most, for the server to leave."""
         self.line.tasks.stop_all()
+        batches.close(self.desk)
         asking.keep({})
         thumbnails.keep({})
         thumbnails.keep_results({})
@@ -180,6 +183,7 @@ def register() -> None:
         folders.read_descriptions("preparations"),
     )
     register_parameters(desk)
+    batch_files.read_all(desk)
 
 
 def unregister() -> None:

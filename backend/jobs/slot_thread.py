@@ -134,6 +134,7 @@ class SlotThread:
     def _run(self, stored: StoredJob) -> None:
         job = stored.view.id
         self._runner.news.publish()
+        self._runner.measures.begun(stored.view)
         problem: Problem | None = None
         state, early = JobState.DONE, False
         try:
@@ -181,6 +182,8 @@ class SlotThread:
             except OSError as error:  # somebody has removed the folder, or the disk has gone
                 logger.error("the output of job %s is out of reach: %s", job, error)
         self._record(lambda: self._store.finish(job, state, problem=problem, files=files, early=early))
+        if state == JobState.DONE:
+            self._runner.measures.done(stored.view, self._folders.path(job))
         if state == JobState.DONE and not early:
             self._runner.recent.forget_previews(job)
             self._folders.clear_done(job)

@@ -18,6 +18,7 @@ from ..backend_process.server_process import ServerProcess
 from ..backend_process.studio_server import StudioServer
 from ..ground import folders
 from ..ground.messages import SetDresserError, as_error
+from .batch import Batch
 from .job import JobRecord
 from .models import Models
 from .storage import Surplus
@@ -49,6 +50,7 @@ class Desk:
         health: the last answer of GET /health, {} if there is none.
         jobs: by id, newest first. made: how many were made here. pressed: the job of the last press that was to bring
             props in.
+        batches: by id, newest first.
         pipelines, preparations: as GET /pipelines and GET /preparations tell; their number, `catalogue`, grows with
             each that is another one than before.
         storage: how many jobs there are, and how many bytes they hold. surplus: what the wished limit would remove,
@@ -73,6 +75,7 @@ class Desk:
         self.health: dict[str, Any] = {}
         self.jobs: dict[str, JobRecord] = {}
         self.made = 0
+        self.batches: dict[str, Batch] = {}
         self.pressed: JobRecord | None = None
         self.pipelines: list[dict[str, Any]] = []
         self.preparations: list[dict[str, Any]] = []

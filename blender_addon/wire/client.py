@@ -194,9 +194,9 @@ class Client:
     def preparations(self) -> Exchange:
         return self.get("/preparations")
 
-    def jobs(self, before: str = "") -> Exchange:
-        """The newest jobs, at most `PAGE` of them; those that are older than one."""
-        return self.get(f"/jobs?limit={PAGE}" + (f"&before={quote(before, safe='')}" if before else ""))
+    def jobs(self, before: str = "", limit: int = PAGE) -> Exchange:
+        """The newest jobs, at most so many of them; with `before` those that are older than that job."""
+        return self.get(f"/jobs?limit={limit}" + (f"&before={quote(before, safe='')}" if before else ""))
 
     def job(self, identifier: str) -> Exchange:
         return self.get(_job(identifier))
@@ -204,6 +204,11 @@ class Client:
     def cancel(self, identifier: str) -> Exchange:
         """Cancel a job; an ended one stays as it is."""
         return self._exchange("DELETE", _job(identifier))
+
+    def prioritise(self, identifier: str, priority: int) -> Exchange:
+        """Have a job go before others that wait, or after them; or rest, see `state.job.RESTING`."""
+        body = json.dumps({"priority": priority}).encode()
+        return self._exchange("POST", f"{_job(identifier)}/priority", {"Content-Type": "application/json"}, body=[body])
 
     def finish(self, identifier: str) -> Exchange:
         """Have a running job end early with what it has."""
@@ -254,6 +259,11 @@ class Client:
         """Answer the question of a job."""
         body = json.dumps({"answer": answer}, allow_nan=False).encode()
         return self._exchange("POST", f"{_job(identifier)}/input", {"Content-Type": "application/json"}, body=[body])
+
+    def contact_sheet(self, document: Mapping[str, Any], path: Path) -> Exchange:
+        """The sheet of several jobs, a zip, into `path`: there whole or not at all."""
+        body, headers = json.dumps(document, allow_nan=False).encode(), {"Content-Type": "application/json"}
+        return self._exchange("POST", "/contact-sheet", headers, body=[body], sink=FileSink(path), limit=FILE_LIMIT)
 
     def events(self, identifier: str, last: int, parser: EventParser) -> Exchange:
         """The job's events after number `last`, written into `parser` as they happen."""

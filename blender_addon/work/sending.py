@@ -81,12 +81,23 @@ def _submit_shot(
 
 def take(line: Line, record: JobRecord, steps: Callable[[Told], Steps[Capture]]) -> Steps[Capture]:
     """Take a picture while Blender lives: the panel tells what is going on, and cancelling is possible all the time."""
-    shot = yield from _held(line, steps(lambda message, fraction: _tell(line.desk, record, message, fraction)))
+    shot = yield from held(line, steps(lambda message, fraction: _tell(line.desk, record, message, fraction)))
     _tell(line.desk, record, "", 0.0, "preparing")
     return shot
 
 
 def take_photos(line: Line, record: JobRecord, planned: PlannedPhotos, folder: Path) -> Steps[Capture]:
+    """`taken_photos` of a job."""
+
+    def told(message: str, fraction: float) -> None:
+        _tell(line.desk, record, message, fraction)
+
+    shot = yield from taken_photos(line, planned, folder, told)
+    _tell(line.desk, record, "", 0.0, "preparing")
+    return shot
+
+
+def taken_photos(line: Line, planned: PlannedPhotos, folder: Path, told: Told) -> Steps[Capture]:
     """Take one photo after the other; cancelling is possible all the time."""
     shots: list[Capture] = []
     count = len(planned.photos)
@@ -94,7 +105,7 @@ def take_photos(line: Line, record: JobRecord, planned: PlannedPhotos, folder: P
         waiting = f"{photo.name}, {number + 1} of {count}"
 
         def tell(message: str, fraction: float, waiting: str = waiting, number: int = number) -> None:
-            _tell(line.desk, record, waiting if message == TAKING else message, (number + fraction) / count)
+            told(waiting if message == TAKING else message, (number + fraction) / count)
 
         tell(TAKING, 0.0)
         yield  # the panel shows it before Blender is held
@@ -102,12 +113,11 @@ def take_photos(line: Line, record: JobRecord, planned: PlannedPhotos, folder: P
             tell(reason, 0.0)
             yield
         tell(TAKING, 0.0)
-        shots.append((yield from _held(line, photos.take(planned, number, folder / str(number), tell))))
-    _tell(line.desk, record, "", 0.0, "preparing")
+        shots.append((yield from held(line, photos.take(planned, number, folder / str(number), tell))))
     return photos.joined(planned, shots)
 
 
-def _held(line: Line, steps: Steps[T]) -> Steps[T]:
+def held(line: Line, steps: Steps[T]) -> Steps[T]:
     """The same steps; how long each of them holds Blender is counted by itself."""
     try:
         while True:

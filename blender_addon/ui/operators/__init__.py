@@ -2,6 +2,7 @@
 
 from . import (
     answer,
+    batches,
     block_outs,
     boxes,
     cancel,
@@ -30,6 +31,7 @@ CLASSES = tuple(
     operator
     for module in (
         generate,
+        batches,
         answer,
         boxes,
         photos,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ...ground import moments
-from ...state import condition, desk
+from ...state import condition, desk, listing
 from ...state.job import JobRecord
 from ...state.previews import Preview, newest
 from ...work import preview_images
@@ -30,8 +30,9 @@ MOST_LINES = 2
 
 def draw_running(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Progress, stage, time left and picture of every job that has not ended."""
+    batched = listing.of_batches(desk.current)
     for record in desk.current.jobs.values():
-        if not record.ended or record.busy:
+        if record.id not in batched and (not record.ended or record.busy):
             _draw_job(layout.box(), context, record)
 
 
