@@ -149,7 +149,7 @@ def install(line: Line, build: str = "", offline: str | None = None, repair: boo
     """Begin to install what the preferences, or the arguments, ask for. Raises SetDresserError."""
     plan = setting_up.make_plan(build, offline, repair)
     setting_up.check_permission(plan)
-    if repair and line.desk.server.running:
+    if repair and line.desk.server.running and not line.desk.server.remote:
         stop(line)  # the installer waits for it to be gone
     line.desk.installation.start(plan)
     line.desk.changed()
