@@ -6,8 +6,9 @@ which entries it has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ..capture import block_outs as relation
@@ -21,9 +22,9 @@ from ..state import listing, origin
 from ..state.batch import Batch, Entry, Shot
 from ..state.desk import Desk
 from ..state.job import PROVISIONAL, RESTING, JobRecord
-from ..wire.client import Client, ServerProblem
+from ..wire.client import Client, ServerProblem, Uploaded
 from ..wire.tasks import Steps
-from . import batch_files, following, jobs, origins
+from . import batch_files, following, jobs, origins, sending, uploading
 from .line import Line
 
 PAGE = 200
@@ -57,7 +58,7 @@ def find_jobs(line: Line, batch: Batch) -> Steps[None]:
     found: dict[str, Mapping[str, Any]] = {}
     before = ""
     while True:
-        page = yield from line.ask(partial(Client.jobs, limit=PAGE, before=before))
+        page = yield from line.patiently(partial(Client.jobs, limit=PAGE, before=before))
         for description in page:
             mine = origin.batch_of(description.get("origin"))
             if mine.get("id") == batch.id:
@@ -101,7 +102,7 @@ def _send(line: Line, batch: Batch, entry: Entry) -> Steps[None]:
         batch.begun = True
         batch_files.save(batch)
     try:
-        description = yield from _submitted(line, batch, entry, {**request, "origin": record.origin}, taken)
+        description = yield from _submitted(line, batch, entry, record, {**request, "origin": record.origin}, taken)
     except ServerProblem as problem:
         if problem.status >= 500:  # it holds for the others, too
             raise
@@ -116,21 +117,31 @@ def _send(line: Line, batch: Batch, entry: Entry) -> Steps[None]:
 
 
 def _submitted(
-    line: Line, batch: Batch, entry: Entry, request: dict[str, Any], taken: Capture
+    line: Line, batch: Batch, entry: Entry, record: JobRecord, request: dict[str, Any], taken: Capture
 ) -> Steps[dict[str, Any] | None]:
-    """What the server says of the new job; None if it was paused before the server had room for one more."""
-    client = yield from line.ready_client()
+    """What the server says of the new job; None if it was paused before the server had room for one more, or if it is
+    known by now: over a line that was cut the job may have come although no answer has."""
+    yield from sending.client_for_new(line)
     while True:
-        batch.sending = entry
+        client = yield from line.patient_client()
+        files: Mapping[str, Sequence[Path | Uploaded]] = taken.files
+        batch.sending, cut = entry, False
         try:
-            description: dict[str, Any] = yield from line.finish(client.submit(request, taken.files))
+            if line.desk.server.remote:
+                files = yield from uploading.send_first(line, record, taken.files)
+            description: dict[str, Any] = yield from line.finish(client.submit(request, files))
             return description
-        except ServerProblem as problem:
-            if problem.code not in LATER:
+        except SetDresserError as problem:
+            cut = line.endures(problem)
+            if not cut and problem.code not in LATER:
                 raise
         finally:
             batch.sending = None
         yield from line.tasks.pause(PATIENCE)
+        if cut:
+            yield from find_jobs(line, batch)
+            if entry.state == state.SENT:
+                return None
         if batch.paused or batch.cancelled:
             return None
 
