@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from backend.contract import GenerateRequest, JobState
+from backend.contract import GenerateRequest, JobState, Waiting
 from backend.errors import Problem
 from backend.jobs.cooling import Cooling
 from backend.jobs.executor import Interrupted, Parked, Report, WorkerState
@@ -94,6 +94,8 @@ class Place:
 class Places:
     """An executor of such slots. `refused`: jobs that fit nowhere."""
 
+    elsewhere = False
+
     def __init__(self, count: int) -> None:
         self.slots = [Place() for _ in range(count)]
         self.refused: set[str] = set()
@@ -101,6 +103,9 @@ class Places:
 
     def place(self, job: str, folder: Path, free: Sequence[Place]) -> Place | None:
         return None if job in self.refused else free[0]
+
+    def hindrance(self, ahead: int | None) -> Waiting | None:
+        return Waiting(detail="No room.", hint=f"After {ahead}.", until=None)
 
     def when_changed(self, look: Callable[[], None]) -> None:
         self.look = look

@@ -85,7 +85,7 @@ def test_adoption_requeues_interrupted_jobs_once(store: JobStore) -> None:
     for _ in range(2):
         store.take(OTHER)
     store.request_cancel("cancelled")
-    store.adopt(OTHER, ME, most_attempts=2)
+    store.adopt(OTHER, ME, suspect=True)
     assert [store.get(job).view.state for job in ("running", "cancelled", "waiting")] == [
         "queued",
         "cancelled",
@@ -94,7 +94,7 @@ def test_adoption_requeues_interrupted_jobs_once(store: JobStore) -> None:
     taken = store.take(ME)
     assert taken is not None
     assert taken.view.id == "running"
-    store.adopt(ME, OTHER, most_attempts=2)
+    store.adopt(ME, OTHER, suspect=True)
     ended = store.get("running").view
     assert ended.problem is not None
     assert (ended.state, ended.problem.code) == ("failed", "interrupted")
@@ -227,7 +227,7 @@ def test_a_damaged_row_hides_itself_and_nothing_else(
     store.ended()
     taken = [store.take(ME) for _ in range(3)]
     assert [job and job.view.id for job in taken] == ["first", "last", None]
-    store.adopt(ME, OTHER, most_attempts=2)
+    store.adopt(ME, OTHER, suspect=True)
     assert store.get("first").owner == OTHER
 
 
