@@ -200,7 +200,7 @@ class LocalSlot:
         kind = Problem if begun else _NeverBegun
         return kind("worker-died", f"The worker process ended during this job ({worker.obituary()}).")
 
-    def _ready_worker(self) -> WorkerProcess:
+    def _ready_worker(self) -> Worker:
         """The running worker, or a new one. Raises Problem("worker-start-failed") and Interrupted."""
         if self._worker is not None:
             if self._worker.alive:

@@ -155,7 +155,8 @@ class SlotThread:
         except Cancelled:
             state = JobState.CANCELLED
         except Lost as lost:
-            if self._record(lambda: self._store.try_again(job, suspect=lost.suspect)):
+            suspect = lost.suspect
+            if self._record(lambda: self._store.try_again(job, suspect=suspect)):
                 logger.warning("job %s is tried again: %s", job, lost)
                 return
             problem, state = lost.problem, JobState.FAILED

@@ -27,7 +27,7 @@ RUNNING = (JobState.RUNNING, JobState.NEEDS_INPUT)
 OPEN = (JobState.QUEUED, *RUNNING)
 
 MOST_ATTEMPTS, MOST_LOST = 2, 2
-"""How often a job may be why what ran it has gone, until it is set aside; and how often it begins anew where it is not."""
+"""How many ends of its worker a job may cause until it is set aside, and how often it begins anew after others."""
 
 logger = logging.getLogger(__name__)
 

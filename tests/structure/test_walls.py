@@ -41,7 +41,7 @@ def crossings(found: list[Import], forbidden: tuple[str, ...]) -> list[str]:
 
 def light_modules() -> list[Path]:
     """What the server process imports."""
-    light = sources("backend/server", "backend/jobs", "backend/imaging", "backend/cli")
+    light = sources("backend/server", "backend/jobs", "backend/cluster", "backend/imaging", "backend/cli")
     light += [
         path for path in sources("backend/pipelines") if path.name == "__init__.py" or path.parent.name == "pipelines"
     ]
