@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import http.client
 import json
 import os
@@ -35,6 +36,17 @@ class Server:
         self._port = handshake["port"]
         self.pid = int(handshake["pid"])
 
+    def speaking_as(self, token: str) -> Server:
+        """The same server, asked with another token."""
+        other = copy.copy(self)
+        other._token = token
+        return other
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()
+        self._process.wait()
+
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -55,10 +67,15 @@ class Server:
             time.sleep(0.02)
 
     def submit(
-        self, image: bytes, instances: bytes, parameters: dict[str, Any] | None = None, pipeline: str = "inflate"
+        self,
+        image: bytes,
+        instances: bytes,
+        parameters: dict[str, Any] | None = None,
+        pipeline: str = "inflate",
+        name: str = "",
     ) -> str:
         """Submit a job; its id."""
-        request = json.dumps({"pipeline": pipeline, "parameters": parameters or {}}).encode()
+        request = json.dumps({"pipeline": pipeline, "parameters": parameters or {}, "name": name}).encode()
         body = b""
         for name, file, content in (
             ("request", "", request),
@@ -86,6 +103,15 @@ class Server:
                     kind = line[6:].strip().decode()
                 elif line.startswith(b"data:"):
                     yield time.perf_counter(), kind, json.loads(line[5:])
+
+    def file(self, job: str, name: str) -> bytes:
+        """A file of a job. Raises RuntimeError for one that is not there."""
+        connection, response = self._ask("GET", f"/jobs/{job}/files/{name}")
+        with connection_closed(connection):
+            content = response.read()
+        if response.status != 200:
+            raise RuntimeError(f"{name} of {job}: {response.status}")
+        return content
 
     def result(self, job: str) -> dict[str, Any]:
         answer: dict[str, Any] = self.get(f"/jobs/{job}/files/result.json")

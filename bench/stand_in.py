@@ -1,4 +1,4 @@
-"""A method that only takes its time, for `bench.jobs`: SET_DRESSER_PLUGINS=bench.stand_in."""
+"""A method that only takes its time, for `bench.jobs` and `bench.cluster`: SET_DRESSER_PLUGINS=bench.stand_in."""
 
 from __future__ import annotations
 

@@ -189,7 +189,9 @@ class RayExecutor:
         if not fitting:
             self._refused = wanted
             return None
-        chosen = min(fitting, key=lambda slot: (slot.moves(wanted.networks), slot.resources != wanted.resources))
+        chosen = min(
+            fitting, key=lambda slot: (slot.resources not in ({}, wanted.resources), slot.moves(wanted.networks))
+        )
         chosen.will_run(wanted)
         return chosen
 
