@@ -133,7 +133,7 @@ def kill_one(kind: str, farm: Farm, cluster: LocalCluster, chance: random.Random
 def disturbed(farm: Farm, cluster: LocalCluster, clients: Sequence[Client], chosen: argparse.Namespace) -> Counter[str]:
     """Send all jobs in so many minutes while things are killed; then wait until all have ended. What was killed."""
     chance, killed = random.Random(chosen.seed), Counter[str]()
-    threads = [threading.Thread(target=each.send, args=(farm, 54.0 * chosen.minutes)) for each in clients]
+    threads = [threading.Thread(target=each.send, args=(farm, 54.0 * chosen.minutes), daemon=True) for each in clients]
     for thread in threads:
         thread.start()
     end, due = time.monotonic() + 60.0 * chosen.minutes, time.monotonic() + chosen.every

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 MARK = "SET_DRESSER_CLUSTER_MARK"
 STORE_BYTES = 80 << 20
 GONE_SECONDS = 20.0
+TRIES = 3
 SETTINGS = {"RAY_enable_worker_prestart": "0", "RAY_prestart_worker_first_driver": "0", "OMP_NUM_THREADS": "1"}
 """Nothing is started that nobody has asked for: each of Ray's own processes is 80 MB of Python."""
 
@@ -64,9 +65,14 @@ class LocalCluster:
         self._add(self._cores)
 
     def _add(self, cores: int) -> None:
-        self._cluster.add_node(
-            num_cpus=cores, object_store_memory=STORE_BYTES, include_dashboard=False, include_log_monitor=False
-        )
+        settings = {"object_store_memory": STORE_BYTES, "include_dashboard": False, "include_log_monitor": False}
+        for left in range(TRIES - 1, -1, -1):
+            try:
+                self._cluster.add_node(num_cpus=cores, **settings)
+                return
+            except Exception:  # Ray's own kind: it gives a node half a minute, which a busy machine may not have
+                if not left or not self._cluster.worker_nodes:
+                    raise
 
     def kill(self, node: Any) -> None:
         """End a node as a power cut would: its raylet is killed, and the cluster is not told."""

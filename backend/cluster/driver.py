@@ -34,8 +34,8 @@ from backend.plugins import VARIABLE as PLUGINS
 
 LOOK_SECONDS = 0.5
 ANSWER_SECONDS = 20.0
-REST_SECONDS = 60.0
-"""For so long no worker is begun on a machine where one has not started."""
+REST_SECONDS = (5.0, 15.0, 60.0, 300.0)
+"""For so long no worker is begun on a machine where one has not started; longer where that comes again and again."""
 
 SETTINGS = (PLUGINS,)
 logger = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ class Driver:
         self._lines: dict[tuple[int, int], tuple[Line, Mapping[str, float]]] = {}
         self._told: list[dict[str, Any]] | None = None
         self._rested: dict[str, float] = {}
+        self._failures: dict[str, int] = {}
         self._answered = time.monotonic()
         self._models = Models(Hashes(jobs.parent / HASHES), defaultdict(threading.Lock), defaultdict(set))
 
@@ -73,11 +74,16 @@ class Driver:
 
     def _start(self, key: tuple[int, int], resources: Mapping[str, float], models: frozenset[str]) -> None:
         def tell(message: Message) -> None:
+            if message["type"] == "ready":
+                self._failures.pop(machine.id, None)
             self._say({"type": "said", "slot": key[0], "serial": key[1], "message": message})
 
         def gone(cause: Cause, why: str) -> None:
             if cause == "not-started":
-                self._rested[machine.id] = time.monotonic() + REST_SECONDS
+                failures = self._failures.get(machine.id, 0)
+                self._failures[machine.id] = failures + 1
+                pause = REST_SECONDS[min(failures, len(REST_SECONDS) - 1)]
+                self._rested[machine.id] = time.monotonic() + pause
             self._lines.pop(key, None)
             self._say({"type": "gone", "slot": key[0], "serial": key[1], "cause": cause, "why": why})
 

@@ -32,6 +32,9 @@ EARLY = 0.05
 """Below this fraction of a job nothing is concluded from it."""
 
 NAMES = {CPU: "processor core", GPU: "graphics card", GRAPHICS_MEMORY: "graphics card with enough memory"}
+NEVER_BEGUN = ("full", "away", "lost")
+"""Causes that say nothing of a job which was not begun: it goes back to its place in the queue."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -107,6 +110,13 @@ class RaySlot(LocalSlot):
         finally:
             self._placed, self._began = False, None
 
+    def stop(self) -> None:
+        """The worker itself ends with the bridge."""
+        with self._lock:
+            self._stopped = True
+        if (worker := self._remote) is not None:
+            worker.has_ended("ended", "The server ends.")
+
     def seconds_left(self, usual: float | None) -> float | None:
         """How long the job that runs will take, by its progress, otherwise by what is `usual`; None if nobody knows."""
         began = self._began
@@ -123,7 +133,7 @@ class RaySlot(LocalSlot):
 
     def _start_failed(self, reason: str) -> Exception:
         worker = self._remote
-        if worker is None or worker.cause in ("full", "away"):
+        if worker is None or worker.cause in NEVER_BEGUN:
             return Interrupted(reason)
         return Lost(Problem("worker-start-failed", reason or "No worker has started in time."), suspect=False)
 
@@ -132,6 +142,8 @@ class RaySlot(LocalSlot):
         error = super()._death(begun, cancelling)
         if worker is None or not isinstance(error, Problem):
             return error
+        if not begun and worker.cause in NEVER_BEGUN:
+            return Interrupted(error.detail)
         return Lost(
             Problem("worker-died", worker.last_words() or error.detail), suspect=begun and worker.cause == "died"
         )

@@ -31,7 +31,10 @@ CALL_SECONDS = 60.0
 MODEL_SECONDS = 3600.0
 LEAVE_SECONDS = 3.0
 TELL_SECONDS = 1.0
-Cause = Literal["ended", "full", "lost", "died", "not-started"]
+Cause = Literal["ended", "full", "lost", "refused", "died", "not-started"]
+"""Why a worker has ended: it was told to; the machine had no room for it after all; actor, machine or the way there is
+gone; the machine cannot take the job; the worker process has ended; none could be begun."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -129,7 +132,7 @@ class Line:
             except Gone as error:
                 self.end("lost", self._about(error), kill=True)
             except (Broken, TimeoutError) as error:
-                self.end("lost", f"{self.machine.host} cannot take the job: {error}.", kill=True)
+                self.end("refused", f"{self.machine.host} cannot take the job: {error}.", kill=True)
             except OSError as error:
                 self._fail(storage_problem(error, "The job's files cannot be read"))
 
@@ -183,7 +186,10 @@ class Line:
         except TimeoutError:
             self.end("full", f"{self.machine.host} had no room any more.", kill=True)
             return
-        except (Gone, Broken) as error:
+        except Gone as error:
+            self.end("lost", self._about(error), kill=True)
+            return
+        except Broken as error:
             self.end("not-started", f"No worker starts on {self.machine.host}: {error}.", kill=True)
             return
         if about["version"] != __version__:

@@ -14,6 +14,10 @@ KEEP_ALIVE_CALLS = 4
 """Methods of an actor that may run at once: two wait most of the time."""
 
 
+NOT_MADE = "creation task"
+"""What Ray says where an actor has raised before it was there, in the middle of a longer text."""
+
+
 class Away(Exception):
     """The cluster cannot be reached, as a sentence."""
 
@@ -101,6 +105,8 @@ class Actor:
         except errors.RayTaskError as error:
             raise Broken(_first_line(error.cause) if error.cause else _first_line(error)) from error
         except errors.RayError as error:
+            if NOT_MADE in str(error):
+                raise Broken(str(error).strip().splitlines()[-1].strip()[:300]) from error
             raise Gone(_first_line(error)) from error
 
     def kill(self) -> None:
