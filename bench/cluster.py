@@ -114,13 +114,16 @@ class Client:
 
 
 def kill_one(kind: str, farm: Farm, cluster: LocalCluster, chance: random.Random) -> str:
-    """Kill a worker process or its actor, a node, or the server; what that was, "" if there was none."""
+    """Kill a worker process or its actor, a node, or the server; what that was, "" if there was none.
+
+    Another node is started in the place of one, and while it starts no other is killed: a worker is then.
+    """
     if kind == "server":
         farm.restart()
         return kind
-    if kind == "node":
+    if kind == "node" and len(cluster.nodes) == NODES:
         cluster.kill(chance.choice(cluster.nodes))
-        cluster.add()
+        threading.Thread(target=cluster.add, name="another node").start()
         return kind
     what, which = chance.choice((("worker process", is_worker), ("actor", is_actor)))
     found = cluster.processes(which)

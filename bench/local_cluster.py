@@ -6,7 +6,8 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ ROOT = Path(__file__).parents[1]
 MARK = "SET_DRESSER_CLUSTER_MARK"
 STORE_BYTES = 80 << 20
 GONE_SECONDS = 20.0
-TRIES = 3
+START_SECONDS = 180.0
+"""That a node may take to start. Ray gives it half a minute, which a busy machine may not have."""
+
 SETTINGS = {"RAY_enable_worker_prestart": "0", "RAY_prestart_worker_first_driver": "0", "OMP_NUM_THREADS": "1"}
 """Nothing is started that nobody has asked for: each of Ray's own processes is 80 MB of Python."""
 
@@ -66,13 +69,8 @@ class LocalCluster:
 
     def _add(self, cores: int) -> None:
         settings = {"object_store_memory": STORE_BYTES, "include_dashboard": False, "include_log_monitor": False}
-        for left in range(TRIES - 1, -1, -1):
-            try:
-                self._cluster.add_node(num_cpus=cores, **settings)
-                return
-            except Exception:  # Ray's own kind: it gives a node half a minute, which a busy machine may not have
-                if not left or not self._cluster.worker_nodes:
-                    raise
+        with _patience():
+            self._cluster.add_node(num_cpus=cores, wait=False, **settings)
 
     def kill(self, node: Any) -> None:
         """End a node as a power cut would: its raylet is killed, and the cluster is not told."""
@@ -115,6 +113,30 @@ class LocalCluster:
             else:
                 os.environ[name] = value
         return left
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Inside, Ray waits for `START_SECONDS` until a node that it has started is known to the head."""
+    from ray._private import services
+
+    ask = services.get_node
+
+    def get_node(*arguments: Any) -> Any:
+        give_up = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return ask(*arguments)
+            except RuntimeError:
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(0.5)
+
+    services.get_node = get_node
+    try:
+        yield
+    finally:
+        services.get_node = ask
 
 
 def is_worker(command: str) -> bool:

@@ -31,9 +31,10 @@ from backend.cluster.rays import Away, Rays
 from backend.jobs.channel import Message, encode, messages
 from backend.jobs.child import die_with, leave, take_pipes
 from backend.plugins import VARIABLE as PLUGINS
+from backend.weights import VARIABLE as MODELS
 
 LOOK_SECONDS = 0.5
-ANSWER_SECONDS = 20.0
+ANSWER_SECONDS = 45.0
 REST_SECONDS = (5.0, 15.0, 60.0, 300.0)
 """For so long no worker is begun on a machine where one has not started; longer where that comes again and again."""
 
@@ -90,7 +91,8 @@ class Driver:
         fitting = [each for each in self._machines() if each.has_room(resources)]
         if fitting:
             machine = max(fitting, key=lambda each: self._suits(each, models))
-            settings = {name: os.environ[name] for name in SETTINGS if name in os.environ}
+            wanted = (*SETTINGS, MODELS) if self._shared else SETTINGS
+            settings = {name: os.environ[name] for name in wanted if name in os.environ}
             remote = self._rays.start(machine.id, resources, settings, str(self._jobs.parent) if self._shared else "")
             line = Line(remote, machine, self._jobs, self._models, shared=self._shared, tell=tell, gone=gone)
             self._lines[key] = line, resources

@@ -113,7 +113,8 @@ class JobService:
         assert self._owner and self._executor
         with self._owner.buried(other, self._store.owner_may_live) as dead:
             if dead:
-                self._store.adopt(other, self._owner.id, suspect=not self._executor.elsewhere)
+                suspect = not self._executor.elsewhere
+                self._store.adopt(other, self._owner.id, suspect=suspect, outcome=self.folders.outcome)
 
     def warm(self) -> None:
         """Have the worker ready before the first job. Returns at once."""

@@ -156,10 +156,14 @@ class SlotThread:
             state = JobState.CANCELLED
         except Lost as lost:
             suspect = lost.suspect
-            if self._record(lambda: self._store.try_again(job, suspect=suspect)):
+            outcome = None if stored.view.finished_early else self._folders.outcome(job)
+            if outcome is not None:
+                early = outcome[1]
+            elif self._record(lambda: self._store.try_again(job, suspect=suspect)):
                 logger.warning("job %s is tried again: %s", job, lost)
                 return
-            problem, state = lost.problem, JobState.FAILED
+            else:
+                problem, state = lost.problem, JobState.FAILED
         except Problem as error:
             if error.code == "worker-died" and self._goes_on(stored):
                 logger.warning("job %s is tried again: %s", job, error.detail)

@@ -294,11 +294,9 @@ class JobStore:
         """
         with self._database.transaction() as connection:
             if state == JobState.DONE:
-                changes = "UPDATE jobs SET files = ?, early = ? WHERE id = ? AND state IN ('running', 'needs_input')"
-                connection.execute(changes, (json.dumps(files), early, job))
-            self._finish(connection, job, state, problem)
-            if state == JobState.DONE and not early:  # the end is told: no id is given twice
-                connection.execute("DELETE FROM events WHERE job = ? AND type = 'preview'", (job,))
+                self._done(connection, job, files, early)
+            else:
+                self._finish(connection, job, state, problem)
 
     def request_finish(self, job: str) -> StoredJob:
         """Have a running job end early with what it has. Raises Problem("finish-not-possible") in another state."""
@@ -361,10 +359,18 @@ class JobStore:
             if row.view.state == JobState.RUNNING:
                 self._requeue(connection, job, row.attempts - 1, row.owner)
 
-    def adopt(self, dead: str, owner: str, *, suspect: bool) -> None:
+    def adopt(
+        self,
+        dead: str,
+        owner: str,
+        *,
+        suspect: bool,
+        outcome: Callable[[str], tuple[tuple[str, ...], bool] | None] = lambda job: None,
+    ) -> None:
         """Take over the open jobs of an owner that is known to be dead.
 
-        Queued ones queue again, those that wait for an answer go on waiting. Interrupted ones queue too, unless they
+        Queued ones queue again, those that wait for an answer go on waiting. Of interrupted ones those are done whose
+        result is there, as `JobFolders.outcome` tells. The others queue, too, unless they
         were cancelled or have been tried often enough without coming to a newer checkpoint, see `MOST_ATTEMPTS`: then
         something about them kills the server, and they fail as `interrupted`.
 
@@ -380,6 +386,8 @@ class JobStore:
                     self._finish(connection, row["id"], JobState.CANCELLED, None)
                 elif row["state"] in (JobState.QUEUED, JobState.NEEDS_INPUT):
                     connection.execute("UPDATE jobs SET owner = ? WHERE id = ?", (owner, row["id"]))
+                elif not row["early"] and (ended := outcome(row["id"])) is not None:
+                    self._done(connection, row["id"], *ended)
                 elif not self._try_again(connection, row, owner, suspect):
                     detail = f"The server ended during this job {row['attempts'] + row['lost']} times."
                     self._finish(connection, row["id"], JobState.FAILED, Problem("interrupted", detail))
@@ -393,6 +401,13 @@ class JobStore:
             connection.execute("DELETE FROM jobs WHERE id = ?", (job,))
 
     # inside a transaction
+
+    def _done(self, connection: sqlite3.Connection, job: str, files: tuple[str, ...], early: bool) -> None:
+        changes = "UPDATE jobs SET files = ?, early = ? WHERE id = ? AND state IN ('running', 'needs_input')"
+        connection.execute(changes, (json.dumps(files), early, job))
+        self._finish(connection, job, JobState.DONE, None)
+        if not early:  # the end is told: no id is given twice
+            connection.execute("DELETE FROM events WHERE job = ? AND type = 'preview'", (job,))
 
     def _finish(
         self,

@@ -80,6 +80,31 @@ def test_what_fails_in_the_middle_changes_nothing(store: JobStore, monkeypatch: 
     assert states(store, "job") == ["queued", "running", "done"]
 
 
+def test_what_a_machine_has_lost_begins_anew_twice_and_counts_for_nothing_else(store: JobStore) -> None:
+    add(store, "job", "other")
+    for suspect, again in ((False, True), (True, True), (False, True), (False, False)):
+        taken = store.take(ME, "job")
+        assert taken is not None
+        assert store.try_again("job", suspect=suspect) is again
+    store.finish("job", JobState.FAILED, problem=Problem("worker-died", "It died."))
+    for owner, next_one in ((ME, OTHER), (OTHER, ME), (ME, OTHER)):
+        assert store.take(owner, "other") is not None
+        store.adopt(owner, next_one, suspect=False)
+    ended = store.get("other").view
+    assert ended.problem is not None and (ended.state, ended.problem.code) == ("failed", "interrupted")
+    assert ended.problem.detail == "The server ended during this job 3 times."
+
+
+def test_a_result_that_was_whole_before_its_server_died_is_not_made_again(store: JobStore) -> None:
+    add(store, "whole", "half", owner=OTHER)
+    for _ in range(2):
+        store.take(OTHER)
+    store.adopt(OTHER, ME, suspect=True, outcome=lambda job: (("scene.glb",), False) if job == "whole" else None)
+    whole = store.get("whole").view
+    assert (whole.state, whole.files) == ("done", ["scene.glb"])
+    assert store.get("half").view.state == "queued"
+
+
 def test_adoption_requeues_interrupted_jobs_once(store: JobStore) -> None:
     add(store, "running", "cancelled", "waiting", owner=OTHER)
     for _ in range(2):
