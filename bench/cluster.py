@@ -67,8 +67,8 @@ class Farm:
         self.tokens = {name: accounts.add(listing, name, Role.USER) for name in names}
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
-        self._options = ("--listen", f"127.0.0.1:{port}", "--users", str(listing), "--ray", cluster.address)
-        self._options += ("--ray-slots", str(slots), "--user-requests", "1000")
+        reached = ("--listen", f"127.0.0.1:{port}", "--users", str(listing), "--user-requests", "1000")
+        self._options = (*reached, "--ray", cluster.address, "--ray-slots", str(slots))
         self.server = self._start()
 
     def _start(self) -> Server:
@@ -121,9 +121,8 @@ def kill_one(kind: str, farm: Farm, cluster: LocalCluster, chance: random.Random
     if kind == "server":
         farm.restart()
         return kind
-    if kind == "node" and len(cluster.nodes) == NODES:
+    if kind == "node" and len(cluster.nodes) > 1:
         cluster.kill(chance.choice(cluster.nodes))
-        threading.Thread(target=cluster.add, name="another node").start()
         return kind
     what, which = chance.choice((("worker process", is_worker), ("actor", is_actor)))
     found = cluster.processes(which)
@@ -135,17 +134,24 @@ def kill_one(kind: str, farm: Farm, cluster: LocalCluster, chance: random.Random
 
 def disturbed(farm: Farm, cluster: LocalCluster, clients: Sequence[Client], chosen: argparse.Namespace) -> Counter[str]:
     """Send all jobs in so many minutes while things are killed; then wait until all have ended. What was killed."""
-    chance, killed = random.Random(chosen.seed), Counter[str]()
+    chance, killed, nodes = random.Random(chosen.seed), Counter[str](), len(cluster.nodes)
     threads = [threading.Thread(target=each.send, args=(farm, 54.0 * chosen.minutes), daemon=True) for each in clients]
     for thread in threads:
         thread.start()
-    end, due = time.monotonic() + 60.0 * chosen.minutes, time.monotonic() + chosen.every
-    while (now := time.monotonic()) < end:
-        time.sleep(max(min(due, end) - now, 0.0))
-        if time.monotonic() < end:
-            due = time.monotonic() + chosen.every
-            if what := kill_one(chance.choice(KINDS), farm, cluster, chance):
+    end = time.monotonic() + 60.0 * chosen.minutes
+
+    def kill() -> None:
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, chosen.every))
+            if left > chosen.every and (what := kill_one(chance.choice(KINDS), farm, cluster, chance)):
                 killed[what] += 1
+
+    killer = threading.Thread(target=kill, name="killer", daemon=True)
+    killer.start()
+    while killer.is_alive():
+        killer.join(0.2)
+        if len(cluster.nodes) < nodes:
+            cluster.add()  # Ray wants the main thread for that
     for thread in threads:
         thread.join()
     give_up = time.monotonic() + DRAIN_SECONDS

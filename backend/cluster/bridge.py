@@ -140,7 +140,12 @@ class Bridge:
     def _keep(self) -> None:
         """Its own thread: the process ends with the thread that has started it."""
         while not self._stopped.is_set():
-            why = self._serve()
+            try:
+                why = self._serve()
+            except Exception as error:  # the way is opened anew, whatever was wrong with it
+                logger.exception("the way to the cluster cannot be used")
+                why = f"what it says cannot be understood ({type(error).__name__})"
+                self._give_up()
             for key in list(self._workers):
                 self._end(key, "away", f"The way to the cluster at {self.address} is gone: {why}.")
             pause = PAUSES[min(self._failures, len(PAUSES) - 1)]
@@ -173,11 +178,16 @@ class Bridge:
             if message is None:
                 break
             why = self._take(message) or why
-        with self._lock:
-            self._process, self.machines = None, None
-        process.kill()
-        self._changed()
+        self._give_up()
         return why or process.obituary()
+
+    def _give_up(self) -> None:
+        """End the process, if there is one."""
+        with self._lock:
+            process, self._process, self.machines = self._process, None, None
+        if process is not None:
+            process.kill()
+        self._changed()
 
     def _take(self, message: Message) -> str:
         """What the process says; why it will end if it says that."""

@@ -64,7 +64,12 @@ class Driver:
         for message in messages(commands):
             key = (message["slot"], message["serial"])
             if message["type"] == "start":
-                self._start(key, message["resources"], frozenset(message["models"]))
+                try:
+                    self._start(key, message["resources"], frozenset(message["models"]))
+                except Exception as error:  # one that does not start must not end the others
+                    logger.exception("no worker can be begun")
+                    why = f"No worker can be begun ({type(error).__name__})."
+                    self._say({"type": "gone", "slot": key[0], "serial": key[1], "cause": "not-started", "why": why})
             elif key in self._lines:
                 line, _ = self._lines[key]
                 if message["type"] == "send":

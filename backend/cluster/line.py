@@ -135,6 +135,9 @@ class Line:
                 self.end("refused", f"{self.machine.host} cannot take the job: {error}.", kill=True)
             except OSError as error:
                 self._fail(storage_problem(error, "The job's files cannot be read"))
+            except Exception as error:
+                logger.exception("a job cannot be sent")
+                self.end("refused", f"The job could not be sent ({type(error).__name__}).", kill=True)
 
     def _run(self, message: Message) -> None:
         job = message["job"]
@@ -203,10 +206,15 @@ class Line:
                     self._take(item)
             except Gone as error:
                 self.end("lost", self._about(error), kill=True)
-            except (Broken, TimeoutError, Damaged) as error:
-                self.end("lost", f"What {self.machine.host} sends cannot be used: {error}.", kill=True)
+            except TimeoutError as error:
+                self.end("lost", f"{self.machine.host} does not answer: {error}.", kill=True)
+            except (Broken, Damaged) as error:
+                self.end("refused", f"What {self.machine.host} sends cannot be used: {error}.", kill=True)
             except OSError as error:
                 self._fail(storage_problem(error, "The job's files cannot be written"))
+            except Exception as error:
+                logger.exception("what has come cannot be used")
+                self.end("refused", f"What comes home cannot be used ({type(error).__name__}).", kill=True)
 
     def _take(self, item: Item) -> None:
         """Files are at home before the message after them is passed on; nothing comes after the end."""
