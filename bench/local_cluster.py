@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 MARK = "SET_DRESSER_CLUSTER_MARK"
 STORE_BYTES = 80 << 20
 GONE_SECONDS = 20.0
-START_SECONDS = 180.0
-"""That a node may take to start. Ray gives it half a minute, which a busy machine may not have."""
+START_SECONDS, TRIES = 60.0, 5
+"""That a node may take to start, and how often it is tried. Ray gives it half a minute, which a busy machine may not have."""
 
 SETTINGS = {"RAY_enable_worker_prestart": "0", "RAY_prestart_worker_first_driver": "0", "OMP_NUM_THREADS": "1"}
 """Nothing is started that nobody has asked for: each of Ray's own processes is 80 MB of Python."""
@@ -69,8 +70,15 @@ class LocalCluster:
 
     def _add(self, cores: int) -> None:
         settings = {"object_store_memory": STORE_BYTES, "include_dashboard": False, "include_log_monitor": False}
-        with _patience():
-            self._cluster.add_node(num_cpus=cores, wait=False, **settings)
+        for left in range(TRIES - 1, -1, -1):
+            try:
+                with _patience():
+                    self._cluster.add_node(num_cpus=cores, wait=False, **settings)
+                return
+            except Exception as error:  # Ray's own kind; a raylet ends by itself where its helpers come too late
+                if not left:
+                    raise
+                print(f"a node has not started: {error}", file=sys.stderr)
 
     def kill(self, node: Any) -> None:
         """End a node as a power cut would: its raylet is killed, and the cluster is not told."""
