@@ -17,7 +17,7 @@ MARK = "SET_DRESSER_CLUSTER_MARK"
 STORE_BYTES = 80 << 20
 GONE_SECONDS = 20.0
 START_SECONDS, TRIES = 60.0, 5
-"""That a node may take to start, and how often it is tried. Ray gives it half a minute, which a busy machine may not have."""
+"""That a node may take to start, and how often it is tried; Ray itself gives it half a minute."""
 
 SETTINGS = {"RAY_enable_worker_prestart": "0", "RAY_prestart_worker_first_driver": "0", "OMP_NUM_THREADS": "1"}
 """Nothing is started that nobody has asked for: each of Ray's own processes is 80 MB of Python."""

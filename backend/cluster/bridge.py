@@ -106,6 +106,8 @@ class Bridge:
         """None while there is no connection."""
         self.is_full = False
         """Whether the last worker that was to begin found no room, and nothing was told since."""
+        self.trouble = ""
+        """Why the last worker that was to begin did not, as a sentence; "" if it did."""
         self.cooling: Cooling | None = None
 
     def start(self) -> None:
@@ -200,10 +202,14 @@ class Bridge:
                         worker.counted = True
                 self._changed()
             case {"type": "said", "slot": slot, "serial": serial, "message": dict(said)}:
+                if said.get("type") == "ready":
+                    self.trouble = ""
                 if (speaker := self._workers.get((slot, serial))) is not None:
                     speaker.inbox.put(said)
             case {"type": "gone", "slot": slot, "serial": serial, "cause": cause, "why": why}:
                 self.is_full = self.is_full or cause == "full"
+                if cause == "not-started":
+                    self.trouble = why
                 self._end((slot, serial), cause, why)
             case {"type": "away", "why": str(why)}:
                 return why

@@ -32,7 +32,7 @@ EARLY = 0.05
 """Below this fraction of a job nothing is concluded from it."""
 
 NAMES = {CPU: "processor core", GPU: "graphics card", GRAPHICS_MEMORY: "graphics card with enough memory"}
-NEVER_BEGUN = ("full", "away", "lost")
+NEVER_BEGUN = ("full", "away", "lost", "not-started")
 """Causes that say nothing of a job which was not begun: it goes back to its place in the queue."""
 
 logger = logging.getLogger(__name__)
@@ -225,6 +225,11 @@ class RayExecutor:
         if machines is None:
             detail = f"The cluster at {self._bridge.address} is being asked what it has free."
             return Waiting(detail=detail, hint="The jobs begin by themselves.", until=None)
+        if not machines:
+            trouble = self._bridge.trouble or "There is none."
+            detail = f"No machine of the cluster can begin a job. {trouble}"
+            hint = "The jobs wait, and it is tried again. Look after the machines of the cluster."
+            return Waiting(detail=detail, hint=hint, until=None)
         lacking = [
             NAMES[name]
             for name, amount in self._refused.resources.items()

@@ -29,6 +29,7 @@ class Still:
         self.machines: tuple[Machine, ...] | None = None
         self.is_full = False
         self.cooling = None
+        self.trouble = ""
         self.sent: list[Message] = []
         self.workers: list[RemoteWorker] = []
 
@@ -132,6 +133,9 @@ def test_a_full_cluster_says_what_is_lacking_and_when_it_may_be_there(executor: 
     assert executor._estimate(3) == pytest.approx(380, abs=2)
     told = executor.hindrance(1)
     assert told and told.until and told.hint == "The jobs begin by themselves, the next in about 3 min."
+    executor._bridge.machines, executor._bridge.trouble = (), "The worker process on one did not start (no numpy)."
+    told = executor.hindrance(1)
+    assert told and told.detail.endswith("can begin a job. The worker process on one did not start (no numpy).")
     executor._bridge.machines = None
     told = executor.hindrance(1)
     assert told and "is being asked" in told.detail
@@ -140,6 +144,11 @@ def test_a_full_cluster_says_what_is_lacking_and_when_it_may_be_there(executor: 
 
 def test_an_end_tells_who_is_to_blame(executor: RayExecutor, tmp_path: Path) -> None:
     slot = executor.slots[0]
+
+    def gone(wanted: Callable[[], Wanted], cause: str) -> RemoteWorker:
+        worker = RemoteWorker(executor._bridge, 0, 99, wanted)
+        worker.has_ended(cause, "Why.")
+        return worker
 
     def ended(cause: str, begun: bool) -> Exception:
         slot.will_run(Wanted())
@@ -152,8 +161,11 @@ def test_an_end_tells_who_is_to_blame(executor: RayExecutor, tmp_path: Path) -> 
     assert isinstance(died, Lost) and died.suspect and died.problem.detail == "Why."
     assert isinstance(lost, Lost) and not lost.suspect
     assert isinstance(idle, Lost) and not idle.suspect
-    slot._remote = None
-    assert isinstance(slot._start_failed("full"), Interrupted)
+    for cause in ("full", "lost", "away", "not-started"):
+        slot.will_run(Wanted())
+        slot._bridge.open = lambda slot, wanted, cause=cause: gone(wanted, cause)  # type: ignore[method-assign]
+        with pytest.raises(Interrupted):
+            slot._ready_worker()
     executor.stop()
 
 
