@@ -46,7 +46,7 @@ ENDED = ("done", "failed", "cancelled")
 AWAY = (OSError, http.client.HTTPException, json.JSONDecodeError)
 """What a client meets while the server is not there."""
 
-DRAIN_SECONDS = 600.0
+DRAIN_SECONDS, END_SECONDS = 600.0, 60.0
 KINDS = ("worker", "node", "server")
 CHECKS = (
     "every job has ended, and once",
@@ -234,8 +234,8 @@ def kills(folder: Path, cluster: LocalCluster, chosen: argparse.Namespace) -> No
         taken = time.monotonic() - began
         checks, rows = judged(farm, clients, len(jobs))
     finally:
-        farm.server.close()
-    give_up = time.monotonic() + 30
+        farm.server.close(END_SECONDS)
+    give_up = time.monotonic() + END_SECONDS
     while (
         left := cluster.processes(lambda command: is_worker(command) or is_actor(command))
     ) and time.monotonic() < give_up:

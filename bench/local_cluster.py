@@ -24,13 +24,13 @@ SETTINGS = {"RAY_enable_worker_prestart": "0", "RAY_prestart_worker_first_driver
 
 
 class LocalCluster:
-    """A head that runs nothing, and nodes that believe to be machines; their processes are told by their environment.
+    """A head, and nodes that believe to be machines; their processes are told by their environment.
 
     home: what SET_DRESSER_HOME is there, the data folder of the machines. nodes: beside the head. cores: of each.
-    variables: more of the environment.
+    head_cores: of the head, which runs nothing without. variables: more of the environment.
     """
 
-    def __init__(self, home: Path, nodes: int, cores: int = 2, **variables: str) -> None:
+    def __init__(self, home: Path, nodes: int, cores: int = 2, head_cores: int = 0, **variables: str) -> None:
         from ray.cluster_utils import Cluster
 
         self._mark = secrets.token_hex(8)
@@ -47,7 +47,7 @@ class LocalCluster:
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         self._cluster: Any = Cluster()
         try:
-            self._add(0)
+            self._add(head_cores)
             for _ in range(nodes):
                 self.add()
         except BaseException:
@@ -61,7 +61,7 @@ class LocalCluster:
 
     @property
     def nodes(self) -> list[Any]:
-        """Those that run jobs."""
+        """Those beside the head."""
         return list(self._cluster.worker_nodes)
 
     def add(self) -> None:

@@ -47,10 +47,11 @@ class Server:
         self._process.kill()
         self._process.wait()
 
-    def close(self) -> None:
+    def close(self, seconds: float = 10.0) -> None:
+        """End it in good order, within so many seconds. Raises subprocess.TimeoutExpired."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(seconds)
 
     def get(self, path: str) -> Any:
         """The JSON at `path`."""

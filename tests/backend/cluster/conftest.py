@@ -27,9 +27,9 @@ OnCluster = Callable[..., AbstractContextManager["Farm"]]
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """Two nodes with a processor core each."""
+    """A head with one processor core and a node with two."""
     pytest.importorskip("ray", reason="Ray is not installed (the extra `cluster`)")
-    cluster = LocalCluster(tmp_path_factory.mktemp("machines"), 2, cores=1)
+    cluster = LocalCluster(tmp_path_factory.mktemp("machines"), 1, cores=2, head_cores=1)
     yield cluster
     assert cluster.close() == [], "every process of the cluster ends with it"
 

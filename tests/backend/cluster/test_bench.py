@@ -10,6 +10,8 @@ from bench import cluster as bench
 from bench.local_cluster import LocalCluster
 from tests import documented
 
+pytestmark = pytest.mark.timeout(600)
+
 
 def test_a_farm_is_measured_as_the_document_tells(capsys: pytest.CaptureFixture[str], cluster: LocalCluster) -> None:
     few = ["--minutes", "0.1", "--every", "60", "--jobs", "2", "--inflate", "1", "--users", "2", "--seconds", "0.1"]

@@ -1,4 +1,4 @@
-"""Jobs on a real Ray cluster of two nodes, whose processes are killed."""
+"""Jobs on a real Ray cluster of a head and a node, whose processes are killed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import re
 import signal
 from pathlib import Path
 
+import pytest
+
 from backend.jobs.executor import WorkerState
 from bench.local_cluster import LocalCluster
 from tests.backend.cluster.conftest import START_SECONDS, Farm, OnCluster
 from tests.backend.waiting import is_gone, until
+
+pytestmark = pytest.mark.timeout(600)
 
 
 def kill(*pids: int) -> None:
@@ -102,12 +106,12 @@ def _node_of(cluster: LocalCluster, worker: int) -> object:
 def test_a_cluster_that_is_full_or_away_is_told(on_cluster: OnCluster, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     with on_cluster(slots=8) as farm:
-        running = [farm.submit(gate=str(gate)) for _ in range(3)]
-        until(lambda: len(farm.workers()) == 2, "as many workers as cores", START_SECONDS)
+        running = [farm.submit(gate=str(gate)) for _ in range(4)]
+        until(lambda: len(farm.workers()) == 3, "as many workers as cores", START_SECONDS)
         until(lambda: farm.service.waiting is not None, "the reason", START_SECONDS)
-        waiting = farm.service.get(running[-1]).waiting
+        waiting = farm.service.get(running[3]).waiting
         assert waiting and re.fullmatch(
-            r"The cluster is full: its 3 machines have no processor core free\.", waiting.detail
+            r"The cluster is full: its 2 machines have no processor core free\.", waiting.detail
         )
         gate.touch()
         for job in running:
