@@ -119,9 +119,14 @@ def test_a_cluster_that_is_full_or_away_is_told(on_cluster: OnCluster, tmp_path:
         assert farm.service.waiting is None
     with on_cluster("127.0.0.1:1") as farm:
         job = farm.submit()
-        until(lambda: farm.service.get(job).waiting is not None, "the reason", START_SECONDS)
+        away = "The cluster at 127.0.0.1:1 cannot be reached: nothing answers"
+        until(
+            lambda: (told := farm.service.get(job).waiting) and told.detail.startswith(away),
+            "the reason",
+            START_SECONDS,
+        )
         waiting = farm.service.get(job).waiting
-        assert waiting and waiting.detail.startswith("The cluster at 127.0.0.1:1 cannot be reached: nothing answers")
+        assert waiting is not None
         assert waiting.until is not None
         assert farm.service.worker == WorkerState.ASLEEP
         farm.service.cancel(job)
