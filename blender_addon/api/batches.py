@@ -29,18 +29,19 @@ from ..ground.messages import SetDresserError
 from ..ground.references import Place, Reference
 from ..settings.properties import MAXIMUM_SEED
 from ..state import batch as state
-from ..state import desk, listing
+from ..state import catalogue, desk, listing
 from ..state.batch import Shot
 from ..state.catalogue import description_of
 from ..work import batch_files, batch_shots, contact_sheet
 from ..work import batches as work
 from .jobs import Job, check_can_be_sent
-from .waiting import wait_until
+from .waiting import refresh_lists, wait_until
 
 MOST_ENTRIES = 200
 """Jobs of a batch; a server for several lets one user have as many in its queue."""
 
-MOST_SHOTS = 1000
+MOST_SHOTS = 300
+"""Pictures of a batch."""
 
 
 class Batch:
@@ -115,13 +116,19 @@ class Batch:
     def wait(self, timeout: float | None = None) -> Batch:
         """Wait until every job has ended and its props are in the scene, or asks something. Blocks: for scripts.
 
-        Raises SetDresserError: if nothing can go on, or it takes longer than `timeout` seconds (it goes on then). What
-        was left out or has failed is in `problems`.
+        Raises SetDresserError: if nothing can go on, nothing at all was made, or it takes longer than `timeout` seconds
+        (it goes on then). What was left out or has failed is in `problems`.
         """
         batch = self._batch
-        wait_until(lambda: batch.task is None and self._is_quiet(), timeout, "The batch has not ended")
+        wait_until(
+            lambda: batch.task is None and not batch.wished and self._is_quiet(), timeout, "The batch has not ended"
+        )
         if batch.problem is not None:
             raise batch.problem
+        asks = any(job.question for job in self.jobs)
+        problems = list(self.problems.values())
+        if problems and not (self.done or asks or batch.paused or batch.cancelled):
+            raise problems[0]
         return self
 
     def _is_quiet(self) -> bool:
@@ -243,13 +250,21 @@ def generate_batch(
     request = {"pipeline": pipeline, "parameters": parameters or {}, "prepare": prepare or {}}
     check_can_be_sent(request)
     numbers = _seeds(seeds)
+    if (source != "camera" or photos is not None) and (cameras is not None or frames is not None):
+        message = "Cameras and frames are of the scene: they come without a source and photos."
+        raise CaptureError(message, "Leave one or the other out.")
+    if bpy.app.background and description_of(desk.current.pipelines, pipeline) is None:
+        refresh_lists()  # how many pictures it takes decides what is taken
     context = bpy.context
     place = Place.of(context.scene, context.view_layer)
-    chosen = _block_outs(context, objects) if source == "camera" and photos is None else []
+    described = description_of(desk.current.pipelines, pipeline)
     planned = None
     if photos is not None:
         planned = photo_steps.ask(context, photos, _collection(objects), match_camera, picture_quality)
-        photo_steps.check_number(description_of(desk.current.pipelines, pipeline), len(planned.photos))
+        photo_steps.check_number(described, len(planned.photos))
+        chosen = [references.of_session(bpy.data.objects, each) for each in planned.block_outs]
+    else:
+        chosen = _block_outs(context, objects) if source == "camera" else []
     batch = state.Batch(
         name=printable(name) or _name(context, chosen, cameras, frames, numbers, source, planned),
         file=references.this_file(),
@@ -267,11 +282,13 @@ def generate_batch(
         },
     )
     if planned is not None:
-        batch.shots = [Shot(batch.name, planned=planned)]
+        batch.shots = [Shot(batch.name, block_outs=list(range(len(chosen))), alone=bool(chosen), planned=planned)]
     elif source != "camera":
         batch.shots = [Shot(batch.name, state=state.TAKEN)]
     else:
-        described = description_of(desk.current.pipelines, pipeline)
+        if frames is not None and catalogue.pictures(described)[0] > 1:
+            message = f"{catalogue.title_of(described or {})} takes several pictures of one object at the same moment."
+            raise CaptureError(message, "Give cameras in place of frames.")
         used, moments_of_it = _cameras(context, cameras), _frames(frames)
         context.view_layer.update()
         batch.shots = batch_shots.plan(context.scene, place, chosen, used, moments_of_it, described)

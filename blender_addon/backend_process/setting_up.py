@@ -84,7 +84,7 @@ def studio() -> Studio:
     address = parse(chosen.server_address)
     if not bpy.app.online_access and not address.loopback:
         hint = "Switch on Preferences > System > Network > Allow Online Access."
-        message = "Blender is not allowed to go online, to the studio's server neither."
+        message = "Blender is not allowed to go online, and the studio's server is elsewhere."
         raise SetDresserError(message, hint, "online-access")
     token = tokens.token_of(address)
     if not token:

@@ -33,7 +33,7 @@ class Shot:
     name: what the panel calls it. cameras: who takes it; none of one that was taken when the batch was made.
     frame: where the scene stands meanwhile; None for as it stands.
     block_outs: numbers in the batch's list, in the order of their ids in the picture.
-    alone: each camera takes a picture of its own, of the only block-out and nothing else.
+    alone: each camera takes a picture of its own, of the block-outs alone, which count as one.
     state: "waiting", "taken", or "left out" with a problem.
     views: block-out -> how the picture shows it.
     planned: pictures that were asked for in this Blender, and that no other one can take.
@@ -128,7 +128,9 @@ class Batch:
     paused, cancelled: what the artist wants. unsaid: jobs have not heard of it yet.
     folder: where it is kept. task, sending: what goes on by itself, and the entry that is on its way.
     message, fraction: what the panel says of the picture that is being taken.
-    away: another file is open. lock: held while this Blender works on it.
+    away: another file is open. lock: held while this Blender works on it. unfolded: its parts are shown.
+    searched: its jobs were looked for in the server's whole list. asked: whether what goes on was asked for; wished: it
+        is to go on after that.
     """
 
     name: str
@@ -155,6 +157,9 @@ class Batch:
     away: bool = False
     lock: Lock | None = None
     unfolded: bool = False
+    searched: bool = False
+    asked: bool = False
+    wished: bool = False
 
     @property
     def untaken(self) -> list[Shot]:
@@ -242,8 +247,9 @@ def _read_problem(document: dict[str, str] | None) -> SetDresserError | None:
 def made_of(batch: Batch, entry: Entry) -> dict[int, Reference]:
     """The block-outs that an entry makes, by their ids in its picture."""
     shot = batch.shots[entry.shot]
-    numbers = entry.only or shot.block_outs
-    return {1 if shot.alone else shot.block_outs.index(number) + 1: batch.block_outs[number] for number in numbers}
+    if shot.alone:
+        return {1: batch.block_outs[shot.block_outs[0]]}
+    return {shot.block_outs.index(number) + 1: batch.block_outs[number] for number in entry.only or shot.block_outs}
 
 
 # which entries there are

@@ -114,9 +114,14 @@ def holds_memory(desk: Desk) -> bool:
     return bool(desk.health.get("worker", "asleep") != "asleep")
 
 
+def is_away(desk: Desk) -> bool:
+    """Whether a studio's server that is to be used cannot be at the moment."""
+    return desk.server.remote and desk.server.state is ServerState.UNREACHABLE
+
+
 def why_jobs_wait(desk: Desk) -> str:
     """What keeps the server from running the jobs that are queued, as sentences; "" if nothing does."""
-    if desk.server.remote and desk.server.state is ServerState.UNREACHABLE:
+    if is_away(desk):
         return "The server is away. Jobs that it has go on there, and are told of when it is back."
     for kind in ("waiting", "problem"):
         told = desk.health.get(kind)

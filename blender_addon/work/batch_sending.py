@@ -6,8 +6,9 @@ which entries it has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ..capture import block_outs as relation
@@ -18,12 +19,12 @@ from ..ground import references
 from ..ground.messages import SetDresserError
 from ..state import batch as state
 from ..state import listing, origin
-from ..state.batch import Batch, Entry
+from ..state.batch import Batch, Entry, Shot
 from ..state.desk import Desk
 from ..state.job import PROVISIONAL, RESTING, JobRecord
-from ..wire.client import Client, ServerProblem
+from ..wire.client import Client, ServerProblem, Uploaded
 from ..wire.tasks import Steps
-from . import batch_files, following, jobs, origins
+from . import batch_files, following, jobs, origins, sending, uploading
 from .line import Line
 
 PAGE = 200
@@ -31,6 +32,9 @@ PAGE = 200
 
 LATER = ("queue-full", "too-many-requests")
 """What the server refuses for a while only."""
+
+REMOVED = "removed"
+"""The outcome of a job that the server does not have any more."""
 
 PATIENCE = 5.0
 MOST_FOLLOWED = 16
@@ -54,7 +58,7 @@ def find_jobs(line: Line, batch: Batch) -> Steps[None]:
     found: dict[str, Mapping[str, Any]] = {}
     before = ""
     while True:
-        page = yield from line.ask(partial(Client.jobs, limit=PAGE, before=before))
+        page = yield from line.patiently(partial(Client.jobs, limit=PAGE, before=before))
         for description in page:
             mine = origin.batch_of(description.get("origin"))
             if mine.get("id") == batch.id:
@@ -65,6 +69,8 @@ def find_jobs(line: Line, batch: Batch) -> Steps[None]:
     for entry in batch.entries:
         if entry.key in found:
             entry.state, entry.job, entry.problem = state.SENT, str(found[entry.key]["id"]), None
+        elif entry.state == state.SENT and not entry.outcome:
+            entry.outcome = REMOVED
     _know(line.desk, list(found.values()))
     batch_files.save(batch)
 
@@ -96,7 +102,7 @@ def _send(line: Line, batch: Batch, entry: Entry) -> Steps[None]:
         batch.begun = True
         batch_files.save(batch)
     try:
-        description = yield from _submitted(line, batch, entry, {**request, "origin": record.origin}, taken)
+        description = yield from _submitted(line, batch, entry, record, {**request, "origin": record.origin}, taken)
     except ServerProblem as problem:
         if problem.status >= 500:  # it holds for the others, too
             raise
@@ -111,21 +117,31 @@ def _send(line: Line, batch: Batch, entry: Entry) -> Steps[None]:
 
 
 def _submitted(
-    line: Line, batch: Batch, entry: Entry, request: dict[str, Any], taken: Capture
+    line: Line, batch: Batch, entry: Entry, record: JobRecord, request: dict[str, Any], taken: Capture
 ) -> Steps[dict[str, Any] | None]:
-    """What the server says of the new job; None if it was paused before the server had room for one more."""
-    client = yield from line.ready_client()
+    """What the server says of the new job; None if it was paused before the server had room for one more, or if it is
+    known by now: over a line that was cut the job may have come although no answer has."""
+    yield from sending.client_for_new(line)
     while True:
-        batch.sending = entry
+        client = yield from line.patient_client()
+        files: Mapping[str, Sequence[Path | Uploaded]] = taken.files
+        batch.sending, cut = entry, False
         try:
-            description: dict[str, Any] = yield from line.finish(client.submit(request, taken.files))
+            if line.desk.server.remote:
+                files = yield from uploading.send_first(line, record, taken.files)
+            description: dict[str, Any] = yield from line.finish(client.submit(request, files))
             return description
-        except ServerProblem as problem:
-            if problem.code not in LATER:
+        except SetDresserError as problem:
+            cut = line.endures(problem)
+            if not cut and problem.code not in LATER:
                 raise
         finally:
             batch.sending = None
         yield from line.tasks.pause(PATIENCE)
+        if cut:
+            yield from find_jobs(line, batch)
+            if entry.state == state.SENT:
+                return None
         if batch.paused or batch.cancelled:
             return None
 
@@ -178,7 +194,7 @@ def _record(desk: Desk, batch: Batch, entry: Entry) -> JobRecord:
         pipeline=str(batch.request["pipeline"]),
         state="sending",
         block_outs=ids,
-        one_with=_one_with(batch, ids) if shot.alone and not batch.away else [],
+        one_with=_one_with(batch, shot) if shot.alone and not batch.away else [],
         place=batch.place,
         batch=batch.of_job(entry),
         import_when_done=bool(options["import_when_done"]),
@@ -193,15 +209,16 @@ def _record(desk: Desk, batch: Batch, entry: Entry) -> JobRecord:
     return record
 
 
-def _one_with(batch: Batch, ids: Mapping[int, references.Reference]) -> list[references.Reference]:
-    found = [root for each in ids.values() if (root := relation.resolve(each)) is not None]
-    return [references.Reference.of(each) for each in relation.together(found)[len(found) :]]
+def _one_with(batch: Batch, shot: Shot) -> list[references.Reference]:
+    """What is one block-out with the first one of a shot."""
+    found = [relation.resolve(batch.block_outs[number]) for number in shot.block_outs]
+    return [references.Reference.of(each) for each in relation.together(filter(None, found))[1:]]
 
 
 def _only(batch: Batch, entry: Entry, taken: Capture) -> dict[str, Any]:
     """Which ids of the picture are made, where not all are."""
     shot = batch.shots[entry.shot]
-    wanted = sorted(shot.block_outs.index(number) + 1 for number in entry.only)
+    wanted = [] if shot.alone else sorted(shot.block_outs.index(number) + 1 for number in entry.only)
     return {"only": wanted} if wanted and wanted != sorted(row["id"] for row in taken.labels) else {}
 
 

@@ -24,7 +24,7 @@ def begin(line: Line, batch: Batch) -> None:
     batch_files.save(batch)
     line.desk.batches = {batch.id: batch, **line.desk.batches}
     batch_files.tidy(line.desk)
-    _run(line, batch, _work(line, batch, taking=True))
+    _run(line, batch, _work(line, batch, taking=True), asked=True)
 
 
 def go_on(line: Line, batch: Batch) -> None:
@@ -32,7 +32,9 @@ def go_on(line: Line, batch: Batch) -> None:
     that are not in the file. Raises SetDresserError: if another Blender works on it."""
     batch_files.hold(batch)
     if batch.task is not None:
+        batch.wished = not batch.asked  # what goes on by itself ends first
         return
+    batch.wished = False
     line.desk.settle()
     batch.paused = batch.cancelled = False
     batch.problem = None
@@ -47,7 +49,7 @@ def go_on(line: Line, batch: Batch) -> None:
         if entry.state in (state.LEFT_OUT, state.CANCELLED):
             entry.state, entry.problem = state.WAITING, None
     batch_files.save(batch)
-    _run(line, batch, _go_on(line, batch))
+    _run(line, batch, _go_on(line, batch), asked=True)
 
 
 def _go_on(line: Line, batch: Batch) -> Steps[None]:
@@ -95,7 +97,7 @@ def _bring_in(line: Line, batch: Batch) -> None:
 def pause(line: Line, batch: Batch) -> None:
     """Have what waits go on waiting; what runs is finished. Raises SetDresserError."""
     batch_files.hold(batch)
-    batch.paused = True
+    batch.paused, batch.wished = True, False
     _stop(line, batch)
     for record in _open_jobs(line.desk, batch):
         line.begin(batch_sending.rest(line, record, True), line.report)
@@ -106,7 +108,7 @@ def pause(line: Line, batch: Batch) -> None:
 def cancel(line: Line, batch: Batch) -> None:
     """End all of it that has not ended. Raises SetDresserError."""
     batch_files.hold(batch)
-    batch.cancelled = True
+    batch.cancelled, batch.wished = True, False
     _stop(line, batch)
     for entry in batch.entries:
         if entry.state == state.WAITING and entry is not batch.sending:
@@ -137,19 +139,21 @@ def _open_jobs(desk: Desk, batch: Batch) -> list[JobRecord]:
     return [record for record in known if record is not None and not record.ended]
 
 
-def _run(line: Line, batch: Batch, steps: Steps[None]) -> None:
+def _run(line: Line, batch: Batch, steps: Steps[None], asked: bool = False) -> None:
     def whole() -> Steps[None]:
         try:
             yield from steps
         finally:
             batch.task, batch.sending, batch.message = None, None, ""
+            if batch.away:  # the Blender that has its file may want to go on
+                batch_files.let_go(batch)
             line.desk.changed()
 
     def failed(error: Exception) -> None:
         batch.problem = as_error(error)
         line.desk.report(batch.problem, batch.id)
 
-    batch.problem = None
+    batch.problem, batch.asked = None, asked
     batch.task = whole()
     line.begin(batch.task, failed)
 
@@ -158,13 +162,18 @@ def look(line: Line) -> None:
     """Called when something has changed: how jobs have ended is written down, what was taken and not sent is sent as
     soon as there is a server, and the next jobs are followed."""
     for batch in line.desk.batches.values():
-        if _is_over(batch):
+        if _is_over(batch) and not batch.wished:
             continue
         _note_ends(line.desk, batch)
+        if batch.wished and batch.task is None:
+            go_on(line, batch)
         ready = line.desk.server.state is ServerState.READY
         wanted = not (batch.paused or batch.cancelled or batch.task is not None) and batch.problem is None
         if ready and wanted and batch.unsent and _held(batch):
             _run(line, batch, _work(line, batch, taking=False))
+        elif ready and wanted and not batch.searched and _is_missing(line.desk, batch) and _held(batch):
+            batch.searched = True
+            _run(line, batch, batch_sending.find_jobs(line, batch))
         elif ready and batch.lock is not None:
             batch_sending.follow(line, batch)
 
@@ -173,6 +182,13 @@ def _is_over(batch: Batch) -> bool:
     """Whether all that it began has ended, and nothing can come of the rest without being asked for."""
     return all(entry.outcome or entry.state in (state.LEFT_OUT, state.CANCELLED) for entry in batch.entries) and (
         batch.ended or batch.cancelled
+    )
+
+
+def _is_missing(desk: Desk, batch: Batch) -> bool:
+    """Whether the server's list, of which only the newest are fetched by themselves, must be searched for its jobs."""
+    return any(
+        entry.state == state.SENT and not entry.outcome and entry.job not in desk.jobs for entry in batch.entries
     )
 
 

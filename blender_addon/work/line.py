@@ -167,11 +167,13 @@ class Line:
         """Look whether the server could be started, for the panel, which must not touch the disk."""
         desk = self.desk
         desk.set_up_stale = False
-        desk.studio = setting_up.uses_a_studio()
+        before, desk.studio = desk.studio, setting_up.uses_a_studio()
         if desk.studio:
             desk.addressed, desk.trusted = setting_up.studio_known()
         else:
             setting_up.look(desk.installation)
+            if before and tick.timers_fire() and not setting_up.uses_another_python():
+                setting_up.begin(desk.installation)  # while a studio's server did the work there was no reason to
         try:
             desk.wanted = setting_up.wanted(desk.installation)
             desk.set_up_problem = None

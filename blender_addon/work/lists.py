@@ -106,9 +106,14 @@ def take_jobs(line: Line, descriptions: Sequence[Mapping[str, Any]]) -> None:
         else:
             record.take_description(description)
         listed[record.id] = record
-    # What was sent while the list was on its way is not on it.
-    newer = {key: record for key, record in desk.jobs.items() if not record.sent or record.busy}
+    # What was sent while the list was on its way is not on it; nor are those of a long batch whose turn comes later.
+    newer = {key: record for key, record in desk.jobs.items() if not record.sent or record.busy or _waits(record)}
     desk.jobs = {**{key: record for key, record in newer.items() if key not in listed}, **listed}
     for record in listed.values():
         if record.task is None and (not record.ended or record.awaited):
             jobs.attend(line, record)
+
+
+def _waits(record: JobRecord) -> bool:
+    """Whether it is part of a batch and not followed yet."""
+    return bool(record.batch) and not record.ended

@@ -64,7 +64,7 @@ def _submit_shot(
     line: Line, record: JobRecord, request: dict[str, Any], pictures: Mapping[str, Sequence[Path]]
 ) -> Steps[None]:
     """Send what was taken; to a studio's server the larger files before the request that names them."""
-    yield from _client(line)
+    yield from client_for_new(line)
     for last in (False, True):
         files: Mapping[str, Sequence[Path | Uploaded]] = pictures
         if line.desk.server.remote:
@@ -140,7 +140,7 @@ def _tell(desk: Desk, record: JobRecord, message: str, fraction: float, state: s
 def _again(line: Line, record: JobRecord, former: str, changes: dict[str, Any]) -> Steps[None]:
     """A new job with the inputs of a former one, which lie on the server."""
     try:
-        yield from _client(line)
+        yield from client_for_new(line)
         yield from _send(line, record, lambda client, note: client.again(former, {**changes, **note}))
     except ServerProblem as problem:
         if problem.code not in ("job-not-found", "inputs-gone"):
@@ -157,7 +157,7 @@ Asking = Callable[[Client, dict[str, Any]], Exchange]
 """Makes the request for a new job; the second argument is the member that tells where the job is made."""
 
 
-def _client(line: Line) -> Steps[Client]:
+def client_for_new(line: Line) -> Steps[Client]:
     """Start the server if need be. One of a studio that was there and is away is waited for; one that was never reached
     is an error, as its address may be wrong."""
     server = line.desk.server

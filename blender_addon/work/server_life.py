@@ -50,12 +50,11 @@ class ServerLife:
             desk.set_up_stale = True
         if desk.set_up_stale:
             line.check_set_up()
+        give_way(line)
         if desk.rest_wanted:
             desk.rest_wanted = False
             rest(line)
-        if outdated(desk) and not (sending(desk) if desk.server.remote else at_work(line)):
-            restart(line)
-        elif desk.studio and desk.wanted is None and desk.server.remote and desk.server.running:
+        if desk.studio and desk.wanted is None and desk.server.remote and desk.server.running:
             stop(line)  # there is no address any more, or no token
         elif desk.studio and tick.timers_fire() and not (desk.server.running or desk.left or desk.wanted is None):
             line.start_server()  # a studio's server is there all the time, and has what was asked of it before
@@ -150,7 +149,7 @@ def install(line: Line, build: str = "", offline: str | None = None, repair: boo
     """Begin to install what the preferences, or the arguments, ask for. Raises SetDresserError."""
     plan = setting_up.make_plan(build, offline, repair)
     setting_up.check_permission(plan)
-    if repair and line.desk.server.running:
+    if repair and line.desk.server.running and not line.desk.server.remote:
         stop(line)  # the installer waits for it to be gone
     line.desk.installation.start(plan)
     line.desk.changed()
@@ -166,6 +165,12 @@ def outdated(desk: Desk) -> bool:
     alive = server.state in (ServerState.STARTING, ServerState.READY, ServerState.UNREACHABLE)
     alive |= server.remote and server.running
     return alive and None not in (desk.wanted, server.environment) and desk.wanted != server.environment
+
+
+def give_way(line: Line) -> None:
+    """Replace an outdated server, unless that would interrupt anything."""
+    if outdated(line.desk) and not (sending(line.desk) if line.desk.server.remote else at_work(line)):
+        restart(line)
 
 
 def catch_up(line: Line) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
 import sys
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from blender_addon.ground.messages import SetDresserError
 from blender_addon.wire import names, trust
 from blender_addon.wire.address import Address, parse
 from blender_addon.wire.client import ServerProblem
+from blender_addon.wire.connections import Connection
 from blender_addon.wire.endpoints import StudioEndpoint
 from blender_addon.wire.http_framing import ConnectionProblem
 from blender_addon.wire.trust import Trust
@@ -250,3 +252,24 @@ def test_an_address_that_is_silent_gives_way_to_the_next(monkeypatch: pytest.Mon
         greeting.close()
         for each in (*full, more):
             each.close()
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("WRONG_VERSION_NUMBER", "tls-missing"),
+        ("TLSV1_ALERT_PROTOCOL_VERSION", "tls-old"),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "tls-failed"),
+        ("", "tls-failed"),
+    ],
+)
+def test_why_no_tls_comes_about(reason: str, code: str) -> None:
+    class Refusing(Connection):
+        def establish(self) -> bool:
+            error = ssl.SSLError(1, "no")
+            error.reason = reason
+            raise error
+
+    with pytest.raises(ConnectionProblem) as caught:
+        StudioEndpoint(Address("farm", 443)).establish(Refusing([]))
+    assert caught.value.code == code and caught.value.message.endswith(".")

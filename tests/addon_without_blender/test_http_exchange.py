@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from blender_addon.wire import http_exchange
 from blender_addon.wire.endpoints import Endpoint
 from blender_addon.wire.http_exchange import Exchange, Timeouts
 from blender_addon.wire.http_framing import ConnectionProblem
-from blender_addon.wire.sinks import FileSink
+from blender_addon.wire.sinks import FileSink, ResumedFile
 from tests.blender_addon.peer import Peer, finish, listening, turns
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 11\r\n\r\nhello world"
@@ -222,3 +223,58 @@ def test_an_empty_file_is_a_file(peer: Peer, tmp_path: Path) -> None:
     peer.say(exchange, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     finish(exchange)
     assert (tmp_path / "empty").read_bytes() == b""
+
+
+# a file that goes on where the line was cut
+
+
+DATA = bytes(range(256)) * 40
+TAG = f'"{hashlib.sha256(DATA).hexdigest()}"'
+
+
+def part(file: ResumedFile, data: bytes, first: int = 0, status: int = 206, tag: str = TAG) -> None:
+    """An answer, or the beginning of one."""
+    last = len(DATA) - 1
+    file.begin(status, {"etag": tag, "content-range": f"bytes {first}-{last}/{len(DATA)}"})
+    file.write(data)
+
+
+def test_a_file_goes_on_where_the_line_was_cut(tmp_path: Path) -> None:
+    file = ResumedFile(tmp_path / "scene.glb")
+    assert file.asked == {}
+    part(file, DATA[:1000], status=200)
+    file.abandon()
+    assert file.asked == {"Range": "bytes=1000-", "If-Range": TAG}
+    part(file, DATA[1000:5000], 1000)
+    file.abandon()
+    part(file, DATA[5000:], 5000)
+    file.finish()
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.glb"]
+    assert (tmp_path / "scene.glb").read_bytes() == DATA
+
+
+def test_another_file_by_now_is_had_from_its_beginning(tmp_path: Path) -> None:
+    file = ResumedFile(tmp_path / "scene.glb")
+    part(file, b"of another one", status=200, tag='"1"')
+    file.abandon()
+    part(file, DATA, status=200)
+    file.finish()
+    assert (tmp_path / "scene.glb").read_bytes() == DATA
+
+
+@pytest.mark.parametrize(("first", "tag"), [(999, TAG), (1001, TAG), (1000, '"other"')])
+def test_a_part_that_was_not_asked_for_is_refused(tmp_path: Path, first: int, tag: str) -> None:
+    file = ResumedFile(tmp_path / "scene.glb")
+    part(file, DATA[:1000], status=200)
+    file.abandon()
+    with pytest.raises(ConnectionProblem) as caught:
+        part(file, DATA[1000:], first, tag=tag)
+    assert caught.value.code == "lost" and file.asked == {} and list(tmp_path.iterdir()) == []
+
+
+def test_what_was_damaged_on_its_way_is_not_taken(tmp_path: Path) -> None:
+    file = ResumedFile(tmp_path / "scene.glb")
+    part(file, DATA[:-1] + b"?", status=200)
+    with pytest.raises(ConnectionProblem) as caught:
+        file.finish()
+    assert caught.value.code == "result-damaged" and file.asked == {} and list(tmp_path.iterdir()) == []

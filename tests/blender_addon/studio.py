@@ -46,7 +46,9 @@ class StudioServer:
     def users(self, *arguments: str) -> str:
         """`python -m backend users`; what it prints."""
         command = [self._python, "-m", "backend", "users", *arguments, "--users", str(self.folder / "users")]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+        told = {"capture_output": True, "text": True, "timeout": 60, "check": False}
+        done = subprocess.run(command, cwd=ROOT, env={**os.environ, **ENVIRONMENT}, **told)  # type: ignore[call-overload]
+        assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
     def add(self, name: str, *options: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from blender_addon.ground.references import Place, Reference
 from blender_addon.state import batch as state
 from blender_addon.state.batch import Batch, Entry, Shot
 from blender_addon.work import batch_files
+from blender_addon.work import batches as work
 from tests.backend.waiting import is_gone, until
 from tests.blender_addon.drawing import draw, record
 from tests.blender_addon.processes import drive, listen, start
@@ -118,6 +120,10 @@ def test_a_method_that_takes_several_gets_all_cameras_that_see_the_block_out(
     assert job.name == "Cube"
     assert len(came(job)["photos"]) == 3, "one looks elsewhere"
     assert [prop.set_dresser_block_out for prop in made.objects] == [cube]
+    with pytest.raises(SetDresserError, match="Several takes several pictures of one object at the same moment"):
+        several.generate_batch(frames=[1, 2], objects=[cube], pipeline="test-photos")
+    again = several.generate_batch(photos=around[:2], objects=[cube], seeds=[1, 2], pipeline="test-photos")
+    assert again.done == 2 and {prop.set_dresser_block_out for prop in again.objects} == {cube}
     few = several.generate_batch(cameras=[around[0], away], objects=[cube], pipeline="test-photos", wait=False)
     pump_until(lambda: few._batch.task is None, "the end")
     assert few.states == {"Cube": "left out"}
@@ -162,13 +168,34 @@ def test_another_file_ends_the_pictures_and_not_what_was_sent(addon: Any, room: 
     assert {prop.set_dresser_block_out.name for prop in made.objects} == {"Box", "Ball", "Cone"}
 
 
+def test_going_on_waits_for_what_goes_on_by_itself(addon: Any, current: Any, room: list[Any]) -> None:
+    made = addon.generate_batch(seeds=[0, 1], objects=room[:1], pipeline="test-box")
+    first, second = made._batch.entries
+    addon.delete_job(made.jobs[1])
+    pump_until(lambda: second.job not in current.desk.jobs, "the end of a job")
+    second.outcome, first.outcome = "", ""
+    work._run(current.line, made._batch, iter_forever())
+    made.go_on(wait=False)
+    assert made._batch.wished and not made._batch.asked
+    current.line.tasks.stop(made._batch.task)
+    made.wait(60)
+    assert made.states == {"Camera, seed 0": "done", "Camera, seed 1": "removed"}
+    assert made._batch.asked and not made._batch.wished
+
+
+def iter_forever() -> Iterator[None]:
+    while True:
+        yield
+
+
 def test_another_blender_that_works_on_it_comes_first(addon: Any, room: list[Any]) -> None:
     made = addon.generate_batch(objects=room, pipeline="test-box")
     batch_files.let_go(made._batch)
     other = batch_files.Lock(made._batch.folder / batch_files.LOCK)
     for press in (made.go_on, made.pause, made.cancel, made.remove):
-        with pytest.raises(SetDresserError, match="Another Blender works on the batch"):
+        with pytest.raises(SetDresserError, match="Another Blender works on the batch") as refused:
             press()
+        assert refused.value.code == "batch-elsewhere"
     other.release()
     made.go_on()
 
@@ -178,6 +205,8 @@ def test_another_blender_that_works_on_it_comes_first(addon: Any, room: list[Any
     [
         ({"objects": []}, "Nothing is chosen"),
         ({"objects": "Nowhere"}, "no collection 'Nowhere'"),
+        ({"cameras": "all", "source": "a.png"}, "Cameras and frames are of the scene"),
+        ({"parameters": {"end": "problem"}, "pipeline": "test-box"}, "would not close"),
         ({"cameras": []}, "no camera that could"),
         ({"cameras": ["Camera"]}, "Camera is no camera"),
         ({"frames": []}, "no frames"),
@@ -196,7 +225,7 @@ def test_what_makes_no_batch_is_told_in_a_sentence(
 ) -> None:
     with pytest.raises(SetDresserError, match=sentence):
         addon.generate_batch(**{"objects": room, **asked})
-    assert addon.batches() == []
+    assert len(addon.batches()) == ("end" in asked.get("parameters", {}))
 
 
 def small(current: Any, **values: Any) -> Batch:
@@ -276,7 +305,7 @@ def test_the_panel_has_a_line_for_each_batch(addon: Any, current: Any) -> None:
     assert "set_dresser.remove_batch" in draw().buttons and "set_dresser.pause_batch" not in draw().buttons
 
 
-def test_the_buttons_are_the_calls(addon: Any, room: list[Any]) -> None:
+def test_the_buttons_are_the_calls(addon: Any, current: Any, room: list[Any]) -> None:
     for each in bpy.context.selected_objects:
         each.select_set(False)
     assert not bpy.ops.set_dresser.all_cameras.poll(), "nothing is selected"
@@ -302,3 +331,4 @@ def test_the_buttons_are_the_calls(addon: Any, room: list[Any]) -> None:
     bpy.ops.set_dresser.remove_batch(batch=frames.id)
     with pytest.raises(RuntimeError, match="no such batch"):
         bpy.ops.set_dresser.continue_batch(batch=frames.id)
+    assert current.desk.problem.code == "batch-gone"

@@ -15,6 +15,9 @@ from .text import draw_text
 SHOWN = 3
 """Batches that have ended and are still in the panel; those that have not all are."""
 
+ENDS = ("done", "failed", "cancelled", "left out", "removed")
+"""What a part of a batch may have come to."""
+
 PARTS = 12
 """Of a batch, in the panel; the contact sheet has all."""
 
@@ -44,7 +47,7 @@ def draw_batches(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
 def has_ended(batch: Batch) -> bool:
     """Whether nothing happens to it any more by itself, and nothing is left to be done."""
     counts = listing.counted(desk.current, batch)
-    open_ones = counts.total() - sum(counts[name] for name in ("done", "failed", "cancelled", "left out"))
+    open_ones = counts.total() - sum(counts[name] for name in ENDS)
     return batch.task is None and (batch.cancelled or (batch.ended and not open_ones))
 
 

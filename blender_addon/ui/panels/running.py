@@ -55,7 +55,9 @@ def _draw_job(box: bpy.types.UILayout, context: bpy.types.Context, record: JobRe
         draw_text(column, context, about, pixels=pixels, most=MOST_LINES)
     if hindrance:
         draw_text(box, context, hindrance, icon="INFO")
-    if record.state in ("queued", "running", "preparing") and (reason := condition.why_jobs_wait(desk.current)):
+    if (record.state == "queued" or condition.is_away(desk.current)) and (
+        reason := condition.why_jobs_wait(desk.current)
+    ):
         draw_text(box, context, reason, icon="INFO")
 
 
