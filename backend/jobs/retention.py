@@ -136,6 +136,8 @@ def _held(folders: JobFolders, jobs: Collection[str] | None = None) -> dict[str,
             names = [entry.name for entry in entries if JOB_ID.fullmatch(entry.name)]
     except FileNotFoundError:
         return {}
+    if jobs is None:
+        folders.sizes.forget_others(names)
     return folders.sizes.of([name for name in names if jobs is None or name in jobs])
 
 

@@ -68,11 +68,11 @@ class Rows:
     def _told(self, jobs: Sequence[str]) -> dict[str, tuple[Any, list[Any]]]:
         """Of each job the id of its last event, None without any, and its previews, as they stand there; all of them
         with two questions, as a list has a hundred jobs and more."""
-        among = f"events WHERE job IN ({', '.join('?' * len(jobs))})"
-        execute = self._connection.execute
-        last = dict(map(tuple, execute(f"SELECT job, MAX(id) FROM {among} GROUP BY job", jobs)))
+        among = "events WHERE job IN (SELECT value FROM json_each(?))"  # the same words, however many there are
+        execute, these = self._connection.execute, (json.dumps(jobs),)
+        last = dict(map(tuple, execute(f"SELECT job, MAX(id) FROM {among} GROUP BY job", these)))
         told = {job: (last.get(job), list[Any]()) for job in jobs}
-        for job, data in execute(f"SELECT job, data FROM {among} AND type = 'preview' ORDER BY job, id", jobs):
+        for job, data in execute(f"SELECT job, data FROM {among} AND type = 'preview' ORDER BY job, id", these):
             told[job][1].append(data)
         return told
 

@@ -61,6 +61,13 @@ class Sizes:
         """Its folder is gone."""
         self._known.pop(job, None)
 
+    def forget_others(self, jobs: Collection[str]) -> None:
+        """There are no other jobs than these: another server may have removed some."""
+        there = set(jobs)
+        for job in list(self._known):
+            if job not in there:
+                self.forget(job)
+
 
 def _times(folder: Path) -> Times | None:
     """When a folder and its output have changed; None where it is gone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -153,6 +154,10 @@ def test_what_has_not_changed_is_not_measured_again(jobs: Jobs, monkeypatch: pyt
     assert free(jobs.store, jobs.folders, 1500) == [first]
     assert asked_again() == []
     assert usage(jobs.folders) == Usage(1, 1007)
+    assert set(jobs.folders.sizes._known) == {second}
+    shutil.rmtree(jobs.folders.path(second))
+    assert usage(jobs.folders) == Usage(0, 0)
+    assert jobs.folders.sizes._known == {}, "another server has removed it"
 
 
 def test_a_job_that_another_server_removes_meanwhile_is_passed_over(
