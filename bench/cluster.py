@@ -35,6 +35,7 @@ from bench import stand_in
 from bench.jobs import throughput
 from bench.local_cluster import LocalCluster, is_actor, is_worker
 from bench.pictures import picture
+from bench.server import Client as Http
 from bench.server import Server, running
 
 STAND_IN = stand_in.PIPELINES[0].id
@@ -72,16 +73,17 @@ class Farm:
         self.server = self._start()
 
     def _start(self) -> Server:
-        return Server(self._folder / "data", *self._options, SET_DRESSER_PLUGINS=stand_in.__name__)
+        variables = {"SET_DRESSER_PLUGINS": stand_in.__name__}
+        return Server(self._folder / "data", *self._options, variables=variables)
 
     def restart(self) -> None:
         """Kill the server, and start another on the same list of jobs."""
         self.server.kill()
         self.server = self._start()
 
-    def of(self, user: str) -> Server:
+    def of(self, user: str) -> Http:
         """The server, as a user sees it."""
-        return self.server.speaking_as(self.tokens[user])
+        return Http(self.server.port, self.tokens[user])
 
 
 @dataclass
@@ -171,14 +173,14 @@ def waited(view: dict[str, Any]) -> float:
     return (datetime.fromisoformat(began) - datetime.fromisoformat(view["created"])).total_seconds()
 
 
-def ends_of(server: Server, job: str) -> int:
+def ends_of(server: Http, job: str) -> int:
     """How often the events of a job tell that it has ended."""
-    return sum(kind == "state" and data["state"] in ENDED for _, kind, data in server.events(job))
+    return sum(each.kind == "state" and each.data["state"] in ENDED for each in server.events(job))
 
 
-def is_whole(server: Server, job: str) -> bool:
+def is_whole(server: Http, job: str) -> bool:
     """Whether the result is the job's, and its scene as long as it says."""
-    scene = server.file(job, "scene.glb")
+    scene = server.ask("GET", f"/jobs/{job}/files/scene.glb").body
     return bool(server.result(job)["job"] == job and int.from_bytes(scene[8:12], "little") == len(scene))
 
 
@@ -214,10 +216,10 @@ def job_seconds(data: Path, repeats: int, *options: str) -> float:
     with running(data, *options, SET_DRESSER_PLUGINS=stand_in.__name__) as server:
         for _ in range(repeats + 2):
             began = time.perf_counter()
-            *_, (ended, _, last) = server.events(server.submit(*PICTURE, {"seconds": 0.0}, STAND_IN))
-            if last["state"] != "done":
-                raise RuntimeError(f"a stand-in ended as {last}")
-            took.append(ended - began)
+            *_, last = server.events(server.submit(*PICTURE, {"seconds": 0.0}, STAND_IN))
+            if last.data["state"] != "done":
+                raise RuntimeError(f"a stand-in ended as {last.data}")
+            took.append(last.moment - began)
     return statistics.median(took[2:])
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from backend.contract import Waiting
 from backend.errors import Problem
@@ -96,6 +96,15 @@ class Slot(Protocol):
 
     def stop(self) -> None:
         """End for good; a running job is `Interrupted`."""
+
+
+@runtime_checkable
+class OnThisMachine(Protocol):
+    """A slot whose worker is a process of this machine."""
+
+    @property
+    def pid(self) -> int | None:
+        """Of the worker; None while there is none."""
 
 
 SlotType = TypeVar("SlotType")

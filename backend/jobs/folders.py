@@ -22,6 +22,7 @@ import platformdirs
 
 from backend.contract import GenerateRequest, OutlineFiles
 from backend.errors import Problem
+from backend.jobs.sizes import Sizes
 
 HOME_VARIABLE = "SET_DRESSER_HOME"
 JOB_ID = re.compile(r"[0-9a-f]{24}")
@@ -55,6 +56,7 @@ class JobFolders:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.sizes = Sizes(root)
 
     def path(self, job: str) -> Path:
         """The folder of a job. Raises Problem("job-not-found") for anything that is not an id."""
@@ -167,6 +169,7 @@ class JobFolders:
     def remove(self, job: str) -> None:
         """Remove the folder. What cannot be removed now (a file open on Windows) is swept later."""
         shutil.rmtree(self.path(job), ignore_errors=True)
+        self.sizes.forget(job)
 
     def sweep(self, listed: Callable[[str], bool], complete: Callable[[str], bool] = lambda job: False) -> None:
         """Remove what crashes have left: old folders of jobs that are not in the list and have no result, and the

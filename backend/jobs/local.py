@@ -70,6 +70,11 @@ class LocalSlot:
         return self._state if worker is not None and worker.alive else WorkerState.ASLEEP
 
     @property
+    def pid(self) -> int | None:
+        worker = self._worker
+        return worker.pid if worker is not None and worker.alive else None
+
+    @property
     def held(self) -> frozenset[str]:
         """Ids of the methods whose networks the worker may still hold."""
         return self._held if self.state != WorkerState.ASLEEP else frozenset()

@@ -28,6 +28,10 @@ class Worker(Protocol):
     def inbox(self) -> queue.SimpleQueue[Message | None]: ...
 
     @property
+    def pid(self) -> int | None:
+        """None on another machine."""
+
+    @property
     def alive(self) -> bool: ...
 
     def send(self, message: Message) -> None: ...
@@ -67,6 +71,10 @@ class WorkerProcess:
         self._output = BufferedReader(self._process.stdout)  # type: ignore[type-var]
         self._reader = threading.Thread(target=self._read, name="worker output", daemon=True)
         self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def alive(self) -> bool:

@@ -54,6 +54,7 @@ the highest goes first. lost: how many attempts a machine's end has cut off, bes
 INDICES = (
     "CREATE INDEX IF NOT EXISTS jobs_by_turn ON jobs (owner, state, user, priority DESC, number, id)",
     "CREATE INDEX IF NOT EXISTS jobs_by_user ON jobs (user, number)",
+    "CREATE INDEX IF NOT EXISTS jobs_that_wait ON jobs (user) WHERE state = 'queued'",
 )
 
 

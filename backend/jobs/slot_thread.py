@@ -132,7 +132,8 @@ class SlotThread:
 
     def _run(self, stored: StoredJob) -> None:
         job = stored.view.id
-        self._runner.news.publish()
+        self._runner.news.publish(job)
+        self._runner.measures.begun(stored.view)
         problem: Problem | None = None
         state, early = JobState.DONE, False
         try:
@@ -190,6 +191,8 @@ class SlotThread:
             except OSError as error:  # somebody has removed the folder, or the disk has gone
                 logger.error("the output of job %s is out of reach: %s", job, error)
         self._record(lambda: self._store.finish(job, state, problem=problem, files=files, early=early))
+        if state == JobState.DONE:
+            self._runner.measures.done(stored.view, self._folders.path(job))
         if state == JobState.DONE and not early:
             self._runner.recent.forget_previews(job)
             self._folders.clear_done(job)
@@ -244,4 +247,4 @@ class SlotThread:
             logger.warning("an event of job %s was not stored: %s", job, problem)
         if event is not None and event.type in ("progress", "preview"):
             self._runner.recent.add(job, event)
-        self._runner.news.publish()
+        self._runner.news.publish(job)

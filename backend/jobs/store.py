@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -17,14 +18,16 @@ from typing import Any, Literal, NamedTuple
 
 from backend.contract import Event, JobState
 from backend.errors import Problem
-from backend.jobs.database import HASTE_SECONDS, Database
+from backend.jobs.database import HASTE_SECONDS, PATIENCE_SECONDS, Database
 from backend.jobs.processes import may_live, signature
 from backend.jobs.rows import Rows, StoredJob, event_of, last_event
 from backend.jobs.schema import prepare
-from backend.jobs.turns import note_turn
+from backend.jobs.statistics import Statistics
+from backend.jobs.turns import RESTING, note_turn
 
 RUNNING = (JobState.RUNNING, JobState.NEEDS_INPUT)
 OPEN = (JobState.QUEUED, *RUNNING)
+IS_OPEN = "('queued', 'running', 'needs_input')"
 
 MOST_ATTEMPTS, MOST_LOST = 2, 2
 """How many ends of its worker a job may cause until it is set aside, and how often it begins anew after others."""
@@ -47,11 +50,21 @@ class JobStore:
     Problem("job-not-found") for ids that are not in the list.
 
     reached: how far a job's checkpoints reach, in steps; 0 for one that has none.
+    statistics: of all jobs together.
+    tell_end: hears of every job that has ended by what was written here: pipeline, state, code of its problem or "".
     """
 
-    def __init__(self, path: Path, reached: Callable[[str], int] = lambda job: 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        reached: Callable[[str], int] = lambda job: 0,
+        tell_end: Callable[[str, JobState, str], None] = lambda pipeline, state, code: None,
+    ) -> None:
         self._reached = reached
+        self._tell_end = tell_end
+        self._ends: list[tuple[str, JobState, str]] = []  # of the transaction that is being written
         self._database = Database(path)
+        self.statistics = Statistics(self._database)
         with self._database.transaction() as connection:
             prepare(connection, path.name)
 
@@ -64,12 +77,15 @@ class JobStore:
         with self._database.reading() as connection:
             return Rows(connection).job(job)
 
-    def newest(self, limit: int, before: str | None = None, user: str | None = None) -> list[StoredJob]:
-        """At most `limit` jobs of every owner, the newest first; only those that are older than the job `before`, and
-        of one user where that is given."""
+    def newest(
+        self, limit: int, before: str | None = None, user: str | None = None, ended: bool | None = None
+    ) -> list[StoredJob]:
+        """At most `limit` jobs of every owner, the newest first; only those that are older than the job `before`, of
+        one user, and that have ended or have not, where that is given."""
         with self._database.reading() as connection:
             wanted = ["number < (SELECT number FROM jobs WHERE id = :before)"] * (before is not None)
             wanted += ["user = :user"] * (user is not None)
+            wanted += [f"state {'NOT ' if ended else ''}IN {IS_OPEN}"] * (ended is not None)
             if before is not None:
                 Rows(connection).job(before)
             where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
@@ -117,14 +133,15 @@ class JobStore:
         return [event for row in rows if (event := event_of(row)) is not None]
 
     def queued(self, owner: str) -> int:
+        """How many of the owner's jobs wait for their turn; those that rest do not."""
         with self._database.reading() as connection:
-            query = "SELECT COUNT(*) FROM jobs WHERE owner = ? AND state = 'queued'"
-            return int(connection.execute(query, (owner,)).fetchone()[0])
+            query = "SELECT COUNT(*) FROM jobs WHERE owner = ? AND state = 'queued' AND priority > ?"
+            return int(connection.execute(query, (owner, RESTING)).fetchone()[0])
 
     def owners(self) -> set[str]:
         """Everyone who has jobs that have not ended."""
         with self._database.reading() as connection:
-            query = "SELECT DISTINCT owner FROM jobs WHERE state IN ('queued', 'running', 'needs_input')"
+            query = f"SELECT DISTINCT owner FROM jobs WHERE state IN {IS_OPEN}"
             return {row["owner"] for row in connection.execute(query)}
 
     def owner_may_live(self, owner: str) -> bool:
@@ -197,8 +214,8 @@ class JobStore:
             if job is None:
                 taken = next(rows.in_order(owner), None)
             else:
-                query = "SELECT * FROM jobs WHERE id = ? AND owner = ? AND state = 'queued'"
-                taken = next(iter(rows.readable(connection.execute(query, (job, owner)))), None)
+                query = "SELECT * FROM jobs WHERE id = ? AND owner = ? AND state = 'queued' AND priority > ?"
+                taken = next(iter(rows.readable(connection.execute(query, (job, owner, RESTING)))), None)
             if taken is None:
                 return None
             job = taken.view.id
@@ -292,7 +309,7 @@ class JobStore:
 
         files, early: of one that is done; others keep what an attempt before may have finished early.
         """
-        with self._database.transaction() as connection:
+        with self._ending() as connection:
             if state == JobState.DONE:
                 self._done(connection, job, files, early)
             else:
@@ -343,7 +360,7 @@ class JobStore:
     def request_cancel(self, job: str) -> StoredJob:
         """Cancel: a running job is marked for its owner, one that queues or waits for an answer ends at once, an ended
         one stays as it is."""
-        with self._database.transaction(HASTE_SECONDS) as connection:
+        with self._ending(HASTE_SECONDS) as connection:
             row = Rows(connection).job(job)
             if row.view.state in RUNNING:  # one in needs_input too: its worker may be waiting with it
                 connection.execute("UPDATE jobs SET cancel = 1 WHERE id = ?", (job,))
@@ -376,10 +393,8 @@ class JobStore:
 
         suspect: one of them may be why it died; not where they run on other machines.
         """
-        with self._database.transaction() as connection:
-            rows = connection.execute(
-                "SELECT * FROM jobs WHERE owner = ? AND state IN ('queued', 'running', 'needs_input')", (dead,)
-            ).fetchall()
+        with self._ending() as connection:
+            rows = connection.execute(f"SELECT * FROM jobs WHERE owner = ? AND state IN {IS_OPEN}", (dead,)).fetchall()
             readable = Rows(connection).readable
             for row in (row for row in rows if readable([row])):
                 if row["cancel"]:
@@ -400,6 +415,16 @@ class JobStore:
                 raise Problem("job-not-finished", "The job has not ended yet.", "Cancel it first.")
             connection.execute("DELETE FROM jobs WHERE id = ?", (job,))
 
+    @contextmanager
+    def _ending(self, patience: float = PATIENCE_SECONDS) -> Iterator[sqlite3.Connection]:
+        """A transaction in which jobs may end; of those that do is told once it is written."""
+        with self._database.transaction(patience) as connection:
+            ends: list[tuple[str, JobState, str]] = []
+            self._ends = ends
+            yield connection
+        for end in ends:
+            self._tell_end(*end)
+
     # inside a transaction
 
     def _done(self, connection: sqlite3.Connection, job: str, files: tuple[str, ...], early: bool) -> None:
@@ -418,12 +443,13 @@ class JobStore:
     ) -> None:
         document = problem.document() if problem else None
         changed = connection.execute(
-            "UPDATE jobs SET state = ?, finished = ?, problem = ?"
-            " WHERE id = ? AND state IN ('queued', 'running', 'needs_input')",
+            f"UPDATE jobs SET state = ?, finished = ?, problem = ? WHERE id = ? AND state IN {IS_OPEN}",
             (state.value, now(), json.dumps(document) if document else None, job),
         )
         if changed.rowcount:
             self._state_event(connection, job, state, document)
+            pipeline = connection.execute("SELECT pipeline FROM jobs WHERE id = ?", (job,)).fetchone()[0]
+            self._ends.append((str(pipeline), state, problem.code if problem else ""))
 
     def _try_again(self, connection: sqlite3.Connection, row: sqlite3.Row, owner: str, suspect: bool) -> bool:
         """Queue an attempt that was cut off once more. Those count that brought no newer checkpoint, one after another:

@@ -14,6 +14,7 @@ from backend.contract import JobState
 from backend.errors import Problem
 from backend.jobs import store as store_module
 from backend.jobs.store import JobStore
+from backend.jobs.turns import Queue
 
 ROOT = Path(__file__).parents[3]
 ME, OTHER = "a" * 16, "b" * 16
@@ -254,6 +255,26 @@ def test_a_damaged_row_hides_itself_and_nothing_else(
     assert [job and job.view.id for job in taken] == ["first", "last", None]
     store.adopt(ME, OTHER, suspect=True)
     assert store.get("first").owner == OTHER
+
+
+def test_what_is_read_is_of_one_moment(store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that is taken and ends while a list is read was queued in that list, and its row is not damaged."""
+    add(store, "first", "job")
+    counted = Queue.__init__
+
+    def late(queue: Queue, connection: sqlite3.Connection, owner: str) -> None:
+        monkeypatch.setattr(Queue, "__init__", counted)
+        other = JobStore(tmp_path / "jobs.sqlite3")
+        for job in ("first", "job"):
+            other.take(ME, job)
+            other.finish(job, JobState.DONE)
+        other.close()
+        counted(queue, connection, owner)
+
+    monkeypatch.setattr(Queue, "__init__", late)
+    listed = store.newest(10)
+    assert [(stored.view.id, stored.view.position) for stored in listed] == [("job", 1), ("first", 0)]
+    assert {stored.view.state for stored in store.newest(10)} == {JobState.DONE}
 
 
 def test_a_text_that_is_no_text_hides_no_job(store: JobStore, tmp_path: Path) -> None:

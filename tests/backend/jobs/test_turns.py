@@ -11,7 +11,7 @@ import pytest
 from backend.contract import JobState
 from backend.errors import Problem
 from backend.jobs.store import JobStore
-from backend.jobs.turns import Share, Turns
+from backend.jobs.turns import RESTING, Share, Turns
 
 ME = "a" * 16
 
@@ -125,6 +125,18 @@ def test_the_highest_priority_goes_first_among_the_jobs_of_its_user_alone(store:
     views = {stored.view.id: stored.view.position for stored in store.newest(10)}
     assert [views[job] for job in order] == list(range(6))
     assert take_all(store, ending=False) == order
+
+
+def test_a_job_of_the_lowest_priority_rests_until_it_has_another(store: JobStore) -> None:
+    add(store, "anna", "a1", "a2", "a3")
+    store.prioritise("a2", RESTING)
+    views = {stored.view.id: stored.view for stored in store.newest(10)}
+    assert (views["a2"].state, views["a2"].position, views["a3"].position) == (JobState.QUEUED, None, 1)
+    assert store.queued(ME) == 2 and store.queued_of("anna") == 3, "it has its place among those that a user may have"
+    assert store.take(ME, "a2") is None
+    assert take_all(store, ending=True) == ["a1", "a3"]
+    store.prioritise("a2", 0)
+    assert take_all(store, ending=True) == ["a2"]
 
 
 def test_a_job_that_is_running_or_has_ended_keeps_its_priority_for_later(store: JobStore) -> None:
