@@ -35,7 +35,7 @@ from bench import stand_in
 from bench.jobs import throughput
 from bench.local_cluster import LocalCluster, is_actor, is_worker
 from bench.pictures import picture
-from bench.server import Client as Asking
+from bench.server import Client as Http
 from bench.server import Server, running
 
 STAND_IN = stand_in.PIPELINES[0].id
@@ -81,9 +81,9 @@ class Farm:
         self.server.kill()
         self.server = self._start()
 
-    def of(self, user: str) -> Asking:
+    def of(self, user: str) -> Http:
         """The server, as a user sees it."""
-        return Asking(self.server.port, self.tokens[user])
+        return Http(self.server.port, self.tokens[user])
 
 
 @dataclass
@@ -173,14 +173,14 @@ def waited(view: dict[str, Any]) -> float:
     return (datetime.fromisoformat(began) - datetime.fromisoformat(view["created"])).total_seconds()
 
 
-def ends_of(server: Asking, job: str) -> int:
+def ends_of(server: Http, job: str) -> int:
     """How often the events of a job tell that it has ended."""
     return sum(each.kind == "state" and each.data["state"] in ENDED for each in server.events(job))
 
 
-def is_whole(server: Asking, job: str) -> bool:
+def is_whole(server: Http, job: str) -> bool:
     """Whether the result is the job's, and its scene as long as it says."""
-    scene = server.file(job, "scene.glb")
+    scene = server.ask("GET", f"/jobs/{job}/files/scene.glb").body
     return bool(server.result(job)["job"] == job and int.from_bytes(scene[8:12], "little") == len(scene))
 
 

@@ -100,10 +100,10 @@ class Client:
         """Submit a job; its id. image: a picture, or the SHA-256 of one that was sent before. Raises Refused."""
         request = json.dumps({"pipeline": pipeline, "parameters": parameters or {}, "name": name}).encode()
         body = b""
-        for field, content in (("request", request), ("image", image), ("instances", instances)):
-            file = f'; filename="{field}.png"' if field != "request" and isinstance(content, bytes) else ""
+        for part, content in (("request", request), ("image", image), ("instances", instances)):
+            file = f'; filename="{part}.png"' if part != "request" and isinstance(content, bytes) else ""
             data = content if isinstance(content, bytes) else f"sha256:{content}".encode()
-            disposition = f'form-data; name="{field}"{file}'
+            disposition = f'form-data; name="{part}"{file}'
             body += f"--{BOUNDARY}\r\nContent-Disposition: {disposition}\r\n\r\n".encode() + data + b"\r\n"
         body += f"--{BOUNDARY}--\r\n".encode()
         content_type = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -125,10 +125,6 @@ class Client:
                     number = int(line[3:])
                 elif line.startswith(b"data:"):
                     yield Told(time.perf_counter(), kind, json.loads(line[5:]), number)
-
-    def file(self, job: str, name: str) -> bytes:
-        """A file of a job. Raises Refused."""
-        return self.ask("GET", f"/jobs/{job}/files/{name}").body
 
     def result(self, job: str) -> dict[str, Any]:
         answer: dict[str, Any] = self.get(f"/jobs/{job}/files/result.json")
@@ -180,8 +176,7 @@ class Server(Client):
         super().__init__(handshake["port"], token)
 
     def close(self, seconds: float = 10.0) -> None:
-        """In good order, within so many seconds. Raises subprocess.TimeoutExpired where it does not leave, and ends it
-        by force."""
+        """In good order. Raises subprocess.TimeoutExpired where it does not leave in time, and ends it by force."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:

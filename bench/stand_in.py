@@ -1,5 +1,4 @@
-"""Methods that only take their time, for `bench.jobs`, `bench.soak` and `bench.cluster`:
-SET_DRESSER_PLUGINS=bench.stand_in."""
+"""Methods that only take their time, for benchmarks of jobs: SET_DRESSER_PLUGINS=bench.stand_in."""
 
 from __future__ import annotations
 

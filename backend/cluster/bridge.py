@@ -47,7 +47,7 @@ class RemoteWorker:
 
     @property
     def pid(self) -> None:
-        return None
+        """Of a process of another machine nobody here can tell anything by its number."""
 
     @property
     def alive(self) -> bool:

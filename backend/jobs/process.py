@@ -29,7 +29,7 @@ class Worker(Protocol):
 
     @property
     def pid(self) -> int | None:
-        """Of its process on this machine; None on another."""
+        """None on another machine."""
 
     @property
     def alive(self) -> bool: ...
