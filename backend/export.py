@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -130,9 +131,15 @@ def peak_memory_bytes() -> int | None:
 
 def versions() -> dict[str, str]:
     """The versions that a result depends on; those of what runs networks only where it was loaded."""
-    libraries = {name: version(name) for name in LIBRARIES}
-    libraries |= {name: version(name) for name in ("torch", "onnxruntime") if name in sys.modules}
+    loaded = tuple(name for name in ("torch", "onnxruntime") if name in sys.modules)
+    libraries = {name: installed(name) for name in LIBRARIES + loaded}
     return {"backend": __version__, "python": platform.python_version(), **libraries}
+
+
+@cache
+def installed(library: str) -> str:
+    """Its version. To read that takes milliseconds, and it stays the same as long as the process lives."""
+    return version(library)
 
 
 def device(name: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -47,6 +48,7 @@ def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
     Raises:
         OSError: nothing new is left behind; while only the writing failed (a full disk), the old files are untouched.
     """
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     partial = {folder / name: folder / f".{name}.{os.getpid()}{PARTIAL}" for name in files}
     renamed: list[Path] = []
@@ -63,4 +65,7 @@ def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
     except BaseException:
         for path in (*partial.values(), *renamed):
             path.unlink(missing_ok=True)
+        if new:
+            with contextlib.suppress(OSError):  # somebody else has put something there
+                folder.rmdir()
         raise

@@ -34,9 +34,9 @@ def small_jobs(server: Server, jobs: int) -> dict[str, list[float]]:
     for _ in range(jobs):
         began = time.perf_counter()
         job = server.submit(image, instances)
-        arrivals = [(moment, kind) for moment, kind, _ in server.events(job)]
-        first.append(next(moment for moment, kind in arrivals if kind == "progress") - began)
-        overhead.append(arrivals[-1][0] - began - server.result(job)["seconds"])
+        arrivals = list(server.events(job))
+        first.append(next(event.moment for event in arrivals if event.kind == "progress") - began)
+        overhead.append(arrivals[-1].moment - began - server.result(job)["seconds"])
     return {"submit_to_first_progress": first, "overhead": overhead}
 
 
@@ -49,9 +49,9 @@ def pictures(server: Server, sizes: tuple[int, ...], repeats: int) -> list[dict[
         for _ in range(repeats):
             began = time.perf_counter()
             job = server.submit(image, instances)
-            end = [moment for moment, _, _ in server.events(job)][-1]
+            *_, last = server.events(job)
             result = server.result(job)
-            walls.append(end - began)
+            walls.append(last.moment - began)
             stages.append({row["stage"]: row["seconds"] for row in result["timings"]})
             faces = sum(prop["faces"] for prop in result["props"])
             memory = result["peak_memory_bytes"] or 0

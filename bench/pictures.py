@@ -34,10 +34,11 @@ def picture(size: int, instances: int, seed: int = 0) -> tuple[bytes, bytes]:
         stalk = (np.abs(dx) < 0.008) & (np.abs(dy) < 0.47 / max(columns, rows))
         labels[shape | stalk] = index + 1
     image = colors[labels] + generator.normal(0, 12, (size, size, 3)) + 30 * np.sin(40 * x + 25 * y)[..., None]
-    return _png(np.clip(image, 0, 255).astype(np.uint8)), _png(labels)
+    return png(np.clip(image, 0, 255).astype(np.uint8)), png(labels)
 
 
-def _png(array: NDArray[np.uint8]) -> bytes:
+def png(array: NDArray[np.uint8]) -> bytes:
+    """H×W or H×W×3 as a file."""
     stream = io.BytesIO()
     Image.fromarray(array).save(stream, "PNG", compress_level=1)
     return stream.getvalue()

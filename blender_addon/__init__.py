@@ -12,6 +12,7 @@ import bpy
 from . import session
 from .answers import asking, thumbnails
 from .api.assets import mark_as_asset
+from .api.batches import Batch, batches, generate_batch
 from .api.block_outs import hide_block_outs, show_block_outs
 from .api.catalogue import pipelines, preparations
 from .api.generating import generate
@@ -30,6 +31,7 @@ from .api.jobs import (
 from .api.models import download_model, models, pause_model, remove_model, verify_model
 from .api.remaking import again, keep_only, new_variant, show_variant, variants_of
 from .api.server import free_memory, restart_server, server_status, shutdown, start_server
+from .api.studio import test_connection, use_server, use_this_computer
 from .api.support_bundle import support_bundle
 from .api.views import pick_views, regenerate_views
 from .capture import block_outs, photo_files
@@ -41,10 +43,12 @@ from .ui.operators.reimport import place
 from .work import job_list, preview_images, resting
 
 __all__ = [
+    "Batch",
     "Job",
     "SetDresserError",
     "again",
     "answer",
+    "batches",
     "cancel",
     "continue_job",
     "delete_job",
@@ -52,6 +56,7 @@ __all__ = [
     "finish_job",
     "free_memory",
     "generate",
+    "generate_batch",
     "hide_block_outs",
     "import_job",
     "install",
@@ -76,7 +81,10 @@ __all__ = [
     "shutdown",
     "start_server",
     "support_bundle",
+    "test_connection",
     "unregister",
+    "use_server",
+    "use_this_computer",
     "variants_of",
     "verify_model",
 ]

@@ -17,13 +17,13 @@ from bpy.app.handlers import persistent
 from .answers import asking, thumbnails
 from .backend_process import leftovers, setting_up
 from .backend_process.server_process import ServerState
-from .ground import folders, references, tick
+from .ground import folders, preferences, references, tick
 from .ground.tick import FOLLOWING, INSTALLING, MOVING, WATCHING
 from .settings import parameters
 from .state import desk as state
 from .state.desk import Desk
 from .state.job import JobRecord
-from .work import job_list, job_pictures, origins, questions
+from .work import batch_files, batches, job_list, job_pictures, origins, questions
 from .work.keeping import Keeping
 from .work.line import Line
 from .work.lists import Lists
@@ -57,7 +57,7 @@ class Session:
         began, line.held = time.perf_counter(), 0.0
         asking.save(line.report)
         self.life.poll(line)
-        if desk.installation.poll(desk.server.running):
+        if desk.installation.poll(desk.server.running and not desk.server.remote):
             desk.changed() if desk.installation.busy else line.check_set_up()
         self.lists.poll(line)
         self.keeping.poll(line)
@@ -67,6 +67,7 @@ class Session:
             register_parameters(desk)
         if self._shown != desk.version:
             self._shown = desk.version
+            batches.look(line)
             questions.show(line)
             job_pictures.show(line)
             self.previews.show(line)
@@ -82,11 +83,15 @@ class Session:
 
     def _delay(self) -> float:
         desk, tasks = self.desk, self.line.tasks
+        if desk.server.asking or (desk.server.remote and self.life.asking):
+            return MOVING  # a handshake takes several turns
         if not tasks:
             if desk.installation.busy:
                 return INSTALLING
             return MOVING if desk.server.state is ServerState.STOPPING else WATCHING
         followed = [job for job in desk.jobs.values() if job.busy and job.state in ("queued", "running", "needs_input")]
+        if desk.server.remote and desk.server.state is ServerState.UNREACHABLE and not state.captures(desk):
+            return INSTALLING  # whoever has something to ask waits
         idle = len(followed) + desk.models.pausing + self.previews.pausing
         return FOLLOWING if idle == len(tasks) and desk.server.state is ServerState.READY else MOVING
 
@@ -94,6 +99,7 @@ class Session:
         """Another file is open, or the same one again."""
         same = self.former_file in (references.this_file(), bpy.data.filepath) and bpy.data.filepath != ""
         origins.file_loaded(self.line, same)
+        batches.file_loaded(self.line, same)
         if self.desk.server.state is ServerState.READY:
             self.line.refresh()  # jobs that were made in this file may be done
         parameters.carry_over()
@@ -102,6 +108,7 @@ class Session:
     def close(self) -> None:
         """End everything. Waits two seconds at most, for the server to leave."""
         self.line.tasks.stop_all()
+        batches.close(self.desk)
         asking.keep({})
         thumbnails.keep({})
         thumbnails.keep_results({})
@@ -159,6 +166,7 @@ def _file_loaded(*_: object) -> None:
 def register() -> None:
     """Begin: an empty session, and what it needs to hear of."""
     global current
+    preferences.forget()
     state.current = desk = Desk()
     current = Session(desk, place)
     tick.drive(_tick)
@@ -166,14 +174,16 @@ def register() -> None:
     bpy.app.handlers.load_post.append(_file_loaded)
     leftovers.sweep(folders.place())
     current.line.check_set_up()
-    if tick.timers_fire() and not setting_up.uses_another_python():
-        setting_up.begin(desk.installation)
+    if tick.timers_fire() and (desk.studio or not setting_up.uses_another_python()):
+        if not desk.studio:
+            setting_up.begin(desk.installation)
         tick.wake()
     desk.pipelines, desk.preparations = (
         folders.read_descriptions("pipelines"),
         folders.read_descriptions("preparations"),
     )
     register_parameters(desk)
+    batch_files.read_all(desk)
 
 
 def unregister() -> None:

@@ -1,19 +1,24 @@
-"""What a batch is to make and what has come of it: `batch.json` beside the results, written whole after each change."""
+"""What a batch is to make and what has come of it: `batch.json` beside the results.
+
+It is written whole when the batch begins and when it ends. On the way each change of an entry is a line that is added
+to `batch.changes`, which goes with the next whole one.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from backend.contract import GenerateRequest, ProblemDocument, Result, Strict
 from backend.errors import Problem
 
-NAME = "batch.json"
+NAME, CHANGES = "batch.json", "batch.changes"
 DONE: Literal["done"] = "done"
 LEFT_OUT: Literal["left out"] = "left out"
 
@@ -51,6 +56,7 @@ class Entry(BaseModel):
     mask_iou: float | None = Field(default=None, description="The worst of its objects'; see result.json.")
     finished_early: bool = False
     warnings: list[str] = Field(default_factory=list)
+    remarks: list[str] = Field(default_factory=list, description="What else the sheet says of it, a line each.")
     problem: ProblemDocument | None = None
 
     def begun(self, digest: str) -> Entry:
@@ -79,6 +85,8 @@ class Record(BaseModel):
     id: str = Field(default_factory=lambda: secrets.token_hex(12))
     name: str
     entries: list[Entry]
+    remarks: list[str] = Field(default_factory=list, description="What the sheet says of all of it, a line each.")
+    edition: int = Field(default=0, description="Grows each time that it is written whole; changes are to this one.")
 
     @property
     def left_out(self) -> list[Entry]:
@@ -88,6 +96,20 @@ class Record(BaseModel):
         """What `read_record` reads."""
         return self.model_dump_json(indent=1).encode()
 
+    def change(self, index: int) -> bytes:
+        """A line that tells what an entry is like now; `read_record` reads it."""
+        entry = self.entries[index].model_dump(mode="json", exclude={"item"})
+        return json.dumps({"edition": self.edition, "index": index, "entry": entry}).encode() + b"\n"
+
+    def _take_changes(self, lines: bytes) -> None:
+        """What `change` has told since this edition was written. The last line may have been cut off. Raises
+        ValueError, TypeError, LookupError."""
+        for line in lines.split(b"\n")[:-1]:
+            told = json.loads(line)
+            if told["edition"] == self.edition:
+                item = self.entries[told["index"]].item
+                self.entries[told["index"]] = Entry.model_validate({**told["entry"], "item": item})
+
     def origin(self, entry: Entry) -> dict[str, Any]:
         """Of the job of one of its entries."""
         return {"batch": {"id": self.id, "name": self.name, "item": entry.item.folder, "digest": entry.digest}}
@@ -96,10 +118,13 @@ class Record(BaseModel):
 def read_record(folder: Path) -> Record | None:
     """The batch that was begun in a folder; None if none was. Raises Problem("request-invalid") for a damaged one."""
     try:
-        return Record.model_validate_json((folder / NAME).read_bytes())
+        record = Record.model_validate_json((folder / NAME).read_bytes())
+        if (folder / CHANGES).is_file():
+            record._take_changes((folder / CHANGES).read_bytes())
+        return record
     except FileNotFoundError:
         return None
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError, TypeError, LookupError) as error:  # pydantic's are ValueErrors
         detail = f"What was begun in {folder} cannot be read: {NAME} is damaged."
         raise Problem("request-invalid", detail, "Give another folder to --out, or remove that file.") from error
 
@@ -113,4 +138,4 @@ def begin_record(name: str, items: Sequence[Item], former: Record | None) -> Rec
     for item in items:
         old = before.get(item.folder)
         entries.append(Entry(item=item) if old is None else old.model_copy(update={"item": item}))
-    return Record(id=former.id, name=name, entries=entries)
+    return Record(id=former.id, name=name, entries=entries, edition=former.edition)

@@ -6,7 +6,7 @@ import base64
 import csv
 import html
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,6 +19,9 @@ from backend.imaging.reading import read_picture
 SIDE = 192
 """Pixels of a small picture."""
 
+LARGEST = 1_000_000_000
+"""Bytes of a picture that is shown."""
+
 GAP, LINE = 12, 20
 COLUMNS, ROWS = 4, 15
 """Of a PNG; a longer batch has several."""
@@ -27,7 +30,7 @@ PAPER, BOARD, INK, FAINT, RED = (250, 250, 248), (232, 232, 228), (28, 28, 30), 
 HTML, PNG, CSV = "contact-sheet.html", "contact-sheet{}.png", "batch.csv"
 COLUMN_NAMES = (
     *("name", "state", "pipeline", "seconds", "objects", "triangles", "mask_iou", "finished_early"),
-    *("warnings", "problem", "sentence", "hint", "job", "picture", "scene"),
+    *("warnings", "problem", "sentence", "hint", "job", "picture", "scene", "remarks"),
 )
 STYLE = """
 body { background: #fafaf8; color: #1c1c1e; font: 14px/1.4 system-ui, sans-serif; margin: 24px; }
@@ -40,20 +43,28 @@ p.problem { color: #b01e1e; } a { color: inherit; }
 """
 
 
-def sheet_files(record: Record, folder: Path) -> dict[str, bytes]:
-    """The files of the sheet by name, the page last. `folder`: where the batch's results are."""
-    files, articles = {CSV: _table(record)}, list[str]()
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a cell begins with that a spreadsheet would calculate."""
+
+
+def sheet_files(record: Record, prop_picture: Callable[[Entry], Path | None], linked: bool) -> dict[str, bytes]:
+    """The files of the sheet by name, the page last.
+
+    prop_picture: where the picture of an entry's props is, if that is known. linked: whether the result of each entry
+    lies in a folder of its name beside the sheet.
+    """
+    files, articles = {CSV: _table(record, linked)}, list[str]()
     for number, begin in enumerate(range(0, len(record.entries), COLUMNS * ROWS), 1):
         pairs = [  # of one page at a time: those of ten thousand entries would fill the memory
             (
                 entry,
                 _picture(entry),
-                _open(folder / entry.item.folder / "thumbnail.png") if entry.state == DONE else None,
+                _open(path) if entry.state == DONE and (path := prop_picture(entry)) is not None else None,
             )
             for entry in record.entries[begin : begin + COLUMNS * ROWS]
         ]
         files[PNG.format("" if number == 1 else f"-{number}")] = _drawn(record.name, pairs)
-        articles += map(_article, pairs)
+        articles += [_article(pair, linked) for pair in pairs]
     return {**files, HTML: _page(record, articles)}
 
 
@@ -79,8 +90,10 @@ def _picture(entry: Entry) -> Image.Image | None:
 
 
 def _open(path: Path) -> Image.Image | None:
-    """A picture in the middle of a square of `SIDE`, on the board's grey."""
+    """A picture in the middle of a square of `SIDE`, on the board's grey; None for what is none, or would never end."""
     try:
+        if not path.is_file() or path.stat().st_size > LARGEST:
+            return None
         pixels = read_picture(path.read_bytes(), path.name, SIDE).pixels
     except (OSError, Problem):
         return None
@@ -148,22 +161,23 @@ def _page(record: Record, articles: Sequence[str]) -> bytes:
     made = sum(entry.state == DONE for entry in record.entries)
     title, joined = html.escape(record.name), "\n".join(articles)
     said = f"{made} of {len(articles)} made" + (f", {len(record.left_out)} left out" if record.left_out else "")
+    remarks = "".join(f"<p>{html.escape(remark)}</p>" for remark in record.remarks)
     text = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-        f"</head><body>\n<h1>{title}</h1><p>{said}</p>\n<main>\n{joined}\n</main></body></html>\n"
+        f"</head><body>\n<h1>{title}</h1><p>{said}</p>{remarks}\n<main>\n{joined}\n</main></body></html>\n"
     )
     return text.encode()
 
 
-def _article(pair: Pair) -> str:
+def _article(pair: Pair, linked: bool) -> str:
     entry, *images = pair
     name = html.escape(entry.item.folder)
     shown = "".join(_embedded(image, kind) for image, kind in zip(images, ("picture", "prop"), strict=True))
-    if entry.state == DONE:
+    if linked and entry.state == DONE:
         name = f'<a href="{quote(entry.item.folder)}/scene.glb">{name}</a>'
     kind = ' class="problem"' if entry.problem is not None else ""
     hint = "" if entry.problem is None else f"<p>{html.escape(entry.problem.hint)}</p>"
-    remarks = "".join(f"<p>{html.escape(remark)}</p>" for remark in entry.warnings)
+    remarks = "".join(f"<p>{html.escape(remark)}</p>" for remark in (*entry.remarks, *entry.warnings))
     return (
         f"<article><div>{shown}</div><h2>{name}</h2><p{kind}>{html.escape(spoken(entry))}</p>{hint}{remarks}</article>"
     )
@@ -177,16 +191,28 @@ def _embedded(image: Image.Image | None, kind: str) -> str:
     return f'<img alt="{kind}" src="data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}">'
 
 
-def _table(record: Record) -> bytes:
-    """CSV with the mark by which spreadsheets know UTF-8."""
+def _table(record: Record, linked: bool) -> bytes:
+    """CSV with the mark by which spreadsheets know UTF-8. Before what they would calculate stands an apostrophe."""
     file = io.StringIO(newline="")
     writer = csv.writer(file)
     writer.writerow(COLUMN_NAMES)
     for entry in record.entries:
         item, problem = entry.item, entry.problem
         told = ("", "", "") if problem is None else (problem.code, problem.detail, problem.hint)
-        scene = f"{item.folder}/scene.glb" if entry.state == DONE else ""
+        scene = f"{item.folder}/scene.glb" if linked and entry.state == DONE else ""
         measured = (entry.seconds, entry.objects, entry.triangles, entry.mask_iou, entry.finished_early)
-        said = (" | ".join(entry.warnings), *told, entry.job, item.pictures[0] if item.pictures else "", scene)
-        writer.writerow((item.folder, entry.state, item.request.pipeline, *measured, *said))
+        said = (
+            " | ".join(entry.warnings),
+            *told,
+            entry.job,
+            item.pictures[0] if item.pictures and linked else "",
+            scene,
+        )
+        row = (item.folder, entry.state, item.request.pipeline, *measured, *said, " | ".join(entry.remarks))
+        writer.writerow([_not_calculated(cell) for cell in row])
     return file.getvalue().encode("utf-8-sig")
+
+
+def _not_calculated(cell: object) -> object:
+    """A cell that is shown as it is: names and sentences come from anywhere."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

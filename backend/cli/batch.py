@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from backend.batches.record import DONE, NAME, Record, begin_record, read_record
+from backend.batches.record import CHANGES, DONE, NAME, Record, begin_record, read_record
 from backend.cli.answering import Pick, read_picks
 from backend.cli.batch_items import read_items
 from backend.cli.delivery import RESULT_FILES, add_delivery_options, make_folder, result_of, write_result
@@ -19,6 +20,7 @@ from backend.cli.inputs import read_file
 from backend.cli.output import complain, say, say_json, tell
 from backend.contract import JobState, JobView, Result
 from backend.errors import Problem
+from backend.jobs.folders import storage_problem
 from backend.privacy import share, written_privately
 
 if TYPE_CHECKING:
@@ -70,12 +72,13 @@ def batch(chosen: argparse.Namespace) -> int:
             work = _Batch(service, record, chosen, picks, mask)
             if former is not None:
                 work.find_jobs()
-            work.note()
-            for index, item in enumerate(items):
-                if not chosen.quiet:
-                    tell(f"{index + 1} of {len(items)}: {item.folder}")
-                work.make(index)
-        write_result(chosen.out, sheet_files(record, chosen.out))
+            with work.written_down():
+                for index, item in enumerate(items):
+                    if not chosen.quiet:
+                        tell(f"{index + 1} of {len(items)}: {item.folder}")
+                    work.make(index)
+        sheet = sheet_files(record, lambda entry: chosen.out / entry.item.folder / THUMBNAIL, linked=True)
+        write_result(chosen.out, sheet)
     if chosen.json:
         say_json(record.model_dump(mode="json"))
     elif not chosen.quiet:
@@ -117,6 +120,7 @@ class _Batch:
                 request = item.request.model_copy(update={"origin": self._record.origin(entry)})
                 job = self._service.submit(request, images, instances, depth)
             entry.job = job.id
+            self.note(index)
             files = self._result(job.id)
             self._write(item.folder, files)
             entry.made(Result.model_validate_json(files["result.json"]))
@@ -125,12 +129,11 @@ class _Batch:
                 raise
             complain(f"{item.folder} is left out: {problem.detail}", problem.hint)
             entry.failed(problem)
-        self.note()
+        self.note(index)
 
     def _result(self, job: str) -> dict[str, bytes]:
         """The files of a job once it is done. Interrupted, it has ended when this raises KeyboardInterrupt."""
         try:
-            self.note()
             return result_of(self._service, job, self._chosen, self._picks, more=[THUMBNAIL])
         except KeyboardInterrupt:  # it may have come before anybody waited for the job
             self._service.cancel(job)
@@ -157,10 +160,35 @@ class _Batch:
         for path in (self._chosen.out / folder, *(self._chosen.out / folder / name for name in files)):
             share(path, self._mask)
 
-    def note(self) -> None:
-        """Write down how far the batch has come."""
+    @contextmanager
+    def written_down(self) -> Iterator[None]:
+        """Inside, each change of an entry is written down; before and after, whatever ends it, all of the batch is."""
+        self._write_whole()
+        try:
+            yield
+        except BaseException:
+            with suppress(Problem):  # what ends it is told, and the changes are there
+                self._write_whole()
+            raise
+        self._write_whole()
+
+    def _write_whole(self) -> None:
+        self._record.edition += 1
         write_result(self._chosen.out, {NAME: self._record.document()})
         share(self._chosen.out / NAME, self._mask)
+        (self._chosen.out / CHANGES).unlink(missing_ok=True)
+
+    def note(self, index: int) -> None:
+        """Write down what has become of an entry: all of ten thousand would take a moment each time."""
+        path = self._chosen.out / CHANGES
+        try:
+            with path.open("ab") as file:
+                file.write(self._record.change(index))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise storage_problem(error, f"It cannot be written down how far the batch in {path.parent} is") from error
+        share(path, self._mask)
 
 
 @contextmanager
@@ -173,8 +201,6 @@ def _alone(folder: Path) -> Iterator[None]:
         detail = f"The batch in {folder} is being made by another process."
         raise Problem("request-invalid", detail, "Wait for it, or give another folder to --out.") from None
     except OSError as error:
-        from backend.jobs.folders import storage_problem
-
         raise storage_problem(error, f"The batch cannot be begun in {folder}", "there") from error
     try:
         yield

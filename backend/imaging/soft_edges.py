@@ -80,10 +80,10 @@ def fold_blends(labels: Labels, colours: Mapping[int, tuple[float, float, float]
 
 def occurring(labels: Labels, where: Mask | None = None) -> set[int]:
     """The labels that occur, or that occur where a mask HxW is true; a few rows at a time."""
-    counts = np.zeros(1 << 16, np.int64)
+    counts = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
     for top in range(0, len(labels), STRIP):
         rows = labels[top : top + STRIP]
-        counts += np.bincount(rows.ravel() if where is None else rows[where[top : top + STRIP]], minlength=1 << 16)
+        counts += np.bincount(rows.ravel() if where is None else rows[where[top : top + STRIP]], minlength=len(counts))
     return set(np.flatnonzero(counts).tolist())
 
 

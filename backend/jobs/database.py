@@ -48,10 +48,15 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """For SELECTs; what a transaction has not committed is not seen."""
+        """For SELECTs, all of one moment; what a transaction has not committed is not seen."""
         with self._looking, self._translated():
             self._check_there()
-            yield self._reader
+            self._reader.execute("BEGIN")
+            try:
+                yield self._reader
+            finally:
+                if self._reader.in_transaction:
+                    self._reader.execute("COMMIT")
 
     @contextmanager
     def transaction(self, patience: float = PATIENCE_SECONDS) -> Iterator[sqlite3.Connection]:

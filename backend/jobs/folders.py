@@ -9,6 +9,7 @@ hexadecimal: nobody guesses them, and no file system folds, reserves or misreads
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import secrets
@@ -21,6 +22,7 @@ import platformdirs
 
 from backend.contract import GenerateRequest, OutlineFiles
 from backend.errors import Problem
+from backend.jobs.sizes import Sizes
 
 HOME_VARIABLE = "SET_DRESSER_HOME"
 JOB_ID = re.compile(r"[0-9a-f]{24}")
@@ -54,6 +56,7 @@ class JobFolders:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.sizes = Sizes(root)
 
     def path(self, job: str) -> Path:
         """The folder of a job. Raises Problem("job-not-found") for anything that is not an id."""
@@ -127,6 +130,17 @@ class JobFolders:
         names = {entry.name for folder in folders if folder.is_dir() for entry in folder.iterdir() if entry.is_file()}
         return tuple(sorted(name for name in names if FILE_NAME.fullmatch(name)))
 
+    def outcome(self, job: str) -> tuple[tuple[str, ...], bool] | None:
+        """The files of a job whose result is whole, and whether it was ended early; None if there is no such result.
+
+        Whoever ran it may have gone before that was noted: `result.json` is written last.
+        """
+        try:
+            result = json.loads((self.path(job) / "output" / "result.json").read_bytes())
+            return (self.files(job), bool(result["finished_early"])) if result["job"] == job else None
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
     def find(self, job: str, name: str) -> Path | None:
         """A file of the result, or one that the job has kept or shown so far; None if there is no such file."""
         if not FILE_NAME.fullmatch(name):
@@ -155,6 +169,7 @@ class JobFolders:
     def remove(self, job: str) -> None:
         """Remove the folder. What cannot be removed now (a file open on Windows) is swept later."""
         shutil.rmtree(self.path(job), ignore_errors=True)
+        self.sizes.forget(job)
 
     def sweep(self, listed: Callable[[str], bool], complete: Callable[[str], bool] = lambda job: False) -> None:
         """Remove what crashes have left: old folders of jobs that are not in the list and have no result, and the

@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from backend.errors import Problem
 from backend.jobs.folders import JOB_ID, JobFolders
+from backend.jobs.sizes import Size
 from backend.jobs.store import Ended, JobStore
 
 KEEP_VARIABLE = "SET_DRESSER_KEEP_BYTES"
@@ -26,8 +26,6 @@ FETCHED = "fetched"
 
 UNFETCHED_KEPT = timedelta(days=7)
 logger = logging.getLogger(__name__)
-
-Inode = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -71,9 +69,7 @@ def mark_unfetched(folders: JobFolders, job: str) -> None:
 
 def usage(folders: JobFolders, jobs: Collection[str] | None = None) -> Usage:
     """What all jobs of a data folder hold, those of other servers among them; or those that are named."""
-    held = _held(folders, jobs)
-    sizes = {inode: size for files in held.values() for inode, size in files.items()}
-    return Usage(len(held), sum(sizes.values()))
+    return _sum(_held(folders, jobs))
 
 
 def free(store: JobStore, folders: JobFolders, keep_bytes: int) -> list[str]:
@@ -105,18 +101,18 @@ def surplus(store: JobStore, folders: JobFolders, keep_bytes: int) -> Usage:
 def _leaving(store: JobStore, folders: JobFolders, keep_bytes: int) -> Iterator[tuple[str, int]]:
     """The jobs that must go to hold the limit, one after the other, and the bytes that each frees."""
     held = _held(folders)
-    sizes = {inode: size for files in held.values() for inode, size in files.items()}
-    holders = Counter(inode for files in held.values() for inode in files)
-    total = sum(sizes.values())
+    holders = Counter(inode for size in held.values() for inode in size.inputs)
+    total = _sum(held).bytes
     if total <= keep_bytes:
         return
     for job in _order(store.ended(), folders):
         if total <= keep_bytes:
             return
-        freed = 0
-        for inode in held.get(job.id, {}):
+        size = held.get(job.id, Size(0, {}))
+        freed = size.own
+        for inode, of_the_file in size.inputs.items():
             holders[inode] -= 1
-            freed += 0 if holders[inode] else sizes[inode]
+            freed += 0 if holders[inode] else of_the_file
         total -= freed
         yield job.id, freed
 
@@ -133,22 +129,18 @@ def _order(ended: list[Ended], folders: JobFolders) -> list[Ended]:
     return dispensable + unfetched
 
 
-def _held(folders: JobFolders, jobs: Collection[str] | None = None) -> dict[str, dict[Inode, int]]:
-    """Of every job, or of those that are named, its files and their sizes."""
+def _held(folders: JobFolders, jobs: Collection[str] | None = None) -> dict[str, Size]:
+    """What every job holds, or those that are named."""
     try:
         with os.scandir(folders.root) as entries:
             names = [entry.name for entry in entries if JOB_ID.fullmatch(entry.name)]
     except FileNotFoundError:
         return {}
-    return {name: dict(_files(folders.root / name)) for name in names if jobs is None or name in jobs}
+    if jobs is None:
+        folders.sizes.forget_others(names)
+    return folders.sizes.of([name for name in names if jobs is None or name in jobs])
 
 
-def _files(folder: Path) -> Iterator[tuple[Inode, int]]:
-    """Files below a folder, which may be removed by others meanwhile."""
-    for place, _, names in os.walk(folder):
-        for name in names:
-            try:
-                status = Path(place, name).lstat()
-            except FileNotFoundError:
-                continue
-            yield (status.st_dev, status.st_ino), status.st_size
+def _sum(held: Mapping[str, Size]) -> Usage:
+    inputs = {inode: size for each in held.values() for inode, size in each.inputs.items()}
+    return Usage(len(held), sum(each.own for each in held.values()) + sum(inputs.values()))

@@ -120,7 +120,8 @@ def _run(
     for remark in shot.remarks:
         context.warn(remark.code, remark.message, remark.hint, remark.instance)
     if shot.instance_source == "map":
-        for label in unseen(request.instances, shot.instances):
+        wanted = [label for label in request.instances if not request.only or label.id in request.only]
+        for label in unseen(wanted, shot.instances):
             message = f"{label.name or f'Object {label.id}'} is not to be seen in the instance map; it gets no prop."
             context.warn("instance-unseen", message, "Move it into the picture, or out from behind others.", label.id)
     for number in shot.instances.names:

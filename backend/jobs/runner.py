@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 from backend.errors import Problem
-from backend.jobs.executor import Executor, WorkerState
+from backend.jobs.executor import Executor, OnThisMachine, WorkerState
 from backend.jobs.folders import JobFolders
+from backend.jobs.measures import Measures
 from backend.jobs.news import News
 from backend.jobs.owners import Ownership
 from backend.jobs.recent import Recent
@@ -19,6 +21,9 @@ from backend.jobs.store import JobStore
 
 LOOKED_AT = 16
 """Of the jobs that wait, how many are tried where the first of them fits in no slot."""
+
+ROOM_SHARE = 0.1
+"""Of the queue's time, for the removal of old jobs."""
 
 BUSIEST_FIRST = (WorkerState.BUSY, WorkerState.STARTING, WorkerState.READY, WorkerState.ASLEEP)
 logger = logging.getLogger(__name__)
@@ -40,6 +45,7 @@ class Runner:
         closing: threading.Event,
         idle_seconds: float,
         make_room: Callable[[], None],
+        measures: Measures,
     ) -> None:
         self._owner = owner
         self._executor = executor
@@ -48,9 +54,11 @@ class Runner:
         self.news = news
         self.closing = closing
         self.idle_seconds = idle_seconds
+        self.measures = measures
         self._make_room = make_room
         self._work = threading.Event()
         self._room_wanted = True
+        self._next_room = 0.0
         self._slots: tuple[SlotThread, ...] = ()
         self._fits_nowhere = False
         self._thread = threading.Thread(target=self._loop, name="queue", daemon=True)
@@ -93,6 +101,11 @@ class Runner:
         return self.store.queued(self._owner.id)
 
     @property
+    def fits_nowhere(self) -> bool:
+        """Whether slots are free, and yet of the jobs whose turn it is none could be given to one."""
+        return self._fits_nowhere
+
+    @property
     def running(self) -> list[str]:
         """The jobs that run here."""
         return [job for each in self._slots if (job := each.running) is not None]
@@ -101,6 +114,11 @@ class Runner:
     def workers(self) -> list[tuple[WorkerState, str | None]]:
         """Of each slot the worker's state, and the job that runs in it."""
         return [(each.slot.state, each.running) for each in self._slots]
+
+    @property
+    def worker_pids(self) -> list[int | None]:
+        """Of each slot the process of its worker; None while it has none, or one of another machine."""
+        return [each.slot.pid if isinstance(each.slot, OnThisMachine) else None for each in self._slots]
 
     def look_up(self) -> None:
         """Have the queue see what is new, also where a job that it runs waits for an answer."""
@@ -157,14 +175,11 @@ class Runner:
     def _loop(self) -> None:
         while not self.closing.is_set():
             self._work.clear()
-            if self._room_wanted:
-                self._room_wanted = False
-                self._make_room()
             try:
                 self._owner.hold()
                 self._open_slots()
                 self._hand_out()
-                seconds = self._cool_down()
+                waits = [seconds for seconds in (self._cool_down(), self._look_for_room()) if seconds is not None]
             except Problem as problem:
                 logger.error("the queue cannot go on, trying again: %s", problem)
                 self.closing.wait(RETRY_SECONDS)
@@ -172,9 +187,26 @@ class Runner:
                 logger.exception("the queue cannot go on, trying again")
                 self.closing.wait(RETRY_SECONDS)
             else:
-                self._work.wait(seconds)
+                self._work.wait(min(waits, default=None))
         for each in self._slots:
             each.end()
+
+    def _look_for_room(self) -> float | None:
+        """Make room if that is wanted; where it is not time for that yet, the seconds until it is.
+
+        Only now that the slots have their jobs, and for a tenth of the time at most: to look at thousands of folders
+        takes a while.
+        """
+        if not self._room_wanted:
+            return None
+        began = time.monotonic()
+        if began < self._next_room:
+            return self._next_room - began
+        self._room_wanted = False
+        self._make_room()
+        ended = time.monotonic()
+        self._next_room = ended + (ended - began) / ROOM_SHARE
+        return None
 
     def _open_slots(self) -> None:
         """Begin a thread for each slot that has none."""
@@ -188,12 +220,13 @@ class Runner:
 
     def _hand_out(self) -> None:
         """Give the slots that are free the jobs whose turn it is."""
-        self._fits_nowhere = False
+        fits_nowhere = False
         while (free := [each for each in self._slots if each.free]) and not self.closing.is_set():
             waiting = self.store.next_ones(self._owner.id, LOOKED_AT)
             if not any(self._hand(stored, free) for stored in waiting):
-                self._fits_nowhere = bool(waiting)
-                return
+                fits_nowhere = bool(waiting)
+                break
+        self._fits_nowhere = fits_nowhere
 
     def _hand(self, stored: StoredJob, free: list[SlotThread]) -> bool:
         """Give a job to a slot, unless it fits in none now; whether the next job's turn has come."""

@@ -18,11 +18,12 @@ from backend.jobs.cooling import Cooling
 from backend.jobs.executor import Executor, WorkerState
 from backend.jobs.folders import KEPT, JobFolders, storage_problem
 from backend.jobs.local import LocalExecutor
+from backend.jobs.measures import Measures
 from backend.jobs.news import News
 from backend.jobs.owners import Ownership
 from backend.jobs.rows import StoredJob, unknown
 from backend.jobs.runner import BUSIEST_FIRST, Runner
-from backend.jobs.slot_thread import MOST_ATTEMPTS
+from backend.jobs.statistics import Count
 from backend.jobs.store import JobStore
 from backend.pipelines import PIPELINES
 from backend.pipelines.base import PipelineInfo
@@ -82,7 +83,8 @@ class JobService:
         except OSError as error:
             raise storage_problem(error, "The data folder cannot be used") from error
         self.folders = JobFolders(self.data / "jobs")
-        self._store = JobStore(self.data / "jobs.sqlite3", self.folders.reached)
+        self.measures = Measures()
+        self._store = JobStore(self.data / "jobs.sqlite3", self.folders.reached, self.measures.ended)
 
     # life
 
@@ -106,15 +108,17 @@ class JobService:
             self._closing,
             self._idle_seconds,
             self._make_room,
+            self.measures,
         )
         self._runner.start()
 
     def _adopt_from(self, other: str) -> None:
         """Take over what an owner has left, if it is dead."""
-        assert self._owner
+        assert self._owner and self._executor
         with self._owner.buried(other, self._store.owner_may_live) as dead:
             if dead:
-                self._store.adopt(other, self._owner.id, MOST_ATTEMPTS)
+                suspect = not self._executor.elsewhere
+                self._store.adopt(other, self._owner.id, suspect=suspect, outcome=self.folders.outcome)
 
     def warm(self) -> None:
         """Have the worker ready before the first job. Returns at once."""
@@ -180,12 +184,32 @@ class JobService:
         return self._runner.queued if self._runner else 0
 
     @property
+    def worker_pids(self) -> list[int | None]:
+        """Of each slot the process of its worker; None while it has none, or one of another machine."""
+        return self._runner.worker_pids if self._runner else []
+
+    @property
+    def usual_seconds(self) -> float | None:
+        """What the jobs that wait here usually take, on average; None where nothing was done yet to tell."""
+        return self._store.statistics.usual_seconds(self._owner.id) if self._owner else None
+
+    @property
+    def next_end_seconds(self) -> float | None:
+        """In how many seconds the first of the jobs that run here ends, about; None where nothing tells."""
+        return self._store.statistics.next_end_seconds(self._owner.id) if self._owner else None
+
+    @property
     def waiting(self) -> Waiting | None:
         """Why none of the jobs that are queued here is run at the moment; None while one is."""
+        return self._waiting(None)
+
+    def _waiting(self, ahead: int | None) -> Waiting | None:
+        """The same, for the one job that so many run or go before."""
         coolings = [slot.cooling for slot in self._executor.slots] if self._executor else []
         known: list[Cooling] = [cooling for cooling in coolings if cooling is not None]
         if not known or len(known) < len(coolings):
-            return None
+            fits_nowhere = self._runner is not None and self._runner.fits_nowhere
+            return self._executor.hindrance(ahead) if self._executor and fits_nowhere else None
         first = min(known, key=lambda cooling: cooling.until)
         return first.told()
 
@@ -239,7 +263,7 @@ class JobService:
             self.folders.remove(job)
             raise
         self._look_up()
-        self.news.publish()
+        self.news.publish(job)
         return self._shown(stored)
 
     def _look_up(self) -> None:
@@ -250,13 +274,19 @@ class JobService:
         if self._runner:
             self._runner.nudge(job)
 
-    def list(self, limit: int = 100, before: str | None = None, user: str | None = None) -> list[JobView]:
+    def list(
+        self, limit: int = 100, before: str | None = None, user: str | None = None, ended: bool | None = None
+    ) -> list[JobView]:
         """The newest jobs first, those of other servers on this data folder among them.
 
-        before: only those that are older than this job. user: only those of this one. Raises Problem("job-not-found")
-        if `before` is not in the list.
+        before: only those that are older than this job. user: only those of this one. ended: only those that have
+        ended, or only the others. Raises Problem("job-not-found") if `before` is not in the list.
         """
-        return [self._shown(stored) for stored in self._store.newest(limit, before, user)]
+        return [self._shown(stored) for stored in self._store.newest(limit, before, user, ended)]
+
+    def counts(self) -> Sequence[Count]:
+        """How many jobs of each pipeline are in each state, those of other servers on this data folder among them."""
+        return self._store.statistics.counts()
 
     def user_of(self, job: str) -> str:
         """Whose job it is. Raises Problem("job-not-found")."""
@@ -280,7 +310,7 @@ class JobService:
         mine = self._owner is not None and stored.owner == self._owner.id
         incomplete = view.state.ended and (view.state != JobState.DONE or view.finished_early)
         known = {
-            "waiting": self.waiting if mine and view.state == JobState.QUEUED else None,
+            "waiting": self._waiting(view.position) if mine and view.state == JobState.QUEUED else None,
             "can_finish": view.state == JobState.RUNNING and not stored.finish and self._finishes_early(view),
             "can_continue": incomplete and self.folders.reached(view.id) > 0,
             "fetched": view.state.ended and retention.was_fetched(self.folders, view.id),
@@ -298,7 +328,7 @@ class JobService:
         if self._runner and waiting and stored.view.state.ended and job not in self.running:
             self._runner.clear(stored)
         self._nudge(job)
-        self.news.publish()
+        self.news.publish(job)
         return self._shown(stored)
 
     def finish(self, job: str) -> JobView:
@@ -310,15 +340,17 @@ class JobService:
             raise Problem("finish-not-possible", detail, "Wait until it is done, or cancel it.")
         stored = self._store.request_finish(job)
         self._nudge(job)
-        self.news.publish()
+        self.news.publish(job)
         return self._shown(stored)
 
     def prioritise(self, job: str, priority: int) -> JobView:
         """Among the queued jobs of a user those of the highest priority go first, then the oldest. Of a job that does
-        not queue it counts once it is queued again. Raises Problem("job-not-found")."""
+        not queue it counts once it is queued again. One of the lowest priority, `turns.RESTING`, is not run until it
+        has another. Raises Problem("job-not-found")."""
         self._stored(job)
         stored = self._store.prioritise(job, priority)
-        self.news.publish()
+        self._look_up()
+        self.news.publish(job)
         return self._shown(stored)
 
     def go_on(self, job: str) -> JobView:
@@ -335,7 +367,7 @@ class JobService:
         stored = self._store.go_on(job, self._owner.id)
         retention.mark_unfetched(self.folders, job)
         self._look_up()
-        self.news.publish()
+        self.news.publish(job)
         return self._shown(stored)
 
     def take_over(self, job: str) -> JobView:
@@ -357,7 +389,7 @@ class JobService:
         self._stored(job)
         self._store.delete(job)
         self.folders.remove(job)
-        self.news.publish()
+        self.news.publish(job)
 
     def limit(self, keep_bytes: int | None) -> None:
         """Another limit for what the jobs may hold, from now on. Returns at once."""
@@ -394,7 +426,7 @@ class JobService:
             if here:
                 self._runner.answer(job, answer)
         self._look_up()
-        self.news.publish()
+        self.news.publish(job)
         return self._shown(resumed)
 
     def file(self, job: str, name: str, *, taken: bool = True) -> Path:
@@ -415,6 +447,11 @@ class JobService:
         if taken:
             self.take(job, name)
         return path
+
+    def first_picture(self, job: str) -> Path | None:
+        """Where the first picture of a job's inputs is; None if it came without, or they are gone."""
+        path = self.folders.path(job) / "inputs" / "image-0.bin"
+        return path if path.is_file() else None
 
     def take(self, job: str, name: str) -> None:
         """Somebody has had a file of the result."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -17,14 +18,20 @@ from typing import Any, Literal, NamedTuple
 
 from backend.contract import Event, JobState
 from backend.errors import Problem
-from backend.jobs.database import HASTE_SECONDS, Database
+from backend.jobs.database import HASTE_SECONDS, PATIENCE_SECONDS, Database
 from backend.jobs.processes import may_live, signature
 from backend.jobs.rows import Rows, StoredJob, event_of, last_event
 from backend.jobs.schema import prepare
-from backend.jobs.turns import note_turn
+from backend.jobs.statistics import Statistics
+from backend.jobs.turns import RESTING, note_turn
 
 RUNNING = (JobState.RUNNING, JobState.NEEDS_INPUT)
 OPEN = (JobState.QUEUED, *RUNNING)
+IS_OPEN = "('queued', 'running', 'needs_input')"
+
+MOST_ATTEMPTS, MOST_LOST = 2, 2
+"""How many ends of its worker a job may cause until it is set aside, and how often it begins anew after others."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -43,11 +50,21 @@ class JobStore:
     Problem("job-not-found") for ids that are not in the list.
 
     reached: how far a job's checkpoints reach, in steps; 0 for one that has none.
+    statistics: of all jobs together.
+    tell_end: hears of every job that has ended by what was written here: pipeline, state, code of its problem or "".
     """
 
-    def __init__(self, path: Path, reached: Callable[[str], int] = lambda job: 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        reached: Callable[[str], int] = lambda job: 0,
+        tell_end: Callable[[str, JobState, str], None] = lambda pipeline, state, code: None,
+    ) -> None:
         self._reached = reached
+        self._tell_end = tell_end
+        self._ends: list[tuple[str, JobState, str]] = []  # of the transaction that is being written
         self._database = Database(path)
+        self.statistics = Statistics(self._database)
         with self._database.transaction() as connection:
             prepare(connection, path.name)
 
@@ -60,12 +77,15 @@ class JobStore:
         with self._database.reading() as connection:
             return Rows(connection).job(job)
 
-    def newest(self, limit: int, before: str | None = None, user: str | None = None) -> list[StoredJob]:
-        """At most `limit` jobs of every owner, the newest first; only those that are older than the job `before`, and
-        of one user where that is given."""
+    def newest(
+        self, limit: int, before: str | None = None, user: str | None = None, ended: bool | None = None
+    ) -> list[StoredJob]:
+        """At most `limit` jobs of every owner, the newest first; only those that are older than the job `before`, of
+        one user, and that have ended or have not, where that is given."""
         with self._database.reading() as connection:
             wanted = ["number < (SELECT number FROM jobs WHERE id = :before)"] * (before is not None)
             wanted += ["user = :user"] * (user is not None)
+            wanted += [f"state {'NOT ' if ended else ''}IN {IS_OPEN}"] * (ended is not None)
             if before is not None:
                 Rows(connection).job(before)
             where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
@@ -113,14 +133,15 @@ class JobStore:
         return [event for row in rows if (event := event_of(row)) is not None]
 
     def queued(self, owner: str) -> int:
+        """How many of the owner's jobs wait for their turn; those that rest do not."""
         with self._database.reading() as connection:
-            query = "SELECT COUNT(*) FROM jobs WHERE owner = ? AND state = 'queued'"
-            return int(connection.execute(query, (owner,)).fetchone()[0])
+            query = "SELECT COUNT(*) FROM jobs WHERE owner = ? AND state = 'queued' AND priority > ?"
+            return int(connection.execute(query, (owner, RESTING)).fetchone()[0])
 
     def owners(self) -> set[str]:
         """Everyone who has jobs that have not ended."""
         with self._database.reading() as connection:
-            query = "SELECT DISTINCT owner FROM jobs WHERE state IN ('queued', 'running', 'needs_input')"
+            query = f"SELECT DISTINCT owner FROM jobs WHERE state IN {IS_OPEN}"
             return {row["owner"] for row in connection.execute(query)}
 
     def owner_may_live(self, owner: str) -> bool:
@@ -193,8 +214,8 @@ class JobStore:
             if job is None:
                 taken = next(rows.in_order(owner), None)
             else:
-                query = "SELECT * FROM jobs WHERE id = ? AND owner = ? AND state = 'queued'"
-                taken = next(iter(rows.readable(connection.execute(query, (job, owner)))), None)
+                query = "SELECT * FROM jobs WHERE id = ? AND owner = ? AND state = 'queued' AND priority > ?"
+                taken = next(iter(rows.readable(connection.execute(query, (job, owner, RESTING)))), None)
             if taken is None:
                 return None
             job = taken.view.id
@@ -288,13 +309,11 @@ class JobStore:
 
         files, early: of one that is done; others keep what an attempt before may have finished early.
         """
-        with self._database.transaction() as connection:
+        with self._ending() as connection:
             if state == JobState.DONE:
-                changes = "UPDATE jobs SET files = ?, early = ? WHERE id = ? AND state IN ('running', 'needs_input')"
-                connection.execute(changes, (json.dumps(files), early, job))
-            self._finish(connection, job, state, problem)
-            if state == JobState.DONE and not early:  # the end is told: no id is given twice
-                connection.execute("DELETE FROM events WHERE job = ? AND type = 'preview'", (job,))
+                self._done(connection, job, files, early)
+            else:
+                self._finish(connection, job, state, problem)
 
     def request_finish(self, job: str) -> StoredJob:
         """Have a running job end early with what it has. Raises Problem("finish-not-possible") in another state."""
@@ -321,23 +340,27 @@ class JobStore:
             if not self._reached(job):
                 raise Problem("continue-not-possible", "The job has no checkpoint to go on from.")
             connection.execute(
-                "UPDATE jobs SET cancel = 0, finish = 0, problem = NULL, finished = NULL,"
+                "UPDATE jobs SET cancel = 0, finish = 0, lost = 0, problem = NULL, finished = NULL,"
                 " progress = CASE state WHEN 'done' THEN NULL ELSE progress END WHERE id = ?",
                 (job,),
             )
             self._requeue(connection, job, 0, owner)
             return Rows(connection).job(job)
 
-    def try_again(self, job: str, most_attempts: int) -> bool:
-        """running -> queued, after the worker died. False, and nothing changes, if it has been tried often enough."""
+    def try_again(self, job: str, *, suspect: bool) -> bool:
+        """running -> queued, after what ran it has gone. False, and nothing changes, if it has been tried often enough.
+
+        suspect: the job may be why.
+        """
         with self._database.transaction() as connection:
-            row = connection.execute("SELECT * FROM jobs WHERE id = ? AND state = 'running'", (job,)).fetchone()
-            return row is not None and self._try_again(connection, row, row["owner"], most_attempts)
+            query = "SELECT * FROM jobs WHERE id = ? AND state IN ('running', 'needs_input')"
+            row = connection.execute(query, (job,)).fetchone()
+            return row is not None and self._try_again(connection, row, row["owner"], suspect)
 
     def request_cancel(self, job: str) -> StoredJob:
         """Cancel: a running job is marked for its owner, one that queues or waits for an answer ends at once, an ended
         one stays as it is."""
-        with self._database.transaction(HASTE_SECONDS) as connection:
+        with self._ending(HASTE_SECONDS) as connection:
             row = Rows(connection).job(job)
             if row.view.state in RUNNING:  # one in needs_input too: its worker may be waiting with it
                 connection.execute("UPDATE jobs SET cancel = 1 WHERE id = ?", (job,))
@@ -353,25 +376,35 @@ class JobStore:
             if row.view.state == JobState.RUNNING:
                 self._requeue(connection, job, row.attempts - 1, row.owner)
 
-    def adopt(self, dead: str, owner: str, most_attempts: int) -> None:
+    def adopt(
+        self,
+        dead: str,
+        owner: str,
+        *,
+        suspect: bool,
+        outcome: Callable[[str], tuple[tuple[str, ...], bool] | None] = lambda job: None,
+    ) -> None:
         """Take over the open jobs of an owner that is known to be dead.
 
-        Queued ones queue again, those that wait for an answer go on waiting. Interrupted ones queue too, unless they
-        were cancelled or have been tried `most_attempts` times without coming to a newer checkpoint: then something
-        about them kills the server, and they fail as `interrupted`.
+        Queued ones queue again, those that wait for an answer go on waiting. Of interrupted ones those are done whose
+        result is there, as `JobFolders.outcome` tells. The others queue, too, unless they
+        were cancelled or have been tried often enough without coming to a newer checkpoint, see `MOST_ATTEMPTS`: then
+        something about them kills the server, and they fail as `interrupted`.
+
+        suspect: one of them may be why it died; not where they run on other machines.
         """
-        with self._database.transaction() as connection:
-            rows = connection.execute(
-                "SELECT * FROM jobs WHERE owner = ? AND state IN ('queued', 'running', 'needs_input')", (dead,)
-            ).fetchall()
+        with self._ending() as connection:
+            rows = connection.execute(f"SELECT * FROM jobs WHERE owner = ? AND state IN {IS_OPEN}", (dead,)).fetchall()
             readable = Rows(connection).readable
             for row in (row for row in rows if readable([row])):
                 if row["cancel"]:
                     self._finish(connection, row["id"], JobState.CANCELLED, None)
                 elif row["state"] in (JobState.QUEUED, JobState.NEEDS_INPUT):
                     connection.execute("UPDATE jobs SET owner = ? WHERE id = ?", (owner, row["id"]))
-                elif not self._try_again(connection, row, owner, most_attempts):
-                    detail = f"The server ended during this job {row['attempts']} times."
+                elif not row["early"] and (ended := outcome(row["id"])) is not None:
+                    self._done(connection, row["id"], *ended)
+                elif not self._try_again(connection, row, owner, suspect):
+                    detail = f"The server ended during this job {row['attempts'] + row['lost']} times."
                     self._finish(connection, row["id"], JobState.FAILED, Problem("interrupted", detail))
             connection.execute("DELETE FROM owners WHERE id = ?", (dead,))
 
@@ -382,7 +415,24 @@ class JobStore:
                 raise Problem("job-not-finished", "The job has not ended yet.", "Cancel it first.")
             connection.execute("DELETE FROM jobs WHERE id = ?", (job,))
 
+    @contextmanager
+    def _ending(self, patience: float = PATIENCE_SECONDS) -> Iterator[sqlite3.Connection]:
+        """A transaction in which jobs may end; of those that do is told once it is written."""
+        with self._database.transaction(patience) as connection:
+            ends: list[tuple[str, JobState, str]] = []
+            self._ends = ends
+            yield connection
+        for end in ends:
+            self._tell_end(*end)
+
     # inside a transaction
+
+    def _done(self, connection: sqlite3.Connection, job: str, files: tuple[str, ...], early: bool) -> None:
+        changes = "UPDATE jobs SET files = ?, early = ? WHERE id = ? AND state IN ('running', 'needs_input')"
+        connection.execute(changes, (json.dumps(files), early, job))
+        self._finish(connection, job, JobState.DONE, None)
+        if not early:  # the end is told: no id is given twice
+            connection.execute("DELETE FROM events WHERE job = ? AND type = 'preview'", (job,))
 
     def _finish(
         self,
@@ -393,20 +443,24 @@ class JobStore:
     ) -> None:
         document = problem.document() if problem else None
         changed = connection.execute(
-            "UPDATE jobs SET state = ?, finished = ?, problem = ?"
-            " WHERE id = ? AND state IN ('queued', 'running', 'needs_input')",
+            f"UPDATE jobs SET state = ?, finished = ?, problem = ? WHERE id = ? AND state IN {IS_OPEN}",
             (state.value, now(), json.dumps(document) if document else None, job),
         )
         if changed.rowcount:
             self._state_event(connection, job, state, document)
+            pipeline = connection.execute("SELECT pipeline FROM jobs WHERE id = ?", (job,)).fetchone()[0]
+            self._ends.append((str(pipeline), state, problem.code if problem else ""))
 
-    def _try_again(self, connection: sqlite3.Connection, row: sqlite3.Row, owner: str, most_attempts: int) -> bool:
+    def _try_again(self, connection: sqlite3.Connection, row: sqlite3.Row, owner: str, suspect: bool) -> bool:
         """Queue an attempt that was cut off once more. Those count that brought no newer checkpoint, one after another:
-        whatever gets ahead comes to its end."""
-        attempts = 0 if self._reached(row["id"]) > row["reached"] else row["attempts"]
-        if attempts >= most_attempts:
+        whatever gets ahead comes to its end. One that the job is no suspect of counts as lost, and for nothing else."""
+        attempts, lost = row["attempts"] - (not suspect), row["lost"] + (not suspect)
+        if self._reached(row["id"]) > row["reached"]:
+            attempts = lost = 0
+        if attempts >= MOST_ATTEMPTS or lost > MOST_LOST:
             return False
         self._requeue(connection, row["id"], attempts, owner)
+        connection.execute("UPDATE jobs SET lost = ? WHERE id = ?", (lost, row["id"]))
         return True
 
     def _requeue(self, connection: sqlite3.Connection, job: str, attempts: int, owner: str) -> None:

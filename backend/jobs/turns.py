@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+RESTING = -100
+"""The priority of a job that is not run until it has another one."""
+
 
 @dataclass(frozen=True)
 class Share:
@@ -61,7 +64,7 @@ class Turns:
 
 
 class Queue:
-    """The jobs of one owner that wait, read from the list; of one moment."""
+    """The jobs of one owner that wait for their turn, read from the list; of one moment. Those that rest do not."""
 
     def __init__(self, connection: sqlite3.Connection, owner: str) -> None:
         self._connection = connection
@@ -77,12 +80,16 @@ class Queue:
 
     def _counts(self, state: str) -> dict[str, int]:
         """Of each user. Jobs in needs_input keep nobody from a turn: they make room."""
-        query = "SELECT user, COUNT(*) AS jobs FROM jobs WHERE owner = ? AND state = ? GROUP BY user"
+        awake = f"AND priority > {RESTING}" if state == "queued" else ""
+        query = f"SELECT user, COUNT(*) AS jobs FROM jobs WHERE owner = ? AND state = ? {awake} GROUP BY user"
         return {str(row["user"]): row["jobs"] for row in self._connection.execute(query, (self._owner, state))}
 
     def rows(self) -> Iterator[sqlite3.Row]:
         """Those that wait, the one whose turn it is first."""
-        query = "SELECT * FROM jobs WHERE owner = ? AND state = 'queued' AND user = ? ORDER BY priority DESC, number"
+        query = (
+            f"SELECT * FROM jobs WHERE owner = ? AND state = 'queued' AND user = ? AND priority > {RESTING}"
+            " ORDER BY priority DESC, number"
+        )
         waiting: dict[str, Iterator[sqlite3.Row]] = {}
         for user in self._turns.order():
             if user not in waiting:
@@ -90,15 +97,17 @@ class Queue:
             if (row := next(waiting[user], None)) is not None:
                 yield row
 
-    def ahead(self, row: sqlite3.Row) -> int:
-        """How many jobs run, or wait and go before this one, which waits."""
+    def ahead(self, row: sqlite3.Row) -> int | None:
+        """How many jobs run, or wait and go before this one, which waits; None for one that rests."""
+        if row["priority"] <= RESTING:
+            return None
         user, priority, number = row["user"], row["priority"], row["number"]
         among = "SELECT COUNT(*) FROM jobs WHERE owner = ? AND state = 'queued' AND user = ? AND priority"
         if (user, priority) in self._known:  # a list of a hundred jobs counts what lies between them, once
             other, place = self._known[user, priority]
             between = f"{among} = ? AND number >= ? AND number < ?"
-            place += self._count(between, user, priority, other, number)
-            place -= self._count(between, user, priority, number, other)
+            between_them = self._count(between, user, priority, min(number, other), max(number, other))
+            place += between_them if number > other else -between_them
         else:
             place = self._count(f"{among} > ?", user, priority)
             place += self._count(f"{among} = ? AND number < ?", user, priority, number)

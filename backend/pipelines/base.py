@@ -186,6 +186,7 @@ class PipelineInfo(MethodInfo):
     chance: whether the seed makes a difference.
     needs_cameras: it works with the cameras that took the pictures, and there must be one for each.
     hears_words: it is told in words what it makes, and takes those that were learned from the picture (`Shot.words`).
+    elevations: least and greatest number of degrees from which a camera should look down at an object.
     """
 
     images: tuple[int, int] = (1, 1)
@@ -193,6 +194,7 @@ class PipelineInfo(MethodInfo):
     chance: bool = True
     needs_cameras: bool = False
     hears_words: bool = False
+    elevations: tuple[float, float] = (-90.0, 90.0)
 
     def check_cameras(self, cameras: Sequence[Camera | None]) -> None:
         """Raises Problem("camera-invalid") for the first picture without a camera."""

@@ -23,11 +23,14 @@ from backend.preparations import preparations as all_preparations
 from backend.server import documents, problems
 from backend.server.entrance import Entrance
 from backend.server.limits import Limits, Pace, asking
+from backend.server.metrics_route import add_metrics_route
 from backend.server.middleware import BodyLimit, Guard, Who
 from backend.server.models_routes import add_model_routes
 from backend.server.problems import ANY_TIME_OF_USERS, documented
 from backend.server.scope import JobsOf, check_administrator
 from backend.server.shares import Shares
+from backend.server.sheet_routes import add_sheet_route
+from backend.server.static_pages import StaticPages
 from backend.server.stream import stream
 from backend.server.transfer_routes import add_file_routes, add_upload_routes, swept
 from backend.server.upload import FORM, SentBefore, read_form, received_form
@@ -105,6 +108,7 @@ def create_app(
         who=who,
         users=limits is not None,
         elsewhere=entrance.listen is not None,
+        pages=StaticPages() if entrance.listen is not None else None,
     )
     problems.install(app)
     _add_server_routes(app, service, jobs_of, shares, leave)
@@ -114,7 +118,9 @@ def create_app(
         add_upload_routes(app, uploads)
     else:
         _add_file_route(app, jobs_of)
+    add_sheet_route(app, jobs_of)
     add_model_routes(app, downloads)
+    add_metrics_route(app, service)
     _complete_openapi(app, users=limits is not None)
     return app
 
@@ -134,7 +140,7 @@ def _add_server_routes(
     async def health(request: Request) -> Health:
         """Whether the server is there, and what it is doing."""
         if users:
-            return await run_sync(UserHealth.seen, service, jobs_of(request), limiter=quick)
+            return await run_sync(UserHealth.seen, service, jobs_of(request), asking(request.scope), limiter=quick)
         return await run_sync(Health.of, service, limiter=quick)
 
     @app.get("/pipelines", responses=documented())
@@ -219,7 +225,7 @@ def _add_job_routes(
     @app.get("/jobs", responses=missing)
     def jobs(options: Annotated[ListOptions, Query()], request: Request) -> list[JobView]:
         """The newest jobs first; those of other servers on the same data folder are among them."""
-        return jobs_of(request).newest(options.limit, options.before)
+        return jobs_of(request).newest(options.limit, options.before, options.ended)
 
     @app.get("/jobs/{job}", responses=missing)
     def job_view(job: str, request: Request) -> JobView:

@@ -13,6 +13,7 @@ from backend.errors import Problem
 from backend.server.connections import trust
 from backend.server.hosts import Hosts
 from backend.server.problems import ProblemResponse
+from backend.server.static_pages import StaticPages
 from backend.server.users import LOCAL, User
 
 DRAIN_FACTOR = 4
@@ -41,17 +42,20 @@ class Guard:
 
     hosts: what the server is called. who: tells users by their tokens. users: whether there are several.
     elsewhere: whether the server was told where to listen; then pages of other origins are refused, too, by what the
-    browser says of them.
+    browser says of them. pages: what is shown to whoever comes; None for nothing.
 
     Who asks is in the `state` of what is let through, as `user`.
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: Hosts, who: Who, users: bool, elsewhere: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, *, hosts: Hosts, who: Who, users: bool, elsewhere: bool, pages: StaticPages | None = None
+    ) -> None:
         self._app = app
         self._hosts = hosts
         self._who = who
         self._users = users
         self._elsewhere = elsewhere
+        self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,6 +63,9 @@ class Guard:
             return
         try:
             self._check_names(scope)
+            if self._pages is not None and (page := self._pages.asked(scope)) is not None:
+                await page(scope, receive, send)
+                return
             user = self._user(scope)
         except Problem as problem:
             headers = {"WWW-Authenticate": "Bearer"} if problem.code == "token-wrong" else {}

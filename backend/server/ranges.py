@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
@@ -20,7 +21,7 @@ from backend.errors import Problem
 
 CHUNK = 1 << 18
 ONE_RANGE = re.compile(r"bytes=(?:(?P<first>\d{1,18})-(?P<last>\d{1,18})?|-(?P<tail>\d{1,18}))")
-MOST_HASHES = 4096
+MOST_HASHES = 512
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ def asked_part(headers: Headers, tag: str, size: int) -> Part | None:
 
 State = tuple[int, int, int, int]
 _hashes: dict[State, str] = {}
+_adding = threading.Lock()
 
 
 def tag_of(opened: BufferedReader) -> str:
@@ -65,9 +67,10 @@ def tag_of(opened: BufferedReader) -> str:
     if found is None:
         opened.seek(0)
         found = hashlib.file_digest(opened, "sha256").hexdigest()
-        if len(_hashes) >= MOST_HASHES:
-            _hashes.clear()
-        _hashes[state] = found
+        with _adding:
+            while len(_hashes) >= MOST_HASHES:
+                del _hashes[next(iter(_hashes))]  # the oldest
+            _hashes[state] = found
     return f'"{found}"'
 
 

@@ -30,6 +30,11 @@ class JobsOf:
         self._shares = shares
         self._most_waiting = most_waiting
 
+    @property
+    def user(self) -> User:
+        """Who asks."""
+        return self._user
+
     def check(self, job: str) -> str:
         """Whose job it is, if it is there to be seen."""
         owner = self._service.user_of(job)
@@ -65,11 +70,11 @@ class JobsOf:
         if self._most_waiting is not None and (waiting := self.waiting) >= self._most_waiting:
             raise Problem("queue-full", f"{waiting} of your jobs wait, and {self._most_waiting} may.")
 
-    def newest(self, limit: int, before: str | None) -> list[JobView]:
+    def newest(self, limit: int, before: str | None, ended: bool | None = None) -> list[JobView]:
         """As `JobService.list`, those that are seen."""
         if before is not None:
             self.check(before)
-        return self._service.list(limit, before, None if self._user.administrator else self._user.name)
+        return self._service.list(limit, before, None if self._user.administrator else self._user.name, ended)
 
     def get(self, job: str) -> JobView:
         self.check(job)
@@ -106,6 +111,11 @@ class JobsOf:
     def file(self, job: str, name: str, *, taken: bool = True) -> Path:
         self.check(job)
         return self._service.file(job, name, taken=taken)
+
+    def first_picture(self, job: str) -> Path | None:
+        """As `JobService.first_picture`."""
+        self.check(job)
+        return self._service.first_picture(job)
 
     def take(self, job: str, name: str) -> None:
         """As `JobService.take`, of a file that `file` has given."""

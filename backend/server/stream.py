@@ -35,7 +35,7 @@ async def stream(service: JobService, job: str, after: int) -> AsyncIterator[str
         if not loop.is_closed():
             loop.call_soon_threadsafe(changed.set)
 
-    with service.news.listener(wake):
+    with service.news.listener(wake, job):
         while not service.closing:
             changed.clear()
             events, last = await run_in_threadpool(service.recent_events, job, after)

@@ -14,6 +14,7 @@ from backend.contract import ProblemDocument, Strict, Waiting
 from backend.errors import Problem
 from backend.jobs.executor import WorkerState
 from backend.jobs.service import JobService
+from backend.jobs.turns import RESTING
 from backend.pipelines.base import MethodInfo, PipelineInfo
 from backend.preparations.base import PreparationInfo
 from backend.server.scope import JobsOf
@@ -38,15 +39,21 @@ class Health(BaseModel):
     running: str | None = Field(description="The job that runs now; of several the one in the first slot.")
     slots: list[SlotView] = Field(description="As many jobs run at once.")
     queued: int | None = Field(description="How many jobs wait on this server; null if the list cannot be read.")
+    usual_seconds: float | None = Field(
+        description="What the jobs that wait here usually take, on average; null where nothing tells yet."
+    )
+    next_end_seconds: float | None = Field(
+        description="In how many seconds the first of the jobs that run here ends, about; null where nothing tells."
+    )
     waiting: Waiting | None = Field(description="Why those that wait are not run at the moment.")
     problem: ProblemDocument | None = Field(description="What keeps the server from its list of jobs.")
 
     @classmethod
     def of(cls, service: JobService) -> Health:
         """Asks the list of jobs, which may be out of reach: the server is there all the same."""
-        queued, problem = None, None
+        queued, usual, next_end, problem = None, None, None, None
         try:
-            queued = service.queued
+            queued, usual, next_end = service.queued, service.usual_seconds, service.next_end_seconds
         except Problem as error:
             problem = ProblemDocument.model_validate(error.document())
         return cls(
@@ -55,6 +62,8 @@ class Health(BaseModel):
             running=next(iter(service.running), None),
             slots=[SlotView(worker=worker, running=job) for worker, job in service.workers],
             queued=queued,
+            usual_seconds=usual,
+            next_end_seconds=next_end,
             waiting=service.waiting,
             problem=problem,
         )
@@ -64,9 +73,11 @@ class UserHealth(Health):
     """The same where there are users: of what runs, each sees one's own."""
 
     own_queued: int | None = Field(description="How many of the jobs that wait are one's own; null as for `queued`.")
+    user: str = Field(description="Who asks.")
+    administrator: bool = Field(description="Whether they see everybody's jobs.")
 
     @classmethod
-    def seen(cls, service: JobService, jobs: JobsOf) -> UserHealth:
+    def seen(cls, service: JobService, jobs: JobsOf, user: User) -> UserHealth:
         """As `Health.of`."""
         health = Health.of(service)
         try:
@@ -77,7 +88,8 @@ class UserHealth(Health):
             running, own, health = [None] * len(health.slots), None, health.model_copy(update={"problem": problem})
         slots = [SlotView(worker=slot.worker, running=job) for slot, job in zip(health.slots, running, strict=True)]
         first = next((job for job in running if job is not None), None)
-        return cls(**{**dict(health), "running": first, "slots": slots, "own_queued": own})
+        who = {"user": user.name, "administrator": user.administrator}
+        return cls(**{**dict(health), "running": first, "slots": slots, "own_queued": own, **who})
 
 
 class Surplus(BaseModel):
@@ -178,6 +190,13 @@ class MethodView(BaseModel):
     ready: bool = Field(description="Whether it can run now: libraries and downloads are there.")
 
 
+class Elevations(BaseModel):
+    """Degrees from which a camera looks down at an object; below 0 it looks up."""
+
+    least: float
+    greatest: float
+
+
 class PipelineView(MethodView):
     """A pipeline as GET /pipelines shows it."""
 
@@ -186,6 +205,7 @@ class PipelineView(MethodView):
     chance: bool = Field(description="Whether the seed makes a difference.")
     needs_cameras: bool = Field(description="Whether every picture must come with the camera that took it.")
     hears_words: bool = Field(description="Whether it takes words that were learned from the picture.")
+    elevations: Elevations = Field(description="From where a camera should look down at an object, in degrees.")
 
     @classmethod
     def of(cls, info: PipelineInfo) -> PipelineView:
@@ -196,6 +216,7 @@ class PipelineView(MethodView):
             chance=info.chance,
             needs_cameras=info.needs_cameras,
             hears_words=info.hears_words,
+            elevations=Elevations(least=info.elevations[0], greatest=info.elevations[1]),
         )
 
 
@@ -252,7 +273,11 @@ class Answer(Strict):
 class Priority(Strict):
     """Body of POST /jobs/{id}/priority."""
 
-    priority: Whole = Field(ge=-100, le=100, description="0 for any job that nobody has said anything of.")
+    priority: Whole = Field(
+        ge=RESTING,
+        le=100,
+        description="0 for any job that nobody has said anything of; one of -100 is not run until it has another.",
+    )
 
 
 class ListOptions(Strict):
@@ -260,6 +285,7 @@ class ListOptions(Strict):
 
     limit: int = Field(100, ge=1, le=1000, description="At most so many jobs.")
     before: str | None = Field(None, description="Only jobs that are older than this one, the last of a list before.")
+    ended: bool | None = Field(None, description="Only jobs that have ended (true), or that have not (false).")
 
 
 class DeleteOptions(Strict):

@@ -22,7 +22,7 @@ from ..ground.references import Place
 from ..props import photo_places
 from ..state import catalogue, desk
 from ..state.catalogue import description_of
-from ..work import jobs, sending
+from ..work import jobs, sending, server_life
 from .jobs import Job, check_can_be_sent
 
 
@@ -110,6 +110,8 @@ def generate(
         "seed": seed,
     }
     check_can_be_sent(request)
+    session.current.line.check_set_up()
+    server_life.give_way(session.current.line)  # what was chosen since is what makes it
     folder = private_folder(folders.temporary()) / "shots" / uuid.uuid4().hex
     values = {"pipeline": pipeline, "import_when_done": import_result, "hide_block_outs": hide_block_outs}
     values |= {"keep_moves": keep_moves, "height": height, "place_at": _checked_place(height, place_at)}

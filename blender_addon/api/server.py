@@ -7,7 +7,9 @@ from typing import Any
 import bpy
 
 from .. import session
+from ..backend_process.greeting import Studio
 from ..backend_process.server_process import ServerState
+from ..backend_process.studio_server import SENTENCES as STUDIO
 from ..ground.messages import SetDresserError
 from ..state import desk
 from ..work import server_life
@@ -26,12 +28,16 @@ def start_server(*, wait: bool | None = None, timeout: float = SHORT_TIMEOUT) ->
 
 def restart_server(*, wait: bool | None = None, timeout: float = SHORT_TIMEOUT) -> dict[str, Any]:
     """End the server, whatever it does, and start it again; returns `server_status()`. Unfinished jobs go on."""
-    server = desk.current.server
-    former = server.pid
+    former = desk.current.server.pid
     desk.current.problem = None
     server_life.restart(session.current.line)
+
+    def again() -> bool:
+        server = desk.current.server
+        return server.running if server.remote else server.pid not in (None, former)
+
     if bpy.app.background if wait is None else wait:
-        wait_until(lambda: server.pid not in (None, former), timeout, "The backend has not started again")
+        wait_until(again, timeout, "The backend has not started again")
         refresh_lists(timeout)
     return server_status()
 
@@ -55,20 +61,23 @@ def free_memory(*, wait: bool | None = None, timeout: float = SHORT_TIMEOUT) -> 
 
 
 def server_status() -> dict[str, Any]:
-    """{"state", "message", "hint", "version", "pid", "log"} of the server, as far as is known; asks nobody."""
+    """{"state", "message", "hint", "version", "pid", "log", "address", "user"} of the server, as far as is known; asks
+    nobody. Of a studio's server pid is None and log ""; of this computer's address and user are ""."""
     server = desk.current.server
     state, problem = server.poll(), server.problem
     return {
         "state": state.name.lower(),
-        "message": problem.message if problem else state.value,
+        "message": problem.message if problem else STUDIO[state] if server.remote else state.value,
         "hint": problem.hint if problem else "",
         "version": server.version,
         "pid": server.pid,
         "log": str(server.log) if server.log else "",
+        "address": studio.address.authority if isinstance(studio := server.environment, Studio) else "",
+        "user": server.user,
     }
 
 
 def shutdown() -> None:
     """End the server, within two seconds. What it has not finished goes on when it is started again."""
-    server_life.stop(session.current.line)
+    server_life.leave(session.current.line)
     desk.current.server.end_now()

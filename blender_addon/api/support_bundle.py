@@ -18,7 +18,9 @@ from typing import Any
 
 import bpy
 
-from ..backend_process import setting_up
+from ..backend_process import setting_up, tokens
+from ..backend_process.environment import Environment
+from ..backend_process.greeting import Studio
 from ..ground import folders, package, preferences
 from ..ground.messages import SetDresserError
 from ..ground.privacy import private_opener
@@ -73,7 +75,14 @@ def support_bundle(path: str | os.PathLike[str], *, pictures: bool = False) -> P
 def _redaction() -> Redaction:
     current = desk.current
     variables = [os.environ[name] for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") if os.environ.get(name)]
-    return Redaction([current.server.token, *variables])
+    try:
+        kept = tokens.all_tokens()
+    except SetDresserError:  # nobody can read them, so nothing here has them but the server
+        kept = []
+    studio = current.wanted if isinstance(current.wanted, Studio) else current.server.environment
+    # What the machines of a studio are called is nobody's business either.
+    host = studio.address.host if isinstance(studio, Studio) and not studio.address.loopback else ""
+    return Redaction([current.server.token, *kept, host, *variables])
 
 
 def _texts() -> Iterator[tuple[str, str]]:
@@ -103,7 +112,8 @@ def _request(path: Path) -> str:
 
 
 def _versions() -> dict[str, Any]:
-    python = desk.current.wanted.python if desk.current.wanted else None
+    wanted = _environment()
+    python = wanted.python if wanted else None
     site = _site_packages(python) if python else None
     return {
         "blender": bpy.app.version_string,
@@ -178,6 +188,12 @@ def _scene() -> dict[str, Any]:
     return _values(settings, [each.identifier for each in settings.bl_rna.properties])
 
 
+def _environment() -> Environment | None:
+    """What the backend of this computer would be started with."""
+    wanted = desk.current.wanted
+    return wanted if isinstance(wanted, Environment) else None
+
+
 def _values(holder: Any, names: Any) -> dict[str, Any]:
     """The plain ones among its properties."""
     found = {name: getattr(holder, name, None) for name in names}
@@ -188,6 +204,7 @@ def _state() -> dict[str, Any]:
     current = desk.current
     server = current.server
     return {
+        "backend": "a studio's server" if current.studio else "this computer",
         "server": server.state.name.lower(),
         "server_problem": server.problem.report() if server.problem else "",
         "health": current.health,
@@ -213,8 +230,8 @@ def _logs() -> list[Path]:
     """The backend's, newest first, the worker's and the installer's."""
     current = desk.current
     found = sorted((folders.place() / "logs").glob("*.log"), key=_age)
-    if current.wanted is not None:
-        found += sorted((current.wanted.data / "owners").glob("*.log"), key=_age)[:3]
+    if (wanted := _environment()) is not None:
+        found += sorted((wanted.data / "owners").glob("*.log"), key=_age)[:3]
     if current.installation.plan is not None and current.installation.plan.log.is_file():
         found.append(current.installation.plan.log)
     return list({path.name: path for path in found}.values())
@@ -222,7 +239,7 @@ def _logs() -> list[Path]:
 
 def _last_job() -> Path | None:
     """The folder of the newest job in the data folder of this Blender's backend."""
-    wanted = desk.current.wanted
+    wanted = _environment()
     folders_of_jobs = sorted((wanted.data / "jobs").glob("*/request.json"), key=_age) if wanted is not None else []
     return folders_of_jobs[0].parent if folders_of_jobs else None
 

@@ -19,6 +19,7 @@ from ..ground.messages import SetDresserError
 from ..ground.privacy import private_folder, private_opener
 from ..installer.events import NO_WINDOW
 from ..wire.client import PROTOCOL_VERSION, Client
+from ..wire.endpoints import Endpoint
 from . import leftovers, start_failures
 from .environment import Environment
 
@@ -51,7 +52,13 @@ class ServerProcess:
 
     After `poll()`: `state`, and `problem` if it is UNREACHABLE, CRASHED or INCOMPATIBLE. `environment`: what it was
     started with last.
+
+    remote, asking, away, met, user, administrator: as of a `StudioServer`, which others reach too; see there.
     """
+
+    remote = asking = away = met = False
+    user = ""
+    administrator = True
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.state = ServerState.STOPPED
@@ -126,6 +133,9 @@ class ServerProcess:
         elif self.state is ServerState.STOPPING:
             self._press(process)
         return self.state
+
+    def try_again(self) -> None:
+        """Nothing to do: a process is asked all the time."""
 
     def take_answer(self, problem: SetDresserError | None) -> None:
         """What asking it how it is has come to: None if it has answered, otherwise why it has not."""
@@ -219,7 +229,7 @@ class ServerProcess:
             self._give_up(ServerState.INCOMPATIBLE, SetDresserError(message, hint, "protocol-mismatch"))
             return
         self.version = version
-        self.client = Client(port, self._token)
+        self.client = Client(Endpoint(port), self._token)
         self.state = ServerState.READY
 
     def _give_up(self, state: ServerState, problem: SetDresserError) -> None:

@@ -14,8 +14,13 @@ from ..ground.messages import SetDresserError
 from ..installer.builds import AUTOMATIC, BUILDS, NONE, builds_for, platform_name
 from ..installer.plan import PYTHON, Plan, blenders_python
 from ..installer.records import python_of
-from . import environment, offline_folder
+from ..wire.address import parse
+from . import environment, offline_folder, tokens
+from .greeting import Studio
 from .installation import Installation, InstallationState
+
+THIS_COMPUTER, SERVER = "THIS_COMPUTER", "SERVER"
+"""What the preference `backend` may be."""
 
 
 def make_plan(build: str = "", offline: str | os.PathLike[str] | None = None, repair: bool = False) -> Plan:
@@ -65,6 +70,41 @@ def server_environment(installation: Installation) -> environment.Environment:
         online=bpy.app.online_access,
         idle_seconds=60.0 * chosen.idle_minutes,
     )
+
+
+def uses_a_studio() -> bool:
+    """Whether the backend is a server that others reach too; nothing is installed or started here then."""
+    return bool(preferences.get().backend == SERVER)
+
+
+def studio() -> Studio:
+    """The server that the preferences name, with the token that belongs to it. Raises SetDresserError that says what is
+    missing."""
+    chosen = preferences.get()
+    address = parse(chosen.server_address)
+    if not bpy.app.online_access and not address.loopback:
+        hint = "Switch on Preferences > System > Network > Allow Online Access."
+        message = "Blender is not allowed to go online, and the studio's server is elsewhere."
+        raise SetDresserError(message, hint, "online-access")
+    token = tokens.token_of(address)
+    if not token:
+        hint = "Enter it in the add-on's preferences; whoever runs the server gives it to you."
+        raise SetDresserError(f"There is no token for {address.authority}.", hint, "token-missing")
+    named = chosen.server_certificate.strip()
+    return Studio(address, token, Path(bpy.path.abspath(named)).expanduser() if named else None)
+
+
+def studio_known() -> tuple[bool, bool]:
+    """Whether the preferences name an address, and whether there is a token for it."""
+    try:
+        return True, bool(tokens.token_of(parse(preferences.get().server_address)))
+    except SetDresserError as error:
+        return error.code != "address-invalid", False
+
+
+def wanted(installation: Installation) -> environment.Environment | Studio:
+    """What the preferences ask for. Raises SetDresserError."""
+    return studio() if uses_a_studio() else server_environment(installation)
 
 
 def look(installation: Installation) -> None:

@@ -18,8 +18,9 @@ from bpy.types import Context, Object, Scene, ViewLayer
 from ..ground.files import write_whole
 from ..ground.references import Place, Reference, of_session
 from ..wire.tasks import Steps
+from . import best_views, identity, noticing, outlines, pictures, render_settings, rendering, scenery
 from . import block_outs as relation
-from . import identity, noticing, outlines, pictures, render_settings, rendering, scenery
+from .best_views import View
 from .block_outs import resolve
 from .identity import Sight
 from .intrinsics import CaptureError, camera_json, check_size, picture_size
@@ -56,6 +57,7 @@ class Capture:
     further: where there are several pictures, those after the first, which all the rest belongs to; photos: {"name",
     "azimuth"} of each of them, the first one too, and "camera" where it is known; one_with: further objects of the
     only block-out.
+    views: how the picture shows each of the block-outs in it, where there are several.
     """
 
     image: Path | None = None
@@ -71,6 +73,7 @@ class Capture:
     one_with: list[Reference] = field(default_factory=list)
     outlines: list[Path] = field(default_factory=list)
     outline_depths: list[Path] = field(default_factory=list)
+    views: dict[int, View] = field(default_factory=dict)
 
     @property
     def request(self) -> dict[str, Any]:
@@ -104,12 +107,15 @@ class PlannedPicture:
     cut_out: bool = False
 
 
-def ask_camera(context: Context, block_outs: Sequence[Object], quality: str = FAST) -> PlannedPicture:
-    """Check all that can be checked before a picture is taken of what the active camera sees; see `take`.
+def ask_camera(
+    context: Context, block_outs: Sequence[Object], quality: str = FAST, camera: Object | None = None
+) -> PlannedPicture:
+    """Check all that can be checked before a picture is taken of what a camera sees, the active one if none is given;
+    see `take`.
 
     Raises CaptureError: without block-outs, or without a perspective camera.
     """
-    camera = context.scene.camera
+    camera = camera or context.scene.camera
     chosen = relation.roots(block_outs)
     if len(chosen) > MAXIMUM_INSTANCES:
         raise CaptureError(f"{len(chosen)} block-outs are too many for one picture.", "Choose fewer of them.")
@@ -215,6 +221,7 @@ def _take(planned: PlannedPicture, folder: Path, told: Told) -> Steps[Capture]:
     if planned.cut_out:
         return Capture(image=moved[0], camera=pose, warnings=warnings)
     image, instances, depth_file = moved[:3]
+    middles = {number: _middle(rows[number], scene, references[number][0]) for number in seen}
     return Capture(
         image=image,
         instances=instances,
@@ -227,7 +234,17 @@ def _take(planned: PlannedPicture, folder: Path, told: Told) -> Steps[Capture]:
         warnings=warnings,
         left_out=left_out,
         one_with=references[1][1:] if planned.alone else [],
+        views=best_views.measured(labels, [each for each, _ in whole.layers], middles, pose),
     )
+
+
+def _middle(row: dict[str, Any], scene: Scene, block_out: Reference) -> tuple[float, float, float]:
+    """Of a block-out in metres: of its box, or where it stands if nothing of it has a surface."""
+    if box := row.get("world_from_box"):
+        return box[0][3], box[1][3], box[2][3]
+    place = found(bpy.data.objects, block_out.session_uid, "A block-out").matrix_world.to_translation()
+    x, y, z = (float(value) * scene.unit_settings.scale_length for value in place)
+    return x, y, z
 
 
 def unseen(camera_name: str) -> CaptureError:

@@ -10,11 +10,30 @@ import bpy
 from .package import NAME
 
 
-def get() -> Any:
-    """The preferences; their defaults where the add-on was not enabled through Blender's preferences."""
-    addon = bpy.context.preferences.addons.get(NAME)
-    if addon is not None and addon.preferences is not None:
-        return addon.preferences
+def _defaults() -> SimpleNamespace:
     return SimpleNamespace(
-        python_path="", data_folder="", models_folder="", idle_minutes=5, torch_build="", offline_folder=""
+        backend="THIS_COMPUTER",
+        server_address="",
+        server_certificate="",
+        python_path="",
+        data_folder="",
+        models_folder="",
+        idle_minutes=5,
+        torch_build="",
+        offline_folder="",
     )
+
+
+_without = _defaults()
+"""Where the add-on was not enabled through Blender's preferences; nothing of it is kept."""
+
+
+def get() -> Any:
+    """The preferences; their defaults, and what was set since, where Blender's have none of the add-on's."""
+    addon = bpy.context.preferences.addons.get(NAME)
+    return _without if addon is None or addon.preferences is None else addon.preferences
+
+
+def forget() -> None:
+    """Have the defaults again where Blender's preferences have none of the add-on's."""
+    vars(_without).update(vars(_defaults()))

@@ -57,11 +57,17 @@ def redraw() -> None:
         return
     for region in sidebars():
         region.tag_redraw()
+    for area in _areas():
+        if area.type == "PREFERENCES":
+            area.tag_redraw()
 
 
 def sidebars() -> Iterator[bpy.types.Region]:
     """Where the panel may be."""
-    areas = (area for window in bpy.context.window_manager.windows for area in window.screen.areas)
-    for area in areas:
+    for area in _areas():
         if area.type == "VIEW_3D":
             yield from (region for region in area.regions if region.type == "UI")
+
+
+def _areas() -> Iterator[bpy.types.Area]:
+    return (area for window in bpy.context.window_manager.windows for area in window.screen.areas)

@@ -22,6 +22,9 @@ LEARNED_DOWNLOAD, LEARNED_DISK = 30 * MEGABYTE, 150 * MEGABYTE
 
 SPARE = 200 * MEGABYTE
 
+CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+"""Where systems keep them; a Python that was built elsewhere may look in a place that is not there."""
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -23,6 +23,7 @@ from typing import Any
 from .builds import platform_name
 from .events import NO_WINDOW, Failure
 from .failures import explain
+from .plan import CERTIFICATES
 
 INDEX = "https://pypi.org/simple"
 INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
@@ -40,9 +41,6 @@ WHEEL_TAGS = {
     "macos-x64": "macosx_10_12_x86_64",
 }
 """platform -> what the name of uv's wheel for it has in it."""
-
-CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
-"""Where systems keep them; a Python that was built elsewhere may look in a place that is not there."""
 
 
 def locked_hashes(lock: Path) -> set[str]:

@@ -95,5 +95,22 @@ def sentence_of(result: Mapping[str, Any], preparations: Sequence[dict[str, Any]
     return given.get(marked(maker, SENTENCE))
 
 
+def pictures(pipeline: Description | None) -> tuple[int, int]:
+    """Least and most pictures that a pipeline takes; one of a pipeline that nothing is known of."""
+    images = (pipeline or {}).get("images") or {}
+    return int(images.get("least", 1)), int(images.get("most", 1))
+
+
+def most_objects(pipeline: Description | None) -> int:
+    """How many objects a pipeline takes at once; one of a pipeline that nothing is known of."""
+    return max(int((pipeline or {}).get("most_instances", 1)), 1)
+
+
+def elevations(pipeline: Description | None) -> tuple[float, float]:
+    """Least and greatest number of degrees from which a pipeline likes a camera to look down at an object."""
+    told = (pipeline or {}).get("elevations") or {}
+    return float(told.get("least", -90.0)), float(told.get("greatest", 90.0))
+
+
 def _empty(value: Any) -> bool:
     return not (value.split() if isinstance(value, str) else value)

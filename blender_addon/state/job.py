@@ -22,6 +22,9 @@ UNSENT = ("preparing", "capturing", "sending")
 
 PROVISIONAL = "new-"
 
+RESTING = -100
+"""The priority of a job that waits and is not run until it has another one."""
+
 
 @dataclass
 class JobRecord:
@@ -54,6 +57,8 @@ class JobRecord:
     finished_early: whether it was ended so. finishing, continuing: that was asked for, and has not come yet.
     result_imported: whether the result that it has now was imported: one that is continued has another one later.
     previews: what it shows while it runs, by slot, the newest last.
+    batch: {"id", "name", "item"} of one that is part of a batch; {} for any other. resting: it waits in the queue, and
+        goes on resting there until it is told otherwise.
     """
 
     id: str
@@ -100,6 +105,8 @@ class JobRecord:
     continuing: bool = False
     result_imported: bool = False
     previews: dict[str, Preview] = field(default_factory=dict)
+    batch: dict[str, str] = field(default_factory=dict)
+    resting: bool = False
 
     @property
     def imported(self) -> list[str]:
@@ -147,6 +154,7 @@ class JobRecord:
         self.pipeline = str(description.get("pipeline") or "")
         self.created = str(description.get("created") or "")
         self.position = description.get("position")
+        self.resting = description.get("priority") == RESTING
         self._take_progress(description.get("progress"))
         self._take_state(str(description["state"]), description.get("problem"))
         self._take_question(description.get("question"))
@@ -189,8 +197,9 @@ class JobRecord:
 
     def describe_origin(self, file: str) -> dict[str, Any]:
         """Where it is made, for the server to keep; `file`: the one that is open."""
+        batch = {"batch": self.batch} if self.batch else {}
         if not file or self.place is None:
-            return {}
+            return batch
         members = (
             "block_outs",
             "one_with",
@@ -200,13 +209,14 @@ class JobRecord:
             "keep_moves",
             "height",
         )
-        known = {name: getattr(self, name) for name in (*members, "place_at")}
-        return origin.Origin(file, self.place, **known).document()
+        known = {name: getattr(self, name) for name in (*members, "place_at", "batch")}
+        return origin.Origin(file, self.place, **known).document() or batch
 
     def take_origin(self, description: Mapping[str, Any]) -> None:
         """What the server's list says of where a job was made, before anything was known of it here. Its props are
         wanted as long as nobody has had them."""
         self.origin = description.get("origin") or {}
+        self.batch = origin.batch_of(self.origin)
         found = origin.read(self.origin)
         if found is not None:
             self.import_when_done = found.import_when_done and not description.get("fetched")

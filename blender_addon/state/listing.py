@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
+from .batch import Batch, Entry, made_of
 from .desk import Desk
 from .job import JobRecord
 
@@ -25,6 +29,12 @@ def title(names: list[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" + {more}" if more > 0 else "")
 
 
+def entry_title(batch: Batch, entry: Entry) -> str:
+    """What to call the job of a part of a batch: what it makes, and of which picture."""
+    made = title([each.name for each in made_of(batch, entry).values()])
+    return " · ".join(dict.fromkeys(filter(None, (made, entry.name)))) or batch.name
+
+
 def of_the_last_press(desk: Desk) -> JobRecord | None:
     """The job of the last press that was to bring props in, Generate or Import; None before the first, and if nothing
     can come of it any more: it was refused or cancelled, or the job is off the list or belongs to another file."""
@@ -32,6 +42,30 @@ def of_the_last_press(desk: Desk) -> JobRecord | None:
     if record is None or desk.jobs.get(record.id) is not record:
         return None
     return record if record.place and record.state != "cancelled" else None
+
+
+def entry_state(desk: Desk, entry: Entry) -> str:
+    """What has become of a part of a batch: waiting, left out, or the state of its job."""
+    record = desk.jobs.get(entry.job)
+    if record is not None:
+        return "resting" if record.resting and record.state == "queued" else record.state
+    return entry.outcome or entry.state
+
+
+def counted(desk: Desk, batch: Batch) -> Counter[str]:
+    """How many parts of a batch are in each state; see `entry_state`."""
+    return Counter(entry_state(desk, entry) for entry in batch.entries)
+
+
+def of_batches(desk: Desk) -> set[str]:
+    """The ids of the jobs that are part of a batch on the list."""
+    return {entry.job for batch in desk.batches.values() for entry in batch.entries if entry.job}
+
+
+def cameras(scene: Any) -> list[Any]:
+    """The cameras of a scene that can take pictures for props, in the order of their names."""
+    found = [each for each in scene.objects if each.type == "CAMERA" and each.data.type == "PERSP"]
+    return sorted(found, key=lambda each: each.name)
 
 
 def waiting(desk: Desk) -> int:

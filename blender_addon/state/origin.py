@@ -14,15 +14,18 @@ from typing import Any
 
 from ..ground.references import Place, Reference
 
-LARGEST = 4096
-"""Bytes of JSON without spaces, in UTF-8; see docs/api.md."""
+MARK = "sending"
+"""A member of its own, which tells one request for a job from another."""
+
+LARGEST = 4096 - 50
+"""Bytes of JSON without spaces, in UTF-8; see docs/api.md. There is room for a mark."""
 
 
 @dataclass(frozen=True)
 class Origin:
     """What a job is about to need of the file it was made in; the members are those of `JobRecord`.
 
-    file: as `references.this_file` tells it.
+    file: as `references.this_file` tells it. batch: see `JobRecord`.
     """
 
     file: str
@@ -35,19 +38,21 @@ class Origin:
     keep_moves: bool = True
     height: float | None = None
     place_at: str | None = None
+    batch: Mapping[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """As JSON. What has no room is left out: first block-outs, the last ones before the others, as the label table
         of the result names them too; {} if even the rest has none."""
-        place, block_outs = self.place, {str(number): _written(each) for number, each in self.block_outs.items()}
+        place, block_outs = self.place, {str(number): written(each) for number, each in self.block_outs.items()}
         document: dict[str, Any] = {
             "file": self.file,
-            "scene": _written(place.scene),
-            "layer": [_text(place.layer), place.number, place.count],
+            "scene": written(place.scene),
+            "layer": [text(place.layer), place.number, place.count],
             "block_outs": block_outs,
-            "one_with": [_written(each) for each in self.one_with],
-            "variant_of": {str(number): _written(each) for number, each in self.variant_of.items()},
+            "one_with": [written(each) for each in self.one_with],
+            "variant_of": {str(number): written(each) for number, each in self.variant_of.items()},
             **{name: getattr(self, name) for name in _PLAIN},
+            **({"batch": dict(self.batch)} if self.batch else {}),
         }
         while (excess := _size(document) - LARGEST) > 0 and block_outs:
             while excess > 0 and block_outs:
@@ -64,10 +69,10 @@ def read(document: Any) -> Origin | None:
         layer, number, count = document["layer"]
         return Origin(
             file=str(document["file"]),
-            place=Place(_read(document["scene"]), str(layer), int(number), int(count)),
-            block_outs={int(each): _read(name) for each, name in document["block_outs"].items()},
-            one_with=[_read(name) for name in document["one_with"]],
-            variant_of={int(each): _read(name) for each, name in document["variant_of"].items()},
+            place=Place(read_reference(document["scene"]), str(layer), int(number), int(count)),
+            block_outs={int(each): read_reference(name) for each, name in document["block_outs"].items()},
+            one_with=[read_reference(name) for name in document["one_with"]],
+            variant_of={int(each): read_reference(name) for each, name in document["variant_of"].items()},
             import_when_done=bool(document["import_when_done"]),
             hide_block_outs=bool(document["hide_block_outs"]),
             keep_moves=bool(document["keep_moves"]),
@@ -78,20 +83,31 @@ def read(document: Any) -> Origin | None:
         return None
 
 
-def _written(reference: Reference) -> str | list[str]:
+def written(reference: Reference) -> str | list[str]:
     """A name, or a name and the library it is linked from."""
-    name = _text(reference.name)
-    return [name, _text(reference.library)] if reference.library else name
+    name = text(reference.name)
+    return [name, text(reference.library)] if reference.library else name
 
 
-def _read(written: Any) -> Reference:
+def read_reference(written: Any) -> Reference:
     name, library = (written, "") if isinstance(written, str) else written
     return Reference(0, str(name), str(library))
 
 
-def _text(name: str) -> str:
+def text(name: str) -> str:
     """A name that can be sent, also of a file whose names are no text."""
     return name.encode("utf-8", "replace").decode("utf-8")
+
+
+def batch_of(document: Any) -> dict[str, str]:
+    """Of which batch a job is: {"id", "name", "item"}; {} if it is of none."""
+    told = document.get("batch") if isinstance(document, Mapping) else None
+    if not isinstance(told, Mapping) or not all(isinstance(told.get(name), str) for name in BATCH):
+        return {}
+    return {name: told[name] for name in BATCH}
+
+
+BATCH = ("id", "name", "item")
 
 
 def _size(document: dict[str, Any]) -> int:

@@ -1,17 +1,24 @@
-"""The add-on's preferences: which Python runs the backend, and where jobs are kept."""
+"""The add-on's preferences: where the backend is, which Python runs it, and where jobs are kept."""
 
 from __future__ import annotations
 
 import bpy
 
+from ..backend_process import setting_up, tokens
 from ..backend_process.installation import build_items
 from ..ground import tick
+from ..ground.messages import SetDresserError
 from ..ground.package import NAME
 from ..state import desk
 from ..state.storage import GIGABYTE
+from ..wire.address import parse
 from ..work.keeping import WISHED
 from .panels.installation import draw_installation
 from .panels.server import draw_server
+from .panels.studio import draw_studio
+
+MASK = "●" * 12
+"""What the field of the token shows where there is one."""
 
 
 def _changed(self: SetDresserPreferences, context: bpy.types.Context) -> None:
@@ -24,9 +31,55 @@ def _limit_changed(self: SetDresserPreferences, context: bpy.types.Context) -> N
     tick.wake()
 
 
+def _shown_token(self: SetDresserPreferences) -> str:
+    """The token itself is not shown to anybody, scripts included."""
+    return MASK if desk.current.trusted else ""
+
+
+def _set_token(self: SetDresserPreferences, value: str) -> None:
+    if value == MASK:  # the field was left as it was
+        return
+    try:
+        tokens.keep(parse(self.server_address), value)
+        desk.current.settle()
+    except SetDresserError as error:
+        desk.current.report(error)
+    desk.current.set_up_stale = True
+    tick.wake()
+
+
 class SetDresserPreferences(bpy.types.AddonPreferences):
     bl_idname = NAME
 
+    backend: bpy.props.EnumProperty(
+        name="Backend",
+        description="What makes the props",
+        items=(
+            (setting_up.THIS_COMPUTER, "This Computer", "A backend that is installed and started here"),
+            (setting_up.SERVER, "A Server", "The server of a studio: nothing is installed or started here"),
+        ),
+        update=_changed,
+    )
+    server_address: bpy.props.StringProperty(
+        name="Address",
+        description="Name and port of the server, as farm.studio.lan:8443",
+        update=_changed,
+    )
+    server_token: bpy.props.StringProperty(
+        name="Token",
+        description="Who you are to this server; whoever runs it gives it to you. It is kept in a file of its own, "
+        "closed to others, and neither in Blender's preferences nor in any .blend",
+        subtype="PASSWORD",
+        get=_shown_token,
+        set=_set_token,
+    )
+    server_certificate: bpy.props.StringProperty(
+        name="Certificate",
+        description="The file with the certificate of the studio's own authority (.pem), if it has one. Otherwise "
+        "those authorities count that the system believes",
+        subtype="FILE_PATH",
+        update=_changed,
+    )
     python_path: bpy.props.StringProperty(
         name="Backend Python",
         description="The python program of the environment that the backend's requirements are installed in",
@@ -84,6 +137,14 @@ class SetDresserPreferences(bpy.types.AddonPreferences):
 
     def draw(self, context: bpy.types.Context) -> None:
         self.layout.use_property_split = True
+        self.layout.row().prop(self, "backend", expand=True)
+        if self.backend == setting_up.SERVER:
+            draw_studio(self.layout, context, self)
+        else:
+            self._draw_this_computer(context)
+        self.layout.operator("set_dresser.support_bundle", icon="PACKAGE")
+
+    def _draw_this_computer(self, context: bpy.types.Context) -> None:
         self.layout.prop(self, "python_path")
         self.layout.prop(self, "data_folder")
         self.layout.prop(self, "models_folder")
@@ -92,7 +153,6 @@ class SetDresserPreferences(bpy.types.AddonPreferences):
         self.layout.prop(self, "offline_folder")
         draw_installation(self.layout, context, everything=True)
         draw_server(self.layout, context)
-        self.layout.operator("set_dresser.support_bundle", icon="PACKAGE")
 
 
 def _draw_limit(layout: bpy.types.UILayout, chosen: SetDresserPreferences) -> None:

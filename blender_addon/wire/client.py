@@ -11,8 +11,10 @@ from typing import Any
 from urllib.parse import quote
 
 from ..ground.messages import SetDresserError
-from .http_exchange import PATIENCE, Exchange, FileSink, Sink, Timeouts
+from .endpoints import Endpoint
+from .http_exchange import PATIENCE, Exchange, FilePart, Piece, Timeouts
 from .http_framing import ConnectionProblem
+from .sinks import FileSink, ResumedFile, Sink
 
 PROTOCOL_VERSION = 1
 """Version of the contract this add-on speaks; the backend tells its own in the handshake."""
@@ -21,6 +23,9 @@ EVENT_LIMIT = 1024 * 1024
 ANSWER_LIMIT = 16 * 1024 * 1024
 FILE_LIMIT = 4 * 1024**3
 HEALTH_TIMEOUTS = Timeouts(connect=5.0, silence=8.0)
+PAGE = 100
+"""Jobs in one answer."""
+
 HEARTBEAT_SILENCE = 60.0
 """An event stream is kept alive by comments; after this long without one the backend hangs."""
 
@@ -58,6 +63,13 @@ class ServerEvent:
     data: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Uploaded:
+    """A file of a request that the server has already."""
+
+    sha256: str
+
+
 class EventParser:
     """A sink that reads server-sent events (WHATWG HTML, section 9.2) from whatever pieces arrive.
 
@@ -68,6 +80,9 @@ class EventParser:
         self._buffer = bytearray()
         self._events: list[ServerEvent] = []
         self._forget()
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """It is always a stream."""
 
     def write(self, data: bytes) -> None:
         self._buffer += data
@@ -140,8 +155,8 @@ class Client:
     `answer(exchange)` reads what has come back.
     """
 
-    def __init__(self, port: int, token: str, timeouts: Timeouts = PATIENCE) -> None:
-        self.port = port
+    def __init__(self, endpoint: Endpoint, token: str, timeouts: Timeouts = PATIENCE) -> None:
+        self.endpoint = endpoint
         self._token = token
         self._timeouts = timeouts
 
@@ -179,8 +194,9 @@ class Client:
     def preparations(self) -> Exchange:
         return self.get("/preparations")
 
-    def jobs(self) -> Exchange:
-        return self.get("/jobs")
+    def jobs(self, before: str = "", limit: int = PAGE) -> Exchange:
+        """The newest jobs, at most so many of them; with `before` those that are older than that job."""
+        return self.get(f"/jobs?limit={limit}" + (f"&before={quote(before, safe='')}" if before else ""))
 
     def job(self, identifier: str) -> Exchange:
         return self.get(_job(identifier))
@@ -188,6 +204,11 @@ class Client:
     def cancel(self, identifier: str) -> Exchange:
         """Cancel a job; an ended one stays as it is."""
         return self._exchange("DELETE", _job(identifier))
+
+    def prioritise(self, identifier: str, priority: int) -> Exchange:
+        """Have a job go before others that wait, or after them; or rest, see `state.job.RESTING`."""
+        body = json.dumps({"priority": priority}).encode()
+        return self._exchange("POST", f"{_job(identifier)}/priority", {"Content-Type": "application/json"}, body=[body])
 
     def finish(self, identifier: str) -> Exchange:
         """Have a running job end early with what it has."""
@@ -201,15 +222,24 @@ class Client:
         """Remove an ended job with its files."""
         return self._exchange("DELETE", f"{_job(identifier)}?forget=true")
 
-    def submit(self, request: Mapping[str, Any], files: Mapping[str, Sequence[Path]]) -> Exchange:
+    def submit(self, request: Mapping[str, Any], files: Mapping[str, Sequence[Path | Uploaded]]) -> Exchange:
         """POST /jobs. `files`: "image", one or several, and "instances" and "depth" where there are any."""
         boundary = secrets.token_hex(16)
-        parts: list[tuple[str, str, bytes | Path]] = [
+        parts: list[tuple[str, str, bytes | Path | Uploaded]] = [
             ("request", "application/json", json.dumps(request, allow_nan=False).encode())
         ]
         parts += [(name, "application/octet-stream", path) for name, paths in files.items() for path in paths]
         content_type = f"multipart/form-data; boundary={boundary}"
         return self._exchange("POST", "/jobs", {"Content-Type": content_type}, body=_multipart(boundary, parts))
+
+    def upload(self, sha256: str) -> Exchange:
+        """How much the server has of a file that is sent before its request."""
+        return self.get(f"/uploads/{sha256}")
+
+    def send_upload(self, sha256: str, path: Path, first: int, total: int) -> Exchange:
+        """The bytes of a file from number `first` on."""
+        headers = {"Content-Type": "application/octet-stream", "Content-Range": f"bytes {first}-{total - 1}/{total}"}
+        return self._exchange("PUT", f"/uploads/{sha256}", headers, body=[FilePart(path, first)])
 
     def again(self, identifier: str, changes: Mapping[str, Any]) -> Exchange:
         """A new job with the inputs of another one."""
@@ -230,6 +260,11 @@ class Client:
         body = json.dumps({"answer": answer}, allow_nan=False).encode()
         return self._exchange("POST", f"{_job(identifier)}/input", {"Content-Type": "application/json"}, body=[body])
 
+    def contact_sheet(self, document: Mapping[str, Any], path: Path) -> Exchange:
+        """The sheet of several jobs, a zip, into `path`: there whole or not at all."""
+        body, headers = json.dumps(document, allow_nan=False).encode(), {"Content-Type": "application/json"}
+        return self._exchange("POST", "/contact-sheet", headers, body=[body], sink=FileSink(path), limit=FILE_LIMIT)
+
     def events(self, identifier: str, last: int, parser: EventParser) -> Exchange:
         """The job's events after number `last`, written into `parser` as they happen."""
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(last)}
@@ -244,19 +279,24 @@ class Client:
         target = f"{_job(identifier)}/files/{quote(name, safe='')}"
         return self._exchange("GET", target, sink=FileSink(path), limit=limit)
 
+    def resume(self, identifier: str, name: str, file: ResumedFile) -> Exchange:
+        """The same, on from what has come of it."""
+        target = f"{_job(identifier)}/files/{quote(name, safe='')}"
+        return self._exchange("GET", target, file.asked, sink=file, limit=FILE_LIMIT)
+
     def _exchange(
         self,
         method: str,
         target: str,
         headers: Mapping[str, str] | None = None,
         *,
-        body: Sequence[bytes | Path] = (),
+        body: Sequence[Piece] = (),
         sink: Sink | None = None,
         timeouts: Timeouts | None = None,
         limit: int = ANSWER_LIMIT,
     ) -> Exchange:
         return Exchange(
-            self.port,
+            self.endpoint,
             method,
             target,
             headers={"Authorization": f"Bearer {self._token}", **(headers or {})},
@@ -306,10 +346,14 @@ def _model(identifier: str) -> str:
     return f"/models/{quote(identifier, safe='')}"
 
 
-def _multipart(boundary: str, parts: Sequence[tuple[str, str, bytes | Path]]) -> list[bytes | Path]:
+def _multipart(boundary: str, parts: Sequence[tuple[str, str, bytes | Path | Uploaded]]) -> list[Piece]:
     """multipart/form-data (RFC 7578). File names stay here: they may tell more than the server needs."""
-    pieces: list[bytes | Path] = []
+    pieces: list[Piece] = []
     for name, content_type, content in parts:
-        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}"\r\n'
-        pieces += [f"{head}Content-Type: {content_type}\r\n\r\n".encode(), content, b"\r\n"]
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"'
+        if isinstance(content, Uploaded):
+            pieces.append(f"{head}\r\n\r\nsha256:{content.sha256}\r\n".encode())
+        else:
+            head = f'{head}; filename="{name}"\r\nContent-Type: {content_type}\r\n\r\n'
+            pieces += [head.encode(), content, b"\r\n"]
     return [*pieces, f"--{boundary}--\r\n".encode()]

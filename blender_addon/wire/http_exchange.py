@@ -1,4 +1,4 @@
-"""One HTTP/1.1 request to this machine, over a socket that never waits.
+"""One HTTP/1.1 request, over a connection that never waits.
 
 Blender does not support Python threads, and its interface must not freeze, so a request is a state machine:
 `Exchange.advance(deadline)` sends and receives what can be sent and received right now, and returns.
@@ -6,62 +6,34 @@ Blender does not support Python threads, and its interface must not freeze, so a
 
 from __future__ import annotations
 
-import errno
-import os
-import select
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
-from ..ground.privacy import private_opener
+from .connections import Connection
+from .endpoints import Endpoint
 from .http_framing import ChunkedBody, ConnectionProblem, PlainBody, body_reader, take_head
+from .sinks import Sink
 
 SLICE = 256 * 1024
 MAXIMUM_GAP = 1.0
 """Longest time between two calls of `advance` that counts as waiting for the server: while Blender renders,
 nobody asks, and that is not the server's silence."""
 
-_IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, getattr(errno, "WSAEWOULDBLOCK", errno.EINPROGRESS)}
+
+@dataclass(frozen=True)
+class FilePart:
+    """The bytes of a file from number `first` on, as a piece of a body."""
+
+    path: Path
+    first: int
 
 
-class Sink(Protocol):
-    """Takes the body of a successful answer piece by piece."""
-
-    def write(self, data: bytes) -> None: ...
-    def finish(self) -> None: ...
-    def abandon(self) -> None: ...
-
-
-class FileSink:
-    """Writes to `<path>.part` and renames when all has come, so that a file is there whole or not at all."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.part = path.with_name(path.name + ".part")
-        self._file: BinaryIO | None = None
-
-    def write(self, data: bytes) -> None:
-        if self._file is None:
-            self._file = open(self.part, "wb", opener=private_opener)  # noqa: SIM115 - closed in _close
-        self._file.write(data)
-
-    def finish(self) -> None:
-        self.write(b"")
-        self._close()
-        self.part.replace(self.path)
-
-    def abandon(self) -> None:
-        self._close()
-        self.part.unlink(missing_ok=True)
-
-    def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+Piece = bytes | Path | FilePart
+"""Of a body; a path stands for the whole file, read as it goes."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +59,7 @@ class Exchange:
     """One request and its answer.
 
     Args:
-        port: on 127.0.0.1; no proxy is ever asked.
-        body: pieces, sent one after the other; a path is sent as the file's bytes, read as it goes.
+        body: pieces, sent one after the other.
         sink: takes the body if the status is 2xx; any other body is kept in `body`.
         limit: most bytes of an answer.
 
@@ -97,12 +68,12 @@ class Exchange:
 
     def __init__(
         self,
-        port: int,
+        endpoint: Endpoint,
         method: str,
         target: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: Sequence[bytes | Path] = (),
+        body: Sequence[Piece] = (),
         sink: Sink | None = None,
         timeouts: Timeouts = PATIENCE,
         limit: int = 64 * 1024 * 1024,
@@ -110,16 +81,16 @@ class Exchange:
         self.status = 0
         self.headers: dict[str, str] = {}
         self.body = b""
-        self._port = port
+        self._endpoint = endpoint
         self._timeouts = timeouts
         self._limit = limit
         self._sink = sink
-        self._upload = _Upload(_request_head(port, method, target, headers or {}, body), body)
+        self._upload = _Upload(_request_head(endpoint.host, method, target, headers or {}, body), body)
         self._received = bytearray()
         self._collected = bytearray()
         self._total = 0
         self._decoder: ChunkedBody | PlainBody | None = None
-        self._socket: socket.socket | None = None
+        self._connection: Connection | None = None
         self._state = _State.CONNECTING
         self._waited = 0.0
         self._asked = time.monotonic()
@@ -127,6 +98,11 @@ class Exchange:
     @property
     def done(self) -> bool:
         return self._state is _State.DONE
+
+    @property
+    def sent(self) -> int:
+        """Bytes that were sent so far, of head and body."""
+        return self._upload.count
 
     def advance(self, deadline: float) -> bool:
         """Send and receive until nothing more can be done now, or until `time.perf_counter()` reaches `deadline`.
@@ -143,9 +119,13 @@ class Exchange:
                 if self.done or time.perf_counter() >= deadline:
                     break
             self._watch(moved)
-        except (TimeoutError, ConnectionError) as error:
+        except ConnectionProblem as problem:
             self.close()
-            raise self._lost(error) from error
+            raise self._endpoint.misunderstood(problem) from problem.__cause__
+        except (TimeoutError, ConnectionError) as error:
+            answered = bool(self.status or self._received)
+            self.close()
+            raise self._endpoint.lost(error, answered) from error
         except BaseException:
             self.close()
             raise
@@ -153,9 +133,9 @@ class Exchange:
 
     def close(self) -> None:
         """Give up what is not done. May be called at any time, any number of times."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
         self._upload.close()
         if not self.done:
             self._state = _State.DONE
@@ -172,28 +152,21 @@ class Exchange:
         return self._receive()
 
     def _connect(self) -> bool:
-        if self._socket is None:
-            self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            self._socket.setblocking(False)
-            code = self._socket.connect_ex(("127.0.0.1", self._port))
-            if code not in _IN_PROGRESS and code != 0:
-                raise ConnectionRefusedError(code, os.strerror(code))
-        if not _connected(self._socket):
+        if self._connection is None:
+            self._connection = self._endpoint.connection()
+        if not self._endpoint.establish(self._connection):
             return False
-        code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise ConnectionRefusedError(code, os.strerror(code))
         self._state = _State.SENDING
         return True
 
     def _send(self) -> bool:
-        assert self._socket is not None
+        assert self._connection is not None
         data = self._upload.data()
         if not data:
             self._state = _State.HEAD
             return True
         try:
-            sent = self._socket.send(data)
+            sent = self._connection.send(data)
         except BlockingIOError:
             return self._read_early_answer()
         except (BrokenPipeError, ConnectionResetError):
@@ -204,9 +177,9 @@ class Exchange:
         return True
 
     def _read_early_answer(self) -> bool:
-        assert self._socket is not None
+        assert self._connection is not None
         try:
-            data = self._socket.recv(SLICE)
+            data = self._connection.receive(SLICE)
         except BlockingIOError:
             return False
         self._state = _State.HEAD
@@ -214,9 +187,9 @@ class Exchange:
         return True
 
     def _receive(self) -> bool:
-        assert self._socket is not None
+        assert self._connection is not None
         try:
-            data = self._socket.recv(SLICE)
+            data = self._connection.receive(SLICE)
         except BlockingIOError:
             return False
         self._take(data)
@@ -242,6 +215,8 @@ class Exchange:
         self.status, self.headers = head
         self._decoder = body_reader(self.status, self.headers)
         self._state = _State.BODY
+        if self._sink is not None and 200 <= self.status < 300:
+            self._sink.begin(self.status, self.headers)
         return True
 
     def _read_body(self, data: bytes) -> None:
@@ -281,24 +256,15 @@ class Exchange:
         connecting = self._state is _State.CONNECTING
         limit = self._timeouts.connect if connecting else self._timeouts.silence
         if not self.done and self._waited > limit:
-            what = "take the connection" if connecting else "answer"
-            message = f"The backend did not {what} for {limit:g} seconds."
-            raise ConnectionProblem(message, "It may be overloaded; stop it and start it again.", "timeout")
-
-    def _lost(self, error: OSError) -> ConnectionProblem:
-        if self._state is _State.DONE and self.status == 0 and isinstance(error, ConnectionRefusedError):
-            hint = "Start it again, and look into its log if it ends again."
-            return ConnectionProblem("The backend is not there.", hint, "refused", str(error))
-        hint = "Try again; finished jobs are safe."
-        return ConnectionProblem("The connection to the backend was cut.", hint, "lost", str(error))
+            raise self._endpoint.silent(limit, connecting)
 
 
 class _Upload:
     """The bytes still to be sent: the head, then the body's pieces, a slice at a time."""
 
-    def __init__(self, head: bytes, body: Sequence[bytes | Path]) -> None:
-        self._pieces: list[bytes | tuple[Path, int]] = [head]
-        self._pieces += [(piece, piece.stat().st_size) if isinstance(piece, Path) else piece for piece in body]
+    def __init__(self, head: bytes, body: Sequence[Piece]) -> None:
+        self._pieces: list[bytes | tuple[Path, int, int]] = [head, *(_measured(piece) for piece in body)]
+        self.count = 0
         self._view = memoryview(b"")
         self._file: BinaryIO | None = None
         self._left = 0
@@ -316,6 +282,7 @@ class _Upload:
 
     def sent(self, count: int) -> None:
         self._view = self._view[count:]
+        self.count += count
 
     def close(self) -> None:
         self._pieces.clear()
@@ -325,14 +292,16 @@ class _Upload:
             self._file.close()
             self._file = None
 
-    def _next_piece(self, piece: bytes | tuple[Path, int]) -> None:
+    def _next_piece(self, piece: bytes | tuple[Path, int, int]) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
         if isinstance(piece, bytes):
             self._view = memoryview(piece)
         else:
-            self._file, self._left = piece[0].open("rb"), piece[1]
+            path, first, self._left = piece
+            self._file = path.open("rb")
+            self._file.seek(first)
 
     def _read_file(self, file: BinaryIO) -> None:
         data = file.read(min(SLICE, self._left))
@@ -342,25 +311,24 @@ class _Upload:
         self._view = memoryview(data)
 
 
-def _request_head(
-    port: int, method: str, target: str, headers: Mapping[str, str], body: Sequence[bytes | Path]
-) -> bytes:
-    length = sum(piece.stat().st_size if isinstance(piece, Path) else len(piece) for piece in body)
-    fields = {"Host": f"127.0.0.1:{port}", "Connection": "close", **headers}
+def _measured(piece: Piece) -> bytes | tuple[Path, int, int]:
+    """Of a file: where to begin, and how many bytes."""
+    if isinstance(piece, bytes):
+        return piece
+    path, first = (piece, 0) if isinstance(piece, Path) else (piece.path, piece.first)
+    return path, first, path.stat().st_size - first
+
+
+def _length(piece: Piece) -> int:
+    measured = _measured(piece)
+    return len(measured) if isinstance(measured, bytes) else measured[2]
+
+
+def _request_head(host: str, method: str, target: str, headers: Mapping[str, str], body: Sequence[Piece]) -> bytes:
+    fields = {"Host": host, "Connection": "close", **headers}
     if body:
-        fields["Content-Length"] = str(length)
+        fields["Content-Length"] = str(sum(map(_length, body)))
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     if any(character in line for line in lines for character in "\r\n"):
         raise ValueError("a header must not contain a line break")
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
-
-
-def _connected(sock: socket.socket) -> bool:
-    """Whether a pending connect has succeeded or failed. `poll` where there is one: `select` cannot take
-    descriptors above 1023, which a large Blender session may reach."""
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(sock, select.POLLOUT)
-        return bool(poll.poll(0))
-    _, writable, failed = select.select([], [sock], [sock], 0)
-    return bool(writable or failed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..ground.messages import SetDresserError
 from ..state.job import JobRecord
 from ..wire.client import Client, EventParser, answer
 from ..wire.http_exchange import Exchange
@@ -13,6 +14,9 @@ from . import results
 from .line import Line, told
 
 RECONNECTIONS = 6
+
+MOST_STREAMS, LOOK_SECONDS = 24, 0.5
+"""Jobs on a studio's server that are followed; seconds between two looks at others."""
 
 HEAD_START = 2.0
 """Seconds that the Blender which has made a job has to fetch its result, before another one with the same file does."""
@@ -37,7 +41,7 @@ def _nobody_has_it(line: Line, record: JobRecord) -> Steps[bool]:
     record.arrival = "fetching"
     line.desk.changed()
     yield from line.tasks.pause(HEAD_START)
-    description = yield from line.ask(lambda client: client.job(record.id))
+    description = yield from line.patiently(lambda client: client.job(record.id))
     record.arrival = "imported" if record.imported else ""
     record.import_when_done &= not description.get("fetched")
     line.desk.changed()
@@ -50,9 +54,12 @@ def follow(line: Line, record: JobRecord) -> Steps[None]:
     while not record.ended:
         try:
             came = yield from _read_events(line, record)
-        except ConnectionProblem:
-            failures += 1
-            if failures > RECONNECTIONS:
+        except SetDresserError as problem:
+            if line.endures(problem):
+                failures = 1
+            elif isinstance(problem, ConnectionProblem) and failures < RECONNECTIONS:
+                failures += 1
+            else:
                 raise
         else:
             failures = 0 if came else failures + 1
@@ -62,7 +69,7 @@ def follow(line: Line, record: JobRecord) -> Steps[None]:
 
 def look(line: Line, record: JobRecord) -> Steps[None]:
     """Ask the server what can be asked of the job, which its events do not tell."""
-    told((yield from line.ask(lambda client: client.job(record.id))), record.take_chances)
+    told((yield from line.patiently(lambda client: client.job(record.id))), record.take_chances)
     line.desk.changed()
 
 
@@ -76,10 +83,14 @@ def tell(line: Line, record: JobRecord, ask: Callable[[Client], Exchange]) -> St
 
 def _read_events(line: Line, record: JobRecord) -> Steps[bool]:
     """One connection's worth of events; returns whether any came."""
-    client = yield from line.ready_client()
+    yield from _take_place(line, record)
+    client = yield from line.patient_client()
+    if record.ended:
+        return True
     parser = EventParser()
     exchange = client.events(record.id, record.last_event, parser)
     came = False
+    line.streams += 1
     try:
         complete = False
         while not complete and not record.ended:
@@ -99,5 +110,16 @@ def _read_events(line: Line, record: JobRecord) -> Steps[bool]:
         if complete:
             answer(exchange)
     finally:
+        line.streams -= 1
         exchange.close()
     return came
+
+
+def _take_place(line: Line, record: JobRecord) -> Steps[None]:
+    """A studio's server gives a user so many answers at once and no more, and streams of events are such: of many jobs
+    some are followed, and the others are looked at in turn, until there is room for them or they have ended."""
+    while line.desk.server.remote and line.streams >= MOST_STREAMS and not record.ended:
+        others = sum(each.busy and not each.ended for each in line.desk.jobs.values()) - line.streams
+        yield from line.tasks.pause(LOOK_SECONDS * max(1, others))
+        record.take_description((yield from line.patiently(lambda client: client.job(record.id))))
+        line.desk.changed()

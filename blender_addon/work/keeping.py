@@ -42,6 +42,8 @@ class Keeping:
     def poll(self, line: Line) -> None:
         """Move on; called by every tick."""
         desk, now = line.desk, time.monotonic()
+        if desk.server.remote:  # its disk is whoever runs it's to think of
+            desk.limit_wished, self._rests = False, None
         if desk.limit_wished:
             desk.limit_wished, desk.surplus, self._rests = False, None, now + REST_SECONDS
         if desk.storage_stale:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..ground import folders
+from ..ground.messages import SetDresserError
 from ..state.desk import LISTS, Desk
 from ..state.job import JobRecord
+from ..wire.client import PAGE, Client
+from ..wire.http_exchange import Exchange
 from ..wire.tasks import Steps
 from . import jobs, keeping, models, origins
-from .line import Line, told
+from .line import AGAIN_SECONDS, Line, told
+
+MOST_JOBS = 1000
+"""Of a studio's server, that are looked through for one's own."""
 
 
 class Lists:
@@ -29,7 +35,14 @@ class Lists:
 def _fetch(line: Line) -> Steps[None]:
     while line.desk.lists_stale:
         line.desk.lists_stale = False
-        yield from fetch(line)
+        try:
+            yield from fetch(line)
+        except SetDresserError as problem:
+            if not line.endures(problem):
+                raise
+            line.desk.lists_stale = True
+            yield from line.tasks.pause(AGAIN_SECONDS)
+            yield from line.patient_client()
     line.desk.settle(LISTS)
 
 
@@ -37,16 +50,31 @@ def fetch(line: Line) -> Steps[None]:
     """Fetch the lists, and follow what has not ended."""
     client = yield from line.ready_client()
     desk = line.desk
-    lists = (
+    lists: tuple[tuple[Exchange, Callable[[Any], None]], ...] = (
         (client.pipelines(), lambda value: take_pipelines(desk, value)),
         (client.preparations(), lambda value: take_preparations(desk, value)),
         (client.models(), models.listener(line)),
-        (client.jobs(), lambda value: take_jobs(line, value)),
-        (client.limit_storage(keeping.limit()), desk.take_storage),
     )
     for exchange, take in lists:
         told((yield from line.finish(exchange)), take)
         desk.changed()
+    found = yield from _jobs(line, client)
+    told(found, lambda value: take_jobs(line, value))
+    # What a server keeps of all its users' jobs is decided by whoever runs it.
+    storage = client.storage() if desk.server.remote else client.limit_storage(keeping.limit())
+    told((yield from line.finish(storage)), desk.take_storage)
+    desk.changed()
+
+
+def _jobs(line: Line, client: Client) -> Steps[list[dict[str, Any]]]:
+    """The newest jobs. Of a studio's server more of them, so that what was made a week ago is found again, and none but
+    one's own: an administrator is told everybody's."""
+    page: list[dict[str, Any]] = yield from line.finish(client.jobs())
+    server, found = line.desk.server, list(page)
+    while server.remote and len(page) == PAGE and len(found) < MOST_JOBS:
+        page = yield from line.finish(client.jobs(str(page[-1]["id"])))
+        found += page
+    return [each for each in found if not server.user or each.get("user") == server.user]
 
 
 def take_pipelines(desk: Desk, descriptions: list[dict[str, Any]]) -> None:
@@ -78,9 +106,14 @@ def take_jobs(line: Line, descriptions: Sequence[Mapping[str, Any]]) -> None:
         else:
             record.take_description(description)
         listed[record.id] = record
-    # What was sent while the list was on its way is not on it.
-    newer = {key: record for key, record in desk.jobs.items() if not record.sent or record.busy}
+    # What was sent while the list was on its way is not on it; nor are those of a long batch whose turn comes later.
+    newer = {key: record for key, record in desk.jobs.items() if not record.sent or record.busy or _waits(record)}
     desk.jobs = {**{key: record for key, record in newer.items() if key not in listed}, **listed}
     for record in listed.values():
         if record.task is None and (not record.ended or record.awaited):
             jobs.attend(line, record)
+
+
+def _waits(record: JobRecord) -> bool:
+    """Whether it is part of a batch and not followed yet."""
+    return bool(record.batch) and not record.ended

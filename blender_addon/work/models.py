@@ -83,7 +83,7 @@ def download(line: Line, identifier: str, accept_licence: bool) -> Steps[None]:
 
     Raises SetDresserError if Blender must not go online.
     """
-    if not bpy.app.online_access:
+    if not line.desk.studio and not bpy.app.online_access:
         hint = (
             "Switch on Preferences > System > Network > Allow Online Access, or put the files into the folder of "
             "models by hand. What has been downloaded needs no network."

@@ -30,8 +30,7 @@ def _fetch_pictures(line: Line, record: JobRecord, question: Question) -> Steps[
     for name in question.files:
         path = results.picture_path(question, name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        client = yield from line.ready_client()
-        yield from line.finish(client.download(record.id, name, path))
+        yield from line.patiently(lambda client, name=name, path=path: client.download(record.id, name, path))  # type: ignore[misc]
         thumbnails.load(question.key, name, path)
         line.desk.changed()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,21 @@ from ..ground import folders, moments
 from ..ground.messages import SetDresserError
 from ..ground.privacy import private_folder
 from ..state.job import JobRecord
+from ..wire.sinks import ResumedFile
 from ..wire.tasks import Steps
 from .line import Line
 
 RESULT, SCENE, THUMBNAIL = "result.json", "scene.glb", "thumbnail.png"
 
+IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+"""What a job is called by the server; it becomes the name of a folder here."""
+
 
 def folder_of(identifier: str, create: bool = True) -> Path:
-    """Where a job's fetched result lies, for as long as this Blender runs."""
+    """Where a job's fetched result lies, for as long as this Blender runs. Raises SetDresserError for what is no id."""
+    if not IDENTIFIER.fullmatch(identifier):
+        hint = "Check the address of the server; if it is right, have whoever runs it look at it."
+        raise SetDresserError("The server's list of jobs cannot be understood.", hint, "invalid", identifier[:100])
     folder = folders.temporary() / "results" / identifier
     if create:
         private_folder(folders.temporary())
@@ -68,7 +76,12 @@ def fetch(line: Line, record: JobRecord) -> Steps[None]:
 
 def fetch_file(line: Line, identifier: str, name: str, path: Path) -> Steps[None]:
     """Have one of a job's files here, unless it is."""
-    if not path.is_file():
+    if path.is_file():
+        return
+    if line.desk.server.remote:
+        file = ResumedFile(path)
+        yield from line.patiently(lambda client: client.resume(identifier, name, file))
+    else:
         yield from line.ask(lambda client: client.download(identifier, name, path))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from ..capture.rendering import TAKING, Told
 from ..ground import moments
 from ..ground.messages import SetDresserError
 from ..props import variants
+from ..state import origin
 from ..state.desk import Desk
 from ..state.job import JobRecord
-from ..wire.client import Client, ServerProblem
+from ..wire.client import Client, ServerProblem, Uploaded
 from ..wire.http_exchange import Exchange
 from ..wire.tasks import Steps, T
-from . import following, jobs, origins
-from .line import Line
+from . import following, jobs, origins, uploading
+from .line import AGAIN_SECONDS, Line
 
 
 def submit(line: Line, record: JobRecord, request: dict[str, Any], taking: Steps[Capture], folder: Path) -> None:
@@ -52,22 +54,50 @@ def _submit(
         record.block_outs, record.one_with = shot.block_outs, shot.one_with
         record.noticed, record.warnings = shot.warnings, [*record.warnings, *shot.warnings]
         record.left_out = shot.left_out
-        yield from _send(
-            line, record, lambda client: client.submit({**request, **shot.request, **origins.note(record)}, shot.files)
-        )
+        yield from _submit_shot(line, record, {**request, **shot.request}, shot.files)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     yield from following.until_placed(line, record)
 
 
+def _submit_shot(
+    line: Line, record: JobRecord, request: dict[str, Any], pictures: Mapping[str, Sequence[Path]]
+) -> Steps[None]:
+    """Send what was taken; to a studio's server the larger files before the request that names them."""
+    yield from client_for_new(line)
+    for last in (False, True):
+        files: Mapping[str, Sequence[Path | Uploaded]] = pictures
+        if line.desk.server.remote:
+            files = yield from uploading.send_first(line, record, pictures)
+        try:
+            # What the loop has by then is what is sent: nothing of it is kept for later.
+            yield from _send(line, record, lambda client, note, files=files: client.submit({**request, **note}, files))  # type: ignore[misc]
+        except ServerProblem as problem:
+            if problem.code != "upload-not-found" or last:  # it was swept, as the server was away for a day
+                raise
+        else:
+            return
+
+
 def take(line: Line, record: JobRecord, steps: Callable[[Told], Steps[Capture]]) -> Steps[Capture]:
     """Take a picture while Blender lives: the panel tells what is going on, and cancelling is possible all the time."""
-    shot = yield from _held(line, steps(lambda message, fraction: _tell(line.desk, record, message, fraction)))
+    shot = yield from held(line, steps(lambda message, fraction: _tell(line.desk, record, message, fraction)))
     _tell(line.desk, record, "", 0.0, "preparing")
     return shot
 
 
 def take_photos(line: Line, record: JobRecord, planned: PlannedPhotos, folder: Path) -> Steps[Capture]:
+    """`taken_photos` of a job."""
+
+    def told(message: str, fraction: float) -> None:
+        _tell(line.desk, record, message, fraction)
+
+    shot = yield from taken_photos(line, planned, folder, told)
+    _tell(line.desk, record, "", 0.0, "preparing")
+    return shot
+
+
+def taken_photos(line: Line, planned: PlannedPhotos, folder: Path, told: Told) -> Steps[Capture]:
     """Take one photo after the other; cancelling is possible all the time."""
     shots: list[Capture] = []
     count = len(planned.photos)
@@ -75,7 +105,7 @@ def take_photos(line: Line, record: JobRecord, planned: PlannedPhotos, folder: P
         waiting = f"{photo.name}, {number + 1} of {count}"
 
         def tell(message: str, fraction: float, waiting: str = waiting, number: int = number) -> None:
-            _tell(line.desk, record, waiting if message == TAKING else message, (number + fraction) / count)
+            told(waiting if message == TAKING else message, (number + fraction) / count)
 
         tell(TAKING, 0.0)
         yield  # the panel shows it before Blender is held
@@ -83,12 +113,11 @@ def take_photos(line: Line, record: JobRecord, planned: PlannedPhotos, folder: P
             tell(reason, 0.0)
             yield
         tell(TAKING, 0.0)
-        shots.append((yield from _held(line, photos.take(planned, number, folder / str(number), tell))))
-    _tell(line.desk, record, "", 0.0, "preparing")
+        shots.append((yield from held(line, photos.take(planned, number, folder / str(number), tell))))
     return photos.joined(planned, shots)
 
 
-def _held(line: Line, steps: Steps[T]) -> Steps[T]:
+def held(line: Line, steps: Steps[T]) -> Steps[T]:
     """The same steps; how long each of them holds Blender is counted by itself."""
     try:
         while True:
@@ -111,7 +140,8 @@ def _tell(desk: Desk, record: JobRecord, message: str, fraction: float, state: s
 def _again(line: Line, record: JobRecord, former: str, changes: dict[str, Any]) -> Steps[None]:
     """A new job with the inputs of a former one, which lie on the server."""
     try:
-        yield from _send(line, record, lambda client: client.again(former, {**changes, **origins.note(record)}))
+        yield from client_for_new(line)
+        yield from _send(line, record, lambda client, note: client.again(former, {**changes, **note}))
     except ServerProblem as problem:
         if problem.code not in ("job-not-found", "inputs-gone"):
             raise
@@ -123,12 +153,53 @@ def _again(line: Line, record: JobRecord, former: str, changes: dict[str, Any]) 
     yield from following.until_placed(line, record)
 
 
-def _send(line: Line, record: JobRecord, ask: Callable[[Client], Exchange]) -> Steps[None]:
-    """Start the server if need be, and have it take the job."""
-    client = yield from line.ready_client()
+Asking = Callable[[Client, dict[str, Any]], Exchange]
+"""Makes the request for a new job; the second argument is the member that tells where the job is made."""
+
+
+def client_for_new(line: Line) -> Steps[Client]:
+    """Start the server if need be. One of a studio that was there and is away is waited for; one that was never reached
+    is an error, as its address may be wrong."""
+    server = line.desk.server
+    if server.remote and server.met and server.away:
+        return (yield from line.patient_client())
+    return (yield from line.ready_client())
+
+
+def _send(line: Line, record: JobRecord, ask: Asking) -> Steps[None]:
+    """Have the server take the job."""
     while jobs.older_unsent(line.desk, record):  # the server's queue has the order of the presses
         yield
-    record.state = "sending"
-    jobs.adopt(line, record, (yield from line.finish(ask(client))))
+    make = _make_once if line.desk.server.remote else _make
+    jobs.adopt(line, record, (yield from make(line, record, ask)))
     if record.cancelling:
         yield from jobs.tell_cancelled(line, record)
+
+
+def _make(line: Line, record: JobRecord, ask: Asking) -> Steps[Any]:
+    client = yield from line.ready_client()
+    record.state = "sending"
+    return (yield from line.finish(ask(client, origins.note(record))))
+
+
+def _make_once(line: Line, record: JobRecord, ask: Asking) -> Steps[Any]:
+    """Over a line that may be cut after the request has gone and before its answer has come: the job carries a mark, by
+    which it is found among the newest, and only if it is not there it is asked for again."""
+    mark, asked = uuid.uuid4().hex, False
+    while True:
+        client = yield from line.patient_client()
+        try:
+            if asked:
+                newest = yield from line.finish(client.jobs())
+                found = [each for each in newest if (each.get("origin") or {}).get(origin.MARK) == mark]
+                if found:
+                    return found[0]
+            record.state, asked = "sending", True
+            note = origins.note(record)
+            return (yield from line.finish(ask(client, {"origin": {**note.get("origin", {}), origin.MARK: mark}})))
+        except SetDresserError as problem:
+            if not line.endures(problem):
+                raise
+        record.state = "preparing"
+        line.desk.changed()
+        yield from line.tasks.pause(AGAIN_SECONDS)

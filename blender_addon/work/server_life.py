@@ -13,7 +13,7 @@ from ..backend_process.server_process import ServerState
 from ..ground import tick
 from ..ground.messages import SetDresserError
 from ..state.desk import SERVER, Desk
-from ..state.job import JobRecord
+from ..state.job import UNSENT, JobRecord
 from ..wire.client import ServerProblem, answer
 from ..wire.http_exchange import Exchange
 from ..wire.http_framing import ConnectionProblem
@@ -21,8 +21,8 @@ from ..wire.tasks import Steps
 from . import jobs
 from .line import Line
 
-ASK_SECONDS = 5.0
-"""Between two questions whether the server is there."""
+ASK_SECONDS, ASK_FAR_SECONDS = 5.0, 10.0
+"""Between two questions whether the server is there; whether a studio's is."""
 
 FAILURES = 2
 """So many in a row, of up to eight seconds each, and the server counts as out of reach."""
@@ -50,11 +50,19 @@ class ServerLife:
             desk.set_up_stale = True
         if desk.set_up_stale:
             line.check_set_up()
+        give_way(line)
         if desk.rest_wanted:
             desk.rest_wanted = False
             rest(line)
-        if outdated(desk) and not at_work(line):
-            restart(line)
+        if desk.studio and desk.wanted is None and desk.server.remote and desk.server.running:
+            stop(line)  # there is no address any more, or no token
+        elif desk.studio and tick.timers_fire() and not (desk.server.running or desk.left or desk.wanted is None):
+            line.start_server()  # a studio's server is there all the time, and has what was asked of it before
+
+    @property
+    def asking(self) -> bool:
+        """Whether an answer is on its way, so that the tick must not rest."""
+        return self._exchange is not None
 
     def close(self) -> None:
         """Let go of what is being asked."""
@@ -89,20 +97,24 @@ class ServerLife:
                 return
             desk.health_stale = False
             self._exchange = server.client.health()
+        refused: ServerProblem | None
         try:
             if not self._exchange.advance(time.perf_counter() + SLICE_SECONDS):
                 return
             desk.health = answer(self._exchange)
-        except ServerProblem:  # a refusal is an answer
+            refused = None
+        except ServerProblem as refusal:  # that is an answer; to somebody whose token counts no more it is the last
             desk.health = {}
+            refused = refusal if server.remote else None
         except ConnectionProblem as problem:
             self._exchange = None
             self._failures += 1
             if self._failures >= FAILURES:
-                server.take_answer(_unreachable(problem))
+                server.take_answer(problem if server.remote else _unreachable(problem))
             return
-        self._exchange, self._failures, self._next = None, 0, time.monotonic() + ASK_SECONDS
-        server.take_answer(None)
+        pause = ASK_FAR_SECONDS if server.remote else ASK_SECONDS
+        self._exchange, self._failures, self._next = None, 0, time.monotonic() + pause
+        server.take_answer(refused)
 
 
 def stop(line: Line) -> None:
@@ -113,6 +125,12 @@ def stop(line: Line) -> None:
     line.desk.server.stop()
     line.desk.changed()
     tick.wake()
+
+
+def leave(line: Line) -> None:
+    """End the server because the user wants that: it starts, or is connected to, when it is needed."""
+    stop(line)
+    line.desk.left = True
 
 
 def restart(line: Line) -> None:
@@ -131,7 +149,7 @@ def install(line: Line, build: str = "", offline: str | None = None, repair: boo
     """Begin to install what the preferences, or the arguments, ask for. Raises SetDresserError."""
     plan = setting_up.make_plan(build, offline, repair)
     setting_up.check_permission(plan)
-    if repair and line.desk.server.running:
+    if repair and line.desk.server.running and not line.desk.server.remote:
         stop(line)  # the installer waits for it to be gone
     line.desk.installation.start(plan)
     line.desk.changed()
@@ -145,7 +163,14 @@ def outdated(desk: Desk) -> bool:
     """Whether another server would be started now: other preferences, another installation, online or not."""
     server = desk.server
     alive = server.state in (ServerState.STARTING, ServerState.READY, ServerState.UNREACHABLE)
+    alive |= server.remote and server.running
     return alive and None not in (desk.wanted, server.environment) and desk.wanted != server.environment
+
+
+def give_way(line: Line) -> None:
+    """Replace an outdated server, unless that would interrupt anything."""
+    if outdated(line.desk) and not (sending(line.desk) if line.desk.server.remote else at_work(line)):
+        restart(line)
 
 
 def catch_up(line: Line) -> None:
@@ -157,6 +182,12 @@ def catch_up(line: Line) -> None:
         hint = "Wait until they have ended, or cancel them; the backend is restarted then."
         raise SetDresserError("Jobs still run in a backend with other settings.", hint, "restart-needed")
     restart(line)
+
+
+def sending(desk: Desk) -> bool:
+    """Whether a job is on its way to a studio's server that is there. All else goes on without this Blender."""
+    on_its_way = any(record.state in UNSENT and record.busy for record in desk.jobs.values())
+    return on_its_way and desk.server.state is ServerState.READY
 
 
 def needed(desk: Desk) -> bool:
@@ -180,8 +211,8 @@ def at_work(line: Line) -> bool:
 
 
 def can_rest(desk: Desk) -> bool:
-    """Whether there is a server that could give memory back: no job needs it."""
-    return desk.server.state is ServerState.READY and not needed(desk)
+    """Whether there is a server that could give memory back: no job needs it. A studio's serves others, too."""
+    return desk.server.state is ServerState.READY and not desk.server.remote and not needed(desk)
 
 
 def rest(line: Line) -> Steps[Any] | None:

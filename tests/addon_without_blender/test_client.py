@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blender_addon.wire.client import Client, EventParser, ServerEvent, ServerProblem, answer
+from blender_addon.wire.endpoints import Endpoint
 from blender_addon.wire.http_exchange import Exchange
 from blender_addon.wire.http_framing import ConnectionProblem
 from tests.blender_addon.peer import Peer, finish, listening
@@ -63,7 +64,7 @@ def test_events_that_make_no_sense_are_told(data: bytes) -> None:
 
 def test_a_stream_goes_on_after_the_last_event_seen(peer: Peer) -> None:
     parser = EventParser()
-    exchange = Client(peer.port, "secret").events("a b/c", 17, parser)
+    exchange = Client(Endpoint(peer.port), "secret").events("a b/c", 17, parser)
     head = peer.request(exchange)
     assert head.startswith(b"GET /jobs/a%20b%2Fc/events HTTP/1.1\r\n")
     assert b"\r\nLast-Event-ID: 17\r\n" in head
@@ -78,7 +79,7 @@ def test_a_shot_is_sent_as_a_form(peer: Peer, tmp_path: Path) -> None:
     image.write_bytes(b"\x89PNG\r\n--boundary\r\n")
     depth.write_bytes(b"\x93NUMPY")
     request = {"pipeline": "inflate", "name": "Grüße", "seed": 3}
-    sent = peer.request(Client(peer.port, "secret").submit(request, {"image": [image], "depth": [depth]}))
+    sent = peer.request(Client(Endpoint(peer.port), "secret").submit(request, {"image": [image], "depth": [depth]}))
     line, _, rest = sent.partition(b"\r\n")
     assert line == b"POST /jobs HTTP/1.1"
     form = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(rest)
@@ -92,7 +93,7 @@ def test_a_shot_is_sent_as_a_form(peer: Peer, tmp_path: Path) -> None:
 
 
 def test_the_boundary_differs_each_time(peer: Peer) -> None:
-    client = Client(peer.port, "secret")
+    client = Client(Endpoint(peer.port), "secret")
     heads = {exchange._upload._pieces[0] for exchange in (client.submit({}, {}) for _ in range(20))}
     assert len(heads) == 20
 
@@ -105,7 +106,7 @@ def test_a_problem_document_arrives_unchanged(peer: Peer) -> None:
         "code": "instances-empty",
         "hint": "Paint.",
     }
-    exchange = answered(peer, Client(peer.port, "t").jobs(), "422 Nope", json.dumps(document).encode())
+    exchange = answered(peer, Client(Endpoint(peer.port), "t").jobs(), "422 Nope", json.dumps(document).encode())
     with pytest.raises(ServerProblem) as caught:
         answer(exchange)
     problem = caught.value
@@ -115,7 +116,7 @@ def test_a_problem_document_arrives_unchanged(peer: Peer) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b"[]", b'{"detail": [{"loc": 1}]}', b"\xff\xfe"])
 def test_a_refusal_without_a_document_still_has_a_sentence(peer: Peer, body: bytes) -> None:
-    exchange = answered(peer, Client(peer.port, "t").jobs(), "502 Bad Gateway", body)
+    exchange = answered(peer, Client(Endpoint(peer.port), "t").jobs(), "502 Bad Gateway", body)
     with pytest.raises(ServerProblem) as caught:
         answer(exchange)
     assert caught.value.status == 502
@@ -124,10 +125,10 @@ def test_a_refusal_without_a_document_still_has_a_sentence(peer: Peer, body: byt
 
 @pytest.mark.parametrize(("status", "body"), [("200 OK", b"<html>"), ("200 OK", b"{"), ("302 Found", b"")])
 def test_an_answer_outside_the_contract_is_told(peer: Peer, status: str, body: bytes) -> None:
-    exchange = answered(peer, Client(peer.port, "t").jobs(), status, body)
+    exchange = answered(peer, Client(Endpoint(peer.port), "t").jobs(), status, body)
     with pytest.raises(ConnectionProblem, match="cannot be understood"):
         answer(exchange)
 
 
 def test_nothing_is_an_answer_too(peer: Peer) -> None:
-    assert answer(answered(peer, Client(peer.port, "t").forget("x"), "204 No Content", b"")) is None
+    assert answer(answered(peer, Client(Endpoint(peer.port), "t").forget("x"), "204 No Content", b"")) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import time
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from blender_addon.wire import http_exchange
-from blender_addon.wire.http_exchange import Exchange, FileSink, Timeouts
+from blender_addon.wire.endpoints import Endpoint
+from blender_addon.wire.http_exchange import Exchange, Timeouts
 from blender_addon.wire.http_framing import ConnectionProblem
+from blender_addon.wire.sinks import FileSink, ResumedFile
 from tests.blender_addon.peer import Peer, finish, listening, turns
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 11\r\n\r\nhello world"
@@ -29,7 +32,7 @@ def peer() -> Iterator[Peer]:
 
 
 def asked(peer: Peer, **options: object) -> Exchange:
-    exchange = Exchange(peer.port, "GET", "/", **options)
+    exchange = Exchange(Endpoint(peer.port), "GET", "/", **options)
     peer.request(exchange)
     return exchange
 
@@ -53,7 +56,9 @@ def test_an_answer_without_a_length_ends_with_the_connection(peer: Peer) -> None
 def test_the_request_is_what_was_asked_for(peer: Peer, tmp_path: Path) -> None:
     path = tmp_path / "data"
     path.write_bytes(bytes(range(256)))
-    exchange = Exchange(peer.port, "POST", "/jobs", headers={"X-Name": "value"}, body=[b"before", path, b"after"])
+    exchange = Exchange(
+        Endpoint(peer.port), "POST", "/jobs", headers={"X-Name": "value"}, body=[b"before", path, b"after"]
+    )
     head, _, body = peer.request(exchange).partition(b"\r\n\r\n")
     assert head.split(b"\r\n") == [
         b"POST /jobs HTTP/1.1",
@@ -67,7 +72,7 @@ def test_the_request_is_what_was_asked_for(peer: Peer, tmp_path: Path) -> None:
 
 def test_a_header_cannot_be_smuggled_in() -> None:
     with pytest.raises(ValueError, match="line break"):
-        Exchange(1, "GET", "/", headers={"X": "a\r\nY: b"})
+        Exchange(Endpoint(1), "GET", "/", headers={"X": "a\r\nY: b"})
 
 
 def test_advance_never_waits_and_keeps_to_its_deadline(peer: Peer, tmp_path: Path) -> None:
@@ -75,7 +80,7 @@ def test_advance_never_waits_and_keeps_to_its_deadline(peer: Peer, tmp_path: Pat
     path = tmp_path / "large"
     with path.open("wb") as stream:
         stream.truncate(64 << 20)
-    exchange = Exchange(peer.port, "POST", "/", body=[path])
+    exchange = Exchange(Endpoint(peer.port), "POST", "/", body=[path])
     held: list[float] = []
     received = 0
     for _ in turns("the upload"):
@@ -99,7 +104,7 @@ def test_an_early_answer_ends_the_upload(peer: Peer, tmp_path: Path) -> None:
     path = tmp_path / "large"
     with path.open("wb") as stream:
         stream.truncate(256 << 20)
-    exchange = Exchange(peer.port, "POST", "/", body=[path])
+    exchange = Exchange(Endpoint(peer.port), "POST", "/", body=[path])
     peer.accept(exchange)
     peer.connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}")
     finish(exchange)
@@ -109,7 +114,7 @@ def test_an_early_answer_ends_the_upload(peer: Peer, tmp_path: Path) -> None:
 def test_nobody_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    exchange = Exchange(port, "GET", "/")
+    exchange = Exchange(Endpoint(port), "GET", "/")
     with pytest.raises(ConnectionProblem, match="not there") as caught:
         finish(exchange)
     assert caught.value.code == "refused"
@@ -166,7 +171,7 @@ def test_a_busy_blender_is_not_the_servers_silence(peer: Peer, monkeypatch: pyte
     """While Blender renders for an hour nobody asks the server; that is no reason to give up."""
     now = [100.0]
     monkeypatch.setattr(http_exchange.time, "monotonic", lambda: now[0])
-    exchange = Exchange(peer.port, "GET", "/", timeouts=Timeouts(connect=5.0, silence=30.0))
+    exchange = Exchange(Endpoint(peer.port), "GET", "/", timeouts=Timeouts(connect=5.0, silence=30.0))
     while peer.connection is None:
         exchange.advance(0.0)
         peer.accept(exchange)
@@ -218,3 +223,58 @@ def test_an_empty_file_is_a_file(peer: Peer, tmp_path: Path) -> None:
     peer.say(exchange, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     finish(exchange)
     assert (tmp_path / "empty").read_bytes() == b""
+
+
+# a file that goes on where the line was cut
+
+
+DATA = bytes(range(256)) * 40
+TAG = f'"{hashlib.sha256(DATA).hexdigest()}"'
+
+
+def part(file: ResumedFile, data: bytes, first: int = 0, status: int = 206, tag: str = TAG) -> None:
+    """An answer, or the beginning of one."""
+    last = len(DATA) - 1
+    file.begin(status, {"etag": tag, "content-range": f"bytes {first}-{last}/{len(DATA)}"})
+    file.write(data)
+
+
+def test_a_file_goes_on_where_the_line_was_cut(tmp_path: Path) -> None:
+    file = ResumedFile(tmp_path / "scene.glb")
+    assert file.asked == {}
+    part(file, DATA[:1000], status=200)
+    file.abandon()
+    assert file.asked == {"Range": "bytes=1000-", "If-Range": TAG}
+    part(file, DATA[1000:5000], 1000)
+    file.abandon()
+    part(file, DATA[5000:], 5000)
+    file.finish()
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.glb"]
+    assert (tmp_path / "scene.glb").read_bytes() == DATA
+
+
+def test_another_file_by_now_is_had_from_its_beginning(tmp_path: Path) -> None:
+    file = ResumedFile(tmp_path / "scene.glb")
+    part(file, b"of another one", status=200, tag='"1"')
+    file.abandon()
+    part(file, DATA, status=200)
+    file.finish()
+    assert (tmp_path / "scene.glb").read_bytes() == DATA
+
+
+@pytest.mark.parametrize(("first", "tag"), [(999, TAG), (1001, TAG), (1000, '"other"')])
+def test_a_part_that_was_not_asked_for_is_refused(tmp_path: Path, first: int, tag: str) -> None:
+    file = ResumedFile(tmp_path / "scene.glb")
+    part(file, DATA[:1000], status=200)
+    file.abandon()
+    with pytest.raises(ConnectionProblem) as caught:
+        part(file, DATA[1000:], first, tag=tag)
+    assert caught.value.code == "lost" and file.asked == {} and list(tmp_path.iterdir()) == []
+
+
+def test_what_was_damaged_on_its_way_is_not_taken(tmp_path: Path) -> None:
+    file = ResumedFile(tmp_path / "scene.glb")
+    part(file, DATA[:-1] + b"?", status=200)
+    with pytest.raises(ConnectionProblem) as caught:
+        file.finish()
+    assert caught.value.code == "result-damaged" and file.asked == {} and list(tmp_path.iterdir()) == []

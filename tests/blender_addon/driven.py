@@ -152,6 +152,93 @@ def open_and_let_come_in(path: str, other: str) -> None:
     tell(stands=_all_that_stands())
 
 
+def make_shots(path: str) -> None:
+    """A file with a shot of twelve block-outs in a collection, and five cameras round them."""
+    import bpy
+
+    from tests.blender_addon.small_room import make_shots
+
+    bpy.ops.wm.read_homefile(use_factory_startup=True)
+    render_quickly(bpy.context.scene)
+    make_shots()
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    tell(saved=path)
+
+
+def batch_and_wait_to_be_killed(path: str, when: str) -> None:
+    """Begin a batch of all cameras in the file, or go on with it, until two pictures are taken or the first props are
+    there; say so, and sit there until killed."""
+    import time
+
+    addon = _with_the_file(path)
+    known = addon.batches()
+    if known:
+        batch = known[0].go_on(wait=False)
+    else:
+        batch = addon.generate_batch(cameras="all", objects="Block-Out", name="Shots", wait=False, **QUICK)
+    kept = batch._batch
+    reached = {
+        "pictures": lambda: len(kept.untaken) == 3,
+        "props": lambda: len(batch.objects) > 0,
+    }[when]
+    while not reached():
+        time.sleep(min(addon.session.pump(), 0.01))
+    tell(
+        pid=addon.session.current.desk.server.pid,
+        taken=sum(shot.state == "taken" for shot in kept.shots),
+        sent=sorted(entry.key for entry in kept.entries if entry.job),
+        props=len(batch.objects),
+    )
+    time.sleep(600)
+
+
+def go_on_with_the_batch(path: str, out: str) -> None:
+    """Give the same call again, to its end, and tell of everything there is; then once more."""
+    import bpy
+
+    addon = _with_the_file(path)
+    for _ in range(2):
+        batch = addon.generate_batch(cameras="all", objects="Block-Out", name="Shots", out=out, save=True, **QUICK)
+        addon.jobs()
+        tell(
+            id=batch.id,
+            batches=len(addon.batches()),
+            states=batch.states,
+            problems=[problem.message for problem in batch.problems.values()],
+            reasons=batch.reasons,
+            of=_made_of(),
+            hidden=sorted(each.name for each in bpy.data.collections["Block-Out"].objects if each.hide_render),
+            items=sorted(record.batch["item"] for record in addon.session.current.desk.jobs.values() if record.batch),
+            only={record.batch["item"]: len(record.block_outs) for record in addon.session.current.desk.jobs.values()},
+            camera=bpy.context.scene.camera.name,
+            frame=bpy.context.scene.frame_current,
+        )
+    addon.shutdown()
+    bpy.ops.wm.open_mainfile(filepath=path)
+    tell(of=_made_of())
+
+
+def _made_of() -> list[str]:
+    """The block-outs of all props in the scene."""
+    import bpy
+
+    props = (each for each in bpy.context.scene.objects if "set_dresser" in each)
+    return sorted(prop.set_dresser_block_out.name for prop in props)
+
+
+QUICK = {"pipeline": "inflate", "parameters": {"resolution": 32, "texture_size": 64}}
+
+
+def _with_the_file(path: str) -> Any:
+    import bpy
+
+    import blender_addon
+
+    blender_addon.register()
+    bpy.ops.wm.open_mainfile(filepath=path)
+    return blender_addon
+
+
 def _with_placed_boxes() -> Any:
     os.environ["SET_DRESSER_PLUGINS"] = "box_pipeline,placed_pipeline"
     import blender_addon

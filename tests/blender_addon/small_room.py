@@ -53,6 +53,36 @@ def camera_at(name, angle, centre=(0, 0, 0), away=8.0):
     return made
 
 
+def make_shots():
+    """Twelve block-outs in the collection Block-Out, in three rows on a floor, and five cameras: four round them, which
+    see some before others, and one above."""
+    for name in ("Cube", "Camera"):
+        bpy.data.objects.remove(bpy.data.objects[name])
+    add("plane", "Floor", size=40)
+    kinds = (
+        ("cube", {"size": 1.0}, 0.5),
+        ("cone", {"radius1": 0.5, "depth": 1.3}, 0.65),
+        ("uv_sphere", {"radius": 0.5}, 0.5),
+    )
+    names = ("Chest", "Tree", "Ball", "Crate", "Tent", "Globe", "Stool", "Cone", "Lamp", "Box", "Heap", "Pouf")
+    collection = bpy.data.collections.new("Block-Out")
+    bpy.context.scene.collection.children.link(collection)
+    for number, name in enumerate(names):
+        kind, options, middle = kinds[number % 3]
+        made = add(kind, name, location=(2.2 * (number % 4) - 3.3, 2.4 * (number // 4) - 2.4, middle), **options)
+        for other in made.users_collection:
+            other.objects.unlink(made)
+        collection.objects.link(made)
+    for number, angle in enumerate((-90.0, -20.0, 60.0, 150.0), 1):
+        camera_at(f"Camera {number}", angle, (0, 0, 0.5), 9.0)
+    above = camera_at("Camera 5", -90.0, (0, 0, 0), 3.0)
+    above.location.z = 12.0
+    above.rotation_euler = (Vector((0, 0, 0)) - above.location).to_track_quat("-Z", "Y").to_euler()
+    bpy.context.scene.camera = bpy.data.objects["Camera 1"]
+    bpy.context.view_layer.update()
+    return list(collection.objects)
+
+
 def read(path):
     """(H, W, 4) values 0..1 as Blender reads them from a file, upper row first."""
     image = bpy.data.images.load(str(path), check_existing=False)

@@ -15,7 +15,7 @@ import pytest
 from blender_addon.backend_process import leftovers
 from blender_addon.ground import files, folders
 from blender_addon.ground.privacy import private_folder
-from blender_addon.wire.http_exchange import FileSink
+from blender_addon.wire.sinks import FileSink
 from blender_addon.work import results
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the user's profile sees to it on Windows")

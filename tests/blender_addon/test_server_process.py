@@ -194,7 +194,7 @@ sys.stdin.read()
     assert server.poll() is ServerState.STARTING
     go.touch()
     reaches(server, ServerState.READY)
-    assert server.client.port == 5
+    assert server.client.endpoint.host == "127.0.0.1:5"
 
 
 def test_silence_at_the_start_is_told_after_its_time(server: ServerProcess, pretending: Make, clock: Clock) -> None:

@@ -150,12 +150,12 @@ def test_a_killed_server_is_started_again_and_the_job_ends_well(addon: Any, pict
     """The event stream goes on after the last event seen, at another port, with another token."""
     job = start(addon, picture, seconds=1.5)
     pump_until(lambda: job.fraction > 0.1, "progress")
-    port, seen = current.desk.server.client.port, current.desk.jobs[job.id].last_event
+    host, seen = current.desk.server.client.endpoint.host, current.desk.jobs[job.id].last_event
     os.kill(current.desk.server.pid, 9)
     job.wait(PATIENCE)
     assert job.state == "done"
     assert len(job.objects) == 1
-    assert current.desk.server.client.port != port
+    assert current.desk.server.client.endpoint.host != host
     assert current.desk.jobs[job.id].last_event > seen
 
 

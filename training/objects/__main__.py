@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from training.objects import objaverse, packages
+from training.objects.invented import collection
 from training.objects.listing import LIST, Entry, ListError, found_models, write_list
 
 logger = logging.getLogger("training.objects")
@@ -18,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     chosen = _parser().parse_args(arguments)
     try:
-        entries: list[Entry] = chosen.collect(chosen)
+        entries: list[Entry] = list(chosen.collect(chosen))
     except (ListError, OSError) as error:
         logger.error("%s", error)
         return 1
@@ -47,6 +48,11 @@ def _parser() -> argparse.ArgumentParser:
             chosen.out, objaverse.read_uids(chosen.uids), chosen.licence or (), logger.warning
         )
     )
+    invented = ways.add_parser("invented", help="furniture that is made up, by chance")
+    invented.add_argument("out", type=Path, metavar="FOLDER")
+    invented.add_argument("--count", type=int, default=600, metavar="N", help="pieces (default: 600)")
+    invented.add_argument("--seed", type=int, default=0, help="of all chance (default: 0)")
+    invented.set_defaults(collect=lambda chosen: collection.collect(chosen.out, chosen.count, chosen.seed))
     return parser
 
 

@@ -157,6 +157,7 @@ HI3D = PipelineInfo(
         Stage("export", 1),
     ),
     instances=(1, MOST_INSTANCES),
+    elevations=(TRAINED[0], TRAINED[-1]),
     weights=("hi3d-orbit",),
     learned=True,
     memory_bytes=needs(Hi3DParameters.model_validate({})).memory_bytes,

@@ -49,6 +49,7 @@ INFLATE = PipelineInfo(
     entry="backend.pipelines.inflate.run:run",
     parameters=InflateParameters,
     chance=False,
+    elevations=(-20, 45),
     needed=lambda chosen: Needs(minutes=0.02, on="one core of a CPU, five objects"),
     stages=(Stage("surface", 5), Stage("texture", 2), Stage("place", 1), Stage("export", 2)),
 )

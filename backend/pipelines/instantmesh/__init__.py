@@ -123,6 +123,7 @@ INSTANTMESH = PipelineInfo(
     ),
     images=(1, MOST_PHOTOS),
     instances=(1, MOST_INSTANCES),
+    elevations=(-10, 30),
     weights=("zero123plus", "instantmesh-views"),
     learned=True,
     memory_bytes=5_000_000_000,

@@ -2,6 +2,7 @@
 
 from . import (
     answer,
+    batches,
     block_outs,
     boxes,
     cancel,
@@ -20,6 +21,7 @@ from . import (
     reimport,
     seed,
     server,
+    studio,
     support_bundle,
     variants,
     views,
@@ -29,6 +31,7 @@ CLASSES = tuple(
     operator
     for module in (
         generate,
+        batches,
         answer,
         boxes,
         photos,
@@ -38,6 +41,7 @@ CLASSES = tuple(
         delete_job,
         refresh,
         server,
+        studio,
         install,
         open_log,
         copy_error,

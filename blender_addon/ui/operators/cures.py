@@ -41,7 +41,7 @@ class SET_DRESSER_OT_allow_online(OneCall, bpy.types.Operator):
     bl_label = "Allow Online Access"
     bl_description = (
         "Switch on Preferences > System > Network > Allow Online Access, for Blender and all its add-ons. Set Dresser "
-        "installs its backend and downloads models, and sends nothing"
+        "installs its backend and downloads models; it sends nothing, but to a studio's server that you have chosen"
     )
 
     def act(self, context: bpy.types.Context) -> None:

@@ -31,7 +31,7 @@ class SET_DRESSER_OT_generate(OneCall, bpy.types.Operator):
         settings = scene.set_dresser
         pipeline = properties.chosen_pipeline(settings) or "inflate"
         generating.generate(
-            **_shot(settings),
+            **shot_of(settings),
             pipeline=pipeline,
             parameters=parameters.pipelines.values(scene, pipeline),
             prepare=prepared(scene),
@@ -54,7 +54,7 @@ def prepared(scene: bpy.types.Scene) -> dict[str, Any]:
     return values
 
 
-def _shot(settings: properties.SetDresserSettings) -> dict[str, Any]:
+def shot_of(settings: properties.SetDresserSettings) -> dict[str, Any]:
     """What the panel's settings mean as arguments of `generating.generate`."""
     if settings.source == "CAMERA":
         chosen = block_outs.roots(photo_list.block_out(bpy.context, settings))

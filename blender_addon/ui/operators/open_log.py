@@ -20,7 +20,8 @@ class SET_DRESSER_OT_open_log(OneCall, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if desk.current.server.log is None:
-            cls.poll_message_set("The backend has not been started yet")
+            remote = desk.current.server.remote
+            cls.poll_message_set("The log is on the server" if remote else "The backend has not been started yet")
             return False
         return True
 

@@ -17,6 +17,14 @@ class SET_DRESSER_OT_start_server(OneCall, bpy.types.Operator):
     bl_description = "Start the backend now; it also starts by itself when it is needed"
 
     @classmethod
+    def description(cls, context: bpy.types.Context, chosen: bpy.types.OperatorProperties) -> str:
+        """The tooltip."""
+        said = "Connect to the studio's server now; that also happens when it is needed"
+        said = said if desk.current.studio else cls.bl_description
+        told: str = bpy.app.translations.pgettext_tip(said)
+        return told
+
+    @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if desk.current.server.running:
             cls.poll_message_set("The backend is running already")
@@ -40,13 +48,21 @@ class SET_DRESSER_OT_stop_server(OneCall, bpy.types.Operator):
         return True
 
     def act(self, context: bpy.types.Context) -> None:
-        server_life.stop(session.current.line)
+        server_life.leave(session.current.line)
 
 
 class SET_DRESSER_OT_restart_server(OneCall, bpy.types.Operator):
     bl_idname = "set_dresser.restart_server"
     bl_label = "Restart Backend"
     bl_description = "End the backend, whatever it does, and start it again; unfinished jobs go on"
+
+    @classmethod
+    def description(cls, context: bpy.types.Context, chosen: bpy.types.OperatorProperties) -> str:
+        """The tooltip."""
+        said = "Connect to the studio's server anew; its jobs go on meanwhile"
+        said = said if desk.current.studio else cls.bl_description
+        told: str = bpy.app.translations.pgettext_tip(said)
+        return told
 
     def act(self, context: bpy.types.Context) -> None:
         server.restart_server(wait=False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import bpy
 
-from . import jobs, models, photos, preparing, prop, question
-from .hindrances import generate_hindrance
+from . import batches, jobs, models, photos, preparing, prop, question
+from .hindrances import all_cameras_hindrance, frames_hindrance, generate_hindrance, seeds_hindrance
 from .installation import draw_installation
 from .jobs import draw_jobs, draw_problem
 from .outcome import draw_outcome
@@ -21,10 +21,13 @@ __all__ = [
     "SET_DRESSER_PT_jobs",
     "SET_DRESSER_PT_main",
     "SET_DRESSER_PT_models",
+    "all_cameras_hindrance",
     "draw_installation",
     "draw_server",
     "draw_text",
+    "frames_hindrance",
     "generate_hindrance",
+    "seeds_hindrance",
 ]
 
 
@@ -53,6 +56,7 @@ class SET_DRESSER_PT_main(_Tab, bpy.types.Panel):
             draw_prominent,
             draw_generate,
             models.draw_missing_models,
+            batches.draw_batches,
             draw_running,
             draw_problem,
             draw_outcome,

@@ -10,7 +10,7 @@ from ...backend_process.installation import InstallationState
 from ...backend_process.server_process import ServerState
 from ...capture.photos import wrong_number
 from ...settings import parameters, preparing, properties
-from ...state import catalogue, desk
+from ...state import catalogue, desk, listing
 from .models import lack, models_hindrance
 from .photos import NO_CAMERA, block_out_hindrance, photos_hindrance
 
@@ -25,6 +25,8 @@ NOTHING_PAINTS = "This backend cannot paint pictures from a text"
 def generate_hindrance(context: bpy.types.Context) -> str:
     """Why Generate cannot be pressed; "" if it can."""
     settings = context.scene.set_dresser
+    if desk.current.studio and desk.current.set_up_problem is not None:
+        return "The studio's server is not set up"
     if desk.current.set_up_problem is not None:
         installing = desk.current.installation.state is InstallationState.INSTALLING
         return "The backend is being installed" if installing else "The backend is not set up"
@@ -32,6 +34,52 @@ def generate_hindrance(context: bpy.types.Context) -> str:
         return ServerState.INCOMPATIBLE.value
     reason = _shot_hindrance(context, settings) or _preparation_hindrance(context, settings)
     return reason or _pipeline_hindrance(context.scene) or models_hindrance(context.scene)
+
+
+def batch_hindrance(context: bpy.types.Context) -> str:
+    """Why block-outs cannot be taken by several cameras, or at several frames; "" if they can."""
+    settings = context.scene.set_dresser
+    if desk.current.set_up_problem is not None or desk.current.server.state is ServerState.INCOMPATIBLE:
+        return generate_hindrance(context)
+    if settings.source not in ("CAMERA", "PHOTOS"):
+        return "Choose the active camera, or photos, as the source"
+    description = catalogue.description_of(desk.current.pipelines, properties.chosen_pipeline(settings))
+    reason = block_out_hindrance(context, settings) or _preparation_hindrance(context, settings)
+    if reason or description is None:
+        return reason
+    fault = parameters.pipelines.fault(context.scene, description["id"])
+    return not_ready(description) or fault or models_hindrance(context.scene)
+
+
+def all_cameras_hindrance(context: bpy.types.Context) -> str:
+    """As `batch_hindrance`, for all cameras of the scene."""
+    if not listing.cameras(context.scene):
+        return "The scene has no perspective camera"
+    return batch_hindrance(context)
+
+
+def frames_hindrance(context: bpy.types.Context) -> str:
+    """As `batch_hindrance`, for the active camera at several frames."""
+    camera = context.scene.camera
+    if camera is None:
+        return NO_CAMERA
+    if camera.type == "CAMERA" and camera.data.type != "PERSP":
+        return NOT_PERSPECTIVE
+    settings = context.scene.set_dresser
+    description = catalogue.description_of(desk.current.pipelines, properties.chosen_pipeline(settings))
+    if catalogue.pictures(description)[0] > 1:
+        return f"{catalogue.title_of(description or {})} takes several cameras: use All Cameras"
+    return batch_hindrance(context)
+
+
+def seeds_hindrance(context: bpy.types.Context) -> str:
+    """Why nothing can be made with several seeds; "" if it can."""
+    settings = context.scene.set_dresser
+    if settings.source == properties.SENTENCE[0]:
+        return "Several seeds want a picture: choose another source"
+    if not preparing.has_chance(context.scene):
+        return "Chance has no part in this pipeline: every seed makes the same"
+    return generate_hindrance(context)
 
 
 def hindrance_code(reason: str) -> str:

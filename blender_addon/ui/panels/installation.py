@@ -26,7 +26,7 @@ BUTTONS = {
 def draw_installation(layout: bpy.types.UILayout, context: bpy.types.Context, everything: bool = False) -> None:
     """The installation, as long as there is something to do about it; with `everything` also when there is not."""
     installation = desk.current.installation
-    if installation.plan is None or setting_up.uses_another_python():
+    if desk.current.studio or installation.plan is None or setting_up.uses_another_python():
         return
     if installation.state is InstallationState.COMPLETE and installation.problem is None and not everything:
         return

@@ -15,6 +15,7 @@ from .text import draw_text, duration
 
 ICONS = {READY: "CHECKMARK", DOWNLOADING: "IMPORT", PARTIAL: "PAUSE", BROKEN: "ERROR"}
 GET = {PARTIAL: "Resume", BROKEN: "Download Again"}
+ASK = "Models of this server are for its administrators to download"
 STAGES = {
     "queued": "Waiting for its turn",
     "waiting": "Another program is at it",
@@ -113,7 +114,10 @@ def _draw_model(layout: bpy.types.UILayout, context: bpy.types.Context, model: M
         _draw_progress(column, context, model)
         return
     draw_text(column, context, state_text(model))
-    if model.licence_needed and model.state != READY:
+    allowed = desk.current.server.administrator
+    if not allowed and model.state != READY:
+        draw_text(column, context, ASK, icon="INFO")
+    elif model.licence_needed and model.state != READY:
         _draw_licence(column, context, model, model.id in models.agreed)
     elif model.licence:
         draw_text(column, context, f"Licence: {_licence_name(model)}")
@@ -121,14 +125,16 @@ def _draw_model(layout: bpy.types.UILayout, context: bpy.types.Context, model: M
         draw_text(column, context, problem.message, icon="ERROR", alert=True)
         draw_text(column, context, problem.hint)
         draw_cures(column, context, problem.code)
-    _draw_buttons(column, model, model.id in models.agreed)
+    if allowed:
+        _draw_buttons(column, model, model.id in models.agreed)
 
 
 def state_text(model: Model) -> str:
     """Like "About 5.1 GB to download"."""
     if model.state == READY:
         checked = ", every byte checked" if model.verified else ""
-        return f"On this computer, {amount(model.bytes)}{checked}"
+        place = "the server" if desk.current.server.remote else "this computer"
+        return f"On {place}, {amount(model.bytes)}{checked}"
     if model.state == PARTIAL:
         return f"{amount(model.present)} of {amount(model.size)} are here"
     if model.state == BROKEN:
@@ -153,7 +159,7 @@ def _draw_progress(layout: bpy.types.UILayout, context: bpy.types.Context, model
     layout.progress(factor=min(max(fraction, 0.0), 1.0), text=progress_text(model))
     if model.waits:
         draw_text(layout, context, model.waits, icon="INFO")
-    if model.stage != "elsewhere":
+    if model.stage != "elsewhere" and desk.current.server.administrator:
         text = "Pause" if model.doing == "download" else "Stop"
         icon = "PAUSE" if model.doing == "download" else "X"
         layout.operator("set_dresser.pause_model", text=text, icon=icon).model = model.id

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ...ground import moments
-from ...state import condition, desk
+from ...state import condition, desk, listing
 from ...state.job import JobRecord
 from ...state.previews import Preview, newest
 from ...work import preview_images
@@ -30,8 +30,9 @@ MOST_LINES = 2
 
 def draw_running(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Progress, stage, time left and picture of every job that has not ended."""
+    batched = listing.of_batches(desk.current)
     for record in desk.current.jobs.values():
-        if not record.ended or record.busy:
+        if record.id not in batched and (not record.ended or record.busy):
             _draw_job(layout.box(), context, record)
 
 
@@ -54,7 +55,9 @@ def _draw_job(box: bpy.types.UILayout, context: bpy.types.Context, record: JobRe
         draw_text(column, context, about, pixels=pixels, most=MOST_LINES)
     if hindrance:
         draw_text(box, context, hindrance, icon="INFO")
-    if record.state == "queued" and (reason := condition.why_jobs_wait(desk.current)):
+    if (record.state == "queued" or condition.is_away(desk.current)) and (
+        reason := condition.why_jobs_wait(desk.current)
+    ):
         draw_text(box, context, reason, icon="INFO")
 
 
@@ -69,6 +72,8 @@ def progress_text(record: JobRecord) -> str:
     if record.state == "queued":
         before = record.position or 0
         return f"Queued, {before} before it" if before else "Queued"
+    if desk.current.server.remote and record.state == "preparing":
+        return "Waiting for the server"
     if record.state in STAGES_HERE:
         return STAGES_HERE[record.state]
     if record.state == "capturing" and record.message:

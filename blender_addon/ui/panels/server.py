@@ -5,8 +5,10 @@ from __future__ import annotations
 import bpy
 
 from ...backend_process import setting_up
+from ...backend_process.greeting import Studio
 from ...state import desk
 from ...state.condition import Condition, condition, holds_memory
+from .cures import draw_cures
 from .fields import is_narrow
 from .text import draw_text
 
@@ -23,14 +25,19 @@ def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     current = desk.current
     now = condition(current)
     if now in (Condition.NOT_INSTALLED, Condition.INSTALLING):
-        if current.installation.plan is None or setting_up.uses_another_python():  # else `draw_installation` tells
-            draw_text(layout, context, SENTENCES[now], icon=now.value.icon)
+        told = current.installation.plan is not None and not setting_up.uses_another_python()  # by `draw_installation`
+        if current.studio or not told:
+            said = "The studio's server is not set up" if current.studio else SENTENCES[now]
+            draw_text(layout, context, said, icon=now.value.icon)
             problem = current.set_up_problem
             if problem is not None:
                 draw_text(layout, context, f"{problem.message} {problem.hint}")
+                draw_cures(layout, context, problem.code)
         return
     row = layout.row(align=True)
     row.label(text=now.value.text, icon=now.value.icon)
+    if isinstance(current.server.environment, Studio):
+        row.label(text=current.server.environment.address.authority, translate=False)
     for action in now.value.small:
         row.operator(action.operator, text="", icon=action.icon)
     if now is Condition.READY and holds_memory(current):

@@ -117,6 +117,7 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     row = layout.row(align=True)
     row.scale_y = 1.5
     row.operator("set_dresser.generate", icon="SHADERFX")
+    row.menu("SET_DRESSER_MT_batch", text="", icon="DOWNARROW_HLT")
     if waiting := listing.waiting(desk.current):
         number = row.row(align=True)
         number.ui_units_x = 2.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -19,7 +20,9 @@ from PIL import Image
 from backend.batches.record import Entry, Item, Record, read_record
 from backend.batches.sheet import COLUMNS, ROWS, sheet_files
 from backend.cli import main
+from backend.cli.inputs import LARGEST
 from backend.contract import GenerateRequest, JobState
+from backend.errors import Problem
 from backend.jobs.service import JobService
 from tests.backend.cli.test_process import jobs_in, needs_signals, started
 from tests.backend.waiting import until
@@ -311,6 +314,87 @@ def test_names_of_files_become_names_of_folders(run: Run, pictures: Path, tmp_pa
 def test_a_long_batch_has_several_pictures_of_its_sheet(tmp_path: Path) -> None:
     item = Item(folder="<b>", request=GenerateRequest(pipeline="inflate"), pictures=[])
     record = Record(name="<script>", entries=[Entry(item=item)] * (COLUMNS * ROWS + 1))
-    files = sheet_files(record, tmp_path)
+    files = sheet_files(record, lambda entry: None, linked=True)
     assert list(files) == ["batch.csv", "contact-sheet.png", "contact-sheet-2.png", "contact-sheet.html"]
     assert b"<script>" not in files["contact-sheet.html"] and b"&lt;b&gt;" in files["contact-sheet.html"]
+
+
+@needs_signals
+def test_what_would_never_end_is_left_out_with_a_sentence(run: Run, pictures: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with (tmp_path / "huge.png").open("wb") as file:
+        file.truncate(LARGEST + 1)
+    path = listed(tmp_path, "pipe.png", "/dev/zero", "huge.png", "pictures", "pictures/rug.png")
+    status, said, complaints = run(path, "--pipeline", "balls")
+    assert status == 3 and "1 of 5 made" in said
+    for sentence in ("pipe.png is no file, but a pipe.", "/dev/zero is no file, but a device.", "larger than 2 GB."):
+        assert sentence in complaints
+    status, _, complaints = run(tmp_path / "pipe.png", "--pipeline", "balls")
+    assert status == 2 and "is no file, but a pipe." in complaints
+
+
+def test_no_cell_of_the_table_is_calculated(tmp_path: Path) -> None:
+    names = ('=HYPERLINK("x")', "+1", "-1", "@now", "a=1")
+    items = [
+        Item(folder=name, request=GenerateRequest.model_validate({"pipeline": "inflate"}), pictures=[])
+        for name in names
+    ]
+    entries = [Entry(item=item, warnings=["=1+1"], remarks=["\t=2"]) for item in items]
+    table = sheet_files(Record(name="=", entries=entries), lambda entry: None, linked=True)["batch.csv"]
+    read = list(csv.DictReader(table.decode("utf-8-sig").splitlines()))
+    assert [row["name"] for row in read] == [*(f"'{name}" for name in names[:4]), "a=1"]
+    assert {row["warnings"] for row in read} == {"'=1+1"} and {row["remarks"] for row in read} == {"'\t=2"}
+
+
+def test_each_change_is_a_line_and_all_of_it_is_written_twice(
+    run: Run, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, read = [], []
+    whole, change = Record.document, Record.change
+
+    def document(record: Record) -> bytes:
+        written.append([entry.state for entry in record.entries])
+        return whole(record)
+
+    def changed(record: Record, index: int) -> bytes:
+        if (tmp_path / "out" / "batch.changes").is_file():
+            read.append(states(tmp_path / "out"))
+        return change(record, index)
+
+    monkeypatch.setattr(Record, "document", document)
+    monkeypatch.setattr(Record, "change", changed)
+    assert run(pictures, "--pipeline", "balls")[0] == 3
+    assert written == [["waiting"] * 5, list(FOUR_OF_FIVE.values())]
+    assert read[-1] == {**FOUR_OF_FIVE, "stool": "running"}, "read on the way it says how far it is"
+    assert states(tmp_path / "out") == FOUR_OF_FIVE and not (tmp_path / "out" / "batch.changes").exists()
+
+
+def test_changes_are_those_of_the_list_they_were_made_to(tmp_path: Path) -> None:
+    items = [Item(folder=name, request=GenerateRequest.model_validate({"pipeline": "inflate"})) for name in "ab"]
+    record = Record(name="Set", entries=[Entry(item=item) for item in items], edition=4)
+    (tmp_path / "batch.json").write_bytes(record.document())
+    record.entries[1] = record.entries[1].begun("digest")
+    line = record.change(1)
+    record.edition = 3
+    (tmp_path / "batch.changes").write_bytes(record.change(0).replace(b"waiting", b"done") + line + line[:20])
+    assert [entry.state for entry in record_in(tmp_path).entries] == ["waiting", "running"]
+    for damaged in (b"{\n", b"[]\n", b'{"edition": 4, "index": 9, "entry": {}}\n', b'{"edition": 4, "index": 0}\n'):
+        (tmp_path / "batch.changes").write_bytes(damaged)
+        with pytest.raises(Problem, match="is damaged"):
+            read_record(tmp_path)
+
+
+def test_a_full_disk_leaves_no_empty_folder(
+    run: Run, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def full(descriptor: int) -> None:
+        if (tmp_path / "out" / "armchair").is_dir():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr("backend.files.os.fsync", full)
+    assert run(pictures, "--pipeline", "balls")[0] != 0
+    assert not (tmp_path / "out" / "armchair").exists()
+    monkeypatch.undo()

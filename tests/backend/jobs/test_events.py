@@ -12,6 +12,7 @@ import pytest
 
 from backend.contract import Event, JobState, Preview, Progress, Warning
 from backend.jobs.executor import Report
+from backend.jobs.news import News
 from backend.jobs.pace import Pace
 from backend.jobs.previews import MOST_SLOTS, Previews
 from backend.jobs.recent import MOST_EVENTS, Recent
@@ -190,3 +191,15 @@ def test_what_is_no_preview_is_refused_and_a_full_disk_ends_no_work(tmp_path: Pa
     with pytest.raises(ValueError, match="at most"):
         for number in range(MOST_SLOTS + 1):
             previews.show(f"slot-{number}", PICTURE, "")
+
+
+def test_who_follows_a_job_is_woken_by_that_one_alone() -> None:
+    news, woken = News(), []
+    with news.listener(lambda: woken.append("mine"), "mine"), news.listener(lambda: woken.append("other"), "other"):
+        news.publish("mine")
+        news.publish("another")
+        assert woken == ["mine"]
+        news.publish()
+        assert sorted(woken) == ["mine", "mine", "other"]
+    news.publish("mine")
+    assert len(woken) == 3 and news.count == 4, "whoever waits for anything hears of all"

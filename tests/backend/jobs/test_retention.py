@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from backend.contract import AgainRequest, GenerateRequest, JobState
 from backend.errors import Problem
-from backend.jobs import retention
+from backend.jobs import retention, sizes
 from backend.jobs.folders import JobFolders
 from backend.jobs.retention import FETCHED, Usage, free, surplus, usage
 from backend.jobs.service import JobService
@@ -118,6 +119,45 @@ def test_copies_are_made_where_files_cannot_be_shared(jobs: Jobs, monkeypatch: p
     copy = jobs.folders.path(jobs.add(like=first)) / "inputs" / "image-0.bin"
     assert copy.read_bytes() == b"x" * 400
     assert copy.stat().st_nlink == 1
+
+
+def test_what_has_not_changed_is_not_measured_again(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[str] = []
+    measure = sizes._measured
+    monkeypatch.setattr(sizes, "_measured", lambda folder: [measured.append(folder.name), measure(folder)][1])
+    first, second = jobs.add(), jobs.add()
+
+    def settle() -> None:
+        for folder in (jobs.folders.path(job) for job in (first, second)):
+            for place in (folder / "output", folder):
+                moment = place.stat().st_mtime_ns - 10**10
+                os.utime(place, ns=(moment, moment))
+
+    def asked_again() -> list[str]:
+        measured.clear()
+        usage(jobs.folders)
+        return measured
+
+    assert usage(jobs.folders).bytes == 2000
+    assert set(asked_again()) == {first, second}, "they have changed just now"
+    settle()
+    assert set(asked_again()) == {first, second}
+    assert asked_again() == []
+    (jobs.folders.path(first) / "output" / "result.json").write_bytes(b"r" * 10)
+    assert asked_again() == [first]
+    settle()
+    usage(jobs.folders)
+    (jobs.folders.path(second) / "spent.json").write_bytes(b"s" * 7)
+    assert usage(jobs.folders) == Usage(2, 2017), "an attempt that goes on tells of itself"
+    settle()
+    usage(jobs.folders)
+    assert free(jobs.store, jobs.folders, 1500) == [first]
+    assert asked_again() == []
+    assert usage(jobs.folders) == Usage(1, 1007)
+    assert set(jobs.folders.sizes._known) == {second}
+    shutil.rmtree(jobs.folders.path(second))
+    assert usage(jobs.folders) == Usage(0, 0)
+    assert jobs.folders.sizes._known == {}, "another server has removed it"
 
 
 def test_a_job_that_another_server_removes_meanwhile_is_passed_over(

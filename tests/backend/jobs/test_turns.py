@@ -11,7 +11,7 @@ import pytest
 from backend.contract import JobState
 from backend.errors import Problem
 from backend.jobs.store import JobStore
-from backend.jobs.turns import Share, Turns
+from backend.jobs.turns import RESTING, Share, Turns
 
 ME = "a" * 16
 
@@ -109,7 +109,7 @@ def test_a_turn_is_remembered_by_the_next_server(store: JobStore, tmp_path: Path
     store.finish("a1", JobState.DONE)
     add(store, "ben", "b1")
     other = JobStore(tmp_path / "jobs.sqlite3")
-    other.adopt(ME, "b" * 16, most_attempts=2)
+    other.adopt(ME, "b" * 16, suspect=True)
     taken = other.take("b" * 16)
     assert taken is not None and taken.view.id == "b1", "anna has just had a turn"
     other.close()
@@ -125,6 +125,18 @@ def test_the_highest_priority_goes_first_among_the_jobs_of_its_user_alone(store:
     views = {stored.view.id: stored.view.position for stored in store.newest(10)}
     assert [views[job] for job in order] == list(range(6))
     assert take_all(store, ending=False) == order
+
+
+def test_a_job_of_the_lowest_priority_rests_until_it_has_another(store: JobStore) -> None:
+    add(store, "anna", "a1", "a2", "a3")
+    store.prioritise("a2", RESTING)
+    views = {stored.view.id: stored.view for stored in store.newest(10)}
+    assert (views["a2"].state, views["a2"].position, views["a3"].position) == (JobState.QUEUED, None, 1)
+    assert store.queued(ME) == 2 and store.queued_of("anna") == 3, "it has its place among those that a user may have"
+    assert store.take(ME, "a2") is None
+    assert take_all(store, ending=True) == ["a1", "a3"]
+    store.prioritise("a2", 0)
+    assert take_all(store, ending=True) == ["a2"]
 
 
 def test_a_job_that_is_running_or_has_ended_keeps_its_priority_for_later(store: JobStore) -> None:
@@ -207,7 +219,7 @@ def test_a_list_of_before_there_were_users_goes_on(tmp_path: Path) -> None:
     assert take_all(store, ending=False) == ["old", "hers", "new"]
     store.close()
     with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (5,)
         names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
     assert "jobs_by_turn" in names and "jobs_by_owner" not in names
     connection.close()

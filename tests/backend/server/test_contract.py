@@ -28,8 +28,10 @@ OPERATIONS = (
     "POST /jobs/{job}/finish",
     "POST /jobs/{job}/input",
     "POST /jobs/{job}/priority",
+    "POST /contact-sheet",
     "DELETE /jobs/{job}",
     "GET /jobs/{job}/files/{name}",
+    "GET /metrics",
     "GET /models",
     "GET /models/{model}",
     "POST /models/{model}",
@@ -37,7 +39,10 @@ OPERATIONS = (
     "POST /models/{model}/verify",
     "DELETE /models/{model}",
 )
-WITHOUT_INPUT = ("POST /rest", "GET /health", "GET /pipelines", "GET /preparations", "GET /storage", "GET /models")
+WITHOUT_INPUT = (
+    *("POST /rest", "GET /health", "GET /pipelines", "GET /preparations", "GET /storage", "GET /models"),
+    "GET /metrics",
+)
 DELIBERATE = {
     # A picture of random bytes matches its schema ("binary") and is refused all the same; so is an invented pipeline.
     "positive_data_acceptance",

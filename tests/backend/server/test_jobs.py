@@ -268,4 +268,5 @@ def test_many_streams_that_go_away_leave_nothing_open(server: RunningServer, gat
     for _ in range(8):
         with server.new_client() as client:
             next(server.events(job, client=client))
-    until(lambda: len(list(folder.iterdir())) <= before + 1, "the connections being closed")
+    # A client may have closed its sending side alone: only the second heartbeat, after twenty seconds, tells.
+    until(lambda: len(list(folder.iterdir())) <= before + 1, "the connections being closed", 40)

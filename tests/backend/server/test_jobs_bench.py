@@ -10,10 +10,11 @@ from bench import jobs
 from tests import documented
 
 
-def test_long_lists_and_many_jobs_at_once_are_measured(capsys: pytest.CaptureFixture[str]) -> None:
-    jobs.main(["--jobs", "30", "--repeats", "2", "--slots", "2", "--each", "2", "--seconds", "0.1"])
+@pytest.mark.parametrize("who", [[], ["--users"]])
+def test_long_lists_and_many_jobs_at_once_are_measured(who: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    jobs.main(["--jobs", "30", "--repeats", "2", "--slots", "2", "--each", "2", "--seconds", "0.1", *who])
     said = capsys.readouterr().out
-    assert said.startswith("30 jobs in the list, 4 queued\n"), "two of three that queue, and two that were submitted"
+    assert said.startswith("30 jobs in the list, 4 queued; load "), "two of three that queue, and two that were sent"
     answers, slots = said.split("\n\n")[1], said.split("\n\n")[-1]
     rows = documented.table(answers)
     assert [row[0] for row in rows] == ["ready: process start to handshake", *jobs.ANSWERS]

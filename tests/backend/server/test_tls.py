@@ -25,7 +25,8 @@ from backend.server.doorway import Doorway
 from backend.server.tls import Certificate
 from backend.server.users import Role
 from tests.backend.server.certificates import DAY, Authority, needs_openssl, openssl
-from tests.backend.server.cut_line import CutLine, fetch_patiently, send_patiently
+from tests.backend.server.cut_line import fetch_patiently, send_patiently
+from tests.backend.server.relay import CutLine
 from tests.backend.server.running_server import ROOT, RunningServer, environment
 from tests.backend.server.users_server import UsersServer
 

@@ -21,7 +21,8 @@ from backend.server.limits import MOST_AT_ONCE, Bucket, Pace
 from backend.server.shares import Shares
 from backend.server.uploads import KEPT_SECONDS, Uploads
 from backend.server.users import User
-from tests.backend.server.cut_line import CutLine, fetch_patiently, send_patiently
+from tests.backend.server.cut_line import fetch_patiently, send_patiently
+from tests.backend.server.relay import CutLine
 from tests.backend.server.users_server import UsersServer
 from tests.backend.small_pictures import cut_out
 from tests.backend.waiting import until

@@ -4,9 +4,11 @@ The routes are those of the app's OpenAPI: one that is added and not thought of 
 """
 
 import hashlib
+import io
 import json
 import statistics
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,12 @@ from typing import Any
 import httpx
 import pytest
 
+from backend.downloads.manager import Downloads
+from backend.jobs.service import JobService
+from backend.server.app import create_app
+from backend.server.entrance import FOR_THIS_MACHINE
+from backend.server.limits import Limits
+from backend.server.middleware import the_one
 from tests.backend.server.users_server import UsersServer
 from tests.backend.small_pictures import cut_out
 
@@ -40,6 +48,7 @@ ABOUT_A_JOB: dict[str, Any] = {
 """What is asked on every route with the id of a job: for another's it answers as for one that is not there."""
 
 ADMINISTRATORS: dict[str, Any] = {
+    "GET /metrics": {},
     "PUT /storage": {"json": {"keep_bytes": 0}},
     "POST /models/{model}": {"json": {"accept_licence": True}},
     "DELETE /models/{model}/download": {},
@@ -50,7 +59,10 @@ ADMINISTRATORS: dict[str, Any] = {
 }
 """What is for administrators alone."""
 
-ONES_OWN = ("GET /health", "GET /storage", "GET /jobs", "POST /jobs", "GET /uploads/{sha256}", "PUT /uploads/{sha256}")
+ONES_OWN = (
+    *("GET /health", "GET /storage", "GET /jobs", "POST /jobs", "GET /uploads/{sha256}", "PUT /uploads/{sha256}"),
+    "POST /contact-sheet",
+)
 """What answers differently to each; each has a test here."""
 
 THE_SAME_FOR_ALL = ("GET /pipelines", "GET /preparations", "GET /models", "GET /models/{model}")
@@ -132,6 +144,27 @@ def test_every_route_there_is_is_tried_here(studio: Studio) -> None:
             assert {"401", "403", "429", "503"} <= operation["responses"].keys()
 
 
+def test_every_route_is_in_the_openapi(tmp_path: Path) -> None:
+    """One that is left out of the description would be left out of all that is tried here."""
+    service, downloads = JobService(tmp_path), Downloads(tmp_path)
+    app = create_app(
+        service,
+        downloads,
+        entrance=FOR_THIS_MACHINE,
+        port=1,
+        who=the_one("x" * 16),
+        leave=lambda: None,
+        limits=Limits(),
+    )
+    described = {
+        f"{method.upper()} {path}" for path, operations in app.openapi()["paths"].items() for method in operations
+    }
+    routes = {f"{method} {route.path}" for route in app.routes for method in route.methods}  # type: ignore[attr-defined]
+    assert routes - described == {"GET /openapi.json", "HEAD /openapi.json"}
+    assert described <= routes
+    service.stop()
+
+
 @pytest.mark.parametrize("kind", ["done", "failed", "asking", "running", "queued"])
 @pytest.mark.parametrize("route", ABOUT_A_JOB)
 def test_a_job_of_another_is_one_that_is_not_there(studio: Studio, route: str, kind: str) -> None:
@@ -159,7 +192,8 @@ def test_no_file_of_another_is_told_from_one_that_is_not_there(studio: Studio, n
 
 
 def test_the_list_has_ones_own_and_can_not_be_asked_from_anothers_place(studio: Studio) -> None:
-    assert studio.ben.get("/jobs", params={"limit": 1000}).json() == []
+    for more in ({}, {"ended": "true"}, {"ended": "false"}):
+        assert studio.ben.get("/jobs", params={"limit": 1000, **more}).json() == []
     own = studio.submit(studio.ben, "steady")
     assert [job["id"] for job in studio.ben.get("/jobs").json()] == [own]
     assert own not in {job["id"] for job in studio.anna.get("/jobs").json()}
@@ -190,7 +224,10 @@ def test_health_tells_ones_own_and_how_long_the_queue_is(studio: Studio) -> None
     assert theirs["slots"][0]["worker"] == own["slots"][0]["worker"] == "busy"
     assert (own["queued"], own["own_queued"]) == (1, 1)
     assert (theirs["queued"], theirs["own_queued"]) == (1, 0)
-    assert studio.clients["farm"].get("/health").json()["running"] == studio.jobs["running"]
+    assert (theirs["user"], theirs["administrator"]) == ("ben", False)
+    whole = studio.clients["farm"].get("/health").json()
+    assert whole["running"] == studio.jobs["running"]
+    assert (whole["user"], whole["administrator"]) == ("farm", True)
 
 
 def test_storage_tells_what_is_ones_own(studio: Studio) -> None:
@@ -225,6 +262,23 @@ def test_an_upload_of_another_is_not_there(studio: Studio) -> None:
     assert studio.anna.get(f"/uploads/{SHA}").json()["complete"]
 
 
+@pytest.mark.parametrize("kind", ["done", "failed", "running"])
+def test_no_contact_sheet_shows_a_job_of_another(studio: Studio, kind: str) -> None:
+    def sheet(client: httpx.Client, job: str) -> dict[str, bytes]:
+        asked = {"name": "Set", "pipeline": "inflate", "rows": [{"name": "Shot", "job": job}]}
+        answer = client.post("/contact-sheet", json=asked)
+        assert answer.status_code == 200, answer.text
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
+            texts = [name for name in packed.namelist() if not name.endswith(".png")]  # that draws the id, too
+            return {name: packed.read(name).replace(job.encode(), NOBODYS.encode()) for name in texts}
+
+    job = studio.jobs[kind]
+    theirs, nobodys, own = sheet(studio.ben, job), sheet(studio.ben, NOBODYS), sheet(studio.anna, job)
+    assert theirs == nobodys != own
+    assert b"data:image" not in theirs["contact-sheet.html"] and b"data:image" in own["contact-sheet.html"]
+    assert b"job-not-found" in theirs["batch.csv"] and b"job-not-found" not in own["batch.csv"]
+
+
 def test_an_administrator_sees_all_and_may_end_all(studio: Studio) -> None:
     farm = studio.clients["farm"]
     listed = {job["id"]: job["user"] for job in farm.get("/jobs").json()}
@@ -253,7 +307,7 @@ def test_how_long_an_answer_takes_does_not_tell_that_a_job_is_there(studio: Stud
 def test_who_has_no_token_of_a_user_hears_nothing(studio: Studio, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}".encode()}
     with httpx.Client(base_url=studio.ben.base_url, headers=headers, trust_env=False, verify=False) as stranger:
-        for route in (*ABOUT_A_JOB, *ADMINISTRATORS, *ONES_OWN, *THE_SAME_FOR_ALL, "GET /openapi.json", "GET /"):
+        for route in (*ABOUT_A_JOB, *ADMINISTRATORS, *ONES_OWN, *THE_SAME_FOR_ALL, "GET /openapi.json", "GET /static"):
             answer = ask(stranger, route, job=studio.jobs["done"])
             assert answer.status_code == 401
             assert route.startswith("HEAD") or answer.json()["code"] == "token-wrong"

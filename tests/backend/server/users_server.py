@@ -15,7 +15,7 @@ class UsersServer(RunningServer):
     tokens: of each, by name.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, **more: str) -> None:
         self.list = folder / "users"
         self.tokens = {
             "anna": users.add(self.list, "anna", Role.USER),
@@ -23,7 +23,7 @@ class UsersServer(RunningServer):
             "farm": users.add(self.list, "farm", Role.ADMINISTRATOR),
         }
         listen = ("--listen", "127.0.0.1:0", "--users", str(self.list), "--grace-seconds", "0.5")
-        super().__init__(folder / "data", *listen, *options)
+        super().__init__(folder / "data", *listen, *options, **more)
 
     def new_client(self) -> httpx.Client:
         return self.client_of("farm")
