@@ -22,7 +22,7 @@ from models.multiview.views import Views
 from models.multiview.votes import Votes
 
 CLIPPED = 3.5
-"""Cells: the network's distances are no larger either way."""
+"""Cells: distances of the network beyond are all one."""
 
 DEEP, AROUND = 1.0, 2
 """Cells: a part of the hull is thick if it is so deep somewhere, and so far around there; thin parts are the hull's."""
@@ -42,7 +42,7 @@ def likely(prior: Prior, views: Views, low: Tensor, high: Tensor, points: Tensor
     views = small(views)
     lattice = lattice_over(low, high)
     values, hull, sights = known(outline_distances(views.alpha), views, lattice)
-    found = prior(values, sights)
+    found = prior(values, sights).clamp(-CLIPPED, CLIPPED)
     found = torch.where(thick(hull) > 0, found, -CLIPPED) * lattice.spacing
     return torch.cat([lattice.sample(found[None], piece)[:, 0] for piece in torch.split(points, 2**20)])
 
@@ -87,7 +87,8 @@ class Prior(nn.Module):
         nn.init.constant_(last.bias, -1.0)
 
     def forward(self, values: Tensor, sights: Sights) -> Tensor:
-        """`[X, Y, Z]`, distances from the surface, cells, within `CLIPPED`; sides whole blocks.
+        """`[X, Y, Z]`, distances from the surface, cells; beyond `CLIPPED` they mean no more than that. Sides are whole
+        blocks.
 
         Args:
             values: `[CHANNELS, X, Y, Z]`; both as `known` tells them.
@@ -108,7 +109,7 @@ class Prior(nn.Module):
         for up, outer, skip in zip(self.up[:2], self.outer, kept[1::-1], strict=True):
             x = outer(up(x) + skip)
         x = self.leave(torch.cat([self.up[2](x), fine], dim=1))
-        return CLIPPED * torch.tanh(x[0, 0].float() / CLIPPED)
+        return x[0, 0].float()
 
 
 def read_prior(folder: Path, device: torch.device | str = "cpu") -> Prior:

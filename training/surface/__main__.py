@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.multiview.prior import CLIPPED, Prior
+from models.multiview.prior import CLIPPED, Prior, read_prior
 from models.writing import write_safetensors, write_torch, write_whole
 from training.objects.listing import ATTRIBUTION, Entry, attribution, read_list
 from training.surface.examples import Example, example, read, unlike
@@ -62,6 +62,9 @@ def error(prior: Prior, one: Example) -> tuple[Tensor, Tensor]:
     hull, true = one.hull.float(), one.true.float().clamp(-CLIPPED, CLIPPED)
     with torch.autocast("cpu", torch.bfloat16):
         said = prior(one.values.float(), one.sights)
+    # Bounded by a function that levels out, what is wrong by much would have no gradient.
+    beyond = (true.abs() >= CLIPPED) & (said * true.sign() > CLIPPED)
+    said = torch.where(beyond, true, said)
     asked = hull < BAND
     right = true - hull < RIGHT
     over = (said - true).abs()
@@ -117,15 +120,21 @@ def measures(files: list[Path]) -> tuple[Tensor, Tensor]:
     return values.mean(1), values.std(1).clamp(min=1e-2)
 
 
-def train(shelf: Shelf, out: Path, seconds: float, seed: int) -> None:
-    """Writes the mean of the last steps' weights, now and then and at the end, by when the rate is at its least."""
+def train(shelf: Shelf, out: Path, seconds: float, seed: int, begun_with: Path | None = None) -> None:
+    """Writes the mean of the last steps' weights, now and then and at the end, by when the rate is at its least.
+
+    begun_with: a folder with weights to go on with.
+    """
     chance = random.Random(seed)
     torch.manual_seed(seed)
     shelf.fill()
     if not shelf.learned:
         raise SystemExit("There are too few examples to learn from.")
     prior, mean = Prior(), Prior()
-    prior.middle, prior.spread = measures(shelf.learned)
+    if begun_with is not None:
+        prior.load_state_dict(read_prior(begun_with).state_dict())
+    else:
+        prior.middle, prior.spread = measures(shelf.learned)
     mean.load_state_dict(prior.state_dict())
     optimiser = torch.optim.AdamW(prior.parameters(), lr=RATE, betas=(0.9, 0.99), weight_decay=1e-3)
     begun, step = time.monotonic(), 0
@@ -195,11 +204,13 @@ def main(arguments: list[str] | None = None) -> int:
     learning.add_argument("--unlike", type=Path, metavar="EXAMPLES", help="of models that are not to be learned")
     learning.add_argument("--minutes", type=float, default=18.0)
     learning.add_argument("--seed", type=int, default=0)
+    learning.add_argument("--begin-with", type=Path, metavar="FOLDER", help="weights of a former training")
     chosen = parser.parse_args(arguments)
     if chosen.way == "prepare":
         prepare(chosen)
         return 0
-    train(Shelf(chosen.examples, chosen.unlike, read_list(chosen.models)), chosen.out, 60 * chosen.minutes, chosen.seed)
+    shelf = Shelf(chosen.examples, chosen.unlike, read_list(chosen.models))
+    train(shelf, chosen.out, 60 * chosen.minutes, chosen.seed, chosen.begin_with)
     return 0
 
 
