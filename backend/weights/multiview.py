@@ -1,4 +1,4 @@
-"""What `multiview` and `hi3d` ask where the true surface is likely to be inside of a visual hull: one network that comes along."""
+"""What `multiview` and `hi3d` ask where in a visual hull the true surface likely is: one network that comes along."""
 
 from __future__ import annotations
 
