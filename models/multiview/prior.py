@@ -109,7 +109,8 @@ class Prior(nn.Module):
         for up, outer, skip in zip(self.up[:2], self.outer, kept[1::-1], strict=True):
             x = outer(up(x) + skip)
         x = self.leave(torch.cat([self.up[2](x), fine], dim=1))
-        return x[0, 0].float()
+        found: Tensor = x[0, 0].float()
+        return found
 
 
 def read_prior(folder: Path, device: torch.device | str = "cpu") -> Prior:

@@ -14,7 +14,7 @@ from blender_addon import session
 from blender_addon.capture import photo_files
 from blender_addon.capture.pictures import png
 from blender_addon.settings import photo_list
-from blender_addon.ui.operators.generate import _shot
+from blender_addon.ui.operators.generate import shot_of
 from blender_addon.ui.panels.photos import SET_DRESSER_UL_photos, azimuth_text
 from tests.blender_addon import snapshots
 from tests.blender_addon.catalogue import take_pipelines
@@ -338,7 +338,7 @@ def test_the_button_is_the_call(several: Any, around: list[Any], folder: Path) -
     add_files(folder, "view10.png")
     settings.photos[3].azimuth_known, settings.photos[3].azimuth = True, math.radians(-45)
     settings.use_active_camera = True
-    assert _shot(settings)["match_camera"] is False, "the first one is a camera, which knows itself"
+    assert shot_of(settings)["match_camera"] is False, "the first one is a camera, which knows itself"
     assert bpy.ops.set_dresser.generate() == {"FINISHED"}
     record = next(iter(session.current.desk.jobs.values()))
     assert record.state == "capturing"
