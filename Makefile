@@ -20,7 +20,7 @@ export LIBGL_ALWAYS_SOFTWARE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 # What waits for processes more than it computes: half of the backend's tests in time.
-WAITING := $(addprefix tests/backend/,cli downloads jobs server)
+WAITING := $(addprefix tests/backend/,cli cluster downloads jobs server)
 
 .PHONY: demo test lint test-backend test-server test-pipelines test-networks test-blender test-blender-matrix test-rendering test-gui docs bench zip lock clean python
 

@@ -242,11 +242,11 @@ class Event(BaseModel):
 
 
 class Waiting(BaseModel):
-    """Why queued jobs are not run at the moment, and until when (ISO 8601, UTC)."""
+    """Why queued jobs are not run at the moment, and until when (ISO 8601, UTC); null where nobody can tell."""
 
     detail: str
     hint: str
-    until: str
+    until: str | None
 
 
 class JobView(BaseModel):

@@ -229,6 +229,12 @@ ERRORS = MappingProxyType(
             "The worker process ended unexpectedly",
             "Try again; if it happens again, use a smaller picture and look into the log.",
         ),
+        "cluster-away": ErrorKind(
+            503, "The cluster cannot be reached", "The jobs wait, and go on when it is back; look after the cluster."
+        ),
+        "cluster-unusable": ErrorKind(
+            422, "The cluster cannot be used like that", "See docs/studio.md for how a server works on a cluster."
+        ),
         "worker-start-failed": ErrorKind(
             500,
             "The worker process did not start",

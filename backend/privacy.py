@@ -12,7 +12,7 @@ from pathlib import Path
 
 OTHERS = 0o077
 WRITING = 0o022
-OURS = frozenset({"jobs", "owners", "models", "converted", "uploads", "words"})
+OURS = frozenset({"jobs", "owners", "models", "converted", "uploads", "words", "farm"})
 """Folders of a data folder; its files begin with the names of `FILES`."""
 
 FILES = ("jobs.sqlite3", "licences.json", ".licences.json")

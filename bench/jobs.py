@@ -146,12 +146,13 @@ def load() -> str:
     return f"load {minute:.1f} of the last minute, {five:.1f} of five, {os.cpu_count()} cores"
 
 
-def throughput(data: Path, slots: int, each: int, seconds: float) -> float:
+def throughput(data: Path, slots: int, each: int, seconds: float, *options: str) -> float:
     """How many stand-ins are done in the time that one takes; `slots` if the server took none itself.
 
     Counted from the moment the first of `each` jobs a slot began until the last has ended; every worker had one before.
+    options: by which the server has so many slots; those of one machine if left out.
     """
-    with running(data, "--slots", str(slots), SET_DRESSER_PLUGINS=stand_in.__name__) as server:
+    with running(data, *(options or ("--slots", str(slots))), SET_DRESSER_PLUGINS=stand_in.__name__) as server:
         for count in (slots, slots * each):
             ids = [server.submit(*PICTURE, {"seconds": seconds}, STAND_IN) for _ in range(count)]
             for job in ids:

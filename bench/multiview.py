@@ -21,10 +21,10 @@ import torch
 
 from backend.weights import locate
 from bench.multiview_data import HELD_OUT, TRIED, Task, task, tasks
-from bench.multiview_disturbed import disturbed, smaller
 from bench.multiview_measures import DENSITY, Sampled, f_scores, is_watertight, picture_noise
 from models.multiview import Prior, Surface, read_prior, reconstruct
 from models.writing import write_json
+from training.surface.disturbing import disturbed, smaller
 
 WAYS = ("hull", "learned", "disturbed")
 TITLES = {

@@ -95,14 +95,15 @@ class Client:
         instances: bytes,
         parameters: dict[str, Any] | None = None,
         pipeline: str = "inflate",
+        name: str = "",
     ) -> str:
         """Submit a job; its id. image: a picture, or the SHA-256 of one that was sent before. Raises Refused."""
-        request = json.dumps({"pipeline": pipeline, "parameters": parameters or {}}).encode()
+        request = json.dumps({"pipeline": pipeline, "parameters": parameters or {}, "name": name}).encode()
         body = b""
-        for name, content in (("request", request), ("image", image), ("instances", instances)):
-            file = f'; filename="{name}.png"' if name != "request" and isinstance(content, bytes) else ""
+        for part, content in (("request", request), ("image", image), ("instances", instances)):
+            file = f'; filename="{part}.png"' if part != "request" and isinstance(content, bytes) else ""
             data = content if isinstance(content, bytes) else f"sha256:{content}".encode()
-            disposition = f'form-data; name="{name}"{file}'
+            disposition = f'form-data; name="{part}"{file}'
             body += f"--{BOUNDARY}\r\nContent-Disposition: {disposition}\r\n\r\n".encode() + data + b"\r\n"
         body += f"--{BOUNDARY}--\r\n".encode()
         content_type = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -174,12 +175,12 @@ class Server(Client):
         self.pid = int(handshake["pid"])
         super().__init__(handshake["port"], token)
 
-    def close(self) -> None:
-        """In good order. Raises subprocess.TimeoutExpired where it does not leave, and ends it by force."""
+    def close(self, seconds: float = 10.0) -> None:
+        """In good order. Raises subprocess.TimeoutExpired where it does not leave in time, and ends it by force."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            self._process.wait(10)
+            self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
             raise

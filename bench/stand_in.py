@@ -1,4 +1,4 @@
-"""Methods that only take their time, for `bench.jobs` and `bench.soak`: SET_DRESSER_PLUGINS=bench.stand_in."""
+"""Methods that only take their time, for benchmarks of jobs: SET_DRESSER_PLUGINS=bench.stand_in."""
 
 from __future__ import annotations
 

@@ -10,6 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+from backend.contract import Waiting
+from backend.errors import Problem
 from backend.jobs.cooling import Cooling
 
 
@@ -35,6 +37,19 @@ class Interrupted(Exception):
 
 class Parked(Exception):
     """The job waits for an answer and was put aside; it is run again, from its beginning, once it has one."""
+
+
+class Lost(Exception):
+    """What ran the job is gone, and another may do better: the job is run again, unless that was tried often enough.
+
+    problem: what is told of the job then.
+    suspect: the job may be why; otherwise a machine has gone, or the way to it.
+    """
+
+    def __init__(self, problem: Problem, *, suspect: bool) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+        self.suspect = suspect
 
 
 class Slot(Protocol):
@@ -67,7 +82,7 @@ class Slot(Protocol):
         `report` is called in this thread; `cancelled` is asked now and then, and at once after `nudge()`, and so are
         `finishing`, whether the user wants an early end, and `crowded` while the job waits for an answer: whether it
         should make room.
-        Raises Problem, `backend.pipelines.context.Cancelled`, `Parked` or `Interrupted`.
+        Raises Problem, `backend.pipelines.context.Cancelled`, `Parked`, `Interrupted` or `Lost`.
         """
 
     def nudge(self) -> None:
@@ -99,6 +114,10 @@ class Executor(Protocol[SlotType]):
     """As many jobs at once as it has slots. Everything here is called from any thread and returns soon."""
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether jobs run on other machines, so that none of them can be why a server died."""
+
+    @property
     def slots(self) -> Sequence[SlotType]:
         """Those that there are. More may come, and none goes."""
 
@@ -106,6 +125,12 @@ class Executor(Protocol[SlotType]):
         """The slot which this job is to be run in, of those that are free; None if it fits in none of them now.
 
         folder: of the job; its `request.json` tells what it will need.
+        """
+
+    def hindrance(self, ahead: int | None) -> Waiting | None:
+        """Why no job that waits is begun at the moment although slots are free, asked after `place` found none for any.
+
+        ahead: how many jobs run, or go before the one that is asked for; None for all that wait.
         """
 
     def when_changed(self, look: Callable[[], None]) -> None:
@@ -118,12 +143,18 @@ class Executor(Protocol[SlotType]):
 class OneSlot:
     """A slot that is a whole executor."""
 
+    elsewhere = False
+
     @property
     def slots(self: SlotType) -> Sequence[SlotType]:
         return (self,)
 
     def place(self, job: str, folder: Path, free: Sequence[SlotType]) -> SlotType | None:
         return free[0]
+
+    def hindrance(self, ahead: int | None) -> Waiting | None:
+        """A slot that is free takes any job."""
+        return None
 
     def when_changed(self, look: Callable[[], None]) -> None:
         """There is always this one."""

@@ -9,6 +9,7 @@ hexadecimal: nobody guesses them, and no file system folds, reserves or misreads
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import secrets
@@ -128,6 +129,17 @@ class JobFolders:
         folders = [self.path(job) / name for name in ("output", KEPT)]
         names = {entry.name for folder in folders if folder.is_dir() for entry in folder.iterdir() if entry.is_file()}
         return tuple(sorted(name for name in names if FILE_NAME.fullmatch(name)))
+
+    def outcome(self, job: str) -> tuple[tuple[str, ...], bool] | None:
+        """The files of a job whose result is whole, and whether it was ended early; None if there is no such result.
+
+        Whoever ran it may have gone before that was noted: `result.json` is written last.
+        """
+        try:
+            result = json.loads((self.path(job) / "output" / "result.json").read_bytes())
+            return (self.files(job), bool(result["finished_early"])) if result["job"] == job else None
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
 
     def find(self, job: str, name: str) -> Path | None:
         """A file of the result, or one that the job has kept or shown so far; None if there is no such file."""

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from backend.contract import Waiting
 from backend.errors import Problem
 from backend.jobs.cooling import Cooling
 from backend.jobs.executor import Interrupted, Parked, Report, WorkerState
 from backend.jobs.pace import Pace
-from backend.jobs.process import NUDGE, WorkerProcess
+from backend.jobs.process import NUDGE, Worker, WorkerProcess
 from backend.pipelines import PIPELINES
 from backend.pipelines.context import Cancelled
 from backend.preparations import preparations
@@ -57,7 +58,7 @@ class LocalSlot:
         self._held: frozenset[str] = frozenset()
         self._wanted: frozenset[str] = frozenset()
         self._lock = threading.Lock()
-        self._worker: WorkerProcess | None = None
+        self._worker: Worker | None = None
         self._stopped = False
         self._failures = 0
         self._cooling: Cooling | None = None
@@ -81,6 +82,12 @@ class LocalSlot:
     def will_hold(self, methods: frozenset[str]) -> None:
         """The job that is run next uses the networks of these."""
         self._wanted = methods
+
+    def moves(self, methods: frozenset[str]) -> tuple[int, bool, bool]:
+        """What a job that uses these would have to wait for here, to compare slots by: less where more of them are
+        held, where nothing has to make room for them, and where there is a worker already."""
+        held = self.held
+        return -len(held & methods), bool(methods and held - methods), self.state == WorkerState.ASLEEP
 
     @property
     def cooling(self) -> Cooling | None:
@@ -154,7 +161,7 @@ class LocalSlot:
         finally:
             self._state = WorkerState.READY
 
-    def _listen(self, worker: WorkerProcess, job: str, pace: Pace, wishes: _Wishes) -> dict[str, Any]:
+    def _listen(self, worker: Worker, job: str, pace: Pace, wishes: _Wishes) -> dict[str, Any]:
         begun = asks = finishes = False
         deadline: float | None = None
         while True:
@@ -198,7 +205,7 @@ class LocalSlot:
         kind = Problem if begun else _NeverBegun
         return kind("worker-died", f"The worker process ended during this job ({worker.obituary()}).")
 
-    def _ready_worker(self) -> WorkerProcess:
+    def _ready_worker(self) -> Worker:
         """The running worker, or a new one. Raises Problem("worker-start-failed") and Interrupted."""
         if self._worker is not None:
             if self._worker.alive:
@@ -211,7 +218,7 @@ class LocalSlot:
             if self._stopped:
                 raise Interrupted
             try:
-                worker = self._worker = WorkerProcess(self._log, WORKER, *self._arguments)
+                worker = self._worker = self._begin()
             except OSError as error:
                 raise self._start_failed(str(error)) from error
         give_up = time.monotonic() + START_SECONDS
@@ -228,7 +235,11 @@ class LocalSlot:
             raise Interrupted
         raise self._start_failed(worker.last_words() or worker.obituary())
 
-    def _start_failed(self, reason: str) -> Problem:
+    def _begin(self) -> Worker:
+        """A worker that is about to start. Raises OSError."""
+        return WorkerProcess(self._log, WORKER, *self._arguments)
+
+    def _start_failed(self, reason: str) -> Exception:
         self._failures += 1
         if self._failures >= MOST_START_FAILURES:
             detail = (
@@ -238,7 +249,7 @@ class LocalSlot:
             self._cooling = Cooling(problem, time.monotonic() + COOL_DOWN_SECONDS)
         return Problem("worker-start-failed", f"The worker process did not start ({reason}).")
 
-    def _drop(self, *, kill: bool) -> WorkerProcess:
+    def _drop(self, *, kill: bool) -> Worker:
         """Part with the worker; it is gone when this returns."""
         with self._lock:
             worker, self._worker = self._worker, None
@@ -259,6 +270,8 @@ class LocalExecutor:
     slots: how many jobs run at once. If left out as many as there are graphics cards, each with a card of its own, and
         one where there is none: how many there are is known once the first job has asked for one.
     """
+
+    elsewhere = False
 
     def __init__(self, log: Path, grace_seconds: float = 5.0, slots: int | None = None) -> None:
         self._log = log
@@ -282,14 +295,13 @@ class LocalExecutor:
         if self._fixed == 1:
             return free[0]
         methods = methods_with_networks(folder)
-
-        def cost(slot: LocalSlot) -> tuple[int, bool, bool]:
-            held = slot.held
-            return -len(held & methods), bool(methods and held - methods), slot.state == WorkerState.ASLEEP
-
-        chosen = min(free, key=cost)
+        chosen = min(free, key=lambda slot: slot.moves(methods))
         chosen.will_hold(methods)
         return chosen
+
+    def hindrance(self, ahead: int | None) -> Waiting | None:
+        """A slot that is free takes any job."""
+        return None
 
     def stop(self) -> None:
         for slot in self._slots:
@@ -322,7 +334,7 @@ def methods_with_networks(folder: Path) -> frozenset[str]:
     return frozenset(method for method in named if method in known and known[method].learned)
 
 
-def _next(worker: WorkerProcess, timeout: float) -> dict[str, Any] | None:
+def _next(worker: Worker, timeout: float) -> dict[str, Any] | None:
     """The next message, an empty nudge after `timeout` seconds, or None when the worker is gone."""
     try:
         return worker.inbox.get(timeout=timeout)

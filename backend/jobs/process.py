@@ -11,7 +11,7 @@ import sys
 import threading
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from backend.jobs.channel import Message, encode, messages
 
@@ -19,6 +19,30 @@ NUDGE: Message = {"type": "nudge"}
 EXIT_SECONDS = 5.0
 LOG_TAIL_BYTES = 4096
 logger = logging.getLogger(__name__)
+
+
+class Worker(Protocol):
+    """What runs jobs, as whoever gives it jobs sees it; see `WorkerProcess`. Its inbox ends with None."""
+
+    @property
+    def inbox(self) -> queue.SimpleQueue[Message | None]: ...
+
+    @property
+    def pid(self) -> int | None:
+        """None on another machine."""
+
+    @property
+    def alive(self) -> bool: ...
+
+    def send(self, message: Message) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def obituary(self) -> str: ...
+
+    def last_words(self) -> str: ...
 
 
 class WorkerProcess:

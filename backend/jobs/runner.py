@@ -101,6 +101,11 @@ class Runner:
         return self.store.queued(self._owner.id)
 
     @property
+    def fits_nowhere(self) -> bool:
+        """Whether slots are free, and yet of the jobs whose turn it is none could be given to one."""
+        return self._fits_nowhere
+
+    @property
     def running(self) -> list[str]:
         """The jobs that run here."""
         return [job for each in self._slots if (job := each.running) is not None]
@@ -215,12 +220,13 @@ class Runner:
 
     def _hand_out(self) -> None:
         """Give the slots that are free the jobs whose turn it is."""
-        self._fits_nowhere = False
+        fits_nowhere = False
         while (free := [each for each in self._slots if each.free]) and not self.closing.is_set():
             waiting = self.store.next_ones(self._owner.id, LOOKED_AT)
             if not any(self._hand(stored, free) for stored in waiting):
-                self._fits_nowhere = bool(waiting)
-                return
+                fits_nowhere = bool(waiting)
+                break
+        self._fits_nowhere = fits_nowhere
 
     def _hand(self, stored: StoredJob, free: list[SlotThread]) -> bool:
         """Give a job to a slot, unless it fits in none now; whether the next job's turn has come."""

@@ -6,7 +6,7 @@ import sqlite3
 
 from backend.errors import Problem
 
-VERSION = 4
+VERSION = 5
 TABLES = """
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -44,11 +44,12 @@ ADDED = {
     "origin": "TEXT NOT NULL DEFAULT '{}'",
     "user": "TEXT NOT NULL DEFAULT ''",
     "priority": "INTEGER NOT NULL DEFAULT 0",
+    "lost": "INTEGER NOT NULL DEFAULT 0",
 }
 """Columns of `jobs` that came after the first version. finish: the user wants an early end. early: the files are those
 of a run that had one. reached: how far the checkpoints reached when the attempt that runs began. origin: that of the
 request. user: who takes turns with others; empty where the server knows no users. priority: among the jobs of its user,
-the highest goes first."""
+the highest goes first. lost: how many attempts a machine's end has cut off, beside `attempts`."""
 
 INDICES = (
     "CREATE INDEX IF NOT EXISTS jobs_by_turn ON jobs (owner, state, user, priority DESC, number, id)",

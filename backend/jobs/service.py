@@ -23,7 +23,6 @@ from backend.jobs.news import News
 from backend.jobs.owners import Ownership
 from backend.jobs.rows import StoredJob, unknown
 from backend.jobs.runner import BUSIEST_FIRST, Runner
-from backend.jobs.slot_thread import MOST_ATTEMPTS
 from backend.jobs.statistics import Count
 from backend.jobs.store import JobStore
 from backend.pipelines import PIPELINES
@@ -115,10 +114,11 @@ class JobService:
 
     def _adopt_from(self, other: str) -> None:
         """Take over what an owner has left, if it is dead."""
-        assert self._owner
+        assert self._owner and self._executor
         with self._owner.buried(other, self._store.owner_may_live) as dead:
             if dead:
-                self._store.adopt(other, self._owner.id, MOST_ATTEMPTS)
+                suspect = not self._executor.elsewhere
+                self._store.adopt(other, self._owner.id, suspect=suspect, outcome=self.folders.outcome)
 
     def warm(self) -> None:
         """Have the worker ready before the first job. Returns at once."""
@@ -201,10 +201,15 @@ class JobService:
     @property
     def waiting(self) -> Waiting | None:
         """Why none of the jobs that are queued here is run at the moment; None while one is."""
+        return self._waiting(None)
+
+    def _waiting(self, ahead: int | None) -> Waiting | None:
+        """The same, for the one job that so many run or go before."""
         coolings = [slot.cooling for slot in self._executor.slots] if self._executor else []
         known: list[Cooling] = [cooling for cooling in coolings if cooling is not None]
         if not known or len(known) < len(coolings):
-            return None
+            fits_nowhere = self._runner is not None and self._runner.fits_nowhere
+            return self._executor.hindrance(ahead) if self._executor and fits_nowhere else None
         first = min(known, key=lambda cooling: cooling.until)
         return first.told()
 
@@ -305,7 +310,7 @@ class JobService:
         mine = self._owner is not None and stored.owner == self._owner.id
         incomplete = view.state.ended and (view.state != JobState.DONE or view.finished_early)
         known = {
-            "waiting": self.waiting if mine and view.state == JobState.QUEUED else None,
+            "waiting": self._waiting(view.position) if mine and view.state == JobState.QUEUED else None,
             "can_finish": view.state == JobState.RUNNING and not stored.finish and self._finishes_early(view),
             "can_continue": incomplete and self.folders.reached(view.id) > 0,
             "fetched": view.state.ended and retention.was_fetched(self.folders, view.id),

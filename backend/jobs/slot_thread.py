@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from backend.contract import Event, JobState
 from backend.errors import Problem
-from backend.jobs.executor import Interrupted, Parked, Report, Slot, WorkerState
+from backend.jobs.executor import Interrupted, Lost, Parked, Report, Slot, WorkerState
 from backend.jobs.rows import StoredJob
 from backend.pipelines import PIPELINES
 from backend.pipelines.context import Cancelled
@@ -18,7 +18,6 @@ from backend.pipelines.context import Cancelled
 if TYPE_CHECKING:
     from backend.jobs.runner import Runner
 
-MOST_ATTEMPTS = 2
 RETRY_SECONDS = 1.0
 
 Value = TypeVar("Value")
@@ -156,6 +155,16 @@ class SlotThread:
             return
         except Cancelled:
             state = JobState.CANCELLED
+        except Lost as lost:
+            suspect = lost.suspect
+            outcome = None if stored.view.finished_early else self._folders.outcome(job)
+            if outcome is not None:
+                early = outcome[1]
+            elif self._record(lambda: self._store.try_again(job, suspect=suspect)):
+                logger.warning("job %s is tried again: %s", job, lost)
+                return
+            else:
+                problem, state = lost.problem, JobState.FAILED
         except Problem as error:
             if error.code == "worker-died" and self._goes_on(stored):
                 logger.warning("job %s is tried again: %s", job, error.detail)
@@ -195,7 +204,7 @@ class SlotThread:
         info = PIPELINES.get(stored.view.pipeline)
         if not (info is not None and info.checkpoints) and not self._folders.reached(job):
             return False
-        return bool(self._record(lambda: self._store.try_again(job, MOST_ATTEMPTS)))
+        return bool(self._record(lambda: self._store.try_again(job, suspect=True)))
 
     def _crowded(self) -> bool:
         """Whether the running job, which waits for an answer, should make room."""

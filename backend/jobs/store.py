@@ -28,6 +28,10 @@ from backend.jobs.turns import RESTING, note_turn
 RUNNING = (JobState.RUNNING, JobState.NEEDS_INPUT)
 OPEN = (JobState.QUEUED, *RUNNING)
 IS_OPEN = "('queued', 'running', 'needs_input')"
+
+MOST_ATTEMPTS, MOST_LOST = 2, 2
+"""How many ends of its worker a job may cause until it is set aside, and how often it begins anew after others."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -307,11 +311,9 @@ class JobStore:
         """
         with self._ending() as connection:
             if state == JobState.DONE:
-                changes = "UPDATE jobs SET files = ?, early = ? WHERE id = ? AND state IN ('running', 'needs_input')"
-                connection.execute(changes, (json.dumps(files), early, job))
-            self._finish(connection, job, state, problem)
-            if state == JobState.DONE and not early:  # the end is told: no id is given twice
-                connection.execute("DELETE FROM events WHERE job = ? AND type = 'preview'", (job,))
+                self._done(connection, job, files, early)
+            else:
+                self._finish(connection, job, state, problem)
 
     def request_finish(self, job: str) -> StoredJob:
         """Have a running job end early with what it has. Raises Problem("finish-not-possible") in another state."""
@@ -338,18 +340,22 @@ class JobStore:
             if not self._reached(job):
                 raise Problem("continue-not-possible", "The job has no checkpoint to go on from.")
             connection.execute(
-                "UPDATE jobs SET cancel = 0, finish = 0, problem = NULL, finished = NULL,"
+                "UPDATE jobs SET cancel = 0, finish = 0, lost = 0, problem = NULL, finished = NULL,"
                 " progress = CASE state WHEN 'done' THEN NULL ELSE progress END WHERE id = ?",
                 (job,),
             )
             self._requeue(connection, job, 0, owner)
             return Rows(connection).job(job)
 
-    def try_again(self, job: str, most_attempts: int) -> bool:
-        """running -> queued, after the worker died. False, and nothing changes, if it has been tried often enough."""
+    def try_again(self, job: str, *, suspect: bool) -> bool:
+        """running -> queued, after what ran it has gone. False, and nothing changes, if it has been tried often enough.
+
+        suspect: the job may be why.
+        """
         with self._database.transaction() as connection:
-            row = connection.execute("SELECT * FROM jobs WHERE id = ? AND state = 'running'", (job,)).fetchone()
-            return row is not None and self._try_again(connection, row, row["owner"], most_attempts)
+            query = "SELECT * FROM jobs WHERE id = ? AND state IN ('running', 'needs_input')"
+            row = connection.execute(query, (job,)).fetchone()
+            return row is not None and self._try_again(connection, row, row["owner"], suspect)
 
     def request_cancel(self, job: str) -> StoredJob:
         """Cancel: a running job is marked for its owner, one that queues or waits for an answer ends at once, an ended
@@ -370,12 +376,22 @@ class JobStore:
             if row.view.state == JobState.RUNNING:
                 self._requeue(connection, job, row.attempts - 1, row.owner)
 
-    def adopt(self, dead: str, owner: str, most_attempts: int) -> None:
+    def adopt(
+        self,
+        dead: str,
+        owner: str,
+        *,
+        suspect: bool,
+        outcome: Callable[[str], tuple[tuple[str, ...], bool] | None] = lambda job: None,
+    ) -> None:
         """Take over the open jobs of an owner that is known to be dead.
 
-        Queued ones queue again, those that wait for an answer go on waiting. Interrupted ones queue too, unless they
-        were cancelled or have been tried `most_attempts` times without coming to a newer checkpoint: then something
-        about them kills the server, and they fail as `interrupted`.
+        Queued ones queue again, those that wait for an answer go on waiting. Of interrupted ones those are done whose
+        result is there, as `JobFolders.outcome` tells. The others queue, too, unless they
+        were cancelled or have been tried often enough without coming to a newer checkpoint, see `MOST_ATTEMPTS`: then
+        something about them kills the server, and they fail as `interrupted`.
+
+        suspect: one of them may be why it died; not where they run on other machines.
         """
         with self._ending() as connection:
             rows = connection.execute(f"SELECT * FROM jobs WHERE owner = ? AND state IN {IS_OPEN}", (dead,)).fetchall()
@@ -385,8 +401,10 @@ class JobStore:
                     self._finish(connection, row["id"], JobState.CANCELLED, None)
                 elif row["state"] in (JobState.QUEUED, JobState.NEEDS_INPUT):
                     connection.execute("UPDATE jobs SET owner = ? WHERE id = ?", (owner, row["id"]))
-                elif not self._try_again(connection, row, owner, most_attempts):
-                    detail = f"The server ended during this job {row['attempts']} times."
+                elif not row["early"] and (ended := outcome(row["id"])) is not None:
+                    self._done(connection, row["id"], *ended)
+                elif not self._try_again(connection, row, owner, suspect):
+                    detail = f"The server ended during this job {row['attempts'] + row['lost']} times."
                     self._finish(connection, row["id"], JobState.FAILED, Problem("interrupted", detail))
             connection.execute("DELETE FROM owners WHERE id = ?", (dead,))
 
@@ -409,6 +427,13 @@ class JobStore:
 
     # inside a transaction
 
+    def _done(self, connection: sqlite3.Connection, job: str, files: tuple[str, ...], early: bool) -> None:
+        changes = "UPDATE jobs SET files = ?, early = ? WHERE id = ? AND state IN ('running', 'needs_input')"
+        connection.execute(changes, (json.dumps(files), early, job))
+        self._finish(connection, job, JobState.DONE, None)
+        if not early:  # the end is told: no id is given twice
+            connection.execute("DELETE FROM events WHERE job = ? AND type = 'preview'", (job,))
+
     def _finish(
         self,
         connection: sqlite3.Connection,
@@ -426,13 +451,16 @@ class JobStore:
             pipeline = connection.execute("SELECT pipeline FROM jobs WHERE id = ?", (job,)).fetchone()[0]
             self._ends.append((str(pipeline), state, problem.code if problem else ""))
 
-    def _try_again(self, connection: sqlite3.Connection, row: sqlite3.Row, owner: str, most_attempts: int) -> bool:
+    def _try_again(self, connection: sqlite3.Connection, row: sqlite3.Row, owner: str, suspect: bool) -> bool:
         """Queue an attempt that was cut off once more. Those count that brought no newer checkpoint, one after another:
-        whatever gets ahead comes to its end."""
-        attempts = 0 if self._reached(row["id"]) > row["reached"] else row["attempts"]
-        if attempts >= most_attempts:
+        whatever gets ahead comes to its end. One that the job is no suspect of counts as lost, and for nothing else."""
+        attempts, lost = row["attempts"] - (not suspect), row["lost"] + (not suspect)
+        if self._reached(row["id"]) > row["reached"]:
+            attempts = lost = 0
+        if attempts >= MOST_ATTEMPTS or lost > MOST_LOST:
             return False
         self._requeue(connection, row["id"], attempts, owner)
+        connection.execute("UPDATE jobs SET lost = ? WHERE id = ?", (lost, row["id"]))
         return True
 
     def _requeue(self, connection: sqlite3.Connection, job: str, attempts: int, owner: str) -> None:

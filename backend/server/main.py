@@ -25,6 +25,8 @@ from typing import cast
 import uvicorn
 
 from backend import PROTOCOL_VERSION, __version__
+from backend.cluster.options import Cluster, cluster_of
+from backend.cluster.options import add_arguments as add_cluster_arguments
 from backend.downloads.manager import Downloads
 from backend.errors import Problem
 from backend.jobs.folders import default_data_folder
@@ -93,6 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verbose", action="store_true", help="tell of every request on standard error")
     add_entrance_arguments(parser)
     add_limit_arguments(parser)
+    add_cluster_arguments(parser)
 
 
 def main(arguments: list[str]) -> int:
@@ -101,7 +104,7 @@ def main(arguments: list[str]) -> int:
     add_arguments(parser)
     options = parser.parse_args(arguments)
     try:
-        reached = Entrance.of(options)
+        reached, cluster = Entrance.of(options), cluster_of(options)
     except Problem as problem:
         return _refuse(problem.detail, problem.hint)
     return serve(
@@ -116,6 +119,7 @@ def main(arguments: list[str]) -> int:
         verbose=options.verbose,
         entrance=reached,
         limits=limits_of(options),
+        cluster=cluster,
     )
 
 
@@ -132,6 +136,7 @@ def serve(
     verbose: bool = False,
     entrance: Entrance = FOR_THIS_MACHINE,
     limits: Limits = USUAL,
+    cluster: Cluster | None = None,
 ) -> int:
     """Serve until told to leave, and return the exit status: 0, or 1 if it could not start.
 
@@ -149,7 +154,12 @@ def serve(
         try:
             keep = keep_bytes_of_environment() if keep_bytes is None else keep_bytes
             service = JobService(
-                data, idle_seconds=idle_seconds, grace_seconds=grace_seconds, keep_bytes=keep, slots=slots
+                data,
+                idle_seconds=idle_seconds,
+                grace_seconds=grace_seconds,
+                keep_bytes=keep,
+                slots=slots,
+                executor=None if cluster is None else cluster.executor(data, grace_seconds),
             )
             listener = ending.enter_context(entrance.listener())
             ending.enter_context(models_kept_in(data))

@@ -14,8 +14,9 @@ from torch.nn import functional
 
 from models.isosurface.marching import march
 from models.multiview.appearance import vertex_colours
+from models.multiview.known import lattice_over
 from models.multiview.plates import plates
-from models.multiview.prior import FEWEST, Prior, excess, lattice_over
+from models.multiview.prior import FEWEST, Prior, likely
 from models.multiview.silhouettes import Lattice, hull_field, object_box, outline_distances, strangers
 from models.multiview.views import Views
 from models.optimisation.hooks import Hooks
@@ -85,7 +86,7 @@ def reconstruct(
     distance = hull_field(apart, views.cameras, points)
     learned = prior is not None and len(views) >= FEWEST
     if prior is not None and learned:
-        less = distance + excess(prior, views, low, high, points)
+        less = torch.maximum(distance, likely(prior, views, low, high, points))
         cell = lattice_over(low, high).spacing
         less = plates(less.reshape(lattice.shape), distance.reshape(lattice.shape), lattice.spacing, cell).flatten()
         distance = covering(less, distance, views, points, lattice.spacing)

@@ -11,11 +11,11 @@ torch = pytest.importorskip("torch")
 from bench import multiview, multiview_ceiling  # noqa: E402
 from bench.multiview import Figures, table, verdict  # noqa: E402
 from bench.multiview_data import HELD_OUT, TRIED, Task, elevations_of  # noqa: E402
-from bench.multiview_disturbed import disturbed, smaller  # noqa: E402
 from bench.multiview_measures import Sampled, f_scores, is_watertight, picture_noise, seen_from_outside  # noqa: E402
 from models.multiview import Prior, orbit  # noqa: E402
 from tests import documented  # noqa: E402
 from tests.models.multiview.shapes import BOX, mesh_of, shot  # noqa: E402
+from training.surface.disturbing import disturbed, smaller  # noqa: E402
 
 
 def test_every_way_is_measured_at_the_smallest_size() -> None:

@@ -12,7 +12,7 @@ import pytest
 import build_addon
 from tests.structure.source import PROGRAMS, ROOT, Import, eager_closure, imports, imports_of, module_name, sources
 
-HEAVY = ("scipy", "skimage", "trimesh", "torch", "onnxruntime", "models")
+HEAVY = ("scipy", "skimage", "trimesh", "torch", "onnxruntime", "models", "ray")
 THREADS = ("threading", "_thread", "multiprocessing", "asyncio", "concurrent")
 BLOCKING = ("urllib.request", "http.client", "http.server", "requests", "httpx")
 BLENDER = ("bpy", "bmesh", "mathutils", "gpu", "gpu_extras", "blf", "bl_ui", "addon_utils", "bpy_extras")
@@ -41,7 +41,7 @@ def crossings(found: list[Import], forbidden: tuple[str, ...]) -> list[str]:
 
 def light_modules() -> list[Path]:
     """What the server process imports."""
-    light = sources("backend/server", "backend/jobs", "backend/imaging", "backend/cli")
+    light = sources("backend/server", "backend/jobs", "backend/cluster", "backend/imaging", "backend/cli")
     light += [
         path for path in sources("backend/pipelines") if path.name == "__init__.py" or path.parent.name == "pipelines"
     ]
@@ -119,6 +119,11 @@ def test_light_modules_import_nothing_heavy(path: Path) -> None:
     through = eager_closure(path)
     heavy = {module: name for module, name in through.items() if module.split(".")[0] in HEAVY}
     assert heavy == {}, f"{module_name(path)} imports heavy modules (module: imported by)"
+
+
+def test_one_place_knows_ray() -> None:
+    knowing = [path.name for path in sources("backend", "models", "training") if crossings(imports_of(path), ("ray",))]
+    assert knowing == ["rays.py"]
 
 
 def test_reading_a_header_takes_the_standard_library_alone() -> None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from models.multiview import orbit, read_prior
-from models.multiview.prior import known, lattice_over
+from models.multiview.known import known, lattice_over
 from models.multiview.silhouettes import object_box, outline_distances
 from models.writing import write_torch
 from tests.models.multiview.shapes import BOX, CHAIR, distance_to, mesh_of, shot
 from training.objects.listing import Entry, write_list
 from training.surface import __main__ as program
-from training.surface.examples import Example, unlike
+from training.surface.examples import ASKED, Example, halved, unlike
 from training.surface.truth import distances
 
 
@@ -24,9 +24,9 @@ def example_of(boxes: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...], n
     views = shot(*mesh_of(boxes), orbit(16, 10.0, size=64))  # type: ignore[arg-type]
     apart = outline_distances(views.alpha)
     lattice = lattice_over(*object_box(apart, views), cells=16)
-    values, hull = known(apart, views, lattice)
+    values, hull, sights = known(apart, views, lattice)
     true = distance_to(boxes, lattice.points()).reshape(hull.shape) / lattice.spacing  # type: ignore[arg-type]
-    return Example(name, values.half(), hull.half(), true.half())
+    return halved(Example(name, values, hull, true, sights))
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +59,15 @@ def test_changed_examples_are_the_same_object(example: Example) -> None:
         assert sorted(other.true.shape) == sorted(example.true.shape)
         assert torch.equal(other.true.flatten().sort()[0], example.true.flatten().sort()[0])
         assert torch.allclose((other.true < 0).sum((0, 1)), (example.true < 0).sum((0, 1))), "z stays z"
+        sights = other.sights
+        assert len(sights.pictures) == ASKED and sights.grid.shape == (ASKED, len(sights.places), 2)
+        # A place takes along where it is seen: how far behind the front it lies changes no more than its neighbours'.
+        assert torch.equal((other.hull < 1).flatten().nonzero()[:, 0], sights.places)
 
 
 def test_what_has_the_shape_of_another_is_left_out(example: Example) -> None:
     chair = example_of(CHAIR, "chair")  # type: ignore[arg-type]
-    turned = Example("turned", *(each.transpose(-3, -2) for each in (example.values, example.hull, example.true)))
+    turned = replace(example, name="turned", true=example.true.transpose(0, 1))
     assert [each.name for each in unlike([example, turned, chair], [example])] == ["chair"]
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.multiview.prior import Prior
+from models.multiview.prior import CLIPPED, Prior, read_prior
 from models.writing import write_safetensors, write_torch, write_whole
 from training.objects.listing import ATTRIBUTION, Entry, attribution, read_list
 from training.surface.examples import Example, example, read, unlike
@@ -28,14 +28,24 @@ from training.views import ViewsError, open_views
 
 logger = logging.getLogger("training.surface")
 
-RATE, WARM, SLOWEST = 1.5e-3, 50, 0.02
+RATE, WARM, SLOWEST = 1e-3, 50, 0.01
 BATCH, KEPT = 1, 0.99
 """Orbits of a step, and how much of the mean of all steps' weights stays in each."""
 
-CLIPPED, BAND = 3.0, 1.5
-"""Cells: distances beyond are all one, and places so far outside of the hull do not count."""
+BAND, NEAR = 1.5, 3.0
+"""Cells: places so far outside of the hull do not count; near the surface is what is within so many."""
 
-TOLD = 200
+RIGHT, KEPT_CLEAR = 0.15, 0.2
+"""Cells: the hull is right where the true distance is no larger by more than the one; there the network's is to be
+smaller by the other."""
+
+FLAT = 0.5
+"""How much a change from cell to cell counts beside a distance."""
+
+MEASURED = 24
+"""Examples that mean and spread of what is known are taken from."""
+
+TOLD = 100
 """Steps between two lines."""
 
 TESTED, ASKED = 12, 16
@@ -43,50 +53,88 @@ TESTED, ASKED = 12, 16
 
 
 def error(prior: Prior, one: Example) -> tuple[Tensor, Tensor]:
-    """What is learned: the mean difference of distances near the true or the found surface, cells. And the same, of the
-    found and of the hull's distances, `[2]`, near the true surface alone."""
+    """What is learned: distances where the hull is wrong, cells, and how they change from cell to cell, which is what
+    makes walls flat; and to stay below the hull where it is right.
+
+    And what is told, `[4]`: the mean difference of the found and of the hull's distances near the true surface, and
+    the share of the hull where the one and the other is inside and should not be, or is not and should be.
+    """
     hull, true = one.hull.float(), one.true.float().clamp(-CLIPPED, CLIPPED)
     with torch.autocast("cpu", torch.bfloat16):
-        more = prior(one.values.float()[None])[0]
-    found = (hull + more.float()).clamp(-CLIPPED, CLIPPED)
-    near = (hull < BAND) & ((true.abs() < CLIPPED) | (found.detach().abs() < CLIPPED))
-    wrong = (found - true).abs()[near].sum() / near.sum().clamp(min=1)
-    there = (hull < BAND) & (true.abs() < CLIPPED)
-    both = torch.stack([found.detach(), hull.clamp(-CLIPPED, CLIPPED)])
-    return wrong, (both - true).abs()[:, there].mean(1)
+        said = prior(one.values.float(), one.sights)
+    # Bounded by a function that levels out, what is wrong by much would have no gradient.
+    beyond = (true.abs() >= CLIPPED) & (said * true.sign() > CLIPPED)
+    said = torch.where(beyond, true, said)
+    asked = hull < BAND
+    right = true - hull < RIGHT
+    over = (said - true).abs()
+    over = torch.where(right, (said - hull.clamp(min=-CLIPPED) + KEPT_CLEAR).clamp(min=0), over)
+    weight = asked * torch.where(right & (true.abs() > NEAR), 0.1, 1.0)
+    wrong = (over * weight).sum() / weight.sum().clamp(min=1)
+    open_ = asked & ~right
+    for axis in range(3):
+        both = open_.narrow(axis, 1, open_.shape[axis] - 1) & open_.narrow(axis, 0, open_.shape[axis] - 1)
+        wrong = wrong + FLAT / 3 * ((said - true).diff(dim=axis).abs() * both).sum() / both.sum().clamp(min=1)
+    with torch.no_grad():
+        pair = torch.stack([torch.maximum(said, hull), hull]).clamp(-NEAR, NEAR)
+        there = asked & (true.abs() < NEAR)
+        apart = (pair - true.clamp(-NEAR, NEAR)).abs()[:, there].mean(1)
+        solid = ((pair < 0) != (true < 0)).flatten(1).sum(1) / (hull < 0).sum().clamp(min=1)
+    return wrong, torch.cat([apart, solid])
 
 
 class Shelf:
     """The examples of a folder. What `prepare` puts there meanwhile is taken in by and by.
 
-    learned, tested: those to learn from, and those that tell how far it has come. entries: of all models.
+    learned, tested: files of those to learn from, and of those that tell how far it has come. entries: of all models.
+    names: of the models that are learned from.
     """
 
     def __init__(self, folder: Path, other: Path | None, entries: list[Entry]) -> None:
         self.entries = entries
-        self.learned: list[Example] = []
-        self.tested: list[Example] = []
+        self.learned: list[Path] = []
+        self.tested: list[Path] = []
+        self.names: set[str] = set()
         self._folder, self._read = folder, set[Path]()
         self._others = [read(file) for file in sorted(other.glob("*.pt"))] if other is not None else []
 
     def fill(self) -> None:
-        """Reads what is new."""
-        files = sorted(set(self._folder.glob("*.pt")) - self._read)
-        self._read.update(files)
+        """Takes in what is new."""
         taken = {each.name for each in self._others}
-        fresh = unlike([each for each in map(read, files) if each.name not in taken], self._others)
-        for each in fresh:
-            (self.learned if zlib.crc32(each.name.encode()) % TESTED else self.tested).append(each)
+        for file in sorted(set(self._folder.glob("*.pt")) - self._read):
+            self._read.add(file)
+            one = read(file)
+            if one.name in taken or not unlike([one], self._others):
+                continue
+            if zlib.crc32(one.name.encode()) % TESTED:
+                self.learned.append(file)
+                self.names.add(one.name)
+            else:
+                self.tested.append(file)
 
 
-def train(shelf: Shelf, out: Path, seconds: float, seed: int) -> None:
-    """Writes the mean of the last steps' weights, now and then and at the end, by when the rate is at its least."""
+def measures(files: list[Path]) -> tuple[Tensor, Tensor]:
+    """Mean and spread, `[CHANNELS]` each, of what is known of places in the hulls of some examples."""
+    some = [read(file) for file in files[:: max(1, len(files) // MEASURED)]]
+    values = torch.cat([each.values.float()[:, each.hull < BAND] for each in some], dim=1)
+    return values.mean(1), values.std(1).clamp(min=1e-2)
+
+
+def train(shelf: Shelf, out: Path, seconds: float, seed: int, begun_with: Path | None = None) -> None:
+    """Writes the mean of the last steps' weights, now and then and at the end, by when the rate is at its least.
+
+    begun_with: a folder with weights to go on with.
+    """
     chance = random.Random(seed)
     torch.manual_seed(seed)
     shelf.fill()
     if not shelf.learned:
         raise SystemExit("There are too few examples to learn from.")
     prior, mean = Prior(), Prior()
+    if begun_with is not None:
+        prior.load_state_dict(read_prior(begun_with).state_dict())
+    else:
+        prior.middle, prior.spread = measures(shelf.learned)
     mean.load_state_dict(prior.state_dict())
     optimiser = torch.optim.AdamW(prior.parameters(), lr=RATE, betas=(0.9, 0.99), weight_decay=1e-3)
     begun, step = time.monotonic(), 0
@@ -95,7 +143,7 @@ def train(shelf: Shelf, out: Path, seconds: float, seed: int) -> None:
             group["lr"] = RATE * min(1.0, (step + 1) / WARM) * max(SLOWEST, 1 - gone / seconds)
         optimiser.zero_grad()
         for _ in range(BATCH):
-            torch.autograd.backward(error(prior, chance.choice(shelf.learned).changed(chance))[0] / BATCH)
+            torch.autograd.backward(error(prior, read(chance.choice(shelf.learned)).changed(chance))[0] / BATCH)
         if bool(torch.nn.utils.clip_grad_norm_(prior.parameters(), 1.0).isfinite()):  # else it is passed over
             optimiser.step()
         step += 1
@@ -113,16 +161,16 @@ def _write(prior: Prior, shelf: Shelf, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     weights = {name: each.half() for name, each in prior.state_dict().items()}
     write_safetensors(out / "model.safetensors", weights)
-    names = {each.name for each in shelf.learned}
-    write_whole(out / ATTRIBUTION, [attribution(each for each in shelf.entries if each.name in names).encode()])
+    used = (each for each in shelf.entries if each.name in shelf.names)
+    write_whole(out / ATTRIBUTION, [attribution(used).encode()])
 
 
 @torch.no_grad()
 def _tell(prior: Prior, shelf: Shelf, step: int, gone: float) -> None:
-    pairs = [error(prior, each)[1] for each in shelf.tested[:ASKED]] or [torch.zeros(2)]
-    found, hull = torch.stack(pairs).nanmean(0).tolist()
-    count = len(shelf.learned)
-    logger.info("step %d, %.0f s, %d examples: %.3f cells, the hull %.3f", step, gone, count, found, hull)
+    pairs = [error(prior, read(each))[1] for each in shelf.tested[:ASKED]] or [torch.zeros(4)]
+    found, hull, wrong, too_much = torch.stack(pairs).nanmean(0).tolist()
+    words = "step %d, %.0f s, %d examples: %.3f cells, the hull %.3f; wrong solid %.3f, the hull %.3f"
+    logger.info(words, step, gone, len(shelf.learned), found, hull, wrong, too_much)
 
 
 def prepare(chosen: argparse.Namespace) -> None:
@@ -130,11 +178,12 @@ def prepare(chosen: argparse.Namespace) -> None:
     chosen.out.mkdir(parents=True, exist_ok=True)
     for folder in chosen.views:
         for seen in open_views(folder, left_out=logger.warning):
-            file = chosen.out / f"{folder.name}_{seen.name}.pt"
+            seed = zlib.crc32(f"{folder.name} {seen.name}".encode()) if chosen.disturbed else None
+            file = chosen.out / f"{folder.name}_{seen.name}{'' if seed is None else '_disturbed'}.pt"
             if file.exists():
                 continue
             try:
-                write_torch(file, asdict(example(chosen.models, seen)))
+                write_torch(file, asdict(example(chosen.models, seen, seed)))
             except (ValueError, ViewsError) as wrong:
                 logger.warning("%s is left out: %s", seen.name, wrong)
 
@@ -147,6 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
     making.add_argument("models", type=Path, help="a folder of python -m training.objects")
     making.add_argument("views", type=Path, nargs="+", help="folders of python -m training.render, an orbit each")
     making.add_argument("--out", type=Path, required=True)
+    making.add_argument("--disturbed", action="store_true", help="views that disagree as generated ones do")
     learning = ways.add_parser("train", help="examples to weights")
     learning.add_argument("models", type=Path, help="the folder of the models, whose authors are named")
     learning.add_argument("examples", type=Path, help="a folder of prepare")
@@ -154,11 +204,13 @@ def main(arguments: list[str] | None = None) -> int:
     learning.add_argument("--unlike", type=Path, metavar="EXAMPLES", help="of models that are not to be learned")
     learning.add_argument("--minutes", type=float, default=18.0)
     learning.add_argument("--seed", type=int, default=0)
+    learning.add_argument("--begin-with", type=Path, metavar="FOLDER", help="weights of a former training")
     chosen = parser.parse_args(arguments)
     if chosen.way == "prepare":
         prepare(chosen)
         return 0
-    train(Shelf(chosen.examples, chosen.unlike, read_list(chosen.models)), chosen.out, 60 * chosen.minutes, chosen.seed)
+    shelf = Shelf(chosen.examples, chosen.unlike, read_list(chosen.models))
+    train(shelf, chosen.out, 60 * chosen.minutes, chosen.seed, chosen.begin_with)
     return 0
 
 

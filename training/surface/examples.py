@@ -14,9 +14,10 @@ import trimesh
 from torch import Tensor
 from torch.nn import functional
 
-from models.multiview.prior import FACING, known, lattice_over, small
-from models.multiview.silhouettes import object_box, outline_distances
+from models.multiview.known import FACING, Sights, known, lattice_over, small
+from models.multiview.silhouettes import object_box, outline_distances, strangers
 from models.multiview.views import Cameras, Views
+from training.surface.disturbing import disturbed
 from training.surface.truth import distances
 from training.views import ObjectViews
 
@@ -27,6 +28,9 @@ ALIKE, STRETCHED, SIDE = 0.8, 0.1, 24
 """Two models are the same, turned or not, from this share of their common volume on, in boxes of so many cells whose
 sides differ by no more than this part of the longest."""
 
+ASKED = 8
+"""Views of a changed example that are asked: half of them, so that none is relied on, and twice as quick."""
+
 SPAN = 0.5
 """`training.views` makes the longest side 2; in the world of an orbit of Hi3D's it is 1."""
 
@@ -34,15 +38,16 @@ SPAN = 0.5
 @dataclass(frozen=True)
 class Example:
     """values: `[CHANNELS, X, Y, Z]`, what is known. hull, true: `[X, Y, Z]` distances from the hull's and from the
-    true surface, cells, negative inside. All float16. name: of the model."""
+    true surface, cells, negative inside. All float16, as is what views see. name: of the model."""
 
     name: str
     values: Tensor
     hull: Tensor
     true: Tensor
+    sights: Sights
 
     def changed(self, chance: random.Random) -> Example:
-        """The same turned, mirrored, and in other colours."""
+        """The same turned, mirrored, in other colours, and seen by some of the views."""
         mirrored, turns = chance.random() < 0.5, chance.randrange(4)
         values = turned(self.values.float(), turns, mirrored)
         hull, true = (turned(each[None], turns, mirrored, ())[0] for each in (self.hull, self.true))
@@ -51,7 +56,18 @@ class Example:
         values[5:8] = (values[5:8][order] * light).clamp(0, 1)
         values[9:12] = values[9:12][order] * light
         values[[8, 12]] *= light
-        return Example(self.name, values, hull, true)
+        some = sorted(chance.sample(range(len(self.sights.pictures)), min(ASKED, len(self.sights.pictures))))
+        pictures = self.sights.pictures[some].float()
+        pictures[:, :3] = (pictures[:, order] * light).clamp(0, 1)
+        # The order of the places is that of the lattice, and that is another one now.
+        number = torch.full_like(self.hull.flatten(), -1, dtype=torch.int64)
+        number[self.sights.places] = torch.arange(len(self.sights.places))
+        number = turned(number.reshape(1, *self.hull.shape), turns, mirrored, ()).flatten()
+        places = (number >= 0).nonzero()[:, 0]
+        columns = [
+            each[some][:, number[places]] for each in (self.sights.grid, self.sights.behind, self.sights.outside)
+        ]
+        return Example(self.name, values, hull, true, Sights(pictures, places, *columns))
 
 
 def turned(values: Tensor, turns: int, mirrored: bool, along: tuple[int, ...] = (FACING, FACING + 1)) -> Tensor:
@@ -99,26 +115,40 @@ def model_of(models: Path, metadata: dict[str, Any]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(vertices).float(), torch.from_numpy(np.asarray(mesh.faces, np.int64))
 
 
-def example(models: Path, seen: ObjectViews) -> Example:
+def example(models: Path, seen: ObjectViews, seed: int | None = None) -> Example:
     """Of an orbit and the model that it shows.
+
+    Args:
+        seed: of how the views are disturbed, as generated ones are; None: they are not.
 
     Raises:
         ValueError: the model is another one, or its outlines have nothing in common.
     """
     views = small(views_of(seen))
+    if seed is not None:
+        views = disturbed(views, seed)[0]
+        views = views.chosen((~strangers(outline_distances(views.alpha), views)).nonzero()[:, 0])
     apart = outline_distances(views.alpha)
     lattice = lattice_over(*object_box(apart, views))
-    values, hull = known(apart, views, lattice)
+    values, hull, sights = known(apart, views, lattice)
     near = hull.flatten() < NEAR
     true = hull.flatten().clone()
     places = lattice.points()[near]
     true[near] = distances(*model_of(models, seen.metadata), places, FAR * lattice.spacing) / lattice.spacing
-    return Example(seen.name, values.half(), hull.half(), true.reshape(hull.shape).half())
+    return halved(Example(seen.name, values, hull, true.reshape(hull.shape), sights))
+
+
+def halved(one: Example) -> Example:
+    """With all that is no whole number in 16 bit."""
+    seen = one.sights
+    sights = Sights(seen.pictures.half(), seen.places, seen.grid.half(), seen.behind.half(), seen.outside.half())
+    return Example(one.name, one.values.half(), one.hull.half(), one.true.half(), sights)
 
 
 def read(file: Path) -> Example:
     """An example as `torch.save` has written its fields."""
-    return Example(**torch.load(file, weights_only=True))
+    fields = torch.load(file, weights_only=True)
+    return Example(**{**fields, "sights": Sights(**fields["sights"])})
 
 
 def shape_of(example: Example) -> tuple[Tensor, Tensor]:

@@ -263,8 +263,8 @@ def test_only_attempts_that_brought_no_newer_checkpoint_count(
         store.take(ME)
         reached["job"] += brought
         if way == "server":
-            store.adopt(ME, ME, most_attempts=2)
-        elif not store.try_again("job", most_attempts=2):
+            store.adopt(ME, ME, suspect=True)
+        elif not store.try_again("job", suspect=True):
             store.finish("job", JobState.FAILED, problem=Problem("worker-died", "It died."))
         return store.get("job").view.state
 
@@ -302,7 +302,7 @@ def test_a_list_of_the_version_before_opens_and_goes_on(tmp_path: Path) -> None:
         assert [event.id for event in store.events("done", 0)] == [1, 499, 500], "of progress the last is left"
         store.close()
     store = JobStore(path)
-    store.adopt(OTHER, ME, most_attempts=2)
+    store.adopt(OTHER, ME, suspect=True)
     taken = store.take(ME)
     assert taken is not None and taken.view.id == "open"
     store.finish("open", JobState.DONE, files=("scene.glb",), early=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from backend.contract import GenerateRequest, JobState
+from backend.contract import GenerateRequest, JobState, Waiting
 from backend.errors import Problem
 from backend.jobs.cooling import Cooling
-from backend.jobs.executor import Interrupted, Parked, Report, WorkerState
+from backend.jobs.executor import Interrupted, Lost, Parked, Report, WorkerState
 from backend.jobs.local import LocalExecutor, LocalSlot, methods_with_networks
 from backend.jobs.service import JobService
 from backend.pipelines.context import Cancelled
@@ -54,6 +55,10 @@ class Place:
                     asks = True
                 if wish == "fail":
                     raise Problem("worker-died", "It died.")
+                if wish in ("lost", "half lost"):
+                    if wish == "lost":
+                        _write_result(folder)
+                    raise Lost(Problem("worker-died", "Its machine is gone."), suspect=False)
                 if wish == "stop":
                     raise Interrupted
                 if wish == "end":
@@ -94,6 +99,8 @@ class Place:
 class Places:
     """An executor of such slots. `refused`: jobs that fit nowhere."""
 
+    elsewhere = False
+
     def __init__(self, count: int) -> None:
         self.slots = [Place() for _ in range(count)]
         self.refused: set[str] = set()
@@ -101,6 +108,9 @@ class Places:
 
     def place(self, job: str, folder: Path, free: Sequence[Place]) -> Place | None:
         return None if job in self.refused else free[0]
+
+    def hindrance(self, ahead: int | None) -> Waiting | None:
+        return Waiting(detail="No room.", hint=f"After {ahead}.", until=None)
 
     def when_changed(self, look: Callable[[], None]) -> None:
         self.look = look
@@ -121,6 +131,12 @@ def service(tmp_path: Path, places: Places) -> Iterator[JobService]:
         yield service
 
 
+def _write_result(folder: Path) -> None:
+    """What a worker leaves that has come to its end."""
+    result = {"job": folder.name, "finished_early": False}
+    (folder / "output" / "result.json").write_text(json.dumps(result), encoding="utf-8")
+
+
 def submit(service: JobService, user: str = "") -> str:
     return service.submit(REQUEST, [cut_out()], user=user).id
 
@@ -135,6 +151,34 @@ def three_running(service: JobService, places: Places) -> list[str]:
     until(lambda: all(place.ran for place in places.slots), "each in its slot")
     assert [place.ran for place in places.slots] == [[job] for job in jobs]
     return jobs
+
+
+def test_what_is_lost_begins_anew_twice_unless_it_had_come_to_its_end(service: JobService, places: Places) -> None:
+    job = submit(service)
+    for number in range(3):
+        until(lambda: sum(place.ran.count(job) for place in places.slots) == number + 1, "its work")  # noqa: B023
+        next(place for place in places.slots if place.state == WorkerState.BUSY).wish("half lost")
+    reaches(service, job, "failed")
+    problem = service.get(job).problem
+    assert problem and problem.detail == "Its machine is gone."
+    whole = submit(service)
+    until(lambda: any(whole in place.ran for place in places.slots), "its work")
+    next(place for place in places.slots if place.state == WorkerState.BUSY).wish("lost")
+    reaches(service, whole, "done")
+    assert service.get(whole).files == ["result.json"]
+
+
+def test_a_slot_that_is_free_and_of_no_use_tells_why(service: JobService, places: Places) -> None:
+    job = submit(service)
+    reaches(service, job, "running")
+    other = service.submit(REQUEST, [cut_out()], user="other").id
+    reaches(service, other, "running")
+    places.place = lambda job, folder, free: None  # type: ignore[method-assign]
+    third = submit(service)
+    until(lambda: service.waiting is not None, "the reason")
+    waiting = service.get(third).waiting
+    assert waiting and (waiting.detail, waiting.hint, waiting.until) == ("No room.", "After 2.", None)
+    assert service.get(job).waiting is None
 
 
 def test_as_many_run_as_there_are_slots_and_each_ends_in_its_own_way(service: JobService, places: Places) -> None:
@@ -216,7 +260,7 @@ def test_a_job_that_fits_nowhere_keeps_nobody_else_from_a_slot(service: JobServi
     places.slots[0].cooling = Cooling(Problem("worker-start-failed", "No."), time.monotonic() + 60)
     large = service.submit(REQUEST, [cut_out()])
     until(lambda: large.id in service.running, "the first in a slot that is not cooling")
-    assert places.slots[1].ran == [large.id]
+    until(lambda: places.slots[1].ran == [large.id], "its start there")
     places.refused = {job := "0" * 24}
     small = submit(service)
     until(lambda: places.slots[2].ran == [small], "the next one running")

@@ -69,7 +69,7 @@ def test_every_end_is_told_once_and_none_that_was_not_written(tmp_path: Path) ->
     store.take("me")
     store.request_cancel(f"{1:024x}")
     assert len(told) == 1, "a running one has not ended yet"
-    store.adopt("me", "another", 2)
+    store.adopt("me", "another", suspect=True)
     assert told[1:] == [("fast", "cancelled", "")]
 
     def breaks(*_: object) -> None:

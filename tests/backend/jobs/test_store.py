@@ -81,12 +81,37 @@ def test_what_fails_in_the_middle_changes_nothing(store: JobStore, monkeypatch: 
     assert states(store, "job") == ["queued", "running", "done"]
 
 
+def test_what_a_machine_has_lost_begins_anew_twice_and_counts_for_nothing_else(store: JobStore) -> None:
+    add(store, "job", "other")
+    for suspect, again in ((False, True), (True, True), (False, True), (False, False)):
+        taken = store.take(ME, "job")
+        assert taken is not None
+        assert store.try_again("job", suspect=suspect) is again
+    store.finish("job", JobState.FAILED, problem=Problem("worker-died", "It died."))
+    for owner, next_one in ((ME, OTHER), (OTHER, ME), (ME, OTHER)):
+        assert store.take(owner, "other") is not None
+        store.adopt(owner, next_one, suspect=False)
+    ended = store.get("other").view
+    assert ended.problem is not None and (ended.state, ended.problem.code) == ("failed", "interrupted")
+    assert ended.problem.detail == "The server ended during this job 3 times."
+
+
+def test_a_result_that_was_whole_before_its_server_died_is_not_made_again(store: JobStore) -> None:
+    add(store, "whole", "half", owner=OTHER)
+    for _ in range(2):
+        store.take(OTHER)
+    store.adopt(OTHER, ME, suspect=True, outcome=lambda job: (("scene.glb",), False) if job == "whole" else None)
+    whole = store.get("whole").view
+    assert (whole.state, whole.files) == ("done", ["scene.glb"])
+    assert store.get("half").view.state == "queued"
+
+
 def test_adoption_requeues_interrupted_jobs_once(store: JobStore) -> None:
     add(store, "running", "cancelled", "waiting", owner=OTHER)
     for _ in range(2):
         store.take(OTHER)
     store.request_cancel("cancelled")
-    store.adopt(OTHER, ME, most_attempts=2)
+    store.adopt(OTHER, ME, suspect=True)
     assert [store.get(job).view.state for job in ("running", "cancelled", "waiting")] == [
         "queued",
         "cancelled",
@@ -95,7 +120,7 @@ def test_adoption_requeues_interrupted_jobs_once(store: JobStore) -> None:
     taken = store.take(ME)
     assert taken is not None
     assert taken.view.id == "running"
-    store.adopt(ME, OTHER, most_attempts=2)
+    store.adopt(ME, OTHER, suspect=True)
     ended = store.get("running").view
     assert ended.problem is not None
     assert (ended.state, ended.problem.code) == ("failed", "interrupted")
@@ -228,7 +253,7 @@ def test_a_damaged_row_hides_itself_and_nothing_else(
     store.ended()
     taken = [store.take(ME) for _ in range(3)]
     assert [job and job.view.id for job in taken] == ["first", "last", None]
-    store.adopt(ME, OTHER, most_attempts=2)
+    store.adopt(ME, OTHER, suspect=True)
     assert store.get("first").owner == OTHER
 
 

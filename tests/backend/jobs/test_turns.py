@@ -109,7 +109,7 @@ def test_a_turn_is_remembered_by_the_next_server(store: JobStore, tmp_path: Path
     store.finish("a1", JobState.DONE)
     add(store, "ben", "b1")
     other = JobStore(tmp_path / "jobs.sqlite3")
-    other.adopt(ME, "b" * 16, most_attempts=2)
+    other.adopt(ME, "b" * 16, suspect=True)
     taken = other.take("b" * 16)
     assert taken is not None and taken.view.id == "b1", "anna has just had a turn"
     other.close()
@@ -219,7 +219,7 @@ def test_a_list_of_before_there_were_users_goes_on(tmp_path: Path) -> None:
     assert take_all(store, ending=False) == ["old", "hers", "new"]
     store.close()
     with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (5,)
         names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
     assert "jobs_by_turn" in names and "jobs_by_owner" not in names
     connection.close()

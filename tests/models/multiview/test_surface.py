@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from bench.multiview_measures import is_watertight
 from models.multiview import Settings, Surface, Views, orbit, reconstruct
+from models.multiview.known import Sights, lattice_over
 from models.multiview.plates import plates
-from models.multiview.prior import FARTHEST, lattice_over
+from models.multiview.prior import CLIPPED
 from models.multiview.silhouettes import object_box, outline_distances
 from models.optimisation.hooks import Hooks
 from models.rendering.cameras import Camera
@@ -38,9 +39,8 @@ class Knowing(nn.Module):
         points = self.lattice.points()
         self.true = distance_to(boxes, points) / self.lattice.spacing + doubt * (points[:, :2].norm(dim=1) < 0.15)
 
-    def forward(self, values: Tensor) -> Tensor:
-        hull = values[0, 0] * FARTHEST
-        return (self.true.reshape(hull.shape) - hull).clamp(min=0)[None]
+    def forward(self, values: Tensor, sights: Sights) -> Tensor:
+        return self.true.reshape(values.shape[1:]).clamp(-CLIPPED, CLIPPED)
 
 
 @pytest.fixture(scope="module")
