@@ -1,5 +1,6 @@
 # make demo   block out a room, generate, import, render: pictures in build/demo
 # make test   linters, type checks and all tests, Blender's included
+# make test-cluster   jobs on a Ray cluster on this machine (Linux)
 # make test-gui   an artist's first ten minutes in real Blender windows (Linux, root, Debian packages): build/gui
 # Everything lands in this folder: environments in .venv*, results in build/ and dist/.
 
@@ -22,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What waits for processes more than it computes: half of the backend's tests in time.
 WAITING := $(addprefix tests/backend/,cli cluster downloads jobs server)
 
-.PHONY: demo test lint test-backend test-server test-pipelines test-networks test-blender test-blender-matrix test-rendering test-gui docs bench zip lock clean python
+.PHONY: demo test lint test-backend test-server test-pipelines test-networks test-blender test-blender-matrix test-rendering test-cluster test-gui docs bench zip lock clean python
 
 demo: $(BACKEND)/.server $(BPY)/.ready
 	$(BPY)/$(SCRIPTS)/python -m demo $(ARGS)
@@ -58,6 +59,10 @@ test-rendering: $(BACKEND)/.dev $(BPY)/.ready
 
 test-blender-matrix:
 	for version in 4.2 4.5 5.0; do $(MAKE) test-blender test-rendering BLENDER=$$version || exit 1; done
+
+# Jobs on a real Ray cluster of three machines that are one; on one that does nothing else.
+test-cluster: $(BACKEND)/.dev
+	SET_DRESSER_TEST_CLUSTER=1 $(BIN)/python -m pytest tests/backend/cluster $(ARGS)
 
 # Blender 4.3 and 5.2 from Debian under Xvfb; where that cannot be, it says so and ends well.
 test-gui: $(BACKEND)/.dev
