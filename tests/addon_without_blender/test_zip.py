@@ -45,7 +45,21 @@ def test_the_zip_holds_what_it_needs_and_nothing_else(archive: Path) -> None:
     assert needed <= set(names)
     assert names == sorted(names)
     assert len(names) == len(set(names))
-    allowed = {".py", ".toml", ".txt", ".json", ".md", ".html", ".onnx", ".pt", ".safetensors", ""}
+    allowed = {
+        ".css",
+        ".js",
+        ".svg",
+        ".py",
+        ".toml",
+        ".txt",
+        ".json",
+        ".md",
+        ".html",
+        ".onnx",
+        ".pt",
+        ".safetensors",
+        "",
+    }
     assert {Path(name).suffix for name in names} <= allowed
     assert not [name for name in names if "pycache" in name or "test" in name or name.startswith(("/", "."))]
     for name in ("server.txt", "learned.txt"):

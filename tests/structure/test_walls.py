@@ -87,6 +87,7 @@ MEASURES_TRAINING = {
     "bench/magic123_oracle.py",
     "bench/mira_overfit.py",
     "bench/mira_small.py",
+    "bench/multiview.py",
     "bench/multiview_data.py",
     "bench/multiview_measures.py",
 }
