@@ -137,7 +137,8 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def _fitting(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> str:
-    """As much of a text as there is room for."""
+    """As much of a text as there is room for, in one line."""
+    text = " ".join(text.split())
     if draw.textlength(text, font) <= width:
         return text
     while text and draw.textlength(f"{text}...", font) > width:
