@@ -19,6 +19,7 @@ from blender_addon import session
 from blender_addon.backend_process import leftovers, server_process
 from blender_addon.backend_process.installation import InstallationState
 from blender_addon.backend_process.server_process import ServerState
+from blender_addon.backend_process.studio_server import StudioServer
 from blender_addon.ground import folders, preferences
 from blender_addon.ground.messages import SetDresserError
 from blender_addon.state.condition import Condition, condition, holds_memory
@@ -26,6 +27,7 @@ from blender_addon.state.job import JobRecord
 from blender_addon.ui.panels import SET_DRESSER_PT_main
 from blender_addon.wire import client
 from blender_addon.wire.http_exchange import Timeouts
+from blender_addon.wire.http_framing import ConnectionProblem
 from blender_addon.work import resting, server_life
 from tests.backend.waiting import is_gone, until
 from tests.blender_addon.processes import listen
@@ -318,6 +320,18 @@ def in_state(wanted: ServerState) -> Callable[[Any], None]:
     return make
 
 
+def left(current: Any) -> None:
+    current.desk.studio = True
+
+
+def at_studio(wanted: ServerState, code: str = "") -> Callable[[Any], None]:
+    def make(current: Any) -> None:
+        current.desk.server = server = StudioServer()
+        server.state, server.problem = wanted, ConnectionProblem("It is so.", "Do this.", code)
+
+    return make
+
+
 MAKE: dict[Condition, Callable[[Any], None]] = {
     Condition.NOT_INSTALLED: not_installed,
     Condition.INSTALLING: installing,
@@ -329,6 +343,11 @@ MAKE: dict[Condition, Callable[[Any], None]] = {
     Condition.UNREACHABLE: in_state(ServerState.UNREACHABLE),
     Condition.INCOMPATIBLE: in_state(ServerState.INCOMPATIBLE),
     Condition.CRASHED: in_state(ServerState.CRASHED),
+    Condition.LEFT: left,
+    Condition.CONNECTING: at_studio(ServerState.STARTING),
+    Condition.CONNECTED: at_studio(ServerState.READY),
+    Condition.AWAY: at_studio(ServerState.UNREACHABLE, "refused"),
+    Condition.REFUSED: at_studio(ServerState.UNREACHABLE, "invalid"),
 }
 
 

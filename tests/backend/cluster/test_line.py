@@ -104,7 +104,7 @@ def way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Way]:
     assert not list((tmp_path / "attic" / "farm").glob("*/job")), "what was there of jobs is removed"
     process = way.near.worker._worker
     assert process is not None
-    until(lambda: not process.alive, "the worker's end")
+    process.kill()  # it may be about to leave by itself
 
 
 def test_files_come_home_before_what_tells_of_them(way: Way) -> None:
