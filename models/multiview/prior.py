@@ -2,9 +2,9 @@
 
 The hull of an orbit is never too small, and what it has too much is much alike: a roof on every top, a bulge before
 every broad wall, hollows that are filled. On a coarse lattice the network is told how far each place lies outside of
-the outlines and how well the colours of the views agree there, and says how much farther from the surface it really
-is. That is a smooth number which is added to the hull of any finer lattice, and never negative: nothing is put where
-an outline forbids it, and where it is nought the hull is kept in all its sharpness.
+the outlines and what the views show there, and says how far from the surface it is. Of that and of the hull's distance,
+on any finer lattice, the larger counts: nothing is put where an outline forbids it, and where the hull is right it is
+kept in all its sharpness.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from torch import Tensor
 from models.multiview.prior import CLIPPED, Prior, read_prior
 from models.writing import write_safetensors, write_torch, write_whole
 from training.objects.listing import ATTRIBUTION, Entry, attribution, read_list
-from training.surface.examples import Example, example, read, unlike
+from training.surface.examples import Example, Shapes, example, read
 from training.views import ViewsError, open_views
 
 logger = logging.getLogger("training.surface")
@@ -96,15 +96,15 @@ class Shelf:
         self.tested: list[Path] = []
         self.names: set[str] = set()
         self._folder, self._read = folder, set[Path]()
-        self._others = [read(file) for file in sorted(other.glob("*.pt"))] if other is not None else []
+        others = [read(file) for file in sorted(other.glob("*.pt"))] if other is not None else []
+        self._taken, self._shapes = {each.name for each in others}, Shapes(others)
 
     def fill(self) -> None:
         """Takes in what is new."""
-        taken = {each.name for each in self._others}
         for file in sorted(set(self._folder.glob("*.pt")) - self._read):
             self._read.add(file)
             one = read(file)
-            if one.name in taken or not unlike([one], self._others):
+            if one.name in self._taken or self._shapes.has(one):
                 continue
             if zlib.crc32(one.name.encode()) % TESTED:
                 self.learned.append(file)

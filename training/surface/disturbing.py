@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.multiview.views import Cameras, Views
+from models.multiview.views import Views
 from models.optimisation.chance import generator
 
 BEND, NODES = 3.0, 5
@@ -47,16 +47,3 @@ def _moved(pictures: Tensor, field: Tensor) -> Tensor:
     unit = place * (2 / torch.tensor([width, height])) - 1
     moved = functional.grid_sample(pictures.movedim(3, 1), unit, mode="bilinear", align_corners=False)
     return moved.movedim(1, 3)
-
-
-def smaller(views: Views, size: int) -> Views:
-    """The same views in fewer pixels, a whole part of what they had."""
-    factor = views.cameras.width // size
-    if factor == 1:
-        return views
-    both = torch.cat([views.pictures * views.alpha[..., None], views.alpha[..., None]], dim=3).movedim(3, 1)
-    both = functional.avg_pool2d(both, factor).movedim(1, 3)
-    alpha = both[..., 3]
-    pictures = both[..., :3] / alpha[..., None].clamp(min=1e-3)
-    cameras: Cameras = views.cameras.scaled(both.shape[2], both.shape[1])
-    return Views(pictures.clamp(0, 1), alpha.clamp(0, 1), cameras)

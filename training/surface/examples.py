@@ -125,10 +125,11 @@ def example(models: Path, seen: ObjectViews, seed: int | None = None) -> Example
         ValueError: the model is another one, or its outlines have nothing in common.
     """
     views = small(views_of(seen))
-    if seed is not None:
-        views = disturbed(views, seed)[0]
-        views = views.chosen((~strangers(outline_distances(views.alpha), views)).nonzero()[:, 0])
+    views = views if seed is None else disturbed(views, seed)[0]
     apart = outline_distances(views.alpha)
+    if seed is not None:
+        kept = (~strangers(apart, views)).nonzero()[:, 0]
+        views, apart = views.chosen(kept), apart[kept]
     lattice = lattice_over(*object_box(apart, views))
     values, hull, sights = known(apart, views, lattice)
     near = hull.flatten() < NEAR
@@ -166,18 +167,20 @@ def shape_of(example: Example) -> tuple[Tensor, Tensor]:
     )
 
 
-def unlike(examples: Iterable[Example], others: Iterable[Example]) -> list[Example]:
-    """Those that have shape and proportions of none of the others."""
-    known = [shape_of(each) for each in others]
-    if not known:
-        return list(examples)
-    shapes, boxes = torch.stack([each[0][0] for each in known]).flatten(1), torch.stack([each[1][0] for each in known])
-    kept = []
-    for each in examples:
-        mine, sides = shape_of(each)
+class Shapes:
+    """Shapes and proportions of some examples, to tell whether another has one of them."""
+
+    def __init__(self, examples: Iterable[Example]) -> None:
+        known = [shape_of(each) for each in examples]
+        self._solids = torch.stack([each[0][0] for each in known]).flatten(1) if known else None
+        self._sides = torch.stack([each[1][0] for each in known]) if known else None
+
+    def has(self, example: Example) -> bool:
+        """Whether an example, turned or not, has shape and proportions of one of them."""
+        if self._solids is None or self._sides is None:
+            return False
+        mine, sides = shape_of(example)
         turned_each = mine.flatten(1)[:, None]
-        common = (turned_each & shapes).sum(2) / (turned_each | shapes).sum(2).clamp(min=1)
-        stretched = (sides[:, None] - boxes).abs().amax(2)
-        if not bool(((common > ALIKE) & (stretched < STRETCHED)).any()):
-            kept.append(each)
-    return kept
+        common = (turned_each & self._solids).sum(2) / (turned_each | self._solids).sum(2).clamp(min=1)
+        stretched = (sides[:, None] - self._sides).abs().amax(2)
+        return bool(((common > ALIKE) & (stretched < STRETCHED)).any())
