@@ -38,10 +38,16 @@ def held(process: int) -> Held | None:
     if "Pss" not in kilobytes:
         return None
     own = sum(int(kilobytes.get(name, 0)) for name in ("Private_Clean", "Private_Dirty", "Private_Hugetlb"))
-    processor = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return Held(
-        1024 * int(kilobytes["Rss"]), 1024 * int(kilobytes["Pss"]), 1024 * own, handles, int(fields[17]), processor
-    )
+    resident, shared = (1024 * int(kilobytes[name]) for name in ("Rss", "Pss"))
+    return Held(resident, shared, 1024 * own, handles, int(fields[17]), _seconds(fields))
+
+
+def processor_seconds(process: int) -> float | None:
+    """What a process has taken of the processor; None where the system does not tell."""
+    try:
+        return _seconds(_fields(process))
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def descendants(process: int) -> dict[int, str]:
@@ -128,6 +134,10 @@ def trend(seconds: Sequence[float], values: Sequence[float], each: float = 60.0)
 def _fields(process: int) -> list[str]:
     """Of /proc/PID/stat, from the state on, which is the third of proc(5)."""
     return (PROC / str(process) / "stat").read_text().rpartition(")")[2].split()
+
+
+def _seconds(fields: list[str]) -> float:
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _command(process: int) -> str:

@@ -24,6 +24,7 @@ from backend.jobs.store import JobStore
 from backend.server.users import Role
 from backend.server.users import add as add_user
 from bench import stand_in
+from bench.held import processor_seconds
 from bench.pictures import picture
 from bench.server import Server, running
 from bench.stand_in import STAND_IN
@@ -92,15 +93,6 @@ def answer_times(server: Server, ids: Sequence[str], repeats: int) -> dict[str, 
         taken = None if before is None or after is None else (after - before) / repeats
         answers[name] = sorted(times), taken
     return answers
-
-
-def processor_seconds(process: int) -> float | None:
-    """What a process has taken of the processor; None where the system does not tell."""
-    stat = Path(f"/proc/{process}/stat")
-    if not stat.is_file():
-        return None
-    own, of_the_system = stat.read_text(encoding="ascii").rpartition(")")[2].split()[11:13]
-    return (int(own) + int(of_the_system)) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(process: int) -> tuple[int, int] | None:
