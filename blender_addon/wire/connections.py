@@ -8,7 +8,8 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 Place = tuple[socket.AddressFamily, str, int]
 """Family, address and port."""
@@ -21,6 +22,17 @@ _IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, getattr(errn
 
 class NotConnected(ConnectionRefusedError):
     """No connection came about, with the system's reason."""
+
+
+@contextmanager
+def _told_as_reset() -> Iterator[None]:
+    """Inside, no way to the network any more is a connection that was reset."""
+    try:
+        yield
+    except (BlockingIOError, ConnectionError, ssl.SSLError):
+        raise
+    except OSError as error:
+        raise ConnectionResetError(error.errno, error.strerror) from error
 
 
 class Connection:
@@ -48,22 +60,14 @@ class Connection:
     def send(self, data: memoryview) -> int:
         """How many of the bytes are on their way. Raises BlockingIOError if none can be now, ConnectionError."""
         assert self._socket is not None
-        try:
+        with _told_as_reset():
             return self._socket.send(data)
-        except (BlockingIOError, ConnectionError, ssl.SSLError):
-            raise
-        except OSError as error:  # no way to the network any more
-            raise ConnectionResetError(error.errno, error.strerror) from error
 
     def receive(self, most: int) -> bytes:
         """What has come; b"" if no more will. Raises as `send`."""
         assert self._socket is not None
-        try:
+        with _told_as_reset():
             return self._socket.recv(most)
-        except (BlockingIOError, ConnectionError, ssl.SSLError):
-            raise
-        except OSError as error:
-            raise ConnectionResetError(error.errno, error.strerror) from error
 
     def close(self) -> None:
         if self._socket is not None:

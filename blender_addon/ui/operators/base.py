@@ -23,6 +23,13 @@ def tell(operator: bpy.types.Operator, error: SetDresserError) -> None:
         operator.report({"ERROR"}, f"{error.message} {error.hint}".strip())
 
 
+def permitted(operator: type[bpy.types.Operator], hindrance: str) -> bool:
+    """What `poll` returns: whether nothing hinders; what does is shown over the grey button."""
+    if hindrance:
+        operator.poll_message_set(hindrance)
+    return not hindrance
+
+
 if TYPE_CHECKING:
     _Operator = bpy.types.Operator
 else:  # Blender registers what is derived from its own class beside this one

@@ -10,32 +10,21 @@ import bpy
 from ... import session
 from ...api import batches as calls
 from ...ground.messages import SetDresserError
-from ...settings import parameters, properties
+from ...settings import properties
 from ...state import desk
 from ...state.batch import Batch
 from ...work import batches as work
 from ...work import contact_sheet
 from .. import panels
-from .base import OneCall
-from .generate import prepared, shot_of
+from .base import OneCall, permitted
+from .generate import chosen, shot_of
 
 MOST_SEEDS = 64
 
 
 def _asked(context: bpy.types.Context) -> dict[str, Any]:
-    """What the panel says of every job."""
-    scene = context.scene
-    settings = scene.set_dresser
-    pipeline = properties.chosen_pipeline(settings) or "inflate"
-    return {
-        "pipeline": pipeline,
-        "parameters": parameters.pipelines.values(scene, pipeline),
-        "prepare": prepared(scene),
-        "hide_block_outs": settings.hide_block_outs,
-        "picture_quality": settings.picture_quality,
-        "keep_moves": settings.keep_moves,
-        "wait": False,
-    }
+    """What the panel says of every job; nobody waits for it."""
+    return {**chosen(context.scene), "wait": False}
 
 
 def _block_out(context: bpy.types.Context) -> Any:
@@ -53,7 +42,7 @@ class SET_DRESSER_OT_all_cameras(OneCall, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return _may(cls, panels.all_cameras_hindrance(context))
+        return permitted(cls, panels.all_cameras_hindrance(context))
 
     def act(self, context: bpy.types.Context) -> None:
         seed = context.scene.set_dresser.seed
@@ -74,7 +63,7 @@ class SET_DRESSER_OT_frame_range(OneCall, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return _may(cls, panels.frames_hindrance(context))
+        return permitted(cls, panels.frames_hindrance(context))
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         scene = context.scene
@@ -98,7 +87,7 @@ class SET_DRESSER_OT_seeds(OneCall, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return _may(cls, panels.seeds_hindrance(context))
+        return permitted(cls, panels.seeds_hindrance(context))
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return set(context.window_manager.invoke_props_dialog(self))
@@ -107,12 +96,6 @@ class SET_DRESSER_OT_seeds(OneCall, bpy.types.Operator):
         first = min(context.scene.set_dresser.seed, properties.MAXIMUM_SEED - self.count + 1)
         shot = shot_of(context.scene.set_dresser)
         calls.generate_batch(seeds=range(first, first + self.count), **{**shot, "name": ""}, **_asked(context))
-
-
-def _may(operator: type[bpy.types.Operator], reason: str) -> bool:
-    if reason:
-        operator.poll_message_set(reason)
-    return not reason
 
 
 class ForBatch(OneCall):

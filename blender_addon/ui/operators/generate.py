@@ -11,7 +11,7 @@ from ...capture import block_outs, sentences, sources
 from ...settings import parameters, photo_list, preparing, properties
 from ...state import catalogue, listing
 from .. import panels
-from .base import OneCall
+from .base import OneCall, permitted
 
 
 class SET_DRESSER_OT_generate(OneCall, bpy.types.Operator):
@@ -21,26 +21,25 @@ class SET_DRESSER_OT_generate(OneCall, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        reason = panels.generate_hindrance(context)
-        if reason:
-            cls.poll_message_set(reason)
-        return not reason
+        return permitted(cls, panels.generate_hindrance(context))
 
     def act(self, context: bpy.types.Context) -> None:
-        scene = context.scene
-        settings = scene.set_dresser
-        pipeline = properties.chosen_pipeline(settings) or "inflate"
-        generating.generate(
-            **shot_of(settings),
-            pipeline=pipeline,
-            parameters=parameters.pipelines.values(scene, pipeline),
-            prepare=prepared(scene),
-            seed=settings.seed,
-            hide_block_outs=settings.hide_block_outs,
-            picture_quality=settings.picture_quality,
-            keep_moves=settings.keep_moves,
-            wait=False,
-        )
+        settings = context.scene.set_dresser
+        generating.generate(**shot_of(settings), **chosen(context.scene), seed=settings.seed, wait=False)
+
+
+def chosen(scene: bpy.types.Scene) -> dict[str, Any]:
+    """How the panel asks for props of a shot, whichever it is, as arguments of `generating.generate`."""
+    settings = scene.set_dresser
+    pipeline = properties.chosen_pipeline(settings) or "inflate"
+    return {
+        "pipeline": pipeline,
+        "parameters": parameters.pipelines.values(scene, pipeline),
+        "prepare": prepared(scene),
+        "hide_block_outs": settings.hide_block_outs,
+        "picture_quality": settings.picture_quality,
+        "keep_moves": settings.keep_moves,
+    }
 
 
 def prepared(scene: bpy.types.Scene) -> dict[str, Any]:

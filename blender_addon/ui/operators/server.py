@@ -11,18 +11,23 @@ from ...work import server_life
 from .base import OneCall
 
 
-class SET_DRESSER_OT_start_server(OneCall, bpy.types.Operator):
-    bl_idname = "set_dresser.start_server"
-    bl_label = "Start Backend"
-    bl_description = "Start the backend now; it also starts by itself when it is needed"
+class _Connecting(OneCall):
+    """of_studio: the tooltip where the backend is a studio's server."""
+
+    of_studio = ""
 
     @classmethod
     def description(cls, context: bpy.types.Context, chosen: bpy.types.OperatorProperties) -> str:
         """The tooltip."""
-        said = "Connect to the studio's server now; that also happens when it is needed"
-        said = said if desk.current.studio else cls.bl_description
-        told: str = bpy.app.translations.pgettext_tip(said)
+        told: str = bpy.app.translations.pgettext_tip(cls.of_studio if desk.current.studio else cls.bl_description)
         return told
+
+
+class SET_DRESSER_OT_start_server(_Connecting, bpy.types.Operator):
+    bl_idname = "set_dresser.start_server"
+    bl_label = "Start Backend"
+    bl_description = "Start the backend now; it also starts by itself when it is needed"
+    of_studio = "Connect to the studio's server now; that also happens when it is needed"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -51,18 +56,12 @@ class SET_DRESSER_OT_stop_server(OneCall, bpy.types.Operator):
         server_life.leave(session.current.line)
 
 
-class SET_DRESSER_OT_restart_server(OneCall, bpy.types.Operator):
+class SET_DRESSER_OT_restart_server(_Connecting, bpy.types.Operator):
     bl_idname = "set_dresser.restart_server"
     bl_label = "Restart Backend"
     bl_description = "End the backend, whatever it does, and start it again; unfinished jobs go on"
 
-    @classmethod
-    def description(cls, context: bpy.types.Context, chosen: bpy.types.OperatorProperties) -> str:
-        """The tooltip."""
-        said = "Connect to the studio's server anew; its jobs go on meanwhile"
-        said = said if desk.current.studio else cls.bl_description
-        told: str = bpy.app.translations.pgettext_tip(said)
-        return told
+    of_studio = "Connect to the studio's server anew; its jobs go on meanwhile"
 
     def act(self, context: bpy.types.Context) -> None:
         server.restart_server(wait=False)
