@@ -61,7 +61,7 @@ test-blender-matrix:
 	for version in 4.2 4.5 5.0; do $(MAKE) test-blender test-rendering BLENDER=$$version || exit 1; done
 
 # Jobs on a real Ray cluster of three machines that are one; on one that does nothing else.
-test-cluster: $(BACKEND)/.dev
+test-cluster: $(BACKEND)/.cluster
 	SET_DRESSER_TEST_CLUSTER=1 $(BIN)/python -m pytest tests/backend/cluster $(ARGS)
 
 # Blender 4.3 and 5.2 from Debian under Xvfb; where that cannot be, it says so and ends well.
@@ -81,7 +81,7 @@ zip:
 # uv resolves one file for all three systems; pip and uv both install it.
 lock: $(BACKEND)/.dev
 	$(BIN)/python -m pip install --quiet uv
-	for name in server dev learned uv; do \
+	for name in server dev learned cluster uv; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
 	    --no-emit-find-links --custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt \
 	    || exit 1; done
@@ -103,6 +103,10 @@ $(BACKEND)/.server: requirements/server.txt | python
 $(BACKEND)/.dev: $(BACKEND)/.server requirements/dev.txt requirements/learned.txt requirements/torch.txt
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt -r requirements/learned.txt
 	$(BIN)/python -m pip install --quiet $(TORCH_OPTIONS) -r requirements/torch.txt
+	touch $@
+
+$(BACKEND)/.cluster: $(BACKEND)/.dev requirements/cluster.txt
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/cluster.txt
 	touch $@
 
 .venv-bpy-%/.ready: requirements/blender.txt | python
