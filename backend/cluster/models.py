@@ -15,9 +15,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from backend.cluster.parcels import Arrivals, Piece, packed
+from backend.downloads.folder import HubFile, ModelFolder, Record
 from backend.files import replace_whole
 from backend.weights import State, look, own_folder, row_of
-from backend.weights.revisions import HIDDEN, RECORD, revision_of
+from backend.weights.revisions import revision_of
 
 HASHES = ".hashes.json"
 logger = logging.getLogger(__name__)
@@ -131,10 +132,7 @@ class NodeModels:
 
     def note(self, wanted: Model) -> None:
         """Remember which revision a model is that is complete now, where nobody has. Raises OSError."""
-        record = self._root / wanted.home / HIDDEN / RECORD
         if wanted.revision is not None and revision_of(wanted.id) != wanted.revision:
-            files = [
-                {"path": file.name, "bytes": file.bytes, "digest": f"sha256:{file.digest}"} for file in wanted.files
-            ]
-            known = {"repository": row_of(wanted.id).repository, "commit": wanted.revision, "files": files}
-            replace_whole(record, json.dumps(known, indent=1).encode())
+            row = row_of(wanted.id)
+            files = [HubFile(file.name, file.bytes, f"sha256:{file.digest}") for file in wanted.files]
+            ModelFolder(self._root, row).write(Record(row.repository, wanted.revision, files))

@@ -16,14 +16,16 @@ import pytest
 from backend.cluster import line as lines
 from backend.cluster.line import Line, Models
 from backend.cluster.machines import Machine
-from backend.cluster.models import HASHES, Hashes, NodeModels
+from backend.cluster.models import HASHES, Hashes, Model, ModelFile, NodeModels
 from backend.cluster.node import NodeWorker
 from backend.cluster.outbox import LogLines
 from backend.cluster.rays import Broken, Gone
 from backend.contract import GenerateRequest
+from backend.downloads.folder import HubFile, ModelFolder
 from backend.jobs.channel import Message
 from backend.jobs.folders import JobFolders
 from backend.pipelines import PIPELINES
+from backend.weights import row_of
 from tests.backend.cluster.conftest import PLUGINS
 from tests.backend.jobs import fake_pipelines, long_pipeline
 from tests.backend.small_pictures import cut_out
@@ -197,3 +199,14 @@ def test_batches_end_at_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "BATCH_BYTES", 10)
     items = [LogLines(b"x" * size) for size in (4, 4, 4, 20, 1)]
     assert [len(batch) for batch in lines.batches(items)] == [3, 1, 1]
+
+
+def test_a_machine_notes_which_revision_of_a_model_it_was_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SET_DRESSER_MODELS", str(tmp_path))
+    row = row_of("midi")
+    sent = Model(row.id, row.home, "0" * 40, (ModelFile("model_index.json", 3, "f" * 64),))
+    NodeModels().note(sent)
+    record = ModelFolder(tmp_path, row).record()
+    assert record is not None and record.commit == sent.revision and record.repository == row.repository
+    assert record.files == [HubFile("model_index.json", 3, f"sha256:{'f' * 64}")]
+    assert record.fetched == [], "what others have sent is not ours to remove"
