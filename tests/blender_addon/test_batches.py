@@ -17,6 +17,7 @@ from blender_addon.ground.messages import SetDresserError
 from blender_addon.ground.references import Place, Reference
 from blender_addon.state import batch as state
 from blender_addon.state.batch import Batch, Entry, Shot
+from blender_addon.ui.panels.batches import fraction
 from blender_addon.work import batch_files
 from blender_addon.work import batches as work
 from tests.backend.waiting import is_gone, until
@@ -311,7 +312,7 @@ def test_a_blender_that_starts_anew_offers_the_props_that_were_not_saved(
 def test_the_panel_has_a_line_for_each_batch(addon: Any, current: Any) -> None:
     made = small(current)
     made.shots[0].state = state.TAKEN
-    assert "1 of 2 pictures to take" in draw().texts
+    assert "1 of 2 pictures to take" in draw().texts and fraction(made) == 0.5
     assert {"set_dresser.continue_batch", "set_dresser.cancel_batch"} <= set(draw().buttons)
     assert "set_dresser.open_contact_sheet" not in draw().buttons
     made.shots[1].state = state.TAKEN
