@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.gui.batch import dress_a_shot_on_a_studios_server
 from tests.gui.blender import NEXT_TO_RIGHT, RIGHT
 from tests.gui.long_job import finish_early_and_continue
 from tests.gui.machine import STAGE, until
@@ -431,6 +432,7 @@ STEPS: tuple[Callable[[Trip], None], ...] = (
     save_and_reopen_in_a_job,
     quit_in_a_job,
     kill_in_a_job,
+    dress_a_shot_on_a_studios_server,
     read_it_in_german,
     leave,
 )

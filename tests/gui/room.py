@@ -34,6 +34,52 @@ def pieces() -> list[bpy.types.Object]:
     return [bpy.data.objects[name] for name in NAMES]
 
 
+def furnish() -> None:
+    """The room with twelve block-outs, in the collection Block-Out, and five cameras: all round, and one high up."""
+    build()
+    bpy.data.objects.remove(bpy.data.objects["Camera"])
+    stool = [_cone(0.2, 0.2, 0.06, 0.47), *(_box((0.05, 0.05, 0.45), (x, y, 0.22)) for x in _SIDES for y in _SIDES)]
+    _join("Stool", stool, (0.72, 0.52, 0.30), (-0.9, -1.3, 0), 20)
+    shelf = [_box((0.9, 0.3, 0.04), (0, 0, z)) for z in (0.05, 0.55, 1.05, 1.55)]
+    shelf += [_box((0.04, 0.3, 1.6), (x, 0, 0.8)) for x in (-0.45, 0.45)]
+    _join("Shelf", [*shelf, _box((0.9, 0.02, 1.6), (0, 0.14, 0.8))], (0.35, 0.20, 0.10), (2.7, 2.1, 0))
+    _join(
+        "Chest",
+        [_box((0.9, 0.5, 0.45), (0, 0, 0.225)), _box((0.94, 0.54, 0.08), (0, 0, 0.49))],
+        (0.42, 0.12, 0.10),
+        (-2.6, -0.4, 0),
+        75,
+    )
+    plant = [_cone(0.16, 0.22, 0.35, 0.175), _ball(0.38, 0.72), _ball(0.27, 1.1)]
+    _join("Plant", plant, (0.13, 0.36, 0.14), (-2.7, 1.8, 0))
+    _join("Barrel", [_cone(0.28, 0.36, 0.42, 0.21), _cone(0.36, 0.28, 0.42, 0.63)], (0.38, 0.24, 0.13), (2.6, -0.9, 0))
+    _join("Crate", [_box((0.6, 0.6, 0.6), (0, 0, 0.3))], (0.70, 0.55, 0.30), (1.7, -1.9, 0), 25)
+    chair = [_box((0.75, 0.75, 0.4), (0, 0, 0.2)), _box((0.75, 0.2, 0.85), (0, 0.28, 0.425))]
+    chair += [_box((0.16, 0.75, 0.58), (side * 0.3, 0, 0.29)) for side in (-1, 1)]
+    _join("Armchair", chair, (0.50, 0.16, 0.20), (-2.3, -1.9, 0), 125)
+    _join("Vase", [_cone(0.07, 0.13, 0.16, 0.6), _cone(0.13, 0.05, 0.18, 0.77)], (0.80, 0.82, 0.85), (0.6, -0.6, -0.03))
+    _join("Globe", [_cone(0.18, 0.06, 0.12, 0.06), _ball(0.3, 0.4)], (0.20, 0.45, 0.60), (0.2, -2.1, 0))
+    collection = bpy.data.collections.new("Block-Out")
+    bpy.context.scene.collection.children.link(collection)
+    for each in (bpy.data.objects[name] for name in TWELVE):
+        for former in each.users_collection:
+            former.objects.unlink(each)
+        collection.objects.link(each)
+        each.select_set(True)
+    for number, place in enumerate(_CAMERAS, 1):
+        camera = bpy.data.objects.new(f"Camera {number}", bpy.data.cameras.new(f"Camera {number}"))
+        camera.data.lens = 32
+        camera.location = place
+        camera.rotation_euler = (Vector((0, 0, 0.4)) - camera.location).to_track_quat("-Z", "Y").to_euler()
+        bpy.context.scene.collection.objects.link(camera)
+    bpy.context.scene.camera = bpy.data.objects["Camera 1"]
+
+
+TWELVE = (*NAMES, "Stool", "Shelf", "Chest", "Plant", "Barrel", "Crate", "Armchair", "Vase", "Globe")
+_SIDES = (-0.14, 0.14)
+_CAMERAS = ((0.4, -6.2, 2.0), (-5.6, -3.0, 1.8), (5.6, -3.4, 2.2), (-2.2, -6.0, 3.2), (1.5, -3.0, 6.0))
+
+
 def photograph() -> None:
     """Two more cameras round the table, and EEVEE with few pixels; table and cameras are selected, the table active."""
     scene, table = bpy.context.scene, bpy.data.objects["Table"]
@@ -84,6 +130,11 @@ def _light_and_camera() -> None:
 def _box(size: tuple[float, float, float], place: tuple[float, float, float]) -> bpy.types.Object:
     bpy.ops.mesh.primitive_cube_add(size=1, location=place)
     bpy.context.object.scale = size
+    return bpy.context.object
+
+
+def _ball(radius: float, middle: float) -> bpy.types.Object:
+    bpy.ops.mesh.primitive_uv_sphere_add(segments=32, ring_count=16, radius=radius, location=(0, 0, middle))
     return bpy.context.object
 
 
