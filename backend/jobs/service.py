@@ -24,6 +24,7 @@ from backend.jobs.rows import StoredJob, unknown
 from backend.jobs.shown import finishes_early, shown
 from backend.jobs.statistics import Count
 from backend.jobs.store import JobStore
+from backend.jobs.submission import Submission
 from backend.pipelines import PIPELINES
 from backend.pipelines.base import PipelineInfo
 from backend.privacy import close_to_others
@@ -191,18 +192,26 @@ class JobService:
         outlines: Sequence[OutlineFiles] = (),
         *,
         user: str = "",
+        asked: Submission | None = None,
     ) -> JobView:
         """Check everything, store it, queue it. Raises Problem, and then nothing is stored.
 
         user: whose job it is; users take turns.
+        asked: the key that it is asked for by; see `asked_before`, which is looked at before.
         """
         if self._at_work is None:
             raise RuntimeError("submit() needs a service that was started")
         info = check_job(request, images, instances, depth, outlines)
-        return self._queue(self.folders.create(request, images, instances, depth, outlines), request, info, user)
+        made = self.folders.create(request, images, instances, depth, outlines)
+        return self._queue(made, request, info, user, asked)
 
-    def again(self, job: str, changes: AgainRequest, *, user: str = "") -> JobView:
-        """A new job with the inputs of another one, whatever became of that. `user`: as for `submit`.
+    def asked_before(self, user: str, asked: Submission) -> JobView | None:
+        """The job that a user has asked for by this key, if it is still there. Raises Problem("key-reused")."""
+        job = self._store.users.asked_before(user, asked)
+        return None if job is None else self.get(job)
+
+    def again(self, job: str, changes: AgainRequest, *, user: str = "", asked: Submission | None = None) -> JobView:
+        """A new job with the inputs of another one, whatever became of that. `user`, `asked`: as for `submit`.
 
         Raises Problem("job-not-found", "inputs-gone"), and what `submit` raises; nothing is stored then.
         """
@@ -219,16 +228,21 @@ class JobService:
             if (self.folders.path(job) / "inputs").is_dir():
                 raise
             raise pictures_gone() from problem  # it was removed at this very moment
-        return self._queue(made, request, info, user)
+        return self._queue(made, request, info, user, asked)
 
-    def _queue(self, job: str, request: GenerateRequest, info: PipelineInfo, user: str) -> JobView:
+    def _queue(
+        self, job: str, request: GenerateRequest, info: PipelineInfo, user: str, asked: Submission | None
+    ) -> JobView:
         """Put a job whose folder is complete at the end of the queue."""
         assert self._at_work
         try:
-            stored = self._store.add(job, self._at_work.owner, request.name, info.id, request.origin, user)
+            stored = self._store.add(job, self._at_work.owner, request.name, info.id, request.origin, user, asked)
         except Problem:
             self.folders.remove(job)
             raise
+        if stored.view.id != job:  # the same request came over two lines at once
+            self.folders.remove(job)
+            return self._shown(stored)
         self._look_up()
         self.news.publish(job)
         return self._shown(stored)
@@ -258,13 +272,13 @@ class JobService:
     def user_of(self, job: str) -> str:
         """Whose job it is. Raises Problem("job-not-found")."""
         self.folders.path(job)
-        if (user := self._store.user_of(job)) is None:
+        if (user := self._store.users.owner_of(job)) is None:
             raise unknown(job)
         return user
 
     def queued_of(self, user: str) -> int:
         """How many jobs of a user wait."""
-        return self._store.queued_of(user)
+        return self._store.users.queued_of(user)
 
     def get(self, job: str) -> JobView:
         """Raises Problem("job-not-found")."""
@@ -355,7 +369,7 @@ class JobService:
 
     def usage(self, user: str | None = None) -> retention.Usage:
         """What the jobs hold of the disk; those of one user where that is given."""
-        return retention.usage(self.folders, None if user is None else self._store.jobs_of(user))
+        return retention.usage(self.folders, None if user is None else self._store.users.jobs_of(user))
 
     def answer(self, job: str, answer: dict[str, Any]) -> JobView:
         """Answer the question of a job in needs_input. Raises Problem("input-not-expected", "answer-invalid")."""
