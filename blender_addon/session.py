@@ -44,6 +44,7 @@ class Session:
         self.line = Line(desk, place)
         self.life, self.lists, self.keeping, self.previews = ServerLife(desk), Lists(), Keeping(), PreviewFetching()
         self.former_file = ""
+        self._at_home = False
         self._shown = desk.version
         self._catalogue = desk.catalogue
 
@@ -55,6 +56,9 @@ class Session:
         """
         desk, line = self.desk, self.line
         began, line.held = time.perf_counter(), 0.0
+        if not self._at_home:
+            self._at_home = True
+            batches.find_home(desk)
         asking.save(line.report)
         self.life.poll(line)
         if desk.installation.poll(desk.server.running and not desk.server.remote):
@@ -184,6 +188,8 @@ def register() -> None:
     )
     register_parameters(desk)
     batch_files.read_all(desk)
+    if desk.batches:
+        tick.wake()
 
 
 def unregister() -> None:

@@ -69,7 +69,7 @@ def sheet_files(record: Record, prop_picture: Callable[[Entry], Path | None], li
             )
             for entry in record.entries[begin : begin + COLUMNS * ROWS]
         ]
-        files[PNG.format("" if number == 1 else f"-{number}")] = _drawn(record.name, pairs)
+        files[PNG.format("" if number == 1 else f"-{number}")] = _drawn(record, pairs)
         articles += [_article(pair, linked) for pair in pairs]
     return {**files, HTML: _page(record, articles)}
 
@@ -85,6 +85,14 @@ def spoken(entry: Entry) -> str:
     remarks = len(entry.warnings)
     told = "" if not remarks else f", {remarks} warning" + ("" if remarks == 1 else "s")
     return f"{entry.seconds:.1f} s, {objects}, {entry.triangles:,} triangles{early}{told}"
+
+
+def said_of_all(record: Record) -> str:
+    """Like "7 of 8 made, 12 objects, 1 left out"."""
+    done = [entry for entry in record.entries if entry.state == DONE]
+    objects = sum(entry.objects or 0 for entry in done)
+    parts = [f"{len(done)} of {len(record.entries)} made", f"{objects} object" + ("" if objects == 1 else "s")]
+    return ", ".join([*parts, *([f"{len(record.left_out)} left out"] if record.left_out else [])])
 
 
 Pair = tuple[Entry, Image.Image | None, Image.Image | None]
@@ -105,17 +113,18 @@ def _open(path: Path) -> Image.Image | None:
     return board
 
 
-def _drawn(name: str, pairs: Sequence[Pair]) -> bytes:
-    """One page as PNG: under each picture and its prop the name, and what came of it."""
+def _drawn(record: Record, pairs: Sequence[Pair]) -> bytes:
+    """One page as PNG: what came of all of it; under each picture and its prop the name, and what came of that."""
     wide, high = 2 * SIDE + 4, SIDE + 3 * LINE
     columns = min(COLUMNS, len(pairs))
     rows = -(-len(pairs) // columns)
-    top = GAP + 2 * LINE
+    top = GAP + 3 * LINE
     size = GAP + columns * (wide + GAP), top + rows * (high + GAP)
     page = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(page)
     large, small = ImageFont.load_default(18), ImageFont.load_default(13)
-    draw.text((GAP, GAP), _fitting(draw, name, large, size[0] - 2 * GAP), INK, large)
+    for text, below, colour, font in ((record.name, 0, INK, large), (said_of_all(record), LINE + 4, FAINT, small)):
+        draw.text((GAP, GAP + below), _fitting(draw, text, font, size[0] - 2 * GAP), colour, font)
     for index, (entry, picture, prop) in enumerate(pairs):
         left, up = GAP + index % columns * (wide + GAP), top + index // columns * (high + GAP)
         for image, x, kind in ((picture, left, "picture"), (prop, left + SIDE + 4, "prop")):
@@ -161,13 +170,11 @@ def _wrapped(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> It
 
 def _page(record: Record, articles: Sequence[str]) -> bytes:
     """The sheet as HTML; pictures are in it, scenes are linked."""
-    made = sum(entry.state == DONE for entry in record.entries)
     title, joined = html.escape(record.name), "\n".join(articles)
-    said = f"{made} of {len(articles)} made" + (f", {len(record.left_out)} left out" if record.left_out else "")
     remarks = "".join(f"<p>{html.escape(remark)}</p>" for remark in record.remarks)
     text = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-        f"</head><body>\n<h1>{title}</h1><p>{said}</p>{remarks}\n<main>\n{joined}\n</main></body></html>\n"
+        f"</head><body>\n<h1>{title}</h1><p>{said_of_all(record)}</p>{remarks}\n<main>\n{joined}\n</main></body></html>\n"
     )
     return text.encode()
 

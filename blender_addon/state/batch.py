@@ -125,7 +125,7 @@ class Batch:
         pictures.
     choosing: entries are known once all shots are taken, and which of them shows each block-out best.
     begun: something was sent, or may have been.
-    paused, cancelled: what the artist wants. unsaid: jobs have not heard of it yet.
+    paused, cancelled: what the artist wants.
     folder: where it is kept. task, sending: what goes on by itself, and the entry that is on its way.
     message, fraction: what the panel says of the picture that is being taken.
     away: another file is open. lock: held while this Blender works on it. unfolded: its parts are shown.
@@ -189,8 +189,7 @@ class Batch:
             self.place, self.block_outs = self.place.reopened(), [each.reopened() for each in self.block_outs]
             for shot in self.shots:
                 shot.cameras = [each.reopened() for each in shot.cameras]
-        else:
-            self.away = True
+        self.away = not same
 
     def document(self) -> dict[str, Any]:
         """What `read` reads."""

@@ -23,15 +23,15 @@ def listed(desk: Desk) -> list[JobRecord]:
     return [record for record in desk.jobs.values() if record.ended and not record.busy]
 
 
-def title(names: list[str]) -> str:
+def title(names: list[str], named: int = NAMED) -> str:
     """What to call a job after its block-outs, like "Sofa, Rug + 4"; "" without any."""
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" + {more}" if more > 0 else "")
+    more = len(names) - named
+    return ", ".join(names[:named]) + (f" + {more}" if more > 0 else "")
 
 
-def entry_title(batch: Batch, entry: Entry) -> str:
+def entry_title(batch: Batch, entry: Entry, named: int = NAMED) -> str:
     """What to call the job of a part of a batch: what it makes, and of which picture."""
-    made = title([each.name for each in made_of(batch, entry).values()])
+    made = title([each.name for each in made_of(batch, entry).values()], named)
     return " · ".join(dict.fromkeys(filter(None, (made, entry.name)))) or batch.name
 
 
@@ -55,6 +55,16 @@ def entry_state(desk: Desk, entry: Entry) -> str:
 def counted(desk: Desk, batch: Batch) -> Counter[str]:
     """How many parts of a batch are in each state; see `entry_state`."""
     return Counter(entry_state(desk, entry) for entry in batch.entries)
+
+
+def not_here(desk: Desk, batch: Batch) -> int:
+    """How many jobs of a batch are done whose props are to be in the file that is open, are not, and do not come by
+    themselves: a Blender that has ended had them, and had not saved them."""
+    if batch.away or not batch.options["import_when_done"]:
+        return 0
+    records = [record for entry in batch.entries if (record := desk.jobs.get(entry.job)) is not None]
+    done = [record for record in records if record.state == "done" and not record.away]
+    return sum(not (record.result_imported or record.awaited or record.busy) for record in done)
 
 
 def of_batches(desk: Desk) -> set[str]:

@@ -10,7 +10,7 @@ import json
 import shutil
 from pathlib import Path
 
-from ..ground import folders, references
+from ..ground import folders
 from ..ground.files import write_whole
 from ..ground.messages import SetDresserError
 from ..ground.privacy import private_folder
@@ -26,7 +26,8 @@ MOST = 50
 
 
 def read_all(desk: Desk) -> None:
-    """Have the desk know what is kept; what cannot be read is left alone."""
+    """Have the desk know what is kept; what cannot be read is left alone. Of which file each is, `batches.find_home`
+    finds out later: while Blender enables add-ons nobody is told which file is open."""
     found = []
     for path in (folders.place() / FOLDER).glob(f"*/{NAME}"):
         try:
@@ -36,7 +37,7 @@ def read_all(desk: Desk) -> None:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
         if batch.id == path.parent.name:
-            batch.away = batch.file != references.this_file() or not batch.file
+            batch.away = True
             found.append(batch)
     found.sort(key=lambda batch: batch.created, reverse=True)
     desk.batches = {batch.id: batch for batch in found}

@@ -156,7 +156,7 @@ def adopt(line: Line, batch: Batch, entry: Entry, record: JobRecord, description
     if batch.cancelled:
         jobs.cancel(line, record)
     elif batch.paused:
-        line.begin(rest(line, record, True), line.report)
+        line.begin(rest(line, batch, record), line.report)
     follow(line, batch)
 
 
@@ -169,10 +169,10 @@ def follow(line: Line, batch: Batch) -> None:
         jobs.attend(line, record)
 
 
-def rest(line: Line, record: JobRecord, resting: bool) -> Steps[None]:
-    """Have a job wait in the queue until it is told otherwise, or tell it."""
-    yield from following.tell(line, record, lambda client: client.prioritise(record.id, RESTING if resting else 0))
-    record.resting = resting
+def rest(line: Line, batch: Batch, record: JobRecord) -> Steps[None]:
+    """Have a job wait in the queue as long as the batch is paused, and no longer: whatever holds when it is told."""
+    yield from following.tell(line, record, lambda client: client.prioritise(record.id, RESTING if batch.paused else 0))
+    record.resting = batch.paused
     line.desk.changed()
 
 

@@ -58,7 +58,7 @@ def _go_on(line: Line, batch: Batch) -> Steps[None]:
     for entry in batch.entries:
         record = line.desk.jobs.get(entry.job)
         if record is not None and record.resting and not record.ended:
-            yield from batch_sending.rest(line, record, False)
+            yield from batch_sending.rest(line, batch, record)
     for entry, record in batch_sending.failed(batch, line.desk):
         if record.can_continue:
             entry.outcome = ""
@@ -100,7 +100,7 @@ def pause(line: Line, batch: Batch) -> None:
     batch.paused, batch.wished = True, False
     _stop(line, batch)
     for record in _open_jobs(line.desk, batch):
-        line.begin(batch_sending.rest(line, record, True), line.report)
+        line.begin(batch_sending.rest(line, batch, record), line.report)
     batch_files.save(batch)
     line.desk.changed()
 
@@ -228,12 +228,17 @@ def file_loaded(line: Line, same: bool) -> None:
                 "Open the file of the batch, and go on.",
                 "batch-file",
             )
-        if (same and not batch.away) or home:
-            batch.file_opened(True)
-            batch.away = False
-        else:
-            batch.file_opened(False)
+        batch.file_opened((same and not batch.away) or home)
     line.desk.changed()
+
+
+def find_home(desk: Desk) -> None:
+    """Of the batches that were kept, those are at home that were made in the file that is open."""
+    file = references.this_file()
+    for batch in desk.batches.values():
+        if batch.away and file and batch.file == file:
+            batch.file_opened(True)
+            desk.changed()
 
 
 def close(desk: Desk) -> None:

@@ -19,6 +19,9 @@ from .line import Line
 
 PAGE = "contact-sheet.html"
 _NAMES = re.compile(r"contact-sheet\.html|contact-sheet(-\d{1,3})?\.png|batch\.csv")
+NAMED = 6
+"""Block-outs in the title of a part, where there is more room than in the panel."""
+
 LARGEST = 512 * 1024 * 1024
 """Bytes of all its files."""
 
@@ -53,7 +56,7 @@ def _document(batch: Batch) -> dict[str, Any]:
 def _row(batch: Batch, entry: Entry) -> dict[str, Any]:
     problem = entry.problem
     return {
-        "name": listing.entry_title(batch, entry),
+        "name": listing.entry_title(batch, entry, NAMED),
         "job": entry.job or None,
         "remarks": entry.reasons,
         "problem": None if problem is None else {name: getattr(problem, name) for name in ("message", "hint", "code")},

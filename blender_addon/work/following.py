@@ -74,8 +74,9 @@ def look(line: Line, record: JobRecord) -> Steps[None]:
 
 
 def tell(line: Line, record: JobRecord, ask: Callable[[Client], Exchange]) -> Steps[None]:
-    """Ask something of a job of the server's, whose answer is the job as it is then."""
-    description = yield from line.ask(ask)
+    """Ask something of a job of the server's, whose answer is the job as it is then; a studio's server that is away is
+    asked when it is back."""
+    description = yield from line.patiently(ask)
     if not record.busy:  # whoever follows it hears more, and sooner
         record.take_description(description)
     line.desk.changed()

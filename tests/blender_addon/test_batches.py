@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import addon_utils
 import bpy
 import pytest
 
@@ -16,6 +17,7 @@ from blender_addon.ground.messages import SetDresserError
 from blender_addon.ground.references import Place, Reference
 from blender_addon.state import batch as state
 from blender_addon.state.batch import Batch, Entry, Shot
+from blender_addon.ui.panels.batches import fraction
 from blender_addon.work import batch_files
 from blender_addon.work import batches as work
 from tests.backend.waiting import is_gone, until
@@ -282,10 +284,35 @@ def test_a_batch_is_read_as_it_was_written(current: Any) -> None:
             state.read({**made.document(), **damage}, made.folder)
 
 
+def test_a_blender_that_starts_anew_offers_the_props_that_were_not_saved(
+    addon: Any, room: list[Any], tmp_path: Path
+) -> None:
+    """While it enables its add-ons, it tells nobody which file is open."""
+    path = str(tmp_path / "room.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    kept = addon.generate_batch(objects=room, pipeline="test-box")
+    assert len(kept.objects) == 3
+    addon.unregister()
+    bpy.ops.wm.open_mainfile(filepath=path)
+    assert addon_utils.enable("blender_addon") is addon
+    try:
+        (found,) = addon.batches()
+        assert found.id == kept.id
+        addon.jobs()
+        assert not found._batch.away, "it is of the file that is open"
+        assert "1 of 1 done, 1 not in this file" in draw().texts
+        bpy.ops.set_dresser.continue_batch(batch=found.id)
+        pump_until(lambda: len(found.objects) == 3, "the props")
+        assert {prop.set_dresser_block_out.name for prop in found.objects} == {"Box", "Ball", "Cone"}
+        assert "1 of 1 done" in draw().texts and "set_dresser.continue_batch" not in draw().buttons
+    finally:
+        addon_utils.disable("blender_addon")
+
+
 def test_the_panel_has_a_line_for_each_batch(addon: Any, current: Any) -> None:
     made = small(current)
     made.shots[0].state = state.TAKEN
-    assert "1 of 2 pictures to take" in draw().texts
+    assert "1 of 2 pictures to take" in draw().texts and fraction(made) == 0.5
     assert {"set_dresser.continue_batch", "set_dresser.cancel_batch"} <= set(draw().buttons)
     assert "set_dresser.open_contact_sheet" not in draw().buttons
     made.shots[1].state = state.TAKEN
@@ -296,8 +323,10 @@ def test_the_panel_has_a_line_for_each_batch(addon: Any, current: Any) -> None:
         record(id=entry.job, state=states[entry.key], batch=made.of_job(entry))
     texts = draw().texts
     assert "Shots" in texts and "1 of 3 done, 1 failed" in texts and "Chair · View 0" not in texts
-    assert "set_dresser.pause_batch" in draw().buttons
-    made.unfolded = True
+    assert "set_dresser.pause_batch" in draw().buttons and "set_dresser.continue_batch" not in draw().buttons
+    made.paused = True
+    assert "Paused, 1 of 3 done, 1 failed" in draw().texts and "set_dresser.continue_batch" in draw().buttons
+    made.paused, made.unfolded = False, True
     made.entries[0].reasons = ["Chair: View 0, largest and whole"]
     texts = draw().texts
     assert "Chair · View 0" in texts and "Chair: View 0, largest and whole" in texts

@@ -68,7 +68,7 @@ def show_tab(name: str) -> bool:
     if found.active_panel_category != name:
         try:
             found.active_panel_category = name
-        except TypeError:  # not drawn with this tab yet
+        except (TypeError, AttributeError):  # not drawn with this tab, or with any, yet
             area.tag_redraw()
             return False
     area.tag_redraw()

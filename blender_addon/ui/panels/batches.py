@@ -89,16 +89,20 @@ def _runs(batch: Batch) -> bool:
 
 
 def _can_go_on(batch: Batch) -> bool:
-    """Whether there is something that going on would do."""
+    """Whether there is something that going on would do; a pause ends with it even before its jobs have heard of it."""
     counts = listing.counted(desk.current, batch)
+    if batch.paused and not has_ended(batch):
+        return True
     rest = counts["resting"] + counts["waiting"] + counts["failed"] + counts["cancelled"] + counts["left out"]
-    return bool(rest or batch.untaken or batch.choosing)
+    return bool(rest or batch.untaken or batch.choosing or listing.not_here(desk.current, batch))
 
 
 def fraction(batch: Batch) -> float:
-    """How much of all of it is done; while pictures are taken, of these."""
+    """How much of all of it is done; as long as there are pictures to take, of these."""
     if batch.message:
         return batch.fraction
+    if batch.untaken or batch.choosing:
+        return 1.0 - len(batch.untaken) / len(batch.shots)
     records = [desk.current.jobs.get(entry.job) for entry in batch.entries]
     done = sum(
         entry.outcome == "done" if record is None else float(record.ended) or record.fraction
@@ -117,12 +121,14 @@ def _short(batch: Batch) -> str:
 
 
 def counted_text(batch: Batch) -> str:
-    """Like "7 of 12 done, 1 failed"."""
+    """Like "7 of 12 done, 1 failed, 2 not in this file"."""
     counts = listing.counted(desk.current, batch)
     parts = [f"{counts['done']} of {len(batch.entries)} done"]
     for name, word in (("needs_input", "asks"), ("failed", "failed"), ("left out", "left out")):
         if counts[name]:
             parts.append(f"{counts[name]} {word}")
+    if missing := listing.not_here(desk.current, batch):
+        parts.append(f"{missing} not in this file")
     return ", ".join(parts)
 
 
@@ -154,5 +160,5 @@ def _draw_parts(column: bpy.types.UILayout, context: bpy.types.Context, batch: B
 def _state_text(entry: Entry, what: str) -> str:
     record = desk.current.jobs.get(entry.job)
     if record is None or record.ended or what == "resting":
-        return "paused" if what == "resting" else what
+        return "Paused" if what == "resting" else what.capitalize()
     return progress_text(record).rpartition(", ")[0] or progress_text(record)

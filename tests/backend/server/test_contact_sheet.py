@@ -49,6 +49,7 @@ def test_it_has_a_row_for_each_job_and_for_what_was_left_out(server: RunningServ
     assert "scene.glb" not in made["batch.csv"].decode(), "nothing lies beside it"
     page = made["contact-sheet.html"].decode()
     assert "Set &lt;1&gt;" in page and "Lamp was not seen." in page and "Chair: largest &amp; whole" in page
+    assert "1 of 5 made, 1 object, 3 left out" in page
     assert page.count("data:image/jpeg;base64,") == 3, "two pictures, and one prop"
     with Image.open(io.BytesIO(made["contact-sheet.png"])) as picture:
         assert picture.width > 4 * 2 * 192

@@ -1,0 +1,65 @@
+"""A batch on a studio's server: TLS, users, a server that is away in between; a real one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blender_addon.backend_process import studio_server
+from blender_addon.backend_process.server_process import ServerState
+from blender_addon.state import desk
+from tests.backend.server.certificates import OPENSSL
+from tests.blender_addon.pumping import pump_until
+from tests.blender_addon.studio import StudioServer
+
+pytestmark = pytest.mark.skipif(OPENSSL is None, reason="the program openssl makes the certificates and is missing")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[StudioServer]:
+    made = StudioServer(tmp_path / "studio")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def studio(addon: Any, server: StudioServer, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The add-on; its backend is that server, asked by Anna. It is seen at once that it is back."""
+    monkeypatch.setattr(studio_server, "SOON", (0.2,))
+    monkeypatch.setenv("SET_DRESSER_PYTHON", "/no/python/is/needed/here")
+    addon.use_server(server.address, token=server.tokens["anna"], certificate=server.certificate)
+    return addon
+
+
+def test_a_batch_comes_whole_and_one_is_stopped_though_the_server_is_away(
+    studio: Any, server: StudioServer, room: list[Any], tmp_path: Path
+) -> None:
+    """What is asked of its jobs while the server is away, that hears when it is back."""
+    whole = studio.generate_batch(cameras="all", objects=room, pipeline="test-box", out=tmp_path / "sheet")
+    assert {prop.set_dresser_block_out for prop in whole.objects} == set(room) and len(whole.objects) == 3
+    page = (tmp_path / "sheet" / "contact-sheet.html").read_text(encoding="utf-8")
+    assert "1 of 1 made, 3 objects" in page and "Box, Ball, Cone · Camera" in page
+
+    def states() -> Counter[str]:
+        return Counter(made.states.values())
+
+    made = studio.generate_batch(
+        seeds=range(3), objects=room, pipeline="test-box", parameters={"seconds": 300.0}, wait=False
+    )
+    pump_until(lambda: states() == {"running": 1, "queued": 2}, "the first one")
+    server.stop()
+    try:
+        pump_until(lambda: desk.current.server.state is ServerState.UNREACHABLE, "the notice")
+        made.pause()
+    finally:
+        server.start()
+    pump_until(lambda: states() == {"running": 1, "resting": 2}, "the rest of the others")
+    made.go_on(wait=False)
+    pump_until(lambda: states() == {"running": 1, "queued": 2}, "their turn")
+    made.cancel()
+    pump_until(lambda: states() == {"cancelled": 3}, "the end of all")
+    assert len(list((server.folder / "data" / "jobs").iterdir())) == 1 + 3, "no job twice"
