@@ -33,6 +33,9 @@ ERRORS = MappingProxyType(
         "request-too-large": ErrorKind(
             413, "The request is too large", "Send a smaller picture; 64 megapixels and 256 MB are the limit."
         ),
+        "key-reused": ErrorKind(
+            422, "The key of the request was used for another one", "Give each request for a new job a key of its own."
+        ),
         "not-found": ErrorKind(404, "Not found", "Refresh the list; the entry may have been deleted."),
         "method-not-allowed": ErrorKind(
             405, "This address does not take that kind of request", "See docs/api.md for what it takes."

@@ -34,7 +34,7 @@ class LocalCluster:
         from ray.cluster_utils import Cluster
 
         self._mark = secrets.token_hex(8)
-        self._cores = cores
+        self._cores, self._head_cores = cores, head_cores
         told = {
             **SETTINGS,
             MARK: self._mark,
@@ -68,8 +68,9 @@ class LocalCluster:
         """One more node."""
         self._add(self._cores)
 
-    def _add(self, cores: int) -> None:
+    def _add(self, cores: int, **options: Any) -> None:
         settings = {"object_store_memory": STORE_BYTES, "include_dashboard": False, "include_log_monitor": False}
+        settings.update(options)
         for left in range(TRIES - 1, -1, -1):
             try:
                 with _patience():
@@ -93,6 +94,15 @@ class LocalCluster:
             for each in self._cluster.head_node.all_processes[kind]:
                 each.process.kill()
                 each.process.wait()
+
+    def begin_anew(self) -> None:
+        """A head at the address of the one that was killed, and as many nodes as there were, as whoever looks after the
+        cluster starts them again."""
+        nodes, port = len(self.nodes), int(self.address.rpartition(":")[2])
+        self._cluster.shutdown()
+        self._add(self._head_cores, gcs_server_port=port)
+        for _ in range(nodes):
+            self.add()
 
     def processes(self, what: Callable[[str], bool] = lambda command: True) -> list[int]:
         """Those that belong to it and whose command line is as asked for, this process not among them."""

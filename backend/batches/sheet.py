@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import bisect
 import csv
+import functools
 import html
 import io
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +23,9 @@ SIDE = 192
 
 LARGEST = 1_000_000_000
 """Bytes of a picture that is shown."""
+
+LONGEST = 300
+"""Characters of a text that are looked at for a line or two of a PNG."""
 
 GAP, LINE = 12, 20
 COLUMNS, ROWS = 4, 15
@@ -43,7 +48,7 @@ p.problem { color: #b01e1e; } a { color: inherit; }
 """
 
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a cell begins with that a spreadsheet would calculate."""
 
 
@@ -54,12 +59,13 @@ def sheet_files(record: Record, prop_picture: Callable[[Entry], Path | None], li
     lies in a folder of its name beside the sheet.
     """
     files, articles = {CSV: _table(record, linked)}, list[str]()
+    opened = functools.lru_cache(COLUMNS * ROWS)(_open)  # many entries may show the same, and large, picture
     for number, begin in enumerate(range(0, len(record.entries), COLUMNS * ROWS), 1):
         pairs = [  # of one page at a time: those of ten thousand entries would fill the memory
             (
                 entry,
-                _picture(entry),
-                _open(path) if entry.state == DONE and (path := prop_picture(entry)) is not None else None,
+                opened(Path(entry.item.pictures[0])) if entry.item.pictures else None,
+                opened(path) if entry.state == DONE and (path := prop_picture(entry)) is not None else None,
             )
             for entry in record.entries[begin : begin + COLUMNS * ROWS]
         ]
@@ -90,11 +96,6 @@ def said_of_all(record: Record) -> str:
 
 
 Pair = tuple[Entry, Image.Image | None, Image.Image | None]
-
-
-def _picture(entry: Entry) -> Image.Image | None:
-    """The first picture of an entry, small; None where there is none that can be read."""
-    return _open(Path(entry.item.pictures[0])) if entry.item.pictures else None
 
 
 def _open(path: Path) -> Image.Image | None:
@@ -147,17 +148,18 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 def _fitting(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> str:
     """As much of a text as there is room for, in one line."""
-    text = " ".join(text.split())
+    text = " ".join(text[:LONGEST].split())
     if draw.textlength(text, font) <= width:
         return text
-    while text and draw.textlength(f"{text}...", font) > width:
-        text = text[:-1]
-    return f"{text}..."
+    room = bisect.bisect_right(
+        range(len(text)), float(width), key=lambda end: draw.textlength(f"{text[:end]}...", font)
+    )
+    return f"{text[: max(room - 1, 0)]}..."
 
 
 def _wrapped(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> Iterator[str]:
     """A text in two lines at most."""
-    first, rest = "", text.split()
+    first, rest = "", text[:LONGEST].split()
     while rest and draw.textlength(f"{first} {rest[0]}".strip(), font) <= width:
         first = f"{first} {rest.pop(0)}".strip()
     if first:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from backend.batches.record import CHANGES, DONE, NAME, Record, begin_record, read_record
+from backend.batches.record import CHANGES, DONE, NAME, Entry, Record, begin_record, read_record
 from backend.cli.answering import Pick, read_picks
 from backend.cli.batch_items import read_items
 from backend.cli.delivery import RESULT_FILES, add_delivery_options, make_folder, result_of, write_result
@@ -21,6 +22,7 @@ from backend.cli.output import complain, say, say_json, tell
 from backend.contract import JobState, JobView, Result
 from backend.errors import Problem
 from backend.jobs.folders import storage_problem
+from backend.jobs.submission import submission
 from backend.privacy import share, written_privately
 
 if TYPE_CHECKING:
@@ -34,8 +36,6 @@ OF_ALL = ("disk-full", "output-not-writable", "data-gone", "list-busy", "engine-
 
 LOCK = ".batch.lock"
 THUMBNAIL = "thumbnail.png"
-MOST_JOBS = 100_000
-"""Of a data folder, among which those of a batch are looked for."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -70,8 +70,6 @@ def batch(chosen: argparse.Namespace) -> int:
         record = begin_record(chosen.name or chosen.source.resolve().stem, items, former)
         with written_privately() as mask, JobService(chosen.data, adopt=False) as service:
             work = _Batch(service, record, chosen, picks, mask)
-            if former is not None:
-                work.find_jobs()
             with work.written_down():
                 for index, item in enumerate(items):
                     if not chosen.quiet:
@@ -94,14 +92,6 @@ class _Batch:
         self, service: JobService, record: Record, chosen: argparse.Namespace, picks: list[Pick] | None, mask: int
     ) -> None:
         self._service, self._record, self._chosen, self._picks, self._mask = service, record, chosen, picks, mask
-        self._begun: dict[str, str] = {}
-
-    def find_jobs(self) -> None:
-        """Look for the jobs that the batch has begun before, also one whose id was not written down any more."""
-        for view in self._service.list(MOST_JOBS):
-            mine = view.origin.get("batch")
-            if isinstance(mine, dict) and mine.get("id") == self._record.id:
-                self._begun.setdefault(str(mine.get("digest")), view.id)
 
     def make(self, index: int) -> None:
         """Have an entry made unless it is, or note why not. Raises Problem for what holds for the others too."""
@@ -115,13 +105,9 @@ class _Batch:
             if entry.state == DONE and entry.digest == digest and self._is_there(item.folder):
                 return
             self._record.entries[index] = entry = entry.begun(digest)
-            job = self._former(self._begun.get(digest))
-            if job is None:
-                request = item.request.model_copy(update={"origin": self._record.origin(entry)})
-                job = self._service.submit(request, images, instances, depth)
-            entry.job = job.id
+            entry.job = self._job(entry, images, instances, depth).id
             self.note(index)
-            files = self._result(job.id)
+            files = self._result(entry.job)
             self._write(item.folder, files)
             entry.made(Result.model_validate_json(files["result.json"]))
         except Problem as problem:
@@ -139,10 +125,23 @@ class _Batch:
             self._service.cancel(job)
             raise
 
-    def _former(self, job: str | None) -> JobView | None:
-        """A job that was begun before and is of use: finished, at work, or with a checkpoint to go on from."""
-        if job is None:
-            return None
+    def _job(self, entry: Entry, images: list[bytes], instances: bytes | None, depth: bytes | None) -> JobView:
+        """The job that an entry has begun before, also one whose id was not written down any more; otherwise a new one.
+
+        Each is asked for by a key that tells which entry it is for, and after how many that came to nothing.
+        """
+        request = entry.item.request.model_copy(update={"origin": self._record.origin(entry)})
+        for attempt in itertools.count():
+            asked = submission(f"{self._record.id}.{entry.digest}.{attempt}", request, images, instances, depth)
+            former = self._service.asked_before("", asked)
+            if former is None:
+                break
+            if (job := self._of_use(former.id)) is not None:
+                return job
+        return self._service.submit(request, images, instances, depth, asked=asked)
+
+    def _of_use(self, job: str) -> JobView | None:
+        """A job that was begun before, if it is finished, at work, or has a checkpoint to go on from."""
         view = self._service.take_over(job)
         if view.can_continue and view.state != JobState.DONE:
             try:

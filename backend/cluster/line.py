@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -120,24 +121,33 @@ class Line:
                 self._arrivals.clear()
         self._gone(cause, why)
 
+    @contextmanager
+    def _ending_by(self, refused: str, files: str) -> Iterator[None]:
+        """Inside, what goes wrong ends the worker, with a sentence that begins with `refused`, or fails the job where
+        its `files` at home are to blame."""
+        try:
+            yield
+        except Gone as error:
+            self.end("lost", self._about(error), kill=True)
+        except TimeoutError as error:
+            self.end("lost", f"{self.machine.host} does not answer: {error}.", kill=True)
+        except (Broken, Damaged) as error:
+            self.end("refused", f"{refused}: {error}.", kill=True)
+        except OSError as error:
+            self._fail(storage_problem(error, files))
+        except Exception as error:
+            logger.exception("the worker on %s cannot go on", self.machine.host)
+            self.end("refused", f"{refused} ({type(error).__name__}).", kill=True)
+
     # sending
 
     def _send(self) -> None:
         while (message := self._commands.get()) is not None:
-            try:
+            with self._ending_by(f"{self.machine.host} cannot take the job", "The job's files cannot be read"):
                 if message["type"] == "run":
                     self._run(message)
                 else:
                     self._remote.call("take", [message], timeout=CALL_SECONDS)
-            except Gone as error:
-                self.end("lost", self._about(error), kill=True)
-            except (Broken, TimeoutError) as error:
-                self.end("refused", f"{self.machine.host} cannot take the job: {error}.", kill=True)
-            except OSError as error:
-                self._fail(storage_problem(error, "The job's files cannot be read"))
-            except Exception as error:
-                logger.exception("a job cannot be sent")
-                self.end("refused", f"The job could not be sent ({type(error).__name__}).", kill=True)
 
     def _run(self, message: Message) -> None:
         job = message["job"]
@@ -200,21 +210,9 @@ class Line:
             self.end("not-started", f"{why}; install the same on both.", kill=True)
             return
         while not self._ended:
-            try:
-                items = self._remote.call("listen", timeout=CALL_SECONDS)
-                for item in items:
+            with self._ending_by(f"What {self.machine.host} sends cannot be used", "The job's files cannot be written"):
+                for item in self._remote.call("listen", timeout=CALL_SECONDS):
                     self._take(item)
-            except Gone as error:
-                self.end("lost", self._about(error), kill=True)
-            except TimeoutError as error:
-                self.end("lost", f"{self.machine.host} does not answer: {error}.", kill=True)
-            except (Broken, Damaged) as error:
-                self.end("refused", f"What {self.machine.host} sends cannot be used: {error}.", kill=True)
-            except OSError as error:
-                self._fail(storage_problem(error, "The job's files cannot be written"))
-            except Exception as error:
-                logger.exception("what has come cannot be used")
-                self.end("refused", f"What comes home cannot be used ({type(error).__name__}).", kill=True)
 
     def _take(self, item: Item) -> None:
         """Files are at home before the message after them is passed on; nothing comes after the end."""

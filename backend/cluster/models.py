@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -48,11 +49,14 @@ class Model:
 
 
 class Hashes:
-    """SHA-256 of large files, remembered by path, length and time of the last change."""
+    """SHA-256 of large files, remembered by path, length and time of the last change; beyond this process once they are
+    kept, see `keep`."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._known: dict[str, list[object]] = {}
+        self._keeping = threading.Lock()
+        self._is_kept = True
         try:
             known = json.loads(file.read_bytes())
             self._known = known if isinstance(known, dict) else {}
@@ -71,11 +75,20 @@ class Hashes:
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         self._known[str(path)] = [*seen, digest]
-        try:
-            replace_whole(self._file, json.dumps(self._known, indent=1).encode())
-        except OSError as error:
-            logger.warning("what was hashed is not remembered: %s", error)
+        self._is_kept = False
         return digest
+
+    def keep(self) -> None:
+        """Write down what was hashed since it was written last."""
+        with self._keeping:
+            if self._is_kept:
+                return
+            self._is_kept = True
+            try:
+                replace_whole(self._file, json.dumps(dict(self._known), indent=1).encode())
+            except OSError as error:
+                self._is_kept = False
+                logger.warning("what was hashed is not remembered: %s", error)
 
 
 def model(identifier: str, hashes: Hashes) -> Model | None:
@@ -90,6 +103,7 @@ def model(identifier: str, hashes: Hashes) -> Model | None:
         hidden = any(part.startswith(".") for part in name.split("/"))
         if not hidden and path.is_file() and (row.source == "own" or _belongs(name, row.files)):
             found.append(ModelFile(name, path.stat().st_size, hashes.of(path)))
+    hashes.keep()
     return Model(identifier, row.home, revision_of(identifier), tuple(found))
 
 
@@ -121,7 +135,9 @@ class NodeModels:
     def missing(self, wanted: Model) -> list[str]:
         """The files that are not here, or are others, in order. Raises OSError."""
         folder = self._root / wanted.home
-        return [file.name for file in wanted.files if not self._is_here(folder / file.name, file)]
+        missing = [file.name for file in wanted.files if not self._is_here(folder / file.name, file)]
+        self._hashes.keep()
+        return missing
 
     def _is_here(self, path: Path, file: ModelFile) -> bool:
         return path.is_file() and path.stat().st_size == file.bytes and self._hashes.of(path) == file.digest

@@ -148,7 +148,7 @@ class LocalSlot:
 
     def _attempt(self, job: str, folder: Path, report: Callable[[Report], None], wishes: _Wishes) -> dict[str, Any]:
         """Hand the job to a worker and return its last message: done, parked, cancelled or failed."""
-        worker = self._ready_worker()
+        worker = self._ready_worker(wishes.cancelled)
         self._state = WorkerState.BUSY
         self._held |= self._wanted
         try:
@@ -205,8 +205,9 @@ class LocalSlot:
         kind = Problem if begun else _NeverBegun
         return kind("worker-died", f"The worker process ended during this job ({worker.obituary()}).")
 
-    def _ready_worker(self) -> Worker:
-        """The running worker, or a new one. Raises Problem("worker-start-failed") and Interrupted."""
+    def _ready_worker(self, cancelled: Callable[[], bool] = lambda: False) -> Worker:
+        """The running worker, or a new one. Raises Problem("worker-start-failed"), Interrupted, and Cancelled: one that
+        has not started yet is not waited for then."""
         if self._worker is not None:
             if self._worker.alive:
                 return self._worker
@@ -230,6 +231,9 @@ class LocalSlot:
                 self._failures, self._cooling = 0, None
                 self._state = WorkerState.READY
                 return worker
+            if cancelled():
+                self._drop(kill=True)
+                raise Cancelled
         self._drop(kill=True)
         if self._stopped:
             raise Interrupted

@@ -45,15 +45,19 @@ ADDED = {
     "user": "TEXT NOT NULL DEFAULT ''",
     "priority": "INTEGER NOT NULL DEFAULT 0",
     "lost": "INTEGER NOT NULL DEFAULT 0",
+    "key": "TEXT",
+    "digest": "TEXT",
 }
 """Columns of `jobs` that came after the first version. finish: the user wants an early end. early: the files are those
 of a run that had one. reached: how far the checkpoints reached when the attempt that runs began. origin: that of the
 request. user: who takes turns with others; empty where the server knows no users. priority: among the jobs of its user,
-the highest goes first. lost: how many attempts a machine's end has cut off, beside `attempts`."""
+the highest goes first. lost: how many attempts a machine's end has cut off, beside `attempts`. key, digest: by which
+its user has asked for it, and what was asked for, see `backend/jobs/submission.py`; null where no key was given."""
 
 INDICES = (
     "CREATE INDEX IF NOT EXISTS jobs_by_turn ON jobs (owner, state, user, priority DESC, number, id)",
     "CREATE INDEX IF NOT EXISTS jobs_by_user ON jobs (user, number)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS jobs_by_key ON jobs (user, key) WHERE key IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS jobs_that_wait ON jobs (user) WHERE state = 'queued'",
 )
 

@@ -13,18 +13,18 @@ from backend.contract import AgainRequest, Event, GenerateRequest, JobState, Job
 from backend.errors import Problem
 from backend.jobs import retention
 from backend.jobs.answers import add_answer, check_answer
+from backend.jobs.at_work import AtWork
 from backend.jobs.checks import check_going_on, check_job, inputs_of, pictures_gone
-from backend.jobs.cooling import Cooling
 from backend.jobs.executor import Executor, WorkerState
 from backend.jobs.folders import KEPT, JobFolders, storage_problem
 from backend.jobs.local import LocalExecutor
 from backend.jobs.measures import Measures
 from backend.jobs.news import News
-from backend.jobs.owners import Ownership
 from backend.jobs.rows import StoredJob, unknown
-from backend.jobs.runner import BUSIEST_FIRST, Runner
+from backend.jobs.shown import finishes_early, shown
 from backend.jobs.statistics import Count
 from backend.jobs.store import JobStore
+from backend.jobs.submission import Submission
 from backend.pipelines import PIPELINES
 from backend.pipelines.base import PipelineInfo
 from backend.privacy import close_to_others
@@ -72,9 +72,7 @@ class JobService:
         self._make_executor: Callable[[Path], Executor[Any]] = executor or (
             lambda log: LocalExecutor(log, grace_seconds, slots)
         )
-        self._executor: Executor[Any] | None = None
-        self._owner: Ownership | None = None
-        self._runner: Runner | None = None
+        self._at_work: AtWork | None = None
         self._closing = threading.Event()
         self.news = News()
         try:
@@ -90,18 +88,11 @@ class JobService:
 
     def start(self) -> None:
         """Take the lock, adopt, begin to run. Raises Problem if the data folder cannot be used."""
-        if self._owner is not None:
+        if self._at_work is not None:
             raise RuntimeError("a service starts once")
-        self._owner = Ownership(self.data / "owners")
-        self._store.note_owner(self._owner.id)
-        self._executor = self._make_executor(self._owner.log)
-        if self._adopt:
-            for other in self._owner.candidates(self._store.owners()):
-                self._adopt_from(other)
-            self.folders.sweep(self._store.holds, self._store.is_complete)
-        self._runner = Runner(
-            self._owner,
-            self._executor,
+        self._at_work = AtWork(
+            self.data,
+            self._make_executor,
             self._store,
             self.folders,
             self.news,
@@ -110,27 +101,19 @@ class JobService:
             self._make_room,
             self.measures,
         )
-        self._runner.start()
-
-    def _adopt_from(self, other: str) -> None:
-        """Take over what an owner has left, if it is dead."""
-        assert self._owner and self._executor
-        with self._owner.buried(other, self._store.owner_may_live) as dead:
-            if dead:
-                suspect = not self._executor.elsewhere
-                self._store.adopt(other, self._owner.id, suspect=suspect, outcome=self.folders.outcome)
+        self._at_work.start(adopt=self._adopt)
 
     def warm(self) -> None:
         """Have the worker ready before the first job. Returns at once."""
-        if self._runner:
-            self._runner.warm()
+        if self._at_work:
+            self._at_work.runner.warm()
 
     def rest(self) -> bool:
         """Have idle workers leave now, to give their memory back; the next job starts another. Returns at once.
 
         Whether all will: not while a job runs or is about to. One that waits for an answer is put aside.
         """
-        return self._runner is not None and self._runner.rest()
+        return self._at_work is not None and self._at_work.runner.rest()
 
     def close(self) -> None:
         """Begin to stop: no further job is started, and everyone who waits for events is let go. Returns at once."""
@@ -141,12 +124,8 @@ class JobService:
     def stop(self) -> None:
         """End the workers, put what runs back in the queue for the next server, release the lock."""
         self.close()
-        if self._executor:
-            self._executor.stop()
-        if self._runner:
-            self._runner.join()
-        if self._owner:
-            self._owner.release()
+        if self._at_work:
+            self._at_work.stop()
         self._store.close()
 
     def __enter__(self) -> JobService:
@@ -165,53 +144,42 @@ class JobService:
     @property
     def workers(self) -> list[tuple[WorkerState, str | None]]:
         """Of each slot the worker's state, and the job that runs in it."""
-        return self._runner.workers if self._runner else []
+        return self._at_work.runner.workers if self._at_work else []
 
     @property
     def worker(self) -> WorkerState:
         """The state of the worker that has most to do."""
-        states = [state for state, _ in self.workers]
-        return next((state for state in BUSIEST_FIRST if state in states), WorkerState.ASLEEP)
+        return self._at_work.worker if self._at_work else WorkerState.ASLEEP
 
     @property
     def running(self) -> list[str]:
         """The jobs that run here."""
-        return self._runner.running if self._runner else []
+        return self._at_work.runner.running if self._at_work else []
 
     @property
     def queued(self) -> int:
         """How many jobs wait here."""
-        return self._runner.queued if self._runner else 0
+        return self._at_work.runner.queued if self._at_work else 0
 
     @property
     def worker_pids(self) -> list[int | None]:
         """Of each slot the process of its worker; None while it has none, or one of another machine."""
-        return self._runner.worker_pids if self._runner else []
+        return self._at_work.runner.worker_pids if self._at_work else []
 
     @property
     def usual_seconds(self) -> float | None:
         """What the jobs that wait here usually take, on average; None where nothing was done yet to tell."""
-        return self._store.statistics.usual_seconds(self._owner.id) if self._owner else None
+        return self._at_work.usual_seconds if self._at_work else None
 
     @property
     def next_end_seconds(self) -> float | None:
         """In how many seconds the first of the jobs that run here ends, about; None where nothing tells."""
-        return self._store.statistics.next_end_seconds(self._owner.id) if self._owner else None
+        return self._at_work.next_end_seconds if self._at_work else None
 
     @property
     def waiting(self) -> Waiting | None:
         """Why none of the jobs that are queued here is run at the moment; None while one is."""
-        return self._waiting(None)
-
-    def _waiting(self, ahead: int | None) -> Waiting | None:
-        """The same, for the one job that so many run or go before."""
-        coolings = [slot.cooling for slot in self._executor.slots] if self._executor else []
-        known: list[Cooling] = [cooling for cooling in coolings if cooling is not None]
-        if not known or len(known) < len(coolings):
-            fits_nowhere = self._runner is not None and self._runner.fits_nowhere
-            return self._executor.hindrance(ahead) if self._executor and fits_nowhere else None
-        first = min(known, key=lambda cooling: cooling.until)
-        return first.told()
+        return self._at_work.waiting() if self._at_work else None
 
     # jobs
 
@@ -224,22 +192,30 @@ class JobService:
         outlines: Sequence[OutlineFiles] = (),
         *,
         user: str = "",
+        asked: Submission | None = None,
     ) -> JobView:
         """Check everything, store it, queue it. Raises Problem, and then nothing is stored.
 
         user: whose job it is; users take turns.
+        asked: the key that it is asked for by; see `asked_before`, which is looked at before.
         """
-        if self._owner is None:
+        if self._at_work is None:
             raise RuntimeError("submit() needs a service that was started")
         info = check_job(request, images, instances, depth, outlines)
-        return self._queue(self.folders.create(request, images, instances, depth, outlines), request, info, user)
+        made = self.folders.create(request, images, instances, depth, outlines)
+        return self._queue(made, request, info, user, asked)
 
-    def again(self, job: str, changes: AgainRequest, *, user: str = "") -> JobView:
-        """A new job with the inputs of another one, whatever became of that. `user`: as for `submit`.
+    def asked_before(self, user: str, asked: Submission) -> JobView | None:
+        """The job that a user has asked for by this key, if it is still there. Raises Problem("key-reused")."""
+        job = self._store.users.asked_before(user, asked)
+        return None if job is None else self.get(job)
+
+    def again(self, job: str, changes: AgainRequest, *, user: str = "", asked: Submission | None = None) -> JobView:
+        """A new job with the inputs of another one, whatever became of that. `user`, `asked`: as for `submit`.
 
         Raises Problem("job-not-found", "inputs-gone"), and what `submit` raises; nothing is stored then.
         """
-        if self._owner is None:
+        if self._at_work is None:
             raise RuntimeError("again() needs a service that was started")
         self._stored(job)
         former, images, instances, depth, outlines = inputs_of(self.folders.path(job))
@@ -252,27 +228,32 @@ class JobService:
             if (self.folders.path(job) / "inputs").is_dir():
                 raise
             raise pictures_gone() from problem  # it was removed at this very moment
-        return self._queue(made, request, info, user)
+        return self._queue(made, request, info, user, asked)
 
-    def _queue(self, job: str, request: GenerateRequest, info: PipelineInfo, user: str) -> JobView:
+    def _queue(
+        self, job: str, request: GenerateRequest, info: PipelineInfo, user: str, asked: Submission | None
+    ) -> JobView:
         """Put a job whose folder is complete at the end of the queue."""
-        assert self._owner
+        assert self._at_work
         try:
-            stored = self._store.add(job, self._owner.id, request.name, info.id, request.origin, user)
+            stored = self._store.add(job, self._at_work.owner, request.name, info.id, request.origin, user, asked)
         except Problem:
             self.folders.remove(job)
             raise
+        if stored.view.id != job:  # the same request came over two lines at once
+            self.folders.remove(job)
+            return self._shown(stored)
         self._look_up()
         self.news.publish(job)
         return self._shown(stored)
 
     def _look_up(self) -> None:
-        if self._runner:
-            self._runner.look_up()
+        if self._at_work:
+            self._at_work.runner.look_up()
 
     def _nudge(self, job: str) -> None:
-        if self._runner:
-            self._runner.nudge(job)
+        if self._at_work:
+            self._at_work.runner.nudge(job)
 
     def list(
         self, limit: int = 100, before: str | None = None, user: str | None = None, ended: bool | None = None
@@ -291,42 +272,27 @@ class JobService:
     def user_of(self, job: str) -> str:
         """Whose job it is. Raises Problem("job-not-found")."""
         self.folders.path(job)
-        if (user := self._store.user_of(job)) is None:
+        if (user := self._store.users.owner_of(job)) is None:
             raise unknown(job)
         return user
 
     def queued_of(self, user: str) -> int:
         """How many jobs of a user wait."""
-        return self._store.queued_of(user)
+        return self._store.users.queued_of(user)
 
     def get(self, job: str) -> JobView:
         """Raises Problem("job-not-found")."""
         return self._shown(self._stored(job))
 
     def _shown(self, stored: StoredJob) -> JobView:
-        """What everyone may see of a job: its row, why it waits if nothing here is run at the moment, and what can be
-        asked of it."""
-        view = stored.view
-        mine = self._owner is not None and stored.owner == self._owner.id
-        incomplete = view.state.ended and (view.state != JobState.DONE or view.finished_early)
-        known = {
-            "waiting": self._waiting(view.position) if mine and view.state == JobState.QUEUED else None,
-            "can_finish": view.state == JobState.RUNNING and not stored.finish and self._finishes_early(view),
-            "can_continue": incomplete and self.folders.reached(view.id) > 0,
-            "fetched": view.state.ended and retention.was_fetched(self.folders, view.id),
-        }
-        return view.model_copy(update=known)
-
-    def _finishes_early(self, view: JobView) -> bool:
-        info = PIPELINES.get(view.pipeline)
-        return info is not None and info.finishes_early
+        return shown(stored, self.folders, self._at_work)
 
     def cancel(self, job: str) -> JobView:
         """Ask a running job to stop, cancel any other that has not ended at once; an ended one stays as it is."""
         waiting = self._stored(job).view.state == JobState.NEEDS_INPUT
         stored = self._store.request_cancel(job)
-        if self._runner and waiting and stored.view.state.ended and job not in self.running:
-            self._runner.clear(stored)
+        if self._at_work and waiting and stored.view.state.ended and job not in self.running:
+            self._at_work.runner.clear(stored)
         self._nudge(job)
         self.news.publish(job)
         return self._shown(stored)
@@ -334,7 +300,7 @@ class JobService:
     def finish(self, job: str) -> JobView:
         """Have a running job end early with the best it has. Raises Problem("job-not-found", "finish-not-possible")."""
         view = self._stored(job).view
-        if not self._finishes_early(view):
+        if not finishes_early(view):
             title = PIPELINES[view.pipeline].title if view.pipeline in PIPELINES else view.pipeline
             detail = f"{title} has nothing to show before its end."
             raise Problem("finish-not-possible", detail, "Wait until it is done, or cancel it.")
@@ -359,12 +325,12 @@ class JobService:
         What an early finish has given stays until the new result takes its place. Raises Problem("job-not-found",
         "inputs-gone", "continue-not-possible"), and what `submit` raises if the job can no longer be run.
         """
-        if self._owner is None:
+        if self._at_work is None:
             raise RuntimeError("go_on() needs a service that was started")
         if not self._shown(self._stored(job)).can_continue:
-            self._store.go_on(job, self._owner.id)  # raises, and says why
+            self._store.go_on(job, self._at_work.owner)  # raises, and says why
         check_going_on(self.folders.path(job))
-        stored = self._store.go_on(job, self._owner.id)
+        stored = self._store.go_on(job, self._at_work.owner)
         retention.mark_unfetched(self.folders, job)
         self._look_up()
         self.news.publish(job)
@@ -375,11 +341,11 @@ class JobService:
 
         One that runs elsewhere stays there: it can be waited for. Raises Problem("job-not-found").
         """
-        if self._owner is None:
+        if self._at_work is None:
             raise RuntimeError("take_over() needs a service that was started")
         stored = self._stored(job)
-        if not stored.view.state.ended and stored.owner != self._owner.id:
-            self._adopt_from(stored.owner)
+        if not stored.view.state.ended and stored.owner != self._at_work.owner:
+            self._at_work.adopt_from(stored.owner)
             self._look_up()
             self.news.publish()
         return self.get(job)
@@ -394,8 +360,8 @@ class JobService:
     def limit(self, keep_bytes: int | None) -> None:
         """Another limit for what the jobs may hold, from now on. Returns at once."""
         self.keep_bytes = keep_bytes
-        if self._runner:
-            self._runner.make_room()
+        if self._at_work:
+            self._at_work.runner.make_room()
 
     def surplus(self, keep_bytes: int) -> retention.Usage:
         """What such a limit would remove now. Raises Problem("storage-…") if the list of jobs cannot be used."""
@@ -403,16 +369,16 @@ class JobService:
 
     def usage(self, user: str | None = None) -> retention.Usage:
         """What the jobs hold of the disk; those of one user where that is given."""
-        return retention.usage(self.folders, None if user is None else self._store.jobs_of(user))
+        return retention.usage(self.folders, None if user is None else self._store.users.jobs_of(user))
 
     def answer(self, job: str, answer: dict[str, Any]) -> JobView:
         """Answer the question of a job in needs_input. Raises Problem("input-not-expected", "answer-invalid")."""
         self._stored(job)
         check_answer(answer)
-        if self._owner is None or self._runner is None:
+        if self._at_work is None:
             raise Problem("input-not-expected", "The job is run by another process.")
-        with self._runner.answering:
-            asked = self._store.check_asks(job, self._owner.id)
+        with self._at_work.runner.answering:
+            asked = self._store.check_asks(job, self._at_work.owner)
             if asked is not None and (question := read_question(asked)) is not None:
                 question.check(answer)
             if not self.folders.path(job).is_dir():
@@ -421,10 +387,10 @@ class JobService:
                 add_answer(self.folders.path(job), asked, answer)
             except OSError as error:
                 raise storage_problem(error, "The answer cannot be kept") from error
-            here = self._runner.answered(job)
-            resumed = self._store.resume(job, self._owner.id, running=here)
+            here = self._at_work.runner.answered(job)
+            resumed = self._store.resume(job, self._at_work.owner, running=here)
             if here:
-                self._runner.answer(job, answer)
+                self._at_work.runner.answer(job, answer)
         self._look_up()
         self.news.publish(job)
         return self._shown(resumed)
@@ -469,7 +435,7 @@ class JobService:
         ended = self._store.has_ended(job)  # asked first: whatever led to the end is among the events read after it
         events = self._store.events(job, after, EVENTS_AT_ONCE)
         last = ended and len(events) < EVENTS_AT_ONCE
-        return self._runner.recent.complete(job, after, events) if self._runner else events, last
+        return self._at_work.runner.recent.complete(job, after, events) if self._at_work else events, last
 
     def events(self, job: str, after: int = 0) -> Iterator[Event]:
         """Every event with an id above `after` as it comes, until the job ends or the service stops."""

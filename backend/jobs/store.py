@@ -19,10 +19,12 @@ from typing import Any, Literal, NamedTuple
 from backend.contract import Event, JobState
 from backend.errors import Problem
 from backend.jobs.database import HASTE_SECONDS, PATIENCE_SECONDS, Database
+from backend.jobs.of_users import OfUsers, asked_before
 from backend.jobs.processes import may_live, signature
 from backend.jobs.rows import Rows, StoredJob, event_of, last_event
 from backend.jobs.schema import prepare
 from backend.jobs.statistics import Statistics
+from backend.jobs.submission import Submission
 from backend.jobs.turns import RESTING, note_turn
 
 RUNNING = (JobState.RUNNING, JobState.NEEDS_INPUT)
@@ -50,7 +52,7 @@ class JobStore:
     Problem("job-not-found") for ids that are not in the list.
 
     reached: how far a job's checkpoints reach, in steps; 0 for one that has none.
-    statistics: of all jobs together.
+    statistics: of all jobs together. users: whose they are.
     tell_end: hears of every job that has ended by what was written here: pipeline, state, code of its problem or "".
     """
 
@@ -65,6 +67,7 @@ class JobStore:
         self._ends: list[tuple[str, JobState, str]] = []  # of the transaction that is being written
         self._database = Database(path)
         self.statistics = Statistics(self._database)
+        self.users = OfUsers(self._database)
         with self._database.transaction() as connection:
             prepare(connection, path.name)
 
@@ -92,23 +95,6 @@ class JobStore:
             query = f"SELECT * FROM jobs {where} ORDER BY number DESC LIMIT :limit"
             rows = connection.execute(query, {"before": before, "limit": limit, "user": user}).fetchall()
             return Rows(connection).readable(rows)
-
-    def user_of(self, job: str) -> str | None:
-        """Whose job it is; None if there is none. Of the same cost for any job, and for none."""
-        with self._database.reading() as connection:
-            row = connection.execute("SELECT user FROM jobs WHERE id = ?", (job,)).fetchone()
-        return None if row is None else str(row["user"])
-
-    def jobs_of(self, user: str) -> set[str]:
-        """All jobs of a user."""
-        with self._database.reading() as connection:
-            return {row["id"] for row in connection.execute("SELECT id FROM jobs WHERE user = ?", (user,))}
-
-    def queued_of(self, user: str) -> int:
-        """How many jobs of a user wait, of every owner."""
-        with self._database.reading() as connection:
-            query = "SELECT COUNT(*) FROM jobs WHERE user = ? AND state = 'queued'"
-            return int(connection.execute(query, (user,)).fetchone()[0])
 
     def ended(self) -> list[Ended]:
         """Every job that has ended, of every owner, in the order of their ends."""
@@ -195,13 +181,18 @@ class JobStore:
         pipeline: str,
         origin: Mapping[str, Any] | None = None,
         user: str = "",
+        asked: Submission | None = None,
     ) -> StoredJob:
-        """A new job at the end of its user's share of its owner's queue."""
+        """A new job at the end of its user's share of its owner's queue; or the one that the user has `asked` for with
+        the same key before. Raises Problem("key-reused") if that was another request."""
         with self._database.transaction(HASTE_SECONDS) as connection:
+            if asked is not None and (former := asked_before(connection, user, asked)) is not None:
+                return Rows(connection).job(former)
+            key, digest = (None, None) if asked is None else (asked.key, asked.digest)
             connection.execute(
-                "INSERT INTO jobs (id, owner, name, pipeline, state, created, origin, user)"
-                " VALUES (?, ?, ?, ?, 'queued', ?, ?, ?)",
-                (job, owner, name, pipeline, now(), json.dumps(origin or {}), user),
+                "INSERT INTO jobs (id, owner, name, pipeline, state, created, origin, user, key, digest)"
+                " VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?)",
+                (job, owner, name, pipeline, now(), json.dumps(origin or {}), user, key, digest),
             )
             self._state_event(connection, job, JobState.QUEUED)
             return Rows(connection).job(job)

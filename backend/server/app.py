@@ -9,7 +9,7 @@ from typing import Annotated, Any, BinaryIO
 
 import anyio
 from anyio.to_thread import run_sync
-from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi import Depends, FastAPI, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -33,7 +33,7 @@ from backend.server.sheet_routes import add_sheet_route
 from backend.server.static_pages import StaticPages
 from backend.server.stream import stream
 from backend.server.transfer_routes import add_file_routes, add_upload_routes, swept
-from backend.server.upload import FORM, SentBefore, read_form, received_form
+from backend.server.upload import FORM, SentBefore, key_of, read_form, received_form
 from backend.server.uploads import Uploads
 from backend.server.users import User
 from backend.server.views import (
@@ -197,14 +197,19 @@ def _add_job_routes(
         status_code=201,
         openapi_extra=FORM,
         responses=documented(
-            "request-too-large", "image-too-large", "image-unreadable", "pipeline-unknown", "weights-missing"
+            "request-too-large",
+            "image-too-large",
+            "image-unreadable",
+            "pipeline-unknown",
+            "weights-missing",
+            "key-reused",
         ),
     )
-    async def submit(request: Request, response: Response) -> JobView:
-        """Check everything, store it, queue it."""
+    async def submit(request: Request, response: Response, key: Annotated[str | None, Depends(key_of)]) -> JobView:
+        """Check everything, store it, queue it; or tell of the job that was asked for by the same key before."""
         async with received_form(request), taking_in:
             form = await read_form(request, sent_by(asking(request.scope)) if sent_by else None)
-            job = await run_in_threadpool(jobs_of(request).submit, *form)
+            job = await run_in_threadpool(jobs_of(request).submit, *form, key=key)
         response.headers["Location"] = f"/jobs/{job.id}"
         return job
 
@@ -212,13 +217,25 @@ def _add_job_routes(
         "/jobs/{job}/again",
         status_code=201,
         responses=documented(
-            "job-not-found", "inputs-gone", "request-too-large", "pipeline-unknown", "weights-missing", "disk-full"
+            "job-not-found",
+            "inputs-gone",
+            "request-too-large",
+            "pipeline-unknown",
+            "weights-missing",
+            "disk-full",
+            "key-reused",
         ),
     )
-    async def again(job: str, changes: AgainRequest, request: Request, response: Response) -> JobView:
+    async def again(
+        job: str,
+        changes: AgainRequest,
+        request: Request,
+        response: Response,
+        key: Annotated[str | None, Depends(key_of)],
+    ) -> JobView:
         """A new job with the inputs of another one, and what is to be different."""
         async with taking_in:
-            made = await run_in_threadpool(jobs_of(request).again, job, changes)
+            made = await run_in_threadpool(jobs_of(request).again, job, changes, key=key)
         response.headers["Location"] = f"/jobs/{made.id}"
         return made
 

@@ -14,6 +14,7 @@ from backend.errors import Problem
 from backend.jobs.retention import Usage
 from backend.jobs.rows import unknown
 from backend.jobs.service import JobService
+from backend.jobs.submission import submission, submission_again
 from backend.server.shares import Shares
 from backend.server.users import User
 
@@ -52,19 +53,28 @@ class JobsOf:
         instances: bytes | None,
         depth: bytes | None,
         outlines: Sequence[OutlineFiles],
+        *,
+        key: str | None = None,
     ) -> JobView:
-        """As `JobService.submit`. Raises Problem("queue-full", "share-used-up"), too."""
+        """As `JobService.submit`, or the job that one has asked for by the same `key` before. Raises
+        Problem("queue-full", "share-used-up", "key-reused"), too."""
+        asked = None if key is None else submission(key, request, images, instances, depth, outlines)
+        if asked is not None and (former := self._service.asked_before(self._user.name, asked)) is not None:
+            return former
         self._check_queue()
         layers = [part for layer in outlines for part in layer if part is not None]
         self._shares.check(self._user.name, sum(map(len, (*images, instances or b"", depth or b"", *layers))))
-        return self._service.submit(request, images, instances, depth, outlines, user=self._user.name)
+        return self._service.submit(request, images, instances, depth, outlines, user=self._user.name, asked=asked)
 
-    def again(self, job: str, changes: AgainRequest) -> JobView:
-        """As `JobService.again`; the new job is that of whoever asks. Raises as `submit`, too."""
+    def again(self, job: str, changes: AgainRequest, *, key: str | None = None) -> JobView:
+        """As `JobService.again`; the new job is that of whoever asks. `key` and Problems as for `submit`, too."""
+        asked = None if key is None else submission_again(key, job, changes)
+        if asked is not None and (former := self._service.asked_before(self._user.name, asked)) is not None:
+            return former
         self.check(job)
         self._check_queue()
         self._shares.check(self._user.name, 0)
-        return self._service.again(job, changes, user=self._user.name)
+        return self._service.again(job, changes, user=self._user.name, asked=asked)
 
     def _check_queue(self) -> None:
         if self._most_waiting is not None and (waiting := self.waiting) >= self._most_waiting:

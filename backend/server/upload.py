@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Header
 from pydantic import ValidationError
 from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
@@ -16,6 +17,7 @@ from backend.contract import MAXIMUM_INSTANCES, GenerateRequest, OutlineFiles
 from backend.errors import Problem
 from backend.imaging.outlines import MAXIMUM_LAYERS, pair_outlines
 from backend.jobs.folders import storage_problem
+from backend.jobs.submission import KEY
 from backend.server import documents
 from backend.server.problems import invalid
 
@@ -59,6 +61,19 @@ FORM: dict[str, Any] = {
     }
 }
 """The form in OpenAPI's words."""
+
+
+def key_of(
+    request: Request,
+    idempotency_key: Annotated[
+        str | None,
+        Header(pattern=f"^{KEY.pattern}$", description="One for each job that is wanted; the same, if sent again."),
+    ] = None,
+) -> str | None:
+    """The key that a request for a new job comes with. Raises Problem("request-invalid") for several."""
+    if len(request.headers.getlist("idempotency-key")) > 1:
+        raise Problem("request-invalid", "The request has several headers Idempotency-Key.", "Send one of them.")
+    return idempotency_key
 
 
 @asynccontextmanager

@@ -14,11 +14,8 @@ from typing import Any
 
 from ..ground.references import Place, Reference
 
-MARK = "sending"
-"""A member of its own, which tells one request for a job from another."""
-
-LARGEST = 4096 - 50
-"""Bytes of JSON without spaces, in UTF-8; see docs/api.md. There is room for a mark."""
+LARGEST = 4096
+"""Bytes of JSON without spaces, in UTF-8; see docs/api.md."""
 
 
 @dataclass(frozen=True)

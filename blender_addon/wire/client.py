@@ -222,15 +222,19 @@ class Client:
         """Remove an ended job with its files."""
         return self._exchange("DELETE", f"{_job(identifier)}?forget=true")
 
-    def submit(self, request: Mapping[str, Any], files: Mapping[str, Sequence[Path | Uploaded]]) -> Exchange:
-        """POST /jobs. `files`: "image", one or several, and "instances" and "depth" where there are any."""
+    def submit(
+        self, request: Mapping[str, Any], files: Mapping[str, Sequence[Path | Uploaded]], key: str = ""
+    ) -> Exchange:
+        """POST /jobs. `files`: "image", one or several, and "instances" and "depth" where there are any. Sent again
+        with the same `key` it makes no second job."""
         boundary = secrets.token_hex(16)
         parts: list[tuple[str, str, bytes | Path | Uploaded]] = [
             ("request", "application/json", json.dumps(request, allow_nan=False).encode())
         ]
         parts += [(name, "application/octet-stream", path) for name, paths in files.items() for path in paths]
         content_type = f"multipart/form-data; boundary={boundary}"
-        return self._exchange("POST", "/jobs", {"Content-Type": content_type}, body=_multipart(boundary, parts))
+        headers = {"Content-Type": content_type, **_keyed(key)}
+        return self._exchange("POST", "/jobs", headers, body=_multipart(boundary, parts))
 
     def upload(self, sha256: str) -> Exchange:
         """How much the server has of a file that is sent before its request."""
@@ -241,10 +245,10 @@ class Client:
         headers = {"Content-Type": "application/octet-stream", "Content-Range": f"bytes {first}-{total - 1}/{total}"}
         return self._exchange("PUT", f"/uploads/{sha256}", headers, body=[FilePart(path, first)])
 
-    def again(self, identifier: str, changes: Mapping[str, Any]) -> Exchange:
-        """A new job with the inputs of another one."""
-        body = json.dumps(changes, allow_nan=False).encode()
-        return self._exchange("POST", f"{_job(identifier)}/again", {"Content-Type": "application/json"}, body=[body])
+    def again(self, identifier: str, changes: Mapping[str, Any], key: str = "") -> Exchange:
+        """A new job with the inputs of another one; `key` as for `submit`."""
+        body, headers = json.dumps(changes, allow_nan=False).encode(), {"Content-Type": "application/json"}
+        return self._exchange("POST", f"{_job(identifier)}/again", {**headers, **_keyed(key)}, body=[body])
 
     def storage(self, tried: int | None = None) -> Exchange:
         """What the jobs hold of the disk, and what a limit that is only tried would remove."""
@@ -340,6 +344,10 @@ def _not_understood(why: str) -> ConnectionProblem:
 
 def _job(identifier: str) -> str:
     return f"/jobs/{quote(identifier, safe='')}"
+
+
+def _keyed(key: str) -> dict[str, str]:
+    return {"Idempotency-Key": key} if key else {}
 
 
 def _model(identifier: str) -> str:

@@ -129,7 +129,9 @@ def _submitted(
         try:
             if line.desk.server.remote:
                 files = yield from uploading.send_first(line, record, taken.files)
-            description: dict[str, Any] = yield from line.finish(client.submit(request, files))
+            description: dict[str, Any] = yield from line.finish(
+                client.submit(request, files, f"{batch.id}.{entry.key}")
+            )
             return description
         except SetDresserError as problem:
             cut = line.endures(problem)

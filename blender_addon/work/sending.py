@@ -16,7 +16,6 @@ from ..capture.rendering import TAKING, Told
 from ..ground import moments
 from ..ground.messages import SetDresserError
 from ..props import variants
-from ..state import origin
 from ..state.desk import Desk
 from ..state.job import JobRecord
 from ..wire.client import Client, ServerProblem, Uploaded
@@ -24,6 +23,9 @@ from ..wire.http_exchange import Exchange
 from ..wire.tasks import Steps, T
 from . import following, jobs, origins, uploading
 from .line import AGAIN_SECONDS, Line
+
+Files = Mapping[str, Sequence[Path | Uploaded]]
+"""Of a form: names of parts, and what goes there."""
 
 
 def submit(line: Line, record: JobRecord, request: dict[str, Any], taking: Steps[Capture], folder: Path) -> None:
@@ -66,12 +68,15 @@ def _submit_shot(
     """Send what was taken; to a studio's server the larger files before the request that names them."""
     yield from client_for_new(line)
     for last in (False, True):
-        files: Mapping[str, Sequence[Path | Uploaded]] = pictures
+        files: Files = pictures
         if line.desk.server.remote:
             files = yield from uploading.send_first(line, record, pictures)
+
+        def ask(client: Client, note: dict[str, Any], key: str, files: Files = files) -> Exchange:
+            return client.submit({**request, **note}, files, key)
+
         try:
-            # What the loop has by then is what is sent: nothing of it is kept for later.
-            yield from _send(line, record, lambda client, note, files=files: client.submit({**request, **note}, files))  # type: ignore[misc]
+            yield from _send(line, record, ask)
         except ServerProblem as problem:
             if problem.code != "upload-not-found" or last:  # it was swept, as the server was away for a day
                 raise
@@ -141,7 +146,7 @@ def _again(line: Line, record: JobRecord, former: str, changes: dict[str, Any]) 
     """A new job with the inputs of a former one, which lie on the server."""
     try:
         yield from client_for_new(line)
-        yield from _send(line, record, lambda client, note: client.again(former, {**changes, **note}))
+        yield from _send(line, record, lambda client, note, key: client.again(former, {**changes, **note}, key))
     except ServerProblem as problem:
         if problem.code not in ("job-not-found", "inputs-gone"):
             raise
@@ -153,8 +158,8 @@ def _again(line: Line, record: JobRecord, former: str, changes: dict[str, Any]) 
     yield from following.until_placed(line, record)
 
 
-Asking = Callable[[Client, dict[str, Any]], Exchange]
-"""Makes the request for a new job; the second argument is the member that tells where the job is made."""
+Asking = Callable[[Client, dict[str, Any], str], Exchange]
+"""Makes the request for a new job; of the member that tells where the job is made, and the key of the request."""
 
 
 def client_for_new(line: Line) -> Steps[Client]:
@@ -170,33 +175,20 @@ def _send(line: Line, record: JobRecord, ask: Asking) -> Steps[None]:
     """Have the server take the job."""
     while jobs.older_unsent(line.desk, record):  # the server's queue has the order of the presses
         yield
-    make = _make_once if line.desk.server.remote else _make
-    jobs.adopt(line, record, (yield from make(line, record, ask)))
+    jobs.adopt(line, record, (yield from _make(line, record, ask)))
     if record.cancelling:
         yield from jobs.tell_cancelled(line, record)
 
 
 def _make(line: Line, record: JobRecord, ask: Asking) -> Steps[Any]:
-    client = yield from line.ready_client()
-    record.state = "sending"
-    return (yield from line.finish(ask(client, origins.note(record))))
-
-
-def _make_once(line: Line, record: JobRecord, ask: Asking) -> Steps[Any]:
-    """Over a line that may be cut after the request has gone and before its answer has come: the job carries a mark, by
-    which it is found among the newest, and only if it is not there it is asked for again."""
-    mark, asked = uuid.uuid4().hex, False
+    """Over a line that may be cut after the request has gone and before its answer has come, it is asked again: with
+    the same key, by which the server knows the job that it may have."""
+    key = uuid.uuid4().hex
     while True:
         client = yield from line.patient_client()
+        record.state = "sending"
         try:
-            if asked:
-                newest = yield from line.finish(client.jobs())
-                found = [each for each in newest if (each.get("origin") or {}).get(origin.MARK) == mark]
-                if found:
-                    return found[0]
-            record.state, asked = "sending", True
-            note = origins.note(record)
-            return (yield from line.finish(ask(client, {"origin": {**note.get("origin", {}), origin.MARK: mark}})))
+            return (yield from line.finish(ask(client, origins.note(record), key)))
         except SetDresserError as problem:
             if not line.endures(problem):
                 raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import email.parser
 import email.policy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -90,6 +90,17 @@ def test_a_shot_is_sent_as_a_form(peer: Peer, tmp_path: Path) -> None:
     assert parts["image"].get_payload(decode=True) == image.read_bytes()
     assert parts["depth"].get_payload(decode=True) == depth.read_bytes()
     assert b"private name" not in sent
+
+
+@pytest.mark.parametrize("key", ["my-own-key", ""])
+@pytest.mark.parametrize(
+    "ask", [lambda client, key: client.submit({}, {}, key), lambda client, key: client.again("a", {}, key)]
+)
+def test_the_key_of_a_request_for_a_job_is_sent_with_it_where_there_is_one(
+    peer: Peer, ask: Callable[[Client, str], Exchange], key: str
+) -> None:
+    sent = peer.request(ask(Client(Endpoint(peer.port), "secret"), key))
+    assert (b"\r\nIdempotency-Key: my-own-key\r\n" in sent) == bool(key) == (b"Idempotency" in sent)
 
 
 def test_the_boundary_differs_each_time(peer: Peer) -> None:

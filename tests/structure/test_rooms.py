@@ -45,14 +45,17 @@ def circle(arrows: dict[str, set[str]]) -> list[str]:
     """Modules that import each other, in order; none if there are none."""
     done: set[str] = set()
     for start in arrows:
-        way: list[tuple[str, list[str]]] = [(start, [start])]
-        while way:
-            module, trail = way.pop()
-            for other in sorted(arrows.get(module, set()) - done):
-                if other in trail:
-                    return [*trail[trail.index(other) :], other]
-                way.append((other, [*trail, other]))
-        done.add(start)
+        trail, ways = [start], [iter(sorted(arrows[start] - done))]
+        while ways:
+            other = next(ways[-1], None)
+            if other is None:
+                done.add(trail.pop())  # no circle goes through it: each module is looked at once
+                ways.pop()
+            elif other in trail:
+                return [*trail[trail.index(other) :], other]
+            elif other not in done:
+                trail.append(other)
+                ways.append(iter(sorted(arrows.get(other, set()) - done)))
     return []
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from backend.cluster.machines import CPU, GPU, GRAPHICS_MEMORY, Machine
 from backend.cluster.needs import Wanted, wanted_of
 from backend.jobs.channel import Message
 from backend.jobs.executor import Interrupted, Lost, WorkerState
+from backend.pipelines.context import Cancelled
 
 CARD = {CPU: 1.0, GPU: 1.0}
 
@@ -166,6 +169,25 @@ def test_an_end_tells_who_is_to_blame(executor: RayExecutor, tmp_path: Path) -> 
         slot._bridge.open = lambda slot, wanted, cause=cause: gone(wanted, cause)  # type: ignore[method-assign]
         with pytest.raises(Interrupted):
             slot._ready_worker()
+    executor.stop()
+
+
+def test_a_job_is_cancelled_at_once_although_its_worker_has_not_started(executor: RayExecutor, tmp_path: Path) -> None:
+    slot, wish = executor.slots[0], threading.Event()
+    begun: list[RemoteWorker] = []
+
+    def never_ready(number: int, wanted: Callable[[], Wanted]) -> RemoteWorker:
+        begun.append(RemoteWorker(executor._bridge, number, 99, wanted))
+        threading.Timer(0.2, lambda: (wish.set(), slot.nudge())).start()
+        return begun[0]
+
+    slot._bridge.open = never_ready  # type: ignore[method-assign]
+    slot.will_run(Wanted())
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        slot.run("a", tmp_path, lambda report: None, wish.is_set, lambda: False, lambda: False)
+    assert time.monotonic() - began < 10
+    assert not begun[0].alive and slot.state == WorkerState.ASLEEP and slot.resources == {}
     executor.stop()
 
 

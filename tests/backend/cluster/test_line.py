@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from backend.cluster import line as lines
+from backend.cluster import models
 from backend.cluster.line import Line, Models
 from backend.cluster.machines import Machine
 from backend.cluster.models import HASHES, Hashes, Model, ModelFile, NodeModels
@@ -193,6 +194,23 @@ def test_models_are_sent_once_and_compared_by_hash(way: Way, tmp_path: Path, mon
     way.run(way.make("steady"), ("own/chair",))
     assert way.hears("done", "failed")["type"] == "done"
     assert way.near.calls.count("missing") == 1
+
+
+def test_hashes_are_written_down_once_for_all_files_of_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    write = models.replace_whole
+    monkeypatch.setattr(models, "replace_whole", lambda path, data: [written.append(path.name), write(path, data)])
+    monkeypatch.setenv("SET_DRESSER_MODELS", str(tmp_path / "models"))
+    word = tmp_path / "models" / "own" / "chair"
+    word.mkdir(parents=True)
+    for name in ("learned_embeds.bin", "one.txt", "two.txt"):
+        (word / name).write_bytes(name.encode() * 100)
+    hashes = Hashes(tmp_path / HASHES)
+    found = models.model("own/chair", hashes)
+    assert found is not None and len(found.files) == 3 and written == [HASHES]
+    assert models.model("own/chair", hashes) == found and written == [HASHES], "nothing is new"
+    monkeypatch.setattr(models.hashlib, "file_digest", lambda *given: pytest.fail("it is known"))
+    assert models.model("own/chair", Hashes(tmp_path / HASHES)) == found
 
 
 def test_batches_end_at_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

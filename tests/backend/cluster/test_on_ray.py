@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,44 @@ def test_a_cluster_that_is_full_or_away_is_told(on_cluster: OnCluster, tmp_path:
         assert waiting.until is not None
         assert farm.service.worker == WorkerState.ASLEEP
         farm.service.cancel(job)
+
+
+def test_when_the_head_is_lost_jobs_wait_and_go_on_once_it_is_back(
+    on_cluster: OnCluster, cluster: LocalCluster, tmp_path: Path
+) -> None:
+    """The server is not started anew, and nothing is done twice."""
+    journal = tmp_path / "journal"
+    with on_cluster(slots=1) as farm:
+        before, job = farm.submit(), farm.submit("long", steps=150, pause=100, journal=str(journal))
+        farm.ends(before)
+        made = (farm.folder(before) / "output" / "result.json").stat()
+        until(lambda: farm.service.folders.reached(job) > 100, "the checkpoint of step 100 at home", START_SECONDS)
+        cluster.kill_head()
+        after = farm.submit()
+        until(lambda: farm.service.waiting is not None, "the reason", 2 * START_SECONDS)
+        for each in (job, after):
+            view = farm.service.get(each)
+            assert view.state == "queued" and view.waiting
+            assert f"The cluster at {cluster.address} cannot be reached: " in view.waiting.detail
+            assert view.waiting.hint.startswith("The jobs wait, and go on when it is back.")
+        cluster.begin_anew()
+        for each in (job, after):
+            farm.reaches(each, "running", "done")
+            farm.ends(each)
+        assert (farm.folder(before) / "output" / "result.json").stat() == made
+        assert sorted(view.id for view in farm.service.list()) == sorted((before, job, after))
+    lines = [line.split() for line in journal.read_text().splitlines()]
+    assert [int(step) for _, step in lines] == list(range(1, 151)), "no step was done twice"
+
+
+def test_a_job_is_cancelled_while_its_worker_starts(on_cluster: OnCluster) -> None:
+    with on_cluster(slots=1) as farm:
+        job = farm.submit()
+        farm.reaches(job, "running", "done")
+        farm.service.cancel(job)
+        asked = time.monotonic()
+        farm.ends(job, "cancelled")
+        assert time.monotonic() - asked < 12, "not as long as an actor may take to start"
 
 
 def test_a_disk_that_is_shared_is_used(on_cluster: OnCluster, tmp_path: Path) -> None:

@@ -132,7 +132,9 @@ def test_a_job_of_the_lowest_priority_rests_until_it_has_another(store: JobStore
     store.prioritise("a2", RESTING)
     views = {stored.view.id: stored.view for stored in store.newest(10)}
     assert (views["a2"].state, views["a2"].position, views["a3"].position) == (JobState.QUEUED, None, 1)
-    assert store.queued(ME) == 2 and store.queued_of("anna") == 3, "it has its place among those that a user may have"
+    assert store.queued(ME) == 2 and store.users.queued_of("anna") == 3, (
+        "it has its place among those that a user may have"
+    )
     assert store.take(ME, "a2") is None
     assert take_all(store, ending=True) == ["a1", "a3"]
     store.prioritise("a2", 0)

@@ -217,6 +217,28 @@ def test_nothing_that_ben_can_read_has_a_word_of_annas(studio: Studio) -> None:
     assert all(word in studio.anna.get("/jobs").text for word in SECRETS), "the words are there to be found"
 
 
+def test_a_key_that_ben_guesses_is_his_own(studio: Studio) -> None:
+    """With the very request of Anna's, or with another one: he hears nothing of hers, and she nothing of his."""
+    before = state(studio)
+    for pipeline in ("steady", "raising"):
+        request = {"pipeline": pipeline, "name": "anna's shot"}
+        made = {}
+        for who in ("anna", "ben", "farm", "anna", "ben", "farm"):
+            data, headers = {"request": json.dumps(request)}, {"Idempotency-Key": f"guessed-{pipeline}"}
+            client = studio.clients[who]
+            answer = client.post("/jobs", data=data, files={"image": ("a.png", PICTURE)}, headers=headers)
+            assert (answer.status_code, answer.json()["user"]) == (201, who)
+            assert made.setdefault(who, answer.json()["id"]) == answer.json()["id"]
+        assert len(set(made.values())) == 3
+        for job, client in ((job, studio.clients[who]) for who, job in made.items()):
+            assert client.delete(f"/jobs/{job}").json()["state"] == "cancelled"
+            assert client.delete(f"/jobs/{job}", params={"forget": "true"}).status_code == 204
+    for job, code in ((studio.jobs["done"], "job-not-found"), (NOBODYS, "job-not-found")):
+        headers = {"Idempotency-Key": "guessed-again"}
+        assert studio.ben.post(f"/jobs/{job}/again", json={}, headers=headers).json()["code"] == code
+    assert state(studio) == before
+
+
 def test_health_tells_ones_own_and_how_long_the_queue_is(studio: Studio) -> None:
     theirs, own = studio.ben.get("/health").json(), studio.anna.get("/health").json()
     assert own["running"] == studio.jobs["running"] == own["slots"][0]["running"]
