@@ -60,7 +60,7 @@ def _batch(trip: Trip, server: StudioServer) -> None:
     _killed_and_started_anew(trip)
     trip.shot("after the first kill")
     trip.blender.click("bpy.ops.set_dresser.continue_batch(", NEXT_TO_RIGHT)
-    trip.blender.wait(f"{PROPS}; len(props) > 0", "the first props", 400.0)
+    trip.blender.wait(f"{BATCH}; {PROPS}; any({NOTED}) and len(props) > 0", "the first props", 400.0)
     _killed_and_started_anew(trip)
     blender = trip.blender
     blender.wait(f"{BATCH}; {STATES} == {{'done'}} and not any({AWAITED})", "the end of all jobs", 120.0)
@@ -79,6 +79,9 @@ def _batch(trip: Trip, server: StudioServer) -> None:
 BATCH = "batch = next(iter(desk().batches.values()))"
 PROPS = "props = [each for each in bpy.context.scene.objects if 'set_dresser' in each]"
 STATES = "{sys.modules[ADDON + '.state.listing'].entry_state(desk(), each) for each in batch.entries}"
+NOTED = "each.outcome == 'done' for each in batch.entries"
+"""Written down: what has been imported by then does not come again by itself."""
+
 AWAITED = "record.awaited or record.busy for record in desk().jobs.values()"
 
 
