@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.multiview.edges import body
 from models.multiview.silhouettes import Lattice, apart, hull_field, look_up
 from models.multiview.views import Views
 
@@ -24,10 +25,10 @@ FACING = 13
 BLOCK = 8
 """All sides of the lattice are multiples of this: what the network's coarsest places are of its finest."""
 
-CHANNELS = 20
+CHANNELS = 21
 """Numbers that are known of each place."""
 
-SIDE = 160
+SIDE = 240
 """Pixels along a side of the pictures that the network knows."""
 
 REACH = 3.0
@@ -35,6 +36,9 @@ REACH = 3.0
 
 FARTHEST = 4.0
 """Cells from an outline after which it does not matter how many more."""
+
+MANY = 5
+"""Outlines that run through a sharp edge at least, in pictures of so few pixels."""
 
 ASKED = 1.0
 """Cells outside of the hull up to which views are asked about a place."""
@@ -122,7 +126,9 @@ def known(distances: Tensor, views: Views, lattice: Lattice) -> tuple[Tensor, Te
     low, high = solid.amin(0), solid.amax(0)
     height = (points[:, 2] - low[2]) / (high[2] - low[2]).clamp(min=spacing) - 0.5
     tilt = facing_up(views).expand(len(points))
-    values = torch.cat([torch.cat(parts, dim=1), height[None], tilt[None]])
+    spanned = body(distances, views, low.double(), high.double(), many=MANY, rounds=0)
+    beyond = torch.full_like(height, -FARTHEST) if spanned is None else spanned.outside(points) / spacing
+    values = torch.cat([torch.cat(parts, dim=1), height[None], tilt[None], beyond[None].clamp(-FARTHEST, FARTHEST)])
     grid, behind, outside = (torch.cat(each, dim=1) for each in zip(*sights, strict=True))
     shown = torch.cat([pictures[..., :4].movedim(3, 1), _relief(views, fronts, lattice)], dim=1)
     told = Sights(shown, asked.nonzero()[:, 0], grid, behind, outside)

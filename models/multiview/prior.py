@@ -63,14 +63,17 @@ class Prior(nn.Module):
     middle: Tensor
     spread: Tensor
 
-    def __init__(self, fine: int = 8, widths: tuple[int, int, int] = (32, 64, 96), votes: Votes | None = None) -> None:
+    def __init__(self, fine: int = 16, widths: tuple[int, int, int] = (32, 64, 96), votes: Votes | None = None) -> None:
         super().__init__()
         first, second, third = widths
         self.coarsest = third
         self.votes = votes or Votes()
         self.register_buffer("middle", torch.zeros(CHANNELS))
         self.register_buffer("spread", torch.ones(CHANNELS))
-        self.enter = nn.Sequential(nn.Conv3d(CHANNELS + self.votes.channels, fine, 3, padding=1), nn.SiLU())
+        self.enter = nn.Sequential(
+            nn.Conv3d(CHANNELS + self.votes.channels, fine, 1), nn.SiLU(),
+            nn.Conv3d(fine, fine, 3, padding=1), nn.SiLU(),
+        )  # fmt: skip
         self.straight = nn.Conv3d(CHANNELS + self.votes.channels, first, 2, 2)
         self.down = nn.ModuleList(
             [nn.Conv3d(fine, first, 2, 2), nn.Conv3d(first, second, 2, 2), nn.Conv3d(second, third, 2, 2)]
@@ -80,7 +83,11 @@ class Prior(nn.Module):
             nn.ConvTranspose3d(wide, narrow, 2, 2) for wide, narrow in ((third, second), (second, first), (first, fine))
         )
         self.outer = nn.ModuleList([Block(second), Block(first)])
-        self.leave = nn.Sequential(nn.Conv3d(2 * fine, fine, 3, padding=1), nn.SiLU(), nn.Conv3d(fine, 1, 3, padding=1))
+        self.leave = nn.Sequential(
+            nn.Conv3d(fine, fine, 3, padding=1), nn.SiLU(),
+            nn.Conv3d(fine, fine, 3, padding=1), nn.SiLU(),
+            nn.Conv3d(fine, 1, 3, padding=1),
+        )  # fmt: skip
         last = self.leave[-1]
         assert isinstance(last, nn.Conv3d) and last.bias is not None
         nn.init.zeros_(last.weight)
@@ -108,7 +115,7 @@ class Prior(nn.Module):
             kept.append(x)
         for up, outer, skip in zip(self.up[:2], self.outer, kept[1::-1], strict=True):
             x = outer(up(x) + skip)
-        x = self.leave(torch.cat([self.up[2](x), fine], dim=1))
+        x = self.leave(self.up[2](x) + fine)
         found: Tensor = x[0, 0].float()
         return found
 

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from models.isosurface.marching import march
 from models.multiview.appearance import vertex_colours
+from models.multiview.edges import body
 from models.multiview.known import lattice_over
 from models.multiview.plates import plates
 from models.multiview.prior import FEWEST, Prior, likely
@@ -87,6 +88,8 @@ def reconstruct(
     learned = prior is not None and len(views) >= FEWEST
     if prior is not None and learned:
         less = torch.maximum(distance, likely(prior, views, low, high, points))
+        spanned = body(apart, views, low, high)
+        less = less if spanned is None else torch.maximum(less, spanned.outside(points))
         cell = lattice_over(low, high).spacing
         less = plates(less.reshape(lattice.shape), distance.reshape(lattice.shape), lattice.spacing, cell).flatten()
         distance = covering(less, distance, views, points, lattice.spacing)

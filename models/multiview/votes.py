@@ -14,6 +14,9 @@ from torch.nn import functional
 
 from models.multiview.known import Sights
 
+APART = 3
+"""Pixels of a picture along a side that the network's finest places stand for."""
+
 SIGNS = 4
 """Numbers of `Sights.signs`."""
 
@@ -29,7 +32,7 @@ class Votes(nn.Module):
         super().__init__()
         self.heard = heard
         self.channels = 2 * heard
-        self.enter = nn.Conv2d(4 * 5, width, 3, padding=1)
+        self.enter = nn.Conv2d(APART**2 * 5, width, 3, padding=1)
         self.fine = Flat(width)
         self.down = nn.ModuleList([nn.Conv2d(width, 2 * width, 2, 2), nn.Conv2d(2 * width, 2 * width, 2, 2)])
         self.inner = nn.ModuleList([Flat(2 * width), nn.Sequential(Flat(2 * width), Flat(2 * width, 2))])
@@ -41,7 +44,7 @@ class Votes(nn.Module):
 
     def forward(self, sights: Sights) -> Tensor:
         """`[channels, K]`."""
-        fine = self.fine(self.enter(functional.pixel_unshuffle(sights.pictures.float(), 2)))
+        fine = self.fine(self.enter(functional.pixel_unshuffle(_whole(sights.pictures.float()), APART)))
         half = self.inner[0](self.down[0](fine))
         quarter = self.inner[1](self.down[1](half))
         pixels = self.leave(fine + self.up[1](half + self.up[0](quarter)))
@@ -60,6 +63,15 @@ class Votes(nn.Module):
             spread = ((share * (words[..., 1:] - mean).square()).sum(0) + 1e-4).sqrt()
             said.append(torch.cat([mean, spread], dim=1).T)
         return torch.cat(said, dim=1)
+
+
+def _whole(pictures: Tensor) -> Tensor:
+    """Pictures `[V, C, H, W]` with as many pixels more as the network's coarsest places want."""
+    block = 4 * APART
+    size = [-(-side // block) * block for side in pictures.shape[2:]]
+    if size == list(pictures.shape[2:]):
+        return pictures
+    return functional.interpolate(pictures, size, mode="bilinear", align_corners=False)
 
 
 class Flat(nn.Module):

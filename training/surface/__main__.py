@@ -39,13 +39,16 @@ RIGHT, KEPT_CLEAR = 0.15, 0.2
 """Cells: the hull is right where the true distance is no larger by more than the one; there the network's is to be
 smaller by the other."""
 
+CROSSING, AT_SURFACE = 1.0, 2.0
+"""Cells from the true surface up to which a place counts so many times: a mesh is where the field is nought."""
+
 FLAT = 0.5
 """How much a change from cell to cell counts beside a distance."""
 
 MEASURED = 24
 """Examples that mean and spread of what is known are taken from."""
 
-TOLD = 100
+TOLD = 250
 """Steps between two lines."""
 
 TESTED, ASKED = 12, 16
@@ -70,6 +73,7 @@ def error(prior: Prior, one: Example) -> tuple[Tensor, Tensor]:
     over = (said - true).abs()
     over = torch.where(right, (said - hull.clamp(min=-CLIPPED) + KEPT_CLEAR).clamp(min=0), over)
     weight = asked * torch.where(right & (true.abs() > NEAR), 0.1, 1.0)
+    weight = weight * torch.where(~right & (true.abs() < CROSSING), AT_SURFACE, 1.0)
     wrong = (over * weight).sum() / weight.sum().clamp(min=1)
     open_ = asked & ~right
     for axis in range(3):
