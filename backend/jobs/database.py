@@ -23,6 +23,10 @@ HASTE_SECONDS = 2.0
 READ_SECONDS = 1.0
 LEAST_FREE_BYTES = 1 << 20
 
+CACHE_KIBIBYTES = 256
+"""What a connection keeps of the file's pages. The system keeps them as well; SQLite's own 2 MB fill up over an hour or
+two, and look like something that leaks."""
+
 
 class Database:
     """Raises Problem("disk-full"), ("output-not-writable"), ("data-gone"), ("list-busy") or ("internal") wherever the
@@ -80,6 +84,7 @@ class Database:
 
     def _connect(self, timeout: float) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=timeout, isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
         connection.row_factory = sqlite3.Row
         connection.text_factory = lambda data: data.decode("utf-8", "replace")  # one damaged text is not all of them
         return connection
