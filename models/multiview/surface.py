@@ -17,12 +17,15 @@ from models.multiview.appearance import vertex_colours
 from models.multiview.edges import body
 from models.multiview.known import lattice_over
 from models.multiview.plates import plates
-from models.multiview.prior import FEWEST, Prior, likely
+from models.multiview.prior import CLIPPED, FEWEST, Prior, likely
 from models.multiview.silhouettes import Lattice, hull_field, object_box, outline_distances, strangers
 from models.multiview.views import Views
 from models.optimisation.hooks import Hooks
 
-WIDER, WHOLE = 1.4, 0.95
+THIN = 0.98 * CLIPPED
+"""The prior's cells: what it says of thin parts of the hull is that they are farther inside."""
+
+WIDER, WHOLE = 1.0, 0.5
 """Cells that a ray is wide where it is asked whether it meets something, and the alpha from which on it has to."""
 
 
@@ -87,10 +90,12 @@ def reconstruct(
     distance = hull_field(apart, views.cameras, points)
     learned = prior is not None and len(views) >= FEWEST
     if prior is not None and learned:
-        less = torch.maximum(distance, likely(prior, views, low, high, points))
-        spanned = body(apart, views, low, high)
-        less = less if spanned is None else torch.maximum(less, spanned.outside(points))
         cell = lattice_over(low, high).spacing
+        said = likely(prior, views, low, high, points)
+        spanned = body(apart, views, low, high)
+        if spanned is not None:  # thin parts are the hull's
+            said = torch.where(said > -THIN * cell, torch.maximum(said, spanned.outside(points)), said)
+        less = torch.maximum(distance, said)
         less = plates(less.reshape(lattice.shape), distance.reshape(lattice.shape), lattice.spacing, cell).flatten()
         distance = covering(less, distance, views, points, lattice.spacing)
     vertices, faces = closed_triangles(distance.reshape(lattice.shape), lattice, settings.smallest)
