@@ -20,6 +20,6 @@ ROWS = (
         memory_bytes=7_618_672,
         source="local",
         page="https://www.gnu.org/licenses/gpl-3.0.html",
-        digests={"model.safetensors": "3f3f3e5159ddd114d169e494f79784127b6e41425a383ec6d859a9866a3b2056"},
+        digests={"model.safetensors": "27573f23b6f26a4c11d0faa141fbc9b7872c5a42876b71f13f005e11be79d7be"},
     ),
 )
