@@ -25,7 +25,7 @@ from models.optimisation.hooks import Hooks
 THIN = 0.98 * CLIPPED
 """The prior's cells: what it says of thin parts of the hull is that they are farther inside."""
 
-WIDER, WHOLE = 1.0, 0.5
+WIDER, WHOLE = 1.4, 0.5
 """Cells that a ray is wide where it is asked whether it meets something, and the alpha from which on it has to."""
 
 
