@@ -174,6 +174,8 @@ class NodeWorker:
             return
         finally:
             self._started.set()
+        if self._ended.is_set():  # `leave` may not have seen it
+            worker.kill()
         while (message := worker.inbox.get()) is not None:
             self._said.put(message)
         worker.kill()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from backend.cluster import line as lines
-from backend.cluster import models
+from backend.cluster import models, node
 from backend.cluster.line import Line, Models
 from backend.cluster.machines import Machine
 from backend.cluster.models import HASHES, Hashes, Model, ModelFile, NodeModels
@@ -25,6 +25,7 @@ from backend.contract import GenerateRequest
 from backend.downloads.folder import HubFile, ModelFolder
 from backend.jobs.channel import Message
 from backend.jobs.folders import JobFolders
+from backend.jobs.process import WorkerProcess
 from backend.pipelines import PIPELINES
 from backend.weights import row_of
 from tests.backend.cluster.conftest import PLUGINS
@@ -105,6 +106,7 @@ def way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Way]:
     way.line.end("ended", "", kill=False)
     way.gone.get(timeout=10)
     assert not list((tmp_path / "attic" / "farm").glob("*/job")), "what was there of jobs is removed"
+    assert way.near.worker._started.wait(60)
     process = way.near.worker._worker
     assert process is not None
     process.kill()  # it may be about to leave by itself
@@ -173,6 +175,27 @@ def test_inputs_that_are_gone_and_what_cannot_be_written_fail_the_job(
     assert way.hears("failed", "done")["problem"]["code"] == "inputs-gone"
     assert way.gone.get(timeout=10)[0] == "ended"
     way.gone.put(("ended", ""))
+
+
+def test_who_leaves_before_the_process_has_started_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SET_DRESSER_HOME", str(tmp_path))
+    begun: queue.SimpleQueue[WorkerProcess] = queue.SimpleQueue()
+    left = threading.Event()
+
+    def slow(*arguments: Any) -> WorkerProcess:
+        process = WorkerProcess(*arguments)
+        begun.put(process)
+        left.wait(60)
+        return process
+
+    monkeypatch.setattr(node, "WorkerProcess", slow)
+    mask = os.umask(0o077)
+    worker = NodeWorker({})
+    os.umask(mask)
+    process = begun.get(timeout=60)
+    worker.leave()
+    left.set()
+    until(lambda: not process.alive, "the end of the process")
 
 
 def test_models_are_sent_once_and_compared_by_hash(way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
