@@ -24,8 +24,7 @@ READ_SECONDS = 1.0
 LEAST_FREE_BYTES = 1 << 20
 
 CACHE_KIBIBYTES = 256
-"""What a connection keeps of the file's pages. The system keeps them as well; SQLite's own 2 MB fill up over an hour or
-two, and look like something that leaks."""
+"""What a connection keeps of the file's pages, which the system keeps as well. SQLite's own 2 MB fill up over hours."""
 
 
 class Database:
