@@ -67,17 +67,24 @@ def bool_near(points: Tensor, others: Tensor, distance: float) -> Tensor:
 
 def surface_points(vertices: Tensor, faces: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Points [count, 3] by chance on triangles, evenly by area; none if there are no faces."""
+    return surface_samples(vertices, faces, count, generator)[0]
+
+
+def surface_samples(vertices: Tensor, faces: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The same, and the normals [count, 3] of their triangles, of length 1."""
     if not len(faces):
-        return vertices.new_zeros(0, 3)
+        return vertices.new_zeros(0, 3), vertices.new_zeros(0, 3)
     corners = vertices[faces.long()]
     edges = corners[:, 1:] - corners[:, :1]
-    areas = torch.linalg.cross(edges[:, 0], edges[:, 1]).norm(dim=1)
+    normals = torch.linalg.cross(edges[:, 0], edges[:, 1])
+    areas = normals.norm(dim=1)
     if not float(areas.sum()) > 0:
-        return vertices.new_zeros(0, 3)
+        return vertices.new_zeros(0, 3), vertices.new_zeros(0, 3)
     chosen = torch.multinomial(areas.double(), count, replacement=True, generator=generator)
     u, v = torch.rand(2, count, 1, generator=generator)
     u, v = torch.where(u + v > 1, 1 - u, u), torch.where(u + v > 1, 1 - v, v)
-    return corners[chosen, 0] + u * edges[chosen, 0] + v * edges[chosen, 1]
+    points = corners[chosen, 0] + u * edges[chosen, 0] + v * edges[chosen, 1]
+    return points, F.normalize(normals[chosen], dim=1)
 
 
 def border_points(solid: Tensor) -> Tensor:

@@ -17,8 +17,7 @@ from scipy.spatial import ConvexHull, QhullError
 from torch import Tensor
 from torch.nn import functional
 
-from models.isosurface.marching import march
-from models.multiview.silhouettes import Lattice, apart, hull_field
+from models.multiview.silhouettes import Lattice, apart, hull_field, zero_set
 from models.multiview.views import Views
 
 CELLS = 96
@@ -91,10 +90,14 @@ def body(
     points = _surface(distances, views, low, high, longest / CELLS)
     outlines = torch.cat([apart(distances, views.cameras, piece) for piece in torch.split(points, 2**16)], dim=1)
     through = outlines.abs() < near
-    run = points[through.sum(0) >= many]
+    often = through.sum(0) >= many
+    run = points[often]
     if not len(run):
         return None
-    leaning = [_leaning(distances, views, piece, near) for piece in torch.split(run, 2**14)]
+    leaning = [
+        _leaning(distances, views, piece, which, near)
+        for piece, which in zip(torch.split(run, 2**14), torch.split(through[:, often], 2**14, 1), strict=True)
+    ]
     places = run[torch.cat(leaning) < LEANING]
     found = Body.of(places)
     positions = views.cameras.positions.to(points)
@@ -118,18 +121,19 @@ def _surface(distances: Tensor, views: Views, low: Tensor, high: Tensor, spacing
     """`[P, 3]`: places on the surface of the hull."""
     lattice = Lattice.over(low, high, spacing)
     hull = hull_field(distances, views.cameras, lattice.points()).reshape(lattice.shape)
-    places, _ = march(functional.pad(hull, (1,) * 6, value=spacing).cpu().numpy())
-    return ((torch.from_numpy(places.copy()).double() - 1) * spacing + lattice.origin.cpu()).to(low).float()
+    return zero_set(hull, lattice)[0].to(low).float()
 
 
-def _leaning(distances: Tensor, views: Views, points: Tensor, near: float) -> Tensor:
-    """`[P]`: the least cosine of the angle between two of the outlines that run through places `[P, 3]`."""
+def _leaning(distances: Tensor, views: Views, points: Tensor, through: Tensor, near: float) -> Tensor:
+    """`[P]`: the least cosine of the angle between two of the outlines that run through places `[P, 3]`.
+
+    through: `[V, P]` bool, which of them do, no farther away than `near`.
+    """
     steps = torch.eye(3, device=points.device) * near
     slopes = [
         apart(distances, views.cameras, points + step) - apart(distances, views.cameras, points - step)
         for step in steps
     ]
     normals = functional.normalize(torch.stack(slopes, dim=2), dim=2).transpose(0, 1)
-    through = (apart(distances, views.cameras, points).abs() < near).T
-    both = through[:, :, None] & through[:, None]
+    both = through.T[:, :, None] & through.T[:, None]
     return torch.where(both, normals @ normals.transpose(1, 2), 1.0).amin((1, 2))

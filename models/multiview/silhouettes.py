@@ -18,6 +18,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.nn import functional
 
+from models.isosurface.marching import march
 from models.multiview.views import Cameras, Views
 
 CHUNK = 2**17
@@ -74,6 +75,14 @@ class Lattice:
             volume[None], place[None, None, None], mode="bilinear", padding_mode="border", align_corners=True
         )
         return found[0, :, 0, 0].T
+
+
+def zero_set(volume: Tensor, lattice: Lattice) -> tuple[Tensor, Tensor]:
+    """Vertices `[N, 3]` float64 and faces `[F, 3]` int64, of the processor, of where a field `[X, Y, Z]` on a
+    lattice is nought; it is closed at the lattice's border. None of either if it is nowhere."""
+    places, triangles = march(functional.pad(volume, (1,) * 6, value=lattice.spacing).cpu().numpy())
+    vertices = (torch.from_numpy(places.copy()).double() - 1) * lattice.spacing + lattice.origin.cpu()
+    return vertices, torch.from_numpy(triangles.astype(np.int64))
 
 
 def outline_distances(alpha: Tensor) -> Tensor:

@@ -12,13 +12,12 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 from torch.nn import functional
 
-from models.isosurface.marching import march
 from models.multiview.appearance import vertex_colours
 from models.multiview.edges import body
 from models.multiview.known import lattice_over
 from models.multiview.plates import plates
 from models.multiview.prior import CLIPPED, FEWEST, Prior, likely
-from models.multiview.silhouettes import Lattice, hull_field, object_box, outline_distances, strangers
+from models.multiview.silhouettes import Lattice, hull_field, object_box, outline_distances, strangers, zero_set
 from models.multiview.views import Views
 from models.optimisation.hooks import Hooks
 
@@ -140,12 +139,9 @@ def covering(distance: Tensor, hull: Tensor, views: Views, points: Tensor, spaci
 
 def closed_triangles(distance: Tensor, lattice: Lattice, smallest: float) -> tuple[Tensor, Tensor]:
     """Vertices and faces of the zero set, closed at the border, without pieces of less than a share of the area."""
-    volume = functional.pad(distance, (1,) * 6, value=lattice.spacing).cpu().numpy()
-    places, triangles = march(volume)
-    if not len(triangles):
+    vertices, faces = zero_set(distance, lattice)
+    if not len(faces):
         raise ValueError("Nothing is left of the object: the views do not agree on any of it.")
-    vertices = (torch.from_numpy(places.copy()).double() - 1) * lattice.spacing + lattice.origin.cpu()
-    faces = torch.from_numpy(triangles.astype(np.int64).copy())
     edges = faces[:, [0, 1, 1, 2]].reshape(-1, 2).numpy()
     graph = coo_array((np.ones(len(edges), bool), (edges[:, 0], edges[:, 1])), shape=(len(vertices),) * 2)
     piece = torch.from_numpy(connected_components(graph, directed=False)[1].astype(np.int64))[faces[:, 0]]

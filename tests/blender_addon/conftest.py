@@ -29,6 +29,7 @@ if IN_BLENDER:
 
     import blender_addon
     from blender_addon import session
+    from blender_addon.backend_process import studio_server
     from blender_addon.capture import block_outs
     from tests.blender_addon.driven import render_quickly
     from tests.blender_addon.small_room import FIRST, ROUND, camera_at, make_room
@@ -111,6 +112,16 @@ def addon(monkeypatch: pytest.MonkeyPatch, python_with_plugin: Path) -> Iterator
 def several(addon: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The add-on; its backend has a pipeline that takes two to four pictures."""
     monkeypatch.setenv("SET_DRESSER_PLUGINS", "box_pipeline,photo_pipeline")
+    return addon
+
+
+@pytest.fixture
+def studio(addon: Any, server: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The add-on; its backend is `server`, a `StudioServer` of the test's own module, asked by Anna. It is seen at once
+    that it is back."""
+    monkeypatch.setattr(studio_server, "SOON", (0.2,))
+    monkeypatch.setenv("SET_DRESSER_PYTHON", "/no/python/is/needed/here")
+    addon.use_server(server.address, token=server.tokens["anna"], certificate=server.certificate)
     return addon
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from blender_addon import session
-from blender_addon.backend_process import setting_up, studio_server, tokens
+from blender_addon.backend_process import setting_up, tokens
 from blender_addon.backend_process.greeting import Studio
 from blender_addon.backend_process.server_process import ServerState
 from blender_addon.capture.pictures import png
@@ -49,15 +49,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioServer]:
     made = StudioServer(tmp_path_factory.mktemp("studio"), *options)
     yield made
     made.stop()
-
-
-@pytest.fixture
-def studio(addon: Any, server: StudioServer, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The add-on; its backend is that server, asked by Anna. It is seen at once that it is back."""
-    monkeypatch.setattr(studio_server, "SOON", (0.2,))
-    monkeypatch.setenv("SET_DRESSER_PYTHON", "/no/python/is/needed/here")
-    addon.use_server(server.address, token=server.tokens["anna"], certificate=server.certificate)
-    return addon
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from blender_addon.backend_process import studio_server
 from blender_addon.backend_process.server_process import ServerState
 from blender_addon.state import desk
 from tests.backend.server.certificates import OPENSSL
@@ -24,15 +23,6 @@ def server(tmp_path: Path) -> Iterator[StudioServer]:
     made = StudioServer(tmp_path / "studio")
     yield made
     made.stop()
-
-
-@pytest.fixture
-def studio(addon: Any, server: StudioServer, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The add-on; its backend is that server, asked by Anna. It is seen at once that it is back."""
-    monkeypatch.setattr(studio_server, "SOON", (0.2,))
-    monkeypatch.setenv("SET_DRESSER_PYTHON", "/no/python/is/needed/here")
-    addon.use_server(server.address, token=server.tokens["anna"], certificate=server.certificate)
-    return addon
 
 
 def test_a_batch_comes_whole_and_one_is_stopped_though_the_server_is_away(

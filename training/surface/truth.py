@@ -14,6 +14,7 @@ from models.lrm.cameras import spherical_poses
 from models.optimisation.chance import generator
 from models.rendering.cameras import Camera
 from models.rendering.rasteriser import rasterise
+from training.measures import surface_samples
 
 LOOKS, SIDE = 40, 192
 """Cameras on a sphere around a model, and the pixels along a side of what they see."""
@@ -72,7 +73,7 @@ def distances(vertices: Tensor, faces: Tensor, places: Tensor, farthest: float) 
     azimuths = order * 180 * (1 + math.sqrt(5))
     low, high = vertices.amin(0), vertices.amax(0)
     middle, reach, longest = (low + high) / 2, float((high - low).norm()), float((high - low).max())
-    points, normals = _sampled(vertices - middle, faces)
+    points, normals = surface_samples(vertices - middle, faces, POINTS, generator(0, "surface"))
     fronts, backs = torch.zeros(len(points)), torch.zeros(len(points))
     free = torch.zeros(len(places), dtype=torch.bool)
     for pose in spherical_poses(azimuths, elevations, 2 * reach):
@@ -94,19 +95,6 @@ def distances(vertices: Tensor, faces: Tensor, places: Tensor, farthest: float) 
     found = torch.where(near < CLOSE * longest, outside, -near)
     # What a camera sees through is outside, whatever the points say, but for the thickness that sheets are given.
     return torch.where(free & (near > 2 * SHEET * longest), near, found)
-
-
-def _sampled(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
-    """`[POINTS, 3]` each: points of the surface, evenly, and the normals of their faces."""
-    chance = generator(0, "surface")
-    corners = vertices[faces]
-    edges = corners[:, 1:] - corners[:, :1]
-    normals = torch.linalg.cross(edges[:, 0], edges[:, 1])
-    chosen = torch.multinomial(normals.norm(dim=1).double(), POINTS, replacement=True, generator=chance)
-    u, v = torch.rand(2, POINTS, 1, generator=chance)
-    u, v = torch.where(u + v > 1, 1 - u, u), torch.where(u + v > 1, 1 - v, v)
-    points = corners[chosen, 0] + u * edges[chosen, 0] + v * edges[chosen, 1]
-    return points, functional.normalize(normals[chosen], dim=1)
 
 
 def _at(picture: Tensor, camera: Camera, points: Tensor) -> Tensor:
