@@ -37,6 +37,7 @@ from backend.jobs.run import run_job
 from backend.pipelines import PIPELINES
 from backend.pipelines.context import Cancelled
 from backend.residency import residency
+from backend.resident import give_back
 
 ANSWER_SECONDS = 0.1
 THOUGHT_SECONDS = 60.0
@@ -66,6 +67,7 @@ class Worker:
             job, folder = self._jobs.get()
             self._send({"type": "begun", "job": job})
             self._send_last({**self._attempt(job, folder), "job": job})
+            give_back()
 
     def _read(self) -> NoReturn:
         for message in messages(self._commands):

@@ -33,6 +33,7 @@ from backend.jobs.folders import default_data_folder
 from backend.jobs.retention import KEEP_VARIABLE, keep_bytes_of_environment
 from backend.jobs.service import GRACE_SECONDS, IDLE_SECONDS, JobService
 from backend.privacy import write_privately
+from backend.resident import keep_little
 from backend.server.app import create_app
 from backend.server.connections import (
     ACCEPTED_AT_ONCE,
@@ -49,7 +50,6 @@ from backend.server.entrance import add_arguments as add_entrance_arguments
 from backend.server.limits import USUAL, Limits, limits_of
 from backend.server.limits import add_arguments as add_limit_arguments
 from backend.server.log import log_to_standard_error
-from backend.server.memory import give_large_blocks_back
 from backend.server.middleware import Who, the_one
 from backend.server.users import Users
 from backend.server.watch import has_started, read_line, when_input_closes, when_process_ends
@@ -143,7 +143,7 @@ def serve(
     Without users the token comes from the environment or, with `token_stdin`, from standard input. See `add_arguments`.
     """
     write_privately()
-    give_large_blocks_back()
+    keep_little()
     log_to_standard_error(logging.INFO if verbose else logging.WARNING)
     given = os.environ.pop(TOKEN_VARIABLE, "")  # not for the worker and what it starts
     try:

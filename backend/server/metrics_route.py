@@ -19,8 +19,8 @@ from backend.jobs.measures import known
 from backend.jobs.service import JobService
 from backend.pipelines import PIPELINES
 from backend.prometheus import MEDIA_TYPE, Family, Sample, gauge, gauges, text
+from backend.resident import resident_bytes
 from backend.server.limits import asking
-from backend.server.memory import resident_bytes
 from backend.server.problems import documented
 from backend.server.scope import check_administrator
 
