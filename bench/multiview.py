@@ -23,7 +23,6 @@ from backend.weights import locate
 from bench.multiview_data import HELD_OUT, TRIED, Task, task, tasks
 from bench.multiview_measures import DENSITY, Sampled, f_scores, is_watertight, picture_noise
 from models.multiview import Prior, Surface, read_prior, reconstruct
-from models.multiview.known import small
 from models.writing import write_json
 from training.surface.disturbing import disturbed
 
@@ -61,7 +60,7 @@ class Figures:
 
 def measured(found: Task, truth: Sampled, way: str, size: int, prior: Prior, seed: int) -> tuple[Figures, Surface]:
     """Makes a surface and measures it."""
-    orbit = small(found.orbit, size)
+    orbit = found.orbit.at_most(size)
     shown, wrong = disturbed(orbit, seed) if way == "disturbed" else (orbit, None)
     begun = time.perf_counter()
     with torch.no_grad():
@@ -70,7 +69,7 @@ def measured(found: Task, truth: Sampled, way: str, size: int, prior: Prior, see
     near, plain = f_scores(Sampled.of(surface.vertices, surface.faces, len(truth.points) // DENSITY), truth)
     figures = Figures(
         found.name, found.elevation, way, near[0].f, near[1].f, plain[0].f, plain[1].f,
-        picture_noise(surface, orbit), picture_noise(surface, small(found.unseen, size)),
+        picture_noise(surface, orbit), picture_noise(surface, found.unseen.at_most(size)),
         is_watertight(surface.faces), seconds,
         None if wrong is None else surface.report["left_out"] == [wrong],
     )  # fmt: skip

@@ -20,6 +20,6 @@ ROWS = (
         memory_bytes=7_618_672,
         source="local",
         page="https://www.gnu.org/licenses/gpl-3.0.html",
-        digests={"model.safetensors": "27573f23b6f26a4c11d0faa141fbc9b7872c5a42876b71f13f005e11be79d7be"},
+        digests={"model.safetensors": "11485351b66281d46161fc2eaa1ead6f9985605ddd434dc154ce1a9df9289ba5"},
     ),
 )

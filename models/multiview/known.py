@@ -28,7 +28,7 @@ BLOCK = 8
 CHANNELS = 21
 """Numbers that are known of each place."""
 
-SIDE = 240
+VIEWED = 240
 """Pixels along a side of the pictures that the network knows."""
 
 REACH = 3.0
@@ -142,19 +142,6 @@ def _relief(views: Views, fronts: Tensor, lattice: Lattice) -> Tensor:
     half = max(lattice.shape) * lattice.spacing / 2
     near = ((away - fronts) / half).clamp(-2, 2)
     return functional.interpolate(near[:, None], views.alpha.shape[1:], mode="nearest") * views.alpha[:, None]
-
-
-def small(views: Views, side: int = SIDE) -> Views:
-    """The views in as many pixels as the network knows; smaller ones stay."""
-    cameras = views.cameras
-    if max(cameras.width, cameras.height) <= side:
-        return views
-    share = side / max(cameras.width, cameras.height)
-    size = max(1, round(cameras.height * share)), max(1, round(cameras.width * share))
-    both = torch.cat([views.pictures * views.alpha[..., None], views.alpha[..., None]], dim=3).movedim(3, 1)
-    both = functional.interpolate(both, size, mode="area").movedim(1, 3)
-    pictures = both[..., :3] / both[..., 3:].clamp(min=1e-3)
-    return Views(pictures.clamp(0, 1), both[..., 3].clamp(0, 1), cameras.scaled(size[1], size[0]))
 
 
 def facing_up(views: Views) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.loading import load_module
-from models.multiview.known import CHANNELS, Sights, known, lattice_over, small
+from models.multiview.known import CHANNELS, VIEWED, Sights, known, lattice_over
 from models.multiview.silhouettes import outline_distances
 from models.multiview.views import Views
 from models.multiview.votes import Votes
@@ -39,7 +39,7 @@ def likely(prior: Prior, views: Views, low: Tensor, high: Tensor, points: Tensor
     Args:
         low, high: corners of the box around the hull, of `object_box`.
     """
-    views = small(views)
+    views = views.at_most(VIEWED)
     lattice = lattice_over(low, high)
     values, hull, sights = known(outline_distances(views.alpha), views, lattice)
     found = prior(values, sights).clamp(-CLIPPED, CLIPPED)

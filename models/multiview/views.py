@@ -13,6 +13,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from models.lrm.cameras import FRONT, circular_poses
 from models.rendering.cameras import FAR, NEAR, Camera
@@ -189,6 +190,18 @@ class Views:
     def to(self, device: torch.device | str) -> Views:
         """On another device."""
         return Views(self.pictures.to(device), self.alpha.to(device), self.cameras.to(device))
+
+    def at_most(self, side: int) -> Views:
+        """The same with so many pixels along the longer side, if they have more."""
+        height, width = self.cameras.height, self.cameras.width
+        if max(width, height) <= side:
+            return self
+        share = side / max(width, height)
+        size = max(1, round(height * share)), max(1, round(width * share))
+        both = torch.cat([self.pictures * self.alpha[..., None], self.alpha[..., None]], dim=3).movedim(3, 1)
+        both = functional.interpolate(both, size, mode="area").movedim(1, 3)
+        pictures = both[..., :3] / both[..., 3:].clamp(min=1e-3)
+        return Views(pictures.clamp(0, 1), both[..., 3].clamp(0, 1), self.cameras.scaled(size[1], size[0]))
 
     def on(self, background: float = 1.0) -> Tensor:
         """`[V, H, W, 3]`: the pictures before a grey value, white if nothing is said."""

@@ -13,7 +13,6 @@ from bench.multiview import Figures, table, verdict  # noqa: E402
 from bench.multiview_data import HELD_OUT, TRIED, Task, elevations_of  # noqa: E402
 from bench.multiview_measures import Sampled, f_scores, is_watertight, picture_noise, seen_from_outside  # noqa: E402
 from models.multiview import Prior, orbit  # noqa: E402
-from models.multiview.known import small  # noqa: E402
 from tests import documented  # noqa: E402
 from tests.models.multiview.shapes import BOX, mesh_of, shot  # noqa: E402
 from training.surface.disturbing import disturbed  # noqa: E402
@@ -73,7 +72,7 @@ def test_views_are_disturbed_by_as_much_as_is_said() -> None:
     assert float(apart.max()) < 0.2 and float(apart.min()) > 0
     again, same = disturbed(views, 3)
     assert same == wrong and torch.equal(again.pictures, other.pictures)
-    half = small(views, 64)
+    half = views.at_most(64)
     assert half.cameras.width == 64 and float((half.alpha.mean() - views.alpha.mean()).abs()) < 1e-4
 
 

@@ -14,7 +14,7 @@ import trimesh
 from torch import Tensor
 from torch.nn import functional
 
-from models.multiview.known import FACING, Sights, known, lattice_over, small
+from models.multiview.known import FACING, VIEWED, Sights, known, lattice_over
 from models.multiview.silhouettes import object_box, outline_distances, strangers
 from models.multiview.views import Cameras, Views
 from training.surface.disturbing import disturbed
@@ -124,7 +124,7 @@ def example(models: Path, seen: ObjectViews, seed: int | None = None) -> Example
     Raises:
         ValueError: the model is another one, or its outlines have nothing in common.
     """
-    views = small(views_of(seen))
+    views = views_of(seen).at_most(VIEWED)
     views = views if seed is None else disturbed(views, seed)[0]
     apart = outline_distances(views.alpha)
     if seed is not None:

@@ -18,7 +18,7 @@ from backend.memory import Plan
 from backend.pipelines.context import Context
 from backend.pipelines.cut_outs import Pixels
 from backend.pipelines.hi3d import Hi3DParameters
-from backend.pipelines.hi3d.keeping import Kept
+from backend.pipelines.hi3d.keeping import KeptOrbit
 from backend.pipelines.hi3d.subjects import Subject
 from backend.pipelines.running import Running, Tell, each
 from backend.pipelines.viewed.sheets import sheet
@@ -96,7 +96,7 @@ def painted(
     given: Mapping[int, Pixels],
     sizes: Sizes,
     parameters: Hi3DParameters,
-    kept: Kept,
+    kept: KeptOrbit,
     shot: Shot,
     running: Running,
     plan: Plan,
@@ -157,7 +157,7 @@ def _views(
     wanted: Wanted,
     given: Pixels | None,
     parameters: Hi3DParameters,
-    kept: Kept,
+    kept: KeptOrbit,
     way: Way,
     context: Context,
     tell: Tell,

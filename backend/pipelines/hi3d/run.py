@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
-
-import numpy as np
 
 from backend.devices import release
-from backend.geometry.cleanup import Cleaned
-from backend.imaging.png import as_png, from_png
-from backend.memory import Plan
 from backend.pipelines import ending, film
 from backend.pipelines.context import Context
 from backend.pipelines.cut_outs import Pixels
 from backend.pipelines.facing import facing
 from backend.pipelines.hi3d import Hi3DParameters
-from backend.pipelines.hi3d.keeping import Arrays, Kept
+from backend.pipelines.hi3d.keeping import KeptOrbit
 from backend.pipelines.hi3d.painting import HINT, IDENTIFIERS, Sizes, Wanted, painted, sizes_of
 from backend.pipelines.hi3d.plans import stage_plans
 from backend.pipelines.hi3d.reviewing import Reviewed, review
@@ -26,10 +20,11 @@ from backend.pipelines.hi3d.surfaces import Ring, ring_of
 from backend.pipelines.running import Running, Tell, each, each_beside, seen
 from backend.pipelines.viewed.judging import judged
 from backend.pipelines.viewed.plans import surface_plans
-from backend.pipelines.viewed.surfacing import Solid, coloured, surfaced
-from backend.scene import Mesh, Prop, Scene
+from backend.pipelines.viewed.shaping import Shaping, shaped
+from backend.scene import Prop, Scene
 from backend.shot import Shot
 from models.hi3d.files import ORBIT, REFINE, Stage
+from models.multiview.views import Views
 
 RATE = 8
 """Views that a second of the video shows, as published."""
@@ -51,7 +46,7 @@ def run(shot: Shot, parameters: Hi3DParameters, context: Context) -> Scene:
         # What is wrong with any checkpoint is told before the first view.
         sizes = {stage: _sizes(stage) for stage in stages}
         found = subjects(shot, parameters, sizes[ORBIT].side, context)
-    kept = Kept(context)
+    kept = KeptOrbit(context)
     painting = {stage: Running.begin(context) for stage in stages}
 
     def paint(stage: Stage, wanted: Mapping[int, Wanted], given: Mapping[int, Pixels]) -> dict[int, Pixels]:
@@ -89,67 +84,41 @@ def _shaped(
     views: Mapping[int, Pixels],
     shot: Shot,
     parameters: Hi3DParameters,
-    kept: Kept,
+    kept: KeptOrbit,
     context: Context,
 ) -> dict[int, Prop]:
     """Views → surfaces → clean → coloured → where the camera sees the objects."""
     running = Running.begin(context)
     rings: dict[int, Ring] = {}
-    solids: dict[int, Solid] = {}
 
-    def solid(number: int, tell: Tell) -> Solid:
-        ring = rings[number] = ring_of(reviewed[number], views[number], context, tell)
-        learned = parameters.surface == "learned"
+    def ring(number: int, tell: Tell) -> Views:
+        rings[number] = ring_of(reviewed[number], views[number], context, tell)
+        return rings[number].views
 
-        def make() -> Arrays:
-            small = ring.smaller(parameters.side).to(running.device.name)
-            return vars(surfaced(small, parameters.resolution, learned, number, context, HINT))
-
-        return Solid(**kept.once(f"surface-{number}", make))
-
-    def shape(number: int, tell: Tell) -> Cleaned:
-        def make() -> Arrays:
-            raw = {number: (solids[number].vertices, solids[number].faces)}
-            done = ending.cleaned(raw, shot, context, faces=parameters.faces, floaters=parameters.floaters)[number]
-            return {name: np.asarray(value) for name, value in vars(done).items()}
-
-        made = kept.once(f"shape-{number}", make)
-        return Cleaned(made["vertices"], made["faces"], int(made["removed_pieces"]), bool(made["watertight"]))
-
-    def work(plan: Plan) -> tuple[dict[int, Cleaned], dict[int, Mesh]]:
-        with context.stage("surface"):
-            context.progress(0.0, plan.sentence)
-            solids.update(each(views, solid, shot, context, HINT))
-        with context.stage("clean"):
-            shapes = each(solids, shape, shot, context, HINT)
-
-        def mesh(number: int, tell: Tell) -> Mesh:
-            seen_by = solids[number].others(rings[number].views).to(running.device.name)
-            return coloured(
-                shot.title(number),
-                shapes[number],
-                seen_by,
-                tell,
-                how=parameters.colour,
-                texture_size=parameters.texture_size,
-                level=True,
-                hint=HINT,
-            )
-
-        with context.stage("texture"):
-            return shapes, each(
-                shapes, lambda number, tell: _once(kept, context, number, lambda: mesh(number, tell)), shot, context
-            )
-
+    how = Shaping(
+        resolution=parameters.resolution,
+        learned=parameters.surface == "learned",
+        side=parameters.side,
+        faces=parameters.faces,
+        floaters=parameters.floaters,
+        colour=parameters.colour,
+        texture_size=parameters.texture_size,
+        level=True,
+        hint=HINT,
+    )
     largest, side = max(map(len, views.values())), max(each_views.shape[1] for each_views in views.values())
     texels = parameters.texture_size**2 if parameters.colour == "texture" else 0
-    shapes, meshes = running.by_plans(lambda device: surface_plans(largest, side, parameters.resolution, texels), work)
+    made = running.by_plans(
+        lambda device: surface_plans(largest, side, parameters.resolution, texels),
+        lambda plan: shaped(views, ring, how, kept, running.device.name, shot, context, plan.sentence),
+    )
     release(running.device)
 
     def placed(number: int, tell: Tell) -> Prop:
+        found, ring, one = made[number], rings[number], reviewed[number]
         prop = ending.placed_alone(
             number,
-            meshes[number],
+            found.mesh,
             shot,
             context,
             yaw=facing(shot.camera, shot.whole_mask(number)),
@@ -157,43 +126,23 @@ def _shaped(
             to_ground=parameters.to_ground,
             size=parameters.size,
         )
-        ring, one = rings[number], reviewed[number]
         prop.quality |= {
             **one.wanted.subject.record,
             "seed": one.wanted.seed,
-            "views": [ring.used[index] for index in range(len(ring.used)) if index not in solids[number].left_out],
-            "removed_pieces": shapes[number].removed_pieces,
+            "views": [ring.used[index] for index in range(len(ring.used)) if index not in found.solid.left_out],
+            "removed_pieces": found.shape.removed_pieces,
         }
         return prop
 
     with context.stage("place"):
-        quality = {number: judged(mesh, rings[number].smaller(parameters.side)) for number, mesh in meshes.items()}
-        props = each(meshes, placed, shot, context)
+        quality = {number: judged(found.mesh, found.views.at_most(parameters.side)) for number, found in made.items()}
+        props = each(made, placed, shot, context)
     for number, prop in props.items():
         prop.quality |= quality[number]
     if parameters.orbit_video:
         with context.stage("video"):
             each_beside(list(props), lambda number, tell: _film(number, views[number], context), shot, context)
     return props
-
-
-def _once(kept: Kept, context: Context, number: int, make: Any) -> Mesh:
-    """A coloured mesh, or that of an attempt before. Its texture is kept with the job as a picture."""
-    name = f"texture-{number}.png"
-
-    def arrays() -> Arrays:
-        mesh = make()
-        if mesh.texture is not None:
-            context.keep(name, as_png(mesh.texture))
-        parts = {"vertices": mesh.vertices, "faces": mesh.faces, "corner_uv": mesh.corner_uv, "colours": mesh.colours}
-        return {part: value for part, value in parts.items() if value is not None}
-
-    mesh = Mesh(**dict[str, Any](kept.once(f"mesh-{number}", arrays)))
-    if mesh.corner_uv is not None:
-        picture = context.recall(name)
-        assert picture is not None
-        mesh.texture = from_png(picture)
-    return mesh
 
 
 def _film(number: int, views: Pixels, context: Context) -> None:

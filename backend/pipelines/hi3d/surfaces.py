@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from backend.errors import Problem
 from backend.imaging.background import Remover
@@ -31,17 +30,6 @@ class Ring:
 
     views: Views
     used: list[int]
-
-    def smaller(self, side: int) -> Views:
-        """The same at `side` pixels, if they are larger."""
-        cameras = self.views.cameras
-        if cameras.width <= side:
-            return self.views
-        picture = self.views.on().permute(0, 3, 1, 2)
-        small = [
-            functional.interpolate(each, (side, side), mode="area") for each in (picture, self.views.alpha[:, None])
-        ]
-        return Views(small[0].permute(0, 2, 3, 1).contiguous(), small[1][:, 0], cameras.scaled(side, side))
 
 
 def ring_of(reviewed: Reviewed, views: Pixels, context: Context, tell: Tell) -> Ring:

@@ -66,7 +66,7 @@ class MultiviewParameters(MeshParameters, TextureParameters, PictureParameters):
 
 MULTIVIEW = PipelineInfo(
     id="multiview",
-    version="1",
+    version="2",
     title="From Views",
     description="One prop from several pictures with known cameras: what they show, where they see it.",
     entry="backend.pipelines.multiview.run:run",

@@ -22,7 +22,8 @@ import torch
 from backend.contract import Progress, Result, Warning
 from backend.jobs.run import run_job
 from backend.pipelines import ending
-from backend.pipelines.hi3d import keeping, run, surfaces
+from backend.pipelines.hi3d import keeping, surfaces
+from backend.pipelines.viewed import shaping
 from models.hi3d import denoising
 from tests.backend.hi3d_shots import FAST
 from tests.backend.instantmesh_shots import nobody
@@ -33,9 +34,9 @@ PATIENCE_SECONDS = 200
 WORKS = (
     (denoising, "both_halves", 2 * FAST.steps),
     (surfaces, "_cover", 6),
-    (run, "surfaced", 1),
+    (shaping, "surfaced", 1),
     (ending, "clean", 1),
-    (run, "coloured", 1),
+    (shaping, "coloured", 1),
 )
 """Functions that do the work of a stage, and how often they are called in a run."""
 

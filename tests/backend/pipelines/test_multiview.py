@@ -100,12 +100,14 @@ def test_a_picture_in_which_the_object_is_cut_is_left_out(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("dies_in", ["coloured", "judged"])
 def test_no_finished_stage_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_in: str) -> None:
-    from backend.pipelines.multiview import run as module
+    from backend.pipelines.multiview import run as judging
+    from backend.pipelines.viewed import shaping
 
+    works = {"surfaced": shaping, "coloured": shaping, "judged": judging}
     made: list[str] = []
 
     def counted(name: str) -> Any:
-        real = getattr(module, name)
+        real = getattr(works[name], name)
 
         def call(*given: Any, **more: Any) -> Any:
             made.append(name)
@@ -115,19 +117,19 @@ def test_no_finished_stage_is_repeated(tmp_path: Path, monkeypatch: pytest.Monke
 
     whole = run(shots.write_views(tmp_path / "whole", 4, QUICK, 0))
     folder = shots.write_views(tmp_path / "cut", 4, QUICK, 0)
-    for name in ("surfaced", "coloured", "judged"):
+    for name, module in works.items():
         monkeypatch.setattr(module, name, counted(name))
     done = {"coloured": ["surfaced"], "judged": ["surfaced", "coloured"]}[dies_in]
 
     def stop(*given: Any, **more: Any) -> Any:
         raise KeyboardInterrupt
 
-    working = getattr(module, dies_in)
-    monkeypatch.setattr(module, dies_in, stop)
+    working = getattr(works[dies_in], dies_in)
+    monkeypatch.setattr(works[dies_in], dies_in, stop)
     with pytest.raises(KeyboardInterrupt):
         run(folder)
     assert made == done
-    monkeypatch.setattr(module, dies_in, working)
+    monkeypatch.setattr(works[dies_in], dies_in, working)
     again = run(folder)
     assert made == ["surfaced", "coloured", "judged"]
     assert again.props == whole.props

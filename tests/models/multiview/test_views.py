@@ -54,6 +54,18 @@ def test_pictures_of_another_size_have_the_same_cameras() -> None:
     )
 
 
+def test_pictures_are_reduced_without_the_colour_of_what_is_transparent() -> None:
+    cameras = orbit(2, size=8)
+    alpha = torch.zeros(2, 8, 8)
+    alpha[:, 2:7, 2:7] = 1
+    views = Views(torch.where(alpha[..., None] > 0, torch.tensor([1.0, 0.5, 0.0]), torch.tensor(0.3)), alpha, cameras)
+    assert views.at_most(8) is views
+    less = views.at_most(4)
+    assert less.cameras.width == 4 and less.pictures.shape == (2, 4, 4, 3)
+    assert float(less.alpha.mean()) == pytest.approx(float(alpha.mean())) and float(less.alpha[0, 3, 3]) == 0.25
+    assert less.pictures[less.alpha > 0] == pytest.approx(torch.tensor([1.0, 0.5, 0.0]).expand(18, 3))
+
+
 def test_views_are_chosen_and_put_before_a_background() -> None:
     alpha = torch.zeros(3, 8, 8)
     alpha[:, 2:5] = 1
