@@ -27,6 +27,9 @@ CLIPPED = 3.5
 DEEP, AROUND = 1.0, 2
 """Cells: a part of the hull is thick if it is so deep somewhere, and so far around there; thin parts are the hull's."""
 
+AIR = 1.0
+"""Cells outside of the surface: from there on the network is believed about thin parts of the hull too."""
+
 FEWEST = 12
 """Views. The network has seen none but orbits of sixteen; of a few views the hull looks otherwise."""
 
@@ -34,7 +37,8 @@ FEWEST = 12
 def likely(prior: Prior, views: Views, low: Tensor, high: Tensor, points: Tensor) -> Tensor:
     """`[P]` float32: how far outside of the surface points `[P, 3]` likely are, negative inside, units of the world.
 
-    No more than `CLIPPED` cells either way; and that far inside in thin parts of the hull, which are left as they are.
+    No more than `CLIPPED` cells either way; and that far inside in thin parts of the hull, which are left as they are,
+    but for what is air beyond doubt.
 
     Args:
         low, high: corners of the box around the hull, of `object_box`.
@@ -43,7 +47,7 @@ def likely(prior: Prior, views: Views, low: Tensor, high: Tensor, points: Tensor
     lattice = lattice_over(low, high)
     values, hull, sights = known(outline_distances(views.alpha), views, lattice)
     found = prior(values, sights).clamp(-CLIPPED, CLIPPED)
-    found = torch.where(thick(hull) > 0, found, -CLIPPED) * lattice.spacing
+    found = torch.where((thick(hull) > 0) | (found > AIR), found, -CLIPPED) * lattice.spacing
     return torch.cat([lattice.sample(found[None], piece)[:, 0] for piece in torch.split(points, 2**20)])
 
 

@@ -10,7 +10,7 @@ import torch
 from models.loading import CheckpointError
 from models.multiview import Prior, Views, orbit, read_prior
 from models.multiview.known import ASKED, BLOCK, CHANNELS, Sights, known, lattice_over
-from models.multiview.prior import CLIPPED, likely, thick
+from models.multiview.prior import AIR, CLIPPED, likely, thick
 from models.multiview.silhouettes import object_box, outline_distances
 from models.multiview.votes import Votes
 from models.writing import write_safetensors
@@ -54,7 +54,9 @@ def test_turned_objects_are_known_as_the_same_turned(box: Views) -> None:
     assert float((turned(values, 1, False) - again).abs().mean()) < 0.01
 
 
-def test_a_network_says_distances_of_all_but_thin_parts(box: Views, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_says_distances_of_all_but_thin_parts_and_of_those_what_is_air(
+    box: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
     monkeypatch.setattr("models.multiview.known.CELLS", 32)
     prior = Prior(8, (16, 16, 16))
@@ -69,6 +71,12 @@ def test_a_network_says_distances_of_all_but_thin_parts(box: Views, monkeypatch:
     with torch.no_grad():
         found = likely(prior, box, low, high, points)
     assert torch.allclose(found, torch.full_like(found, -CLIPPED * cell)), "nothing is said of what is thin"
+    torch.nn.init.zeros_(prior.leave[-1].weight)  # type: ignore[arg-type, union-attr]
+    for said, believed in ((AIR - 0.1, -CLIPPED), (AIR + 0.1, AIR + 0.1)):
+        torch.nn.init.constant_(prior.leave[-1].bias, said)  # type: ignore[arg-type, union-attr]
+        with torch.no_grad():
+            found = likely(prior, box, low, high, points)
+        assert torch.allclose(found, torch.full_like(found, believed * cell)), "but for what is surely air"
 
 
 def test_what_views_say_does_not_depend_on_their_order(box: Views) -> None:
