@@ -139,7 +139,7 @@ def needs(parameters: Hi3DParameters) -> Needs:
 
 HI3D = PipelineInfo(
     id="hi3d",
-    version="1",
+    version="2",
     title="Hi3D",
     description="Complete props from one picture of each: sixteen views all round, painted twice, become one mesh.",
     entry="backend.pipelines.hi3d.run:run",

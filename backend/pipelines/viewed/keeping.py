@@ -1,6 +1,6 @@
 """What a job that makes a surface of views keeps, so that nothing is done twice: what each finished part has made.
 
-A checkpoint holds all of it, as only the newest ones stay; textures are kept as pictures beside it.
+A checkpoint holds all of it, as only the newest ones stay; of textures the files of pictures, which are smaller.
 """
 
 from __future__ import annotations
@@ -51,21 +51,18 @@ class Kept:
 
     def mesh(self, number: int, make: Callable[[], Mesh]) -> Mesh:
         """The same with its colours; see `solid`."""
-        picture = f"texture-{number}.png"
 
         def arrays() -> Arrays:
             mesh = make()
-            if mesh.texture is not None:
-                self._context.keep(picture, as_png(mesh.texture))
             parts = {name: getattr(mesh, name) for name in ("vertices", "faces", "corner_uv", "colours")}
+            if mesh.texture is not None:
+                parts["texture"] = np.frombuffer(as_png(mesh.texture), np.uint8)
             return {name: values for name, values in parts.items() if values is not None}
 
-        mesh = Mesh(**dict[str, Any](self._once(f"mesh-{number}", arrays)))
-        if mesh.corner_uv is not None:
-            texture = self._context.recall(picture)
-            assert texture is not None
-            mesh.texture = from_png(texture)
-        return mesh
+        made = dict[str, Any](self._once(f"mesh-{number}", arrays))
+        if "texture" in made:
+            made["texture"] = from_png(made["texture"].tobytes())
+        return Mesh(**made)
 
     def _once(self, name: str, make: Callable[[], Arrays]) -> Arrays:
         if name not in self._made:
