@@ -107,9 +107,8 @@ def _shaped(
         hint=HINT,
     )
     largest, side = max(map(len, views.values())), max(each_views.shape[1] for each_views in views.values())
-    texels = parameters.texture_size**2 if parameters.colour == "texture" else 0
     made = running.by_plans(
-        lambda device: surface_plans(largest, side, parameters.resolution, texels),
+        lambda device: surface_plans(largest, side, parameters.resolution, how.texels),
         lambda plan: shaped(views, ring, how, kept, running.device.name, shot, context, plan.sentence),
     )
     release(running.device)

@@ -45,7 +45,6 @@ def run(shot: Shot, parameters: MultiviewParameters, context: Context) -> Scene:
     with context.stage("views"):
         taken, backgrounds = pictures_of(shot, context, parameters.background)
         views, frame = _views(taken, parameters.side, context)
-    texels = parameters.texture_size**2 if parameters.colour == "texture" else 0
     how = Shaping(
         resolution=parameters.resolution,
         learned=parameters.quality != "draft",
@@ -58,7 +57,7 @@ def run(shot: Shot, parameters: MultiviewParameters, context: Context) -> Scene:
         hint=HINT,
     )
     props = running.by_plans(
-        lambda device: surface_plans(len(views), views.cameras.width, parameters.resolution, texels),
+        lambda device: surface_plans(len(views), views.cameras.width, parameters.resolution, how.texels),
         lambda plan: _made(views, frame, running.device.name, shot, how, context),
     )
     release(running.device)

@@ -38,6 +38,11 @@ class Shaping:
     level: bool
     hint: str
 
+    @property
+    def texels(self) -> int:
+        """Of the texture; 0 for none."""
+        return self.texture_size**2 if self.colour == "texture" else 0
+
 
 @dataclass(frozen=True, eq=False)
 class Shaped:

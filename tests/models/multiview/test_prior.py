@@ -9,7 +9,7 @@ import torch
 
 from models.loading import CheckpointError
 from models.multiview import Prior, Views, orbit, read_prior
-from models.multiview.known import ASKED, BLOCK, CHANNELS, Sights, known, lattice_over
+from models.multiview.known import ASKED, BLOCK, CHANNELS, VIEWED, Sights, known, lattice_over
 from models.multiview.prior import AIR, CLIPPED, likely, thick
 from models.multiview.silhouettes import object_box, outline_distances
 from models.multiview.votes import Votes
@@ -91,6 +91,14 @@ def test_what_views_say_does_not_depend_on_their_order(box: Views) -> None:
         said, again = votes(sights), votes(other)
     assert said.shape == (votes.channels, len(sights.places))
     assert torch.allclose(said, again, atol=1e-5) and float(said.std(1).min()) > 0
+
+
+def test_large_pictures_are_made_as_small_as_the_network_knows(box: Views) -> None:
+    assert box.at_most(VIEWED) is box
+    large = shot(*mesh_of(BOX), orbit(2, 10.0, size=2 * VIEWED))
+    less = large.at_most(VIEWED)
+    assert less.cameras.width == VIEWED and less.pictures.shape == (2, VIEWED, VIEWED, 3)
+    assert float(less.alpha.mean()) == pytest.approx(float(large.alpha.mean()), abs=1e-4)
 
 
 def test_weights_are_read_or_refused(tmp_path: Path) -> None:
