@@ -105,7 +105,10 @@ class SlotThread:
             self._work.clear()
             if self._given is not None:
                 stored, self._given = self._given, None
-                self._run(stored)
+                if self.slot.cooling is None:
+                    self._run(stored)
+                else:  # since it was given: the job waits for another slot, or until this one starts workers again
+                    self._put_back(stored)
                 rested = time.monotonic()
                 self._busy = False
                 self._runner.has_ended_one()
@@ -120,8 +123,7 @@ class SlotThread:
             elif not self._ending:
                 self._wait(rested)
         if self._given is not None:  # it was given at the last moment
-            job = self._given.view.id
-            self._record(lambda: self._store.put_back(job))
+            self._put_back(self._given)
 
     def _wait(self, rested: float) -> None:
         """Until there is work; meanwhile the idle worker is sent away when its time is up."""
@@ -129,6 +131,15 @@ class SlotThread:
             self._work.wait()
         elif not self._work.wait(max(0.0, rested + self._runner.idle_seconds - time.monotonic())):
             self.slot.rest()
+
+    def _put_back(self, stored: StoredJob) -> None:
+        """Queue a job again that was given and not begun; one that was cancelled since ends."""
+        job = stored.view.id
+        self.running = None
+        if self._record(lambda: self._store.cancel_wanted(job)):
+            self._end(stored, JobState.CANCELLED, None, early=False)
+        else:
+            self._record(lambda: self._store.put_back(job))
 
     def _run(self, stored: StoredJob) -> None:
         job = stored.view.id
@@ -177,9 +188,9 @@ class SlotThread:
         finally:
             self.asked_at = None
             self.running = None
-        self._end(stored, state, problem, early)
+        self._end(stored, state, problem, early=early)
 
-    def _end(self, stored: StoredJob, state: JobState, problem: Problem | None, early: bool) -> None:
+    def _end(self, stored: StoredJob, state: JobState, problem: Problem | None, *, early: bool) -> None:
         """Record how a job has ended, and remove what nobody needs of it."""
         job = stored.view.id
         files: tuple[str, ...] = ()

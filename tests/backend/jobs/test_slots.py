@@ -268,6 +268,20 @@ def test_a_job_that_fits_nowhere_keeps_nobody_else_from_a_slot(service: JobServi
     assert job not in service.running
 
 
+def test_a_job_given_to_a_slot_that_starts_no_worker_since_goes_to_another(service: JobService, places: Places) -> None:
+    def place(job: str, folder: Path, free: Sequence[Place]) -> Place:
+        if free[0] is places.slots[0]:
+            free[0].cooling = Cooling(Problem("worker-start-failed", "No."), time.monotonic() + 60)
+        return free[0]
+
+    places.place = place  # type: ignore[method-assign]
+    job = submit(service)
+    until(lambda: places.slots[1].ran == [job], "its start in the next slot")
+    assert places.slots[0].ran == []
+    places.slots[1].wish("end")
+    reaches(service, job, "done")
+
+
 def test_what_fits_in_no_slot_waits_until_it_does(tmp_path: Path) -> None:
     places = Places(1)
     with JobService(tmp_path, executor=lambda log: places) as service:
