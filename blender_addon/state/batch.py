@@ -129,8 +129,9 @@ class Batch:
     folder: where it is kept. task, sending: what goes on by itself, and the entry that is on its way.
     message, fraction: what the panel says of the picture that is being taken.
     away: another file is open. lock: held while this Blender works on it. unfolded: its parts are shown.
-    searched: its jobs were looked for in the server's whole list. asked: whether what goes on was asked for; wished: it
-        is to go on after that.
+    searched: its jobs were looked for in the server's whole list. told: the server has heard, or is going to hear, of a
+        pause, of its end or of an end of either. asked: whether what goes on was asked for; wished: it is to go on
+        after that.
     """
 
     name: str
@@ -158,6 +159,7 @@ class Batch:
     lock: Lock | None = None
     unfolded: bool = False
     searched: bool = False
+    told: bool = True
     asked: bool = False
     wished: bool = False
 
@@ -225,6 +227,7 @@ def read(document: dict[str, Any], folder: Path) -> Batch:
         shots=[Shot.read(each) for each in document["shots"]],
         entries=[Entry.read(each) for each in document["entries"]],
         folder=folder,
+        told=False,
     )
     numbers = range(len(batch.block_outs))
     for entry in batch.entries:

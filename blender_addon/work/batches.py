@@ -168,14 +168,31 @@ def look(line: Line) -> None:
         if batch.wished and batch.task is None:
             go_on(line, batch)
         ready = line.desk.server.state is ServerState.READY
-        wanted = not (batch.paused or batch.cancelled or batch.task is not None) and batch.problem is None
-        if ready and wanted and batch.unsent and _held(batch):
+        idle = batch.task is None and batch.problem is None
+        wanted = idle and not (batch.paused or batch.cancelled)
+        if ready and idle and not batch.told and _held(batch):
+            batch.told = True
+            _run(line, batch, _tell_again(line, batch))
+        elif ready and wanted and batch.unsent and _held(batch):
             _run(line, batch, _work(line, batch, taking=False))
         elif ready and wanted and not batch.searched and _is_missing(line.desk, batch) and _held(batch):
             batch.searched = True
             _run(line, batch, batch_sending.find_jobs(line, batch))
         elif ready and batch.lock is not None:
             batch_sending.follow(line, batch)
+
+
+def _tell_again(line: Line, batch: Batch) -> Steps[None]:
+    """Have the jobs rest, end or take their turn as the batch does: a Blender that was killed may have told a server
+    that was away."""
+    if _is_missing(line.desk, batch):
+        batch.searched = True
+        yield from batch_sending.find_jobs(line, batch)
+    for record in _open_jobs(line.desk, batch):
+        if batch.cancelled:
+            jobs.cancel(line, record)
+        elif record.resting != batch.paused:
+            yield from batch_sending.rest(line, batch, record)
 
 
 def _is_over(batch: Batch) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,40 @@ def server(tmp_path: Path) -> Iterator[StudioServer]:
     made = StudioServer(tmp_path / "studio")
     yield made
     made.stop()
+
+
+def test_what_a_batch_was_told_while_the_server_was_away_is_told_by_the_next_blender(
+    studio: Any, server: StudioServer, room: list[Any]
+) -> None:
+    made = studio.generate_batch(
+        seeds=range(3), objects=room, pipeline="test-box", parameters={"seconds": 300.0}, wait=False
+    )
+
+    def states() -> Counter[str]:
+        return Counter(each for batch in studio.batches() for each in batch.states.values())
+
+    def anew(ask: Callable[[], None]) -> None:
+        """Ask something of the server while it is away, and begin anew before it is back."""
+        server.stop()
+        try:
+            pump_until(lambda: desk.current.server.state is ServerState.UNREACHABLE, "the notice")
+            ask()
+            studio.unregister()
+            studio.register()
+        finally:
+            server.start()
+        studio.use_server(server.address, token=server.tokens["anna"], certificate=server.certificate)
+        studio.jobs()
+
+    pump_until(lambda: states() == {"running": 1, "queued": 2}, "the first one")
+    anew(made.pause)
+    pump_until(lambda: states() == {"running": 1, "resting": 2}, "the rest of the others")
+    (again,) = studio.batches()
+    anew(lambda: again.go_on(wait=False))
+    pump_until(lambda: states() == {"running": 1, "queued": 2}, "their turn")
+    (again,) = studio.batches()
+    anew(again.cancel)
+    pump_until(lambda: states() == {"cancelled": 3}, "the end of all")
 
 
 def test_a_batch_comes_whole_and_one_is_stopped_though_the_server_is_away(
