@@ -15,12 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.sparse import coo_array, csr_array, diags_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import spsolve
 from torch import Tensor
 
-VALLEY, PROMINENT, REACH = 1.1, 0.33, 2.2
+VALLEY, PROMINENT, REACH = 2.4, 0.2, 2.2
 """The prior's cells: how high the floor of a valley may lie, by how much the field rises above it, and how far away."""
 
 FIRM, THICKEST = 0.33, 3.5
@@ -37,6 +38,9 @@ RIM = 0.6
 
 THINNEST = 1.5
 """Cells of the mesh's lattice that a plate is thick at least: a thinner one would be lace again."""
+
+CREVICE, BESIDE = 2, 3
+"""Cells of the mesh's lattice: half of how wide a crevice is closed that is left around a plate, and how near to it."""
 
 OWN = 0.002
 """How much a place's own valley counts beside each neighbour."""
@@ -65,12 +69,14 @@ def plates(distance: Tensor, hull: Tensor, spacing: float, cell: float) -> Tenso
     loose = _grown(missing, sheet, round(AROUND * wide))
     top, bottom = sheet.goes_on(loose)
     reach = math.ceil(REACH * wide)
+    before = field.copy()
     for step in range(-reach, reach + 1):
         z = sheet.z + step
         there = loose & (z >= 0) & (z < field.shape[2])
         place = sheet.x[there], sheet.y[there], z[there]
         plate = np.maximum(z - top, bottom - z)[there]
         field[place] = np.minimum(field[place], np.maximum(plate, limit[place]))
+    field = _closed(field, limit, field < before)
     return torch.minimum(distance, torch.from_numpy(field).to(distance) * spacing)
 
 
@@ -159,6 +165,15 @@ class _Sheet:
         top, bottom = found
         lack = np.maximum(THINNEST - (top - bottom), 0) / 2
         return top + lack, bottom - lack
+
+
+def _closed(field: Floats, limit: Floats, put: Flags) -> Floats:
+    """`[X, Y, Z]`: without crevices beside what was put, as far as the hull's field `limit` lets them be filled."""
+    across = (2 * CREVICE + 1, 2 * CREVICE + 1, 1)
+    full = ndimage.maximum_filter(ndimage.minimum_filter(field, across), across)
+    near = ndimage.maximum_filter(put, (2 * BESIDE + 1, 2 * BESIDE + 1, 3))
+    closed: Floats = np.where(near, np.minimum(field, np.maximum(full, limit)), field)
+    return closed
 
 
 def _crossing(padded: Floats, x: Integers, y: Integers, z: Integers, sign: int, reach: int) -> Floats:

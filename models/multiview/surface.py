@@ -10,22 +10,20 @@ import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
-from torch.nn import functional
 
 from models.multiview.appearance import vertex_colours
+from models.multiview.covering import covering
 from models.multiview.edges import body
 from models.multiview.known import lattice_over
 from models.multiview.plates import plates
 from models.multiview.prior import CLIPPED, FEWEST, Prior, likely
 from models.multiview.silhouettes import Lattice, hull_field, object_box, outline_distances, strangers, zero_set
+from models.multiview.tops import level_tops
 from models.multiview.views import Views
 from models.optimisation.hooks import Hooks
 
 THIN = 0.98 * CLIPPED
 """The prior's cells: what it says of thin parts of the hull is that they are farther inside."""
-
-WIDER, WHOLE = 1.4, 0.5
-"""Cells that a ray is wide where it is asked whether it meets something, and the alpha from which on it has to."""
 
 
 @dataclass(frozen=True)
@@ -85,18 +83,11 @@ def reconstruct(
     views, apart = views.chosen(kept), apart[kept]
     low, high = object_box(apart, views)
     lattice = Lattice.over(low, high, float((high - low).max()) / settings.cells)
-    points = lattice.points()
-    distance = hull_field(apart, views.cameras, points)
+    distance = hull_field(apart, views.cameras, lattice.points())
     learned = prior is not None and len(views) >= FEWEST
     if prior is not None and learned:
-        cell = lattice_over(low, high).spacing
-        said = likely(prior, views, low, high, points)
-        spanned = body(apart, views, low, high)
-        if spanned is not None:  # thin parts are the hull's
-            said = torch.where(said > -THIN * cell, torch.maximum(said, spanned.outside(points)), said)
-        less = torch.maximum(distance, said)
-        less = plates(less.reshape(lattice.shape), distance.reshape(lattice.shape), lattice.spacing, cell).flatten()
-        distance = covering(less, distance, views, points, lattice.spacing)
+        less = _likely_left(prior, views, apart, low, high, lattice, distance)
+        distance = covering(less, distance, views, lattice)
     vertices, faces = closed_triangles(distance.reshape(lattice.shape), lattice, settings.smallest)
     colours, seen = vertex_colours(vertices, faces, views)
     report = {
@@ -108,33 +99,26 @@ def reconstruct(
     return Surface(vertices, faces, colours, seen, report)
 
 
-def covering(distance: Tensor, hull: Tensor, views: Views, points: Tensor, spacing: float) -> Tensor:
-    """`[P]`: a field in which the surface covers the outlines again, as far as the visual hull does.
-
-    Where a ray of a pixel that is all the object's meets nothing any more, the places on it that were nearest to being
-    inside are put back.
+def _likely_left(
+    prior: Prior, views: Views, apart: Tensor, low: Tensor, high: Tensor, lattice: Lattice, hull: Tensor
+) -> Tensor:
+    """`[P]`: the field of the visual hull, less what furniture is likely not to fill of that.
 
     Args:
-        distance, hull: `[P]`, fields at points `[P, 3]` of a lattice; the first is nowhere below the second.
-        spacing: of the lattice.
+        apart: of `outline_distances`. low, high: corners of the box around the hull.
+        lattice: hull, `[P]`, is the field on its points.
     """
-    inside = (hull < 0).nonzero()[:, 0]
-    found = distance[inside]
-    pixels, depth = views.cameras.project(points[inside])
-    focal, width, height = float(views.cameras.intrinsics[0, 0, 0]), views.cameras.width, views.cameras.height
-    share = min(1.0, float(depth.mean()) / (focal * spacing * WIDER))
-    size = max(8, round(height * share)), max(8, round(width * share))
-    wanted = functional.adaptive_avg_pool2d(views.alpha, size).flatten(1) > WHOLE
-    scale = pixels.new_tensor([size[1] / width, size[0] / height])
-    for place, asked in zip(pixels * scale, wanted, strict=True):
-        column, row = place.long().unbind(1)
-        ray = row.clamp(0, size[0] - 1) * size[1] + column.clamp(0, size[1] - 1)
-        least = torch.full((size[0] * size[1],), torch.inf, device=found.device).scatter_reduce(0, ray, found, "amin")
-        bare = asked & (least > 0)
-        found = torch.where(bare[ray] & (found <= least[ray] + 0.5 * spacing), -0.25 * spacing, found)
-    covered = distance.clone()
-    covered[inside] = found
-    return covered
+    points, cell = lattice.points(), lattice_over(low, high).spacing
+    said = likely(prior, views, low, high, points)
+    spanned = body(apart, views, low, high)
+    outside = None if spanned is None else spanned.outside(points)
+    if outside is not None:  # thin parts are the hull's
+        said = torch.where(said > -THIN * cell, torch.maximum(said, outside), said)
+    within = hull.reshape(lattice.shape)
+    left = plates(torch.maximum(hull, said).reshape(lattice.shape), within, lattice.spacing, cell)
+    if spanned is not None and outside is not None:
+        left = level_tops(left, within, spanned, outside.reshape(lattice.shape), views.cameras, lattice, cell)
+    return left.flatten()
 
 
 def closed_triangles(distance: Tensor, lattice: Lattice, smallest: float) -> tuple[Tensor, Tensor]:

@@ -52,3 +52,13 @@ def test_what_is_whole_stays_as_it_is() -> None:
     assert torch.equal(plates(HULL, HULL, 1.0, 2.0), HULL)
     empty = HULL.abs() + 1
     assert torch.equal(plates(empty, HULL, 1.0, 2.0), empty)
+
+
+def test_no_crevice_is_left_between_plate_and_rim() -> None:
+    """A quarter of the rim is parted from the hole by what is no valley."""
+    parted = (RADIUS > 9) & (RADIUS < 11.5) & (X.abs() > Y.abs()) & (X > 0)
+    holed = torch.maximum(torch.where(parted, 4.0, plate(torch.tensor(0.3), 9.0)), HULL)
+    found = plates(holed, HULL, 1.0, 2.0)
+    assert bool((found.amin(2)[(RADIUS < 16)[..., 0]] < 0).all())
+    assert float((found < 0).sum((0, 1)).count_nonzero()) <= 4, "as thin as the rim"
+    assert bool((found <= holed).all()) and bool((found >= HULL).all())
