@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.gui.display import Display
-from tests.gui.machine import STAGE, Machine, Process, until
+from tests.gui.machine import STAGE, Machine, Process, unhurried, until
 
 DRIVER = Path(__file__).resolve().with_name("driver.py")
 START_SECONDS = 90.0
@@ -62,7 +62,7 @@ class Blender:
 
     def wait(self, code: str, what: str, seconds: float, pause: float = 0.1) -> Any:
         """Ask until the answer is true."""
-        return until(lambda: self.ask(code), what, seconds, pause)
+        return until(lambda: self.ask(code), what, unhurried(seconds), pause)
 
     def _await(self, number: int | str, seconds: float) -> Any:
         answers: dict[int | str, dict[str, Any]] = {}
@@ -136,7 +136,7 @@ class Blender:
         """As a crash does: no handler runs."""
         (me,) = [process for process in self.family() if process.inner == self.pid]
         os.kill(me.pid, signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(unhurried(10))
 
     def ended(self) -> bool:
         return self._process.poll() is not None
@@ -152,5 +152,5 @@ class Blender:
         """End it however it stands."""
         for process in self.family():
             os.kill(process.pid, signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(unhurried(10))
         self._log.close()

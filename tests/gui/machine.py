@@ -168,6 +168,11 @@ def until(done: Callable[[], Any], what: str, seconds: float, pause: float = 0.0
     return value
 
 
+def unhurried(seconds: float) -> float:
+    """Seconds to wait for what a quiet machine does in so many: as many times that as processes share a core."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def clear(folder: Path) -> Path:
     """An empty folder."""
     shutil.rmtree(folder, ignore_errors=True)

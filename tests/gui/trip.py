@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.gui.blender import Blender
 from tests.gui.display import Display
-from tests.gui.machine import STAGE, Machine, until
+from tests.gui.machine import STAGE, Machine, unhurried, until
 from tests.gui.root import PROJECT
 
 PLUGINS = ("box_pipeline", "asking_pipeline", "photo_pipeline", "views_pipeline", "long_pipeline")
@@ -128,7 +128,7 @@ class Trip:
             assert not otherwise, f"the job is {job['state']}: {job['problem']}"
             return bool(job) and all(job[name] == value for name, value in values.items())
 
-        until(there, f"a job with {values}", seconds, 0.1)
+        until(there, f"a job with {values}", unhurried(seconds), 0.1)
         return self.job(identifier)
 
     def events(self, identifier: str) -> list[dict[str, Any]]:
