@@ -66,7 +66,8 @@ def _batch(trip: Trip, server: StudioServer) -> None:
     blender.wait(f"{BATCH}; {STATES} == {{'done'}} and not any({AWAITED})", "the end of all jobs", 120.0)
     blender.draw()
     trip.shot("after the second kill")
-    blender.click("bpy.ops.set_dresser.continue_batch(", NEXT_TO_RIGHT)
+    if blender.ask(f"{PROPS}; len(props) < 12"):  # where entries were still to be sent, it goes on by itself
+        blender.click("bpy.ops.set_dresser.continue_batch(", NEXT_TO_RIGHT)
     blender.wait(f"{PROPS}; len(props) >= 12", "all props", 120.0)
     blender.wait(f"{BATCH}; batch.task is None and not any({AWAITED})", "the end of the batch", 30.0)
     _one_of_each(trip)
