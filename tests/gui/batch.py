@@ -53,6 +53,7 @@ def _batch(trip: Trip, server: StudioServer) -> None:
     shutil.copyfile(Path(__file__).with_name("room.py"), trip.machine.stage / "room.py")
     blender = trip.blender
     blender.ask(f"sys.path.insert(0, {str(STAGE)!r}); import room; room.furnish(); room.look(view_3d())")
+    blender.ask("bpy.context.scene.set_dresser_inflate.thickness = 1.0")  # a step before has made something thinner
     blender.ask(f"bpy.context.scene.set_dresser.pipeline = 'inflate'; bpy.ops.wm.save_as_mainfile(filepath={FILE!r})")
     blender.ask("with override(): bpy.ops.set_dresser.all_cameras()")
     blender.wait(f"{BATCH}; len(batch.shots) - len(batch.untaken) == 2", "two pictures", 300.0)
