@@ -129,9 +129,9 @@ class Batch:
     folder: where it is kept. task, sending: what goes on by itself, and the entry that is on its way.
     message, fraction: what the panel says of the picture that is being taken.
     away: another file is open. lock: held while this Blender works on it. unfolded: its parts are shown.
-    searched: its jobs were looked for in the server's whole list. told: the server has heard, or is going to hear, of a
-        pause, of its end or of an end of either. asked: whether what goes on was asked for; wished: it is to go on
-        after that.
+    searched: its jobs were looked for in the server's whole list. told: this Blender has had its jobs rest, end
+        or go on as it does; not yet where it was read. asked: whether what goes on was asked for; wished: it is to go
+        on after that.
     """
 
     name: str

@@ -282,6 +282,24 @@ def test_a_job_given_to_a_slot_that_starts_no_worker_since_goes_to_another(servi
     reaches(service, job, "done")
 
 
+def test_a_job_cancelled_before_such_a_slot_gives_it_back_ends(
+    service: JobService, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = service._store.take
+
+    def taken_and_cancelled(owner: str, job: str | None = None) -> Any:
+        taken = take(owner, job)
+        assert taken is not None
+        places.slots[0].cooling = Cooling(Problem("worker-start-failed", "No."), time.monotonic() + 60)
+        service.cancel(taken.view.id)
+        return taken
+
+    monkeypatch.setattr(service._store, "take", taken_and_cancelled)
+    job = submit(service)
+    reaches(service, job, "cancelled")
+    assert [place.ran for place in places.slots] == [[], [], []]
+
+
 def test_what_fits_in_no_slot_waits_until_it_does(tmp_path: Path) -> None:
     places = Places(1)
     with JobService(tmp_path, executor=lambda log: places) as service:
